@@ -1,0 +1,1 @@
+//! The backends; each keeps every promise of the port, and none knows another.

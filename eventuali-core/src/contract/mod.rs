@@ -1,0 +1,1 @@
+//! The contract of the port, as tests: one a clause, the same for every backend.

@@ -1,0 +1,155 @@
+//! The one error type: a kind that callers match, a context for people, and the source.
+
+use std::fmt;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::record::{ExpectedRecord, RecordKey};
+use crate::stream::{ExpectedVersion, StreamId};
+
+/// The result of everything in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, with the facts that a caller can act on.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A stream was not at the version that the commit expected.
+    Conflict {
+        /// The stream that was in the way.
+        stream: Arc<StreamId>,
+        /// What the commit expected.
+        expected: ExpectedVersion,
+        /// The version in the store; 0 where the stream does not exist.
+        actual: u64,
+    },
+    /// An event matches the query of an append condition, after its position.
+    ConditionFailed {
+        /// The position after which nothing was to match.
+        after: u64,
+        /// The position of the first event that matches.
+        position: u64,
+    },
+    /// A record was not at the version that the commit expected.
+    RecordConflict {
+        /// The record that was in the way.
+        key: RecordKey,
+        /// What the commit expected.
+        expected: ExpectedRecord,
+        /// The version in the store; 0 where no record of this key was ever written.
+        actual: u64,
+    },
+    /// Some of a commit's event ids are stored already, or with other content.
+    IdempotencyConflict {
+        /// The ids that are stored.
+        event_ids: Vec<Uuid>,
+    },
+    /// The write may or may not have happened; repeating it settles which.
+    OutcomeUnknown {
+        /// The ids of the commit's events.
+        event_ids: Vec<Uuid>,
+    },
+    /// The store was closed.
+    Closed,
+    /// The store was opened by the parent of this process.
+    Forked,
+    /// Another process holds the lock; trying again can succeed.
+    Busy,
+    /// The storage cannot be reached, or a write failed and the store must be opened anew.
+    Unavailable,
+    /// No space is left; reads go on, and writes resume once there is space.
+    Full,
+    /// Stored bytes are not what was written.
+    Corrupted {
+        /// The position of the damaged event, where one is known.
+        position: Option<u64>,
+    },
+    /// The database holds something else, or a newer format.
+    SchemaMismatch,
+    /// The caller gave something that no store accepts.
+    Invalid {
+        /// The argument at fault, such as `aggregate_id` or `tags`.
+        field: &'static str,
+    },
+    /// Something exceeds a limit of [`crate::storage::Limits`].
+    TooLarge {
+        /// What is too large, such as `payload` or `commit`.
+        what: &'static str,
+        /// Its size, in the unit of the limit.
+        size: usize,
+        /// The most that is accepted.
+        limit: usize,
+    },
+    /// A URL or an option is wrong.
+    Configuration,
+}
+
+/// An error with its [`ErrorKind`], a sentence of context, and what caused it.
+#[derive(Debug, Clone)]
+pub struct Error {
+    kind: Box<ErrorKind>,
+    context: String,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of `kind`, described by `context`.
+    pub fn new(kind: ErrorKind, context: impl Into<String>) -> Self {
+        Self { kind: Box::new(kind), context: context.into(), source: None }
+    }
+
+    /// An [`ErrorKind::Invalid`] that names the argument at fault.
+    pub fn invalid(field: &'static str, context: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Invalid { field }, context)
+    }
+
+    /// An [`ErrorKind::TooLarge`].
+    #[must_use]
+    pub fn too_large(what: &'static str, size: usize, limit: usize) -> Self {
+        Self::new(
+            ErrorKind::TooLarge { what, size, limit },
+            format!("{what} of {size} exceeds the limit of {limit}"),
+        )
+    }
+
+    /// The error that every call after `close()` gives.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self::new(ErrorKind::Closed, "the store is closed")
+    }
+
+    /// The same error, with what caused it.
+    #[must_use]
+    pub fn with_source(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.source = Some(Arc::from(source.into()));
+        self
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> &ErrorKind {
+        &self.kind
+    }
+
+    /// Whether the same call can succeed later without a change of its arguments.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(*self.kind, ErrorKind::Busy | ErrorKind::Full | ErrorKind::OutcomeUnknown { .. })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.context)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,410 @@
+//! Events: as they are given, as they are stored, and pages of them.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::{check_event_type, check_name};
+use crate::storage::Limits;
+use crate::stream::StreamId;
+
+/// What an event is and how its payload was made; few of these exist, and events share them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EventKind {
+    /// The wire name, such as `OrderPlaced`; never a path of code.
+    pub event_type: String,
+    /// The version of its schema, from 1.
+    pub event_version: u32,
+    /// The codec chain that made the payload bytes, such as `json`.
+    pub codec: String,
+}
+
+impl EventKind {
+    /// A kind of event whose payload is JSON.
+    pub fn json(event_type: impl Into<String>, event_version: u32) -> Self {
+        Self { event_type: event_type.into(), event_version, codec: "json".to_owned() }
+    }
+}
+
+/// An id that came from elsewhere: either a UUID or any text, given back as it was given.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Reference {
+    /// A UUID, such as the id of the event that caused this one.
+    Uuid(Uuid),
+    /// Any other id, such as a trace id.
+    Text(String),
+}
+
+impl Reference {
+    /// Whether both are written alike.
+    #[must_use]
+    pub fn same_text(&self, other: &Self) -> bool {
+        self == other || self.to_string() == other.to_string()
+    }
+
+    /// Checks the text as a name; a UUID always passes.
+    pub fn check(&self, field: &'static str) -> Result<()> {
+        match self {
+            Self::Uuid(_) => Ok(()),
+            Self::Text(text) => check_name(field, text),
+        }
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uuid(id) => id.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+/// What is known about an event beside its payload.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// Which conversation it belongs to.
+    pub correlation_id: Option<Reference>,
+    /// What caused it.
+    pub causation_id: Option<Reference>,
+    /// Who did it.
+    pub user_id: Option<String>,
+    /// Anything else, in the order in which it was given.
+    pub headers: Vec<(String, String)>,
+    /// What the event is about, for queries and append conditions.
+    pub tags: Vec<String>,
+}
+
+/// The stored form of [`Metadata`]: JSON that people can query by hand. A reference that reads
+/// like a UUID is one, unless `text` lists its field.
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+struct StoredMetadata {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    causation_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    headers: Vec<(String, String)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    text: Vec<String>,
+}
+
+impl Metadata {
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The bytes under which it is stored; none where it is empty.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        if self.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut text = Vec::new();
+        let mut plain = |field: &str, reference: &Option<Reference>| {
+            let written = reference.as_ref()?.to_string();
+            let is_text = matches!(reference, Some(Reference::Text(_)));
+            if is_text && canonical_uuid(&written).is_some() {
+                text.push(field.to_owned());
+            }
+            Some(written)
+        };
+        let stored = StoredMetadata {
+            correlation_id: plain("correlation_id", &self.correlation_id),
+            causation_id: plain("causation_id", &self.causation_id),
+            user_id: self.user_id.clone(),
+            headers: self.headers.clone(),
+            tags: self.tags.clone(),
+            text,
+        };
+        serde_json::to_vec(&stored)
+            .map_err(|e| Error::invalid("headers", "metadata cannot be encoded").with_source(e))
+    }
+
+    /// What [`Metadata::encode`] made `bytes` from.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        if bytes.is_empty() {
+            return Ok(Self::default());
+        }
+        let stored: StoredMetadata = serde_json::from_slice(bytes).map_err(|e| {
+            Error::new(ErrorKind::Corrupted { position: None }, "metadata is not what was written")
+                .with_source(e)
+        })?;
+        let typed = |field: &str, written: Option<String>| {
+            let written = written?;
+            let id = canonical_uuid(&written).filter(|_| !stored.text.iter().any(|t| t == field));
+            Some(id.map_or(Reference::Text(written), Reference::Uuid))
+        };
+        Ok(Self {
+            correlation_id: typed("correlation_id", stored.correlation_id),
+            causation_id: typed("causation_id", stored.causation_id),
+            user_id: stored.user_id,
+            headers: stored.headers,
+            tags: stored.tags,
+        })
+    }
+
+    fn check(&self, limits: &Limits) -> Result<()> {
+        if let Some(reference) = &self.correlation_id {
+            reference.check("correlation_id")?;
+        }
+        if let Some(reference) = &self.causation_id {
+            reference.check("causation_id")?;
+        }
+        if let Some(user) = &self.user_id
+            && user.len() > limits.headers_bytes
+        {
+            return Err(Error::too_large("user_id", user.len(), limits.headers_bytes));
+        }
+        let size = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if size > limits.headers_bytes {
+            return Err(Error::too_large("headers", size, limits.headers_bytes));
+        }
+        if self.tags.len() > limits.event_tags {
+            return Err(Error::too_large("tags", self.tags.len(), limits.event_tags));
+        }
+        self.tags.iter().try_for_each(|tag| check_name("tags", tag))
+    }
+}
+
+fn canonical_uuid(text: &str) -> Option<Uuid> {
+    let id = Uuid::try_parse(text).ok()?;
+    (id.hyphenated().to_string() == text).then_some(id)
+}
+
+/// An event on its way into a store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEvent {
+    /// Made once and kept for ever; the identity by which a write is repeated.
+    pub event_id: Uuid,
+    /// What it is.
+    pub kind: Arc<EventKind>,
+    /// When it happened, µs since 1970 UTC.
+    pub timestamp: i64,
+    /// What is known about it; `None` is the same as an empty one.
+    pub metadata: Option<Box<Metadata>>,
+    /// The bytes that come back as they are.
+    pub payload: Vec<u8>,
+}
+
+impl NewEvent {
+    /// An event of `kind` that happens now, under a new id.
+    #[must_use]
+    pub fn new(kind: Arc<EventKind>, payload: impl Into<Vec<u8>>) -> Self {
+        Self {
+            event_id: Uuid::now_v7(),
+            kind,
+            timestamp: crate::clock::now(),
+            metadata: None,
+            payload: payload.into(),
+        }
+    }
+
+    /// The same event, with metadata.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = (!metadata.is_empty()).then(|| Box::new(metadata));
+        self
+    }
+
+    /// Its tags.
+    #[must_use]
+    pub fn tags(&self) -> &[String] {
+        self.metadata.as_ref().map_or(&[], |metadata| &metadata.tags)
+    }
+
+    /// Checks its names and sizes.
+    pub fn check(&self, limits: &Limits) -> Result<()> {
+        if self.event_id.is_nil() {
+            return Err(Error::invalid("event_id", "event_id is the nil UUID"));
+        }
+        check_event_type(&self.kind.event_type)?;
+        if self.kind.event_version == 0 {
+            return Err(Error::invalid("event_version", "event_version counts from 1"));
+        }
+        check_name("codec", &self.kind.codec)?;
+        if self.payload.len() > limits.event_bytes {
+            return Err(Error::too_large("payload", self.payload.len(), limits.event_bytes));
+        }
+        self.metadata.as_ref().map_or(Ok(()), |metadata| metadata.check(limits))
+    }
+}
+
+/// An event as a store keeps it, without payload and metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventHead {
+    /// Its place in the log: rising, unique for ever, with holes.
+    pub position: u64,
+    /// Its identity.
+    pub event_id: Uuid,
+    /// The stream it belongs to.
+    pub stream: Arc<StreamId>,
+    /// Its number in the stream: 1, 2, 3 …; 0 for an event without a stream.
+    pub version: u64,
+    /// What it is.
+    pub kind: Arc<EventKind>,
+    /// When it happened, µs since 1970 UTC.
+    pub timestamp: i64,
+    /// When it was stored, by the store's clock, µs since 1970 UTC; never falling.
+    pub recorded_at: i64,
+}
+
+impl EventHead {
+    /// The CRC32C (RFC 3720) over everything that is stored of the event.
+    #[must_use]
+    pub fn checksum(&self, metadata: &[u8], payload: &[u8]) -> u32 {
+        let mut fixed = [0u8; 56];
+        fixed[..8].copy_from_slice(&self.position.to_le_bytes());
+        fixed[8..16].copy_from_slice(&self.version.to_le_bytes());
+        fixed[16..24].copy_from_slice(&self.timestamp.to_le_bytes());
+        fixed[24..32].copy_from_slice(&self.recorded_at.to_le_bytes());
+        fixed[32..48].copy_from_slice(self.event_id.as_bytes());
+        fixed[48..52].copy_from_slice(&self.kind.event_version.to_le_bytes());
+        fixed[52..].copy_from_slice(&(metadata.len() as u32).to_le_bytes());
+        let mut sum = crc32c::crc32c(&fixed);
+        for name in [
+            &self.stream.tenant,
+            &self.stream.aggregate_type,
+            &self.stream.aggregate_id,
+            &self.kind.event_type,
+            &self.kind.codec,
+        ] {
+            sum = crc32c::crc32c_append(sum, &[name.len() as u8]);
+            sum = crc32c::crc32c_append(sum, name.as_bytes());
+        }
+        crc32c::crc32c_append(crc32c::crc32c_append(sum, metadata), payload)
+    }
+
+    /// The error for an event whose checksum is wrong.
+    #[must_use]
+    pub fn corrupted(position: u64) -> Error {
+        Error::new(
+            ErrorKind::Corrupted { position: Some(position) },
+            format!("the event at position {position} is not what was written"),
+        )
+    }
+}
+
+/// A stored event, owned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Everything but payload and metadata.
+    pub head: EventHead,
+    /// What is known about it.
+    pub metadata: Metadata,
+    /// The bytes that were given.
+    pub payload: Vec<u8>,
+}
+
+/// A stored event that lies on a page.
+#[derive(Debug, Clone, Copy)]
+pub struct EventRef<'a> {
+    /// Everything but payload and metadata.
+    pub head: &'a EventHead,
+    /// The stored form of the metadata; see [`Metadata::decode`].
+    pub metadata_bytes: &'a [u8],
+    /// The bytes that were given.
+    pub payload: &'a [u8],
+}
+
+impl EventRef<'_> {
+    /// The metadata, decoded.
+    pub fn metadata(&self) -> Result<Metadata> {
+        Metadata::decode(self.metadata_bytes)
+    }
+
+    /// A copy that outlives the page.
+    pub fn to_stored(&self) -> Result<StoredEvent> {
+        Ok(StoredEvent {
+            head: self.head.clone(),
+            metadata: self.metadata()?,
+            payload: self.payload.to_vec(),
+        })
+    }
+
+    /// Whether this is what storing `event` in `stream` made.
+    #[must_use]
+    pub fn is(&self, stream: &StreamId, event: &NewEvent) -> bool {
+        self.head.event_id == event.event_id
+            && *self.head.stream == *stream
+            && self.head.kind == event.kind
+            && self.head.timestamp == event.timestamp
+            && self.payload == event.payload
+            && self.metadata().is_ok_and(|found| {
+                event.metadata.as_ref().map_or(found.is_empty(), |given| **given == found)
+            })
+    }
+}
+
+/// One page of events: the bytes of all of them in one buffer, and how far the store looked.
+#[derive(Debug, Clone, Default)]
+pub struct EventPage {
+    arena: Vec<u8>,
+    rows: Vec<(EventHead, Range<u32>, Range<u32>)>,
+    /// Everything that matches up to here (forward) or down to here (backwards) has been returned.
+    pub looked_to: u64,
+    /// Whether nothing is left in the range, as far as the store goes now.
+    pub end: bool,
+}
+
+impl EventPage {
+    /// Adds an event at the end.
+    pub fn push(&mut self, head: EventHead, metadata: &[u8], payload: &[u8]) {
+        let start = self.arena.len() as u32;
+        self.arena.extend_from_slice(metadata);
+        let middle = self.arena.len() as u32;
+        self.arena.extend_from_slice(payload);
+        self.rows.push((head, start..middle, middle..self.arena.len() as u32));
+    }
+
+    /// How many events there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is none; more may follow all the same, see `end`.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The size of the payloads and metadata, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.arena.len()
+    }
+
+    /// The event at `index`.
+    ///
+    /// # Panics
+    /// Where `index` is not below [`EventPage::len`].
+    #[must_use]
+    pub fn get(&self, index: usize) -> EventRef<'_> {
+        let (head, metadata, payload) = &self.rows[index];
+        let slice = |range: &Range<u32>| &self.arena[range.start as usize..range.end as usize];
+        EventRef { head, metadata_bytes: slice(metadata), payload: slice(payload) }
+    }
+
+    /// The events, in the order in which they were read.
+    pub fn iter(&self) -> impl Iterator<Item = EventRef<'_>> {
+        (0..self.len()).map(|index| self.get(index))
+    }
+
+    /// Removes the event that was added last.
+    pub fn pop(&mut self) {
+        if let Some((_, metadata, _)) = self.rows.pop() {
+            self.arena.truncate(metadata.start as usize);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Eventuali's core: an event store with one port, [`storage::Storage`], and many backends.
+//!
+//! Levels, each importing only lower ones: the vocabulary ([`event`], [`stream`], [`query`],
+//! [`commit`], [`record`], [`error`]), the port, the backends, and [`store::EventStore`].
+
+#![forbid(unsafe_code)]
+
+pub mod backend;
+pub mod clock;
+pub mod commit;
+#[cfg(feature = "contract")]
+pub mod contract;
+pub mod error;
+pub mod event;
+pub mod name;
+pub mod query;
+pub mod record;
+pub mod storage;
+pub mod store;
+pub mod stream;

@@ -1,0 +1,110 @@
+//! The grammar of names: what an id, a type, a tag or a tenant may look like.
+
+use crate::error::{Error, Result};
+
+/// The most bytes that a name may have.
+pub const MAX_NAME_BYTES: usize = 255;
+
+/// Checks a stream id, aggregate type, event type or tag: 1–255 bytes of UTF-8 without control
+/// characters, line separators, bidirectional controls or zero-width characters, not beginning
+/// with `$` (reserved), and without white space at either end.
+///
+/// Names are compared as bytes: `A` and `a`, or two Unicode normal forms, are different names.
+pub fn check_name(field: &'static str, name: &str) -> Result<()> {
+    let fault = if name.is_empty() {
+        "is empty"
+    } else if name.len() > MAX_NAME_BYTES {
+        "is longer than 255 bytes"
+    } else if name.starts_with('$') {
+        "begins with '$', which is reserved"
+    } else if name.starts_with(char::is_whitespace) || name.ends_with(char::is_whitespace) {
+        "begins or ends with white space"
+    } else if name.chars().any(is_hidden) {
+        "has a control or invisible character"
+    } else {
+        return Ok(());
+    };
+    let shown: String = name.chars().take(40).collect();
+    Err(Error::invalid(field, format!("{field} {shown:?} {fault}")))
+}
+
+/// Checks an event type: a name that is not a `__dunder__`.
+pub fn check_event_type(name: &str) -> Result<()> {
+    check_name("event_type", name)?;
+    if name.starts_with("__") && name.ends_with("__") {
+        return Err(Error::invalid("event_type", format!("event_type {name:?} is reserved")));
+    }
+    Ok(())
+}
+
+/// Checks a tenant: at most 64 of `A-Z a-z 0-9 _ -`; the empty one is the default tenant.
+pub fn check_tenant(name: &str) -> Result<()> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if name.len() <= 64 && name.bytes().all(allowed) {
+        return Ok(());
+    }
+    let shown: String = name.chars().take(40).collect();
+    Err(Error::invalid(
+        "tenant",
+        format!("tenant {shown:?} is not made of at most 64 letters, digits, '_' and '-'"),
+    ))
+}
+
+/// Characters that people cannot see and that make two names look alike. Joiners (U+200C, U+200D)
+/// are allowed: several scripts and emoji need them.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_what_people_use() {
+        for name in [
+            "acc-1",
+            "Confirmation of receipt",
+            "a.*",
+            "'; DROP TABLE events;--",
+            "Ä",
+            "🙂",
+            "a/../b",
+        ] {
+            check_name("aggregate_id", name).expect(name);
+        }
+        check_name("aggregate_id", &"x".repeat(255)).expect("255 bytes");
+    }
+
+    #[test]
+    fn refuses_what_nobody_can_see() {
+        for name in [
+            "",
+            " a",
+            "a ",
+            "$all",
+            "a\0",
+            "a\n",
+            "\u{1b}[0m",
+            "a\u{202e}",
+            "a\u{200b}b",
+            "a\u{85}b",
+        ] {
+            assert!(check_name("aggregate_id", name).is_err(), "{name:?}");
+        }
+        assert!(check_name("aggregate_id", &"é".repeat(128)).is_err(), "256 bytes");
+        assert!(check_event_type("__class__").is_err());
+    }
+
+    #[test]
+    fn tenants_are_plain() {
+        for (name, ok) in
+            [("", true), ("acme_1-x", true), ("../b", false), ("a' OR '1'='1", false), ("*", false)]
+        {
+            assert_eq!(check_tenant(name).is_ok(), ok, "{name:?}");
+        }
+    }
+}

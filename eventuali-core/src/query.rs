@@ -1,0 +1,228 @@
+//! Which events: a query, and the range within which it is asked.
+
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+use crate::event::{EventRef, Reference};
+use crate::name::{check_event_type, check_name, check_tenant};
+use crate::stream::StreamId;
+
+/// The most items that a query may have.
+pub const MAX_QUERY_ITEMS: usize = 128;
+
+/// Events of one tenant that match any of the items; without items, all of them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Query {
+    /// Whose events.
+    pub tenant: String,
+    /// An event matches when it matches one of these; empty means every event.
+    pub items: Vec<QueryItem>,
+    /// Only one part of the streams, for workers that share the log.
+    pub partition: Option<Partition>,
+}
+
+/// One way to match: every part that is given must hold.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct QueryItem {
+    /// The event's stream has this type.
+    pub aggregate_type: Option<String>,
+    /// The event's stream has this id.
+    pub aggregate_id: Option<String>,
+    /// The event has one of these types; empty means any.
+    pub event_types: Vec<String>,
+    /// The event has all of these tags.
+    pub tags: Vec<String>,
+    /// The event has one of these ids; empty means any.
+    pub event_ids: Vec<Uuid>,
+    /// The event has this correlation id; a UUID and its text are the same here.
+    pub correlation_id: Option<Reference>,
+}
+
+/// Part `index` of `count`, by the stream's name, so that a stream's events stay in one part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partition {
+    /// Which part, from 0.
+    pub index: u32,
+    /// How many there are.
+    pub count: u32,
+}
+
+/// Where to look, in which direction, and how much at once. The default is everything, forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadRange {
+    /// Only positions above this.
+    pub after: u64,
+    /// Only positions up to and including this.
+    pub until: u64,
+    /// Only stream versions above this.
+    pub after_version: u64,
+    /// Only stream versions up to and including this.
+    pub until_version: u64,
+    /// Only events recorded at or after this time, µs since 1970 UTC.
+    pub recorded_from: i64,
+    /// Only events recorded up to and including this time, µs since 1970 UTC.
+    pub recorded_until: i64,
+    /// From the end of the range to its beginning.
+    pub backwards: bool,
+    /// The most events on a page; see [`ReadRange::page_limit`].
+    pub limit: usize,
+}
+
+/// The most events on one page, whatever was asked for.
+pub const MAX_PAGE_EVENTS: usize = 4096;
+
+impl Default for ReadRange {
+    fn default() -> Self {
+        Self {
+            after: 0,
+            until: u64::MAX,
+            after_version: 0,
+            until_version: u64::MAX,
+            recorded_from: i64::MIN,
+            recorded_until: i64::MAX,
+            backwards: false,
+            limit: 1000,
+        }
+    }
+}
+
+impl ReadRange {
+    /// How many events a page holds at the most: `limit`, within 1 and [`MAX_PAGE_EVENTS`].
+    #[must_use]
+    pub fn page_limit(&self) -> usize {
+        self.limit.clamp(1, MAX_PAGE_EVENTS)
+    }
+
+    /// Whether an event lies in the range.
+    #[must_use]
+    pub fn contains(&self, event: &EventRef<'_>) -> bool {
+        let head = event.head;
+        (self.after < head.position && head.position <= self.until)
+            && (self.after_version < head.version || self.after_version == 0)
+            && head.version <= self.until_version
+            && (self.recorded_from..=self.recorded_until).contains(&head.recorded_at)
+    }
+
+    /// The range that is left once everything up to `looked_to` has been read.
+    #[must_use]
+    pub fn continued(mut self, looked_to: u64) -> Self {
+        if self.backwards {
+            self.until = looked_to.saturating_sub(1);
+        } else {
+            self.after = looked_to;
+        }
+        self
+    }
+}
+
+impl Query {
+    /// Every event of `tenant`.
+    #[must_use]
+    pub fn all(tenant: &str) -> Self {
+        Self { tenant: tenant.to_owned(), ..Self::default() }
+    }
+
+    /// The events of one stream.
+    #[must_use]
+    pub fn stream(stream: &StreamId) -> Self {
+        Self {
+            tenant: stream.tenant.clone(),
+            items: vec![QueryItem {
+                aggregate_type: Some(stream.aggregate_type.clone()),
+                aggregate_id: Some(stream.aggregate_id.clone()),
+                ..QueryItem::default()
+            }],
+            partition: None,
+        }
+    }
+
+    /// The stream that this query names, where it asks for exactly one stream and nothing else.
+    #[must_use]
+    pub fn as_stream(&self) -> Option<StreamId> {
+        let [item] = self.items.as_slice() else { return None };
+        let (Some(kind), Some(id)) = (&item.aggregate_type, &item.aggregate_id) else {
+            return None;
+        };
+        let only = item.event_types.is_empty()
+            && item.tags.is_empty()
+            && item.event_ids.is_empty()
+            && item.correlation_id.is_none();
+        (only && self.partition.is_none())
+            .then(|| StreamId::new(kind, id).with_tenant(&self.tenant))
+    }
+
+    /// Checks every name in the query, and its size.
+    pub fn check(&self) -> Result<()> {
+        check_tenant(&self.tenant)?;
+        if self.items.len() > MAX_QUERY_ITEMS {
+            return Err(Error::too_large("query", self.items.len(), MAX_QUERY_ITEMS));
+        }
+        if self.partition.is_some_and(|part| part.index >= part.count) {
+            return Err(Error::invalid("partition", "a partition's index is below its count"));
+        }
+        self.items.iter().try_for_each(QueryItem::check)
+    }
+
+    /// Whether an event is among those asked for.
+    #[must_use]
+    pub fn matches(&self, event: &EventRef<'_>) -> bool {
+        event.head.stream.tenant == self.tenant
+            && self.partition.is_none_or(|part| part.contains(&event.head.stream))
+            && (self.items.is_empty() || self.items.iter().any(|item| item.matches(event)))
+    }
+}
+
+impl QueryItem {
+    fn check(&self) -> Result<()> {
+        if let Some(name) = &self.aggregate_type {
+            check_name("aggregate_type", name)?;
+        }
+        if let Some(name) = &self.aggregate_id {
+            check_name("aggregate_id", name)?;
+        }
+        self.event_types.iter().try_for_each(|name| check_event_type(name))?;
+        self.tags.iter().try_for_each(|name| check_name("tags", name))?;
+        if let Some(reference) = &self.correlation_id {
+            reference.check("correlation_id")?;
+        }
+        Ok(())
+    }
+
+    /// Whether every part that is given holds for `event`.
+    #[must_use]
+    pub fn matches(&self, event: &EventRef<'_>) -> bool {
+        let head = event.head;
+        let same = |wanted: &Option<String>, found: &str| {
+            wanted.as_ref().is_none_or(|wanted| wanted == found)
+        };
+        same(&self.aggregate_type, &head.stream.aggregate_type)
+            && same(&self.aggregate_id, &head.stream.aggregate_id)
+            && (self.event_types.is_empty() || self.event_types.contains(&head.kind.event_type))
+            && (self.event_ids.is_empty() || self.event_ids.contains(&head.event_id))
+            && self.matches_metadata(event)
+    }
+
+    /// The parts that lie in the metadata, which is decoded only where one of them is asked for.
+    fn matches_metadata(&self, event: &EventRef<'_>) -> bool {
+        if self.tags.is_empty() && self.correlation_id.is_none() {
+            return true;
+        }
+        let Ok(metadata) = event.metadata() else { return false };
+        self.tags.iter().all(|tag| metadata.tags.contains(tag))
+            && self.correlation_id.as_ref().is_none_or(|wanted| {
+                metadata.correlation_id.as_ref().is_some_and(|found| found.same_text(wanted))
+            })
+    }
+}
+
+impl Partition {
+    /// Whether a stream belongs to this part.
+    #[must_use]
+    pub fn contains(&self, stream: &StreamId) -> bool {
+        let hash = crc32c::crc32c_append(
+            crc32c::crc32c(stream.aggregate_type.as_bytes()),
+            stream.aggregate_id.as_bytes(),
+        );
+        hash % self.count.max(1) == self.index
+    }
+}

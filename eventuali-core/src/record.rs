@@ -1,0 +1,248 @@
+//! Records: small versioned documents that are committed together with events.
+
+use std::cmp::Ordering;
+
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+use crate::name::{check_name, check_tenant};
+use crate::storage::Limits;
+
+/// The name of a record. Spaces keep features apart: `checkpoint`, `snapshot`, `outbox` …
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RecordKey {
+    /// Whose record.
+    pub tenant: String,
+    /// Of what sort.
+    pub space: String,
+    /// Which one.
+    pub key: String,
+}
+
+impl RecordKey {
+    /// A key of the default tenant.
+    pub fn new(space: impl Into<String>, key: impl Into<String>) -> Self {
+        Self { tenant: String::new(), space: space.into(), key: key.into() }
+    }
+
+    /// Checks all three parts.
+    pub fn check(&self) -> Result<()> {
+        check_tenant(&self.tenant)?;
+        check_name("space", &self.space)?;
+        check_name("key", &self.key)
+    }
+}
+
+/// A value that records can be found by and sorted by: integers before reals before texts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Scalar {
+    /// An integer.
+    Int(i64),
+    /// A finite number.
+    Real(f64),
+    /// A text, sorted by its bytes.
+    Text(String),
+}
+
+impl Scalar {
+    /// Integers, reals and texts never mix: 0, 1 or 2.
+    #[must_use]
+    pub fn rank(&self) -> u8 {
+        match self {
+            Self::Int(_) => 0,
+            Self::Real(_) => 1,
+            Self::Text(_) => 2,
+        }
+    }
+}
+
+impl Eq for Scalar {}
+
+impl PartialOrd for Scalar {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Scalar {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Int(a), Self::Int(b)) => a.cmp(b),
+            (Self::Real(a), Self::Real(b)) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
+            (Self::Text(a), Self::Text(b)) => a.as_bytes().cmp(b.as_bytes()),
+            _ => self.rank().cmp(&other.rank()),
+        }
+    }
+}
+
+/// What the writer believes about a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpectedRecord {
+    /// Whatever it is.
+    Any,
+    /// There is none: never written, or deleted.
+    Absent,
+    /// It is there, at this version.
+    Exact(u64),
+}
+
+impl ExpectedRecord {
+    /// Whether a record at `version`, which is there or not, is as expected.
+    #[must_use]
+    pub fn holds(self, version: u64, present: bool) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Absent => !present,
+            Self::Exact(expected) => present && version == expected,
+        }
+    }
+}
+
+/// A change to one record. Each adds one to its version, which never restarts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordChange {
+    /// Which record.
+    pub key: RecordKey,
+    /// What must hold.
+    pub expected: ExpectedRecord,
+    /// What it becomes; `None` deletes it.
+    pub value: Option<RecordValue>,
+}
+
+/// What a record holds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RecordValue {
+    /// The document.
+    pub bytes: Vec<u8>,
+    /// When it is due, µs since 1970 UTC by the store's clock.
+    pub due: Option<i64>,
+    /// What it can be found by: names with a value each; a name may stand several times.
+    pub index: Vec<(String, Scalar)>,
+}
+
+impl RecordChange {
+    /// Writes `bytes` under `key`, whatever was there.
+    #[must_use]
+    pub fn put(key: RecordKey, bytes: impl Into<Vec<u8>>) -> Self {
+        let value = RecordValue { bytes: bytes.into(), ..RecordValue::default() };
+        Self { key, expected: ExpectedRecord::Any, value: Some(value) }
+    }
+
+    /// Deletes what is under `key`.
+    #[must_use]
+    pub fn delete(key: RecordKey) -> Self {
+        Self { key, expected: ExpectedRecord::Any, value: None }
+    }
+
+    /// The same change, on condition of `expected`.
+    #[must_use]
+    pub fn expecting(mut self, expected: ExpectedRecord) -> Self {
+        self.expected = expected;
+        self
+    }
+
+    /// Checks its names and sizes.
+    pub fn check(&self, limits: &Limits) -> Result<()> {
+        self.key.check()?;
+        let Some(value) = &self.value else { return Ok(()) };
+        if value.bytes.len() > limits.record_bytes {
+            return Err(Error::too_large("record", value.bytes.len(), limits.record_bytes));
+        }
+        if value.index.len() > limits.record_index_entries {
+            return Err(Error::too_large("index", value.index.len(), limits.record_index_entries));
+        }
+        for (name, scalar) in &value.index {
+            check_name("index", name)?;
+            match scalar {
+                Scalar::Real(number) if !number.is_finite() => {
+                    return Err(Error::invalid("index", format!("index {name:?} is not finite")));
+                }
+                Scalar::Text(text) if text.len() > limits.index_text_bytes => {
+                    return Err(Error::too_large("index", text.len(), limits.index_text_bytes));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// How many bytes it adds to a commit.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.value.as_ref().map_or(0, |value| value.bytes.len())
+    }
+}
+
+/// A record as the store keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Its name.
+    pub key: RecordKey,
+    /// How often it was changed, deletions included.
+    pub version: u64,
+    /// What it holds.
+    pub value: RecordValue,
+    /// The commit that wrote it.
+    pub commit_id: Uuid,
+}
+
+/// Which records, in which order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordQuery {
+    /// Whose.
+    pub tenant: String,
+    /// Of what sort.
+    pub space: String,
+    /// Which of them.
+    pub select: RecordSelection,
+}
+
+/// How records are chosen; each choice has its order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RecordSelection {
+    /// Those with these keys, in the order of the key.
+    Keys(Vec<String>),
+    /// Those whose key begins with this, in the order of the key.
+    Prefix(String),
+    /// Those with an entry of this name from one value to another (both included), in the order
+    /// of (value, key). A record with several such entries stands there several times.
+    Index {
+        /// The entry's name.
+        name: String,
+        /// The least value.
+        from: Option<Scalar>,
+        /// The greatest value.
+        to: Option<Scalar>,
+    },
+    /// Those that are due by this time, or by the store's clock, in the order of (due, key).
+    Due {
+        /// µs since 1970 UTC; `None` is now.
+        until: Option<i64>,
+    },
+}
+
+impl RecordQuery {
+    /// Checks its names.
+    pub fn check(&self) -> Result<()> {
+        check_tenant(&self.tenant)?;
+        check_name("space", &self.space)
+    }
+}
+
+/// Where a page of records ended: what it was sorted by, and the key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordCursor {
+    /// The value it was sorted by, where that is not the key itself.
+    pub value: Option<Scalar>,
+    /// The key.
+    pub key: String,
+}
+
+/// One page of records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordPage {
+    /// The records, in the order of the query.
+    pub records: Vec<Record>,
+    /// Where to continue; `None` where nothing is left.
+    pub next: Option<RecordCursor>,
+}

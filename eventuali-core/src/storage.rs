@@ -1,0 +1,117 @@
+//! The port: six verbs that every backend implements, and the promises behind them.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use tokio::sync::watch;
+
+use crate::commit::{Commit, Committed};
+use crate::error::Result;
+use crate::event::EventPage;
+use crate::query::{Query, ReadRange};
+use crate::record::{RecordCursor, RecordPage, RecordQuery};
+use crate::stream::{StreamPage, StreamSelection};
+
+/// An answer that is on its way.
+///
+/// The work begins when the verb is called, not when the answer is first awaited, and needs no
+/// particular runtime. Dropping the answer does not stop a write.
+pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'static>>;
+
+/// A backend: keeps events and records, and keeps the promises of `docs/reference/contract.md`.
+pub trait Storage: Send + Sync + 'static {
+    /// Appends every event of `commit` and changes every record, or does nothing.
+    ///
+    /// Once this returns, the change survives a power cut (unless the store was opened with
+    /// relaxed durability), and every later read sees it. Versions of a stream are 1, 2, 3 …;
+    /// positions rise within a commit. Dropping the answer does not undo the write: its outcome is
+    /// unknown until the commit is repeated. Repeating a commit whose event ids are all stored
+    /// gives the original answer, even where its expected versions are stale by now.
+    fn commit(&self, commit: Commit) -> Answer<Committed>;
+
+    /// One page of the events that match `query` within `range`, in the order of their positions.
+    ///
+    /// Once any reader has seen position P, no event ever appears at a position below P. A page
+    /// may be short, or empty, without being the last: `looked_to` and `end` tell. Every event's
+    /// checksum is verified.
+    fn read(&self, query: Query, range: ReadRange) -> Answer<EventPage>;
+
+    /// One page of the streams of a selection, sorted by (type, id) as bytes, after `after`.
+    /// Events without a stream are not listed.
+    fn streams(
+        &self,
+        selection: StreamSelection,
+        after: Option<(String, String)>,
+        limit: usize,
+    ) -> Answer<StreamPage>;
+
+    /// One page of records, in the order of the query, after `after`.
+    fn records(
+        &self,
+        query: RecordQuery,
+        after: Option<RecordCursor>,
+        limit: usize,
+    ) -> Answer<RecordPage>;
+
+    /// Wakes when events may have been appended: a hint and nothing more. The value is the highest
+    /// position that this process committed; other processes' commits may not show.
+    fn appended(&self) -> watch::Receiver<u64>;
+
+    /// Waits for the writes that have begun, then releases everything. Calling it again does
+    /// nothing; every other verb gives [`crate::error::ErrorKind::Closed`] from then on.
+    fn close(&self) -> Answer<()>;
+
+    /// Limits, and what this backend cannot do.
+    fn capabilities(&self) -> Capabilities;
+}
+
+/// What a backend can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Its name, such as `sqlite`.
+    pub backend: &'static str,
+    /// Whether what was acknowledged outlives the process.
+    pub durable: bool,
+    /// Whether other processes can open the same store at the same time.
+    pub shared: bool,
+    /// The sizes that it accepts.
+    pub limits: Limits,
+}
+
+/// The sizes that a store accepts; the same everywhere unless a backend says less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of an event's payload.
+    pub event_bytes: usize,
+    /// Bytes of an event's headers, names and values together.
+    pub headers_bytes: usize,
+    /// Tags of an event.
+    pub event_tags: usize,
+    /// Events of a commit.
+    pub commit_events: usize,
+    /// Record changes of a commit.
+    pub commit_records: usize,
+    /// Bytes of a commit.
+    pub commit_bytes: usize,
+    /// Bytes of a record.
+    pub record_bytes: usize,
+    /// Index entries of a record.
+    pub record_index_entries: usize,
+    /// Bytes of a text in a record's index.
+    pub index_text_bytes: usize,
+}
+
+impl Limits {
+    /// The limits that every backend of this crate has.
+    pub const DEFAULT: Self = Self {
+        event_bytes: 1 << 20,
+        headers_bytes: 64 << 10,
+        event_tags: 64,
+        commit_events: 10_000,
+        commit_records: 1_000,
+        commit_bytes: 16 << 20,
+        record_bytes: 8 << 20,
+        record_index_entries: 64,
+        index_text_bytes: 1 << 10,
+    };
+}

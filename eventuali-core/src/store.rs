@@ -1,0 +1,1 @@
+//! The store as users open it: a URL becomes a backend, within one tenant.
