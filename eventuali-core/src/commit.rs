@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::event::NewEvent;
+use crate::limits::Limits;
 use crate::query::Query;
 use crate::record::RecordChange;
-use crate::storage::Limits;
 use crate::stream::{ExpectedVersion, StreamId};
 
 /// New events, the conditions that must hold, and changes to records.

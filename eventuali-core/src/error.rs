@@ -72,7 +72,7 @@ pub enum ErrorKind {
         /// The argument at fault, such as `aggregate_id` or `tags`.
         field: &'static str,
     },
-    /// Something exceeds a limit of [`crate::storage::Limits`].
+    /// Something exceeds a limit of [`crate::limits::Limits`].
     TooLarge {
         /// What is too large, such as `payload` or `commit`.
         what: &'static str,

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::Limits;
 use crate::name::{check_event_type, check_name};
-use crate::storage::Limits;
 use crate::stream::StreamId;
 
 /// What an event is and how its payload was made; few of these exist, and events share them.

@@ -12,6 +12,7 @@ pub mod commit;
 pub mod contract;
 pub mod error;
 pub mod event;
+pub mod limits;
 pub mod name;
 pub mod query;
 pub mod record;

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::limits::Limits;
 use crate::name::{check_name, check_tenant};
-use crate::storage::Limits;
 
 /// The name of a record. Spaces keep features apart: `checkpoint`, `snapshot`, `outbox` …
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
