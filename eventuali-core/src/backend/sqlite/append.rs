@@ -1,0 +1,303 @@
+//! One commit within the writer's transaction: judged first, written only when it holds.
+
+use std::sync::Arc;
+
+use rusqlite::{OptionalExtension, params};
+use uuid::Uuid;
+
+use super::connection::Session;
+use super::{reader, records};
+use crate::commit::{AppendCondition, Commit, Committed, StreamWrite};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{EventHead, NewEvent};
+use crate::query::ReadRange;
+use crate::stream::StreamId;
+
+/// The end of the log within one transaction, carried from commit to commit.
+pub(super) struct Tail {
+    pub(super) position: u64,
+    pub(super) recorded_at: i64,
+}
+
+impl Tail {
+    pub(super) fn of(session: &Session) -> Result<Self> {
+        let (position, recorded_at) = session.last_event()?;
+        Ok(Self { position, recorded_at: recorded_at.max(crate::clock::now()) })
+    }
+}
+
+/// What became of a commit: an answer, or a refusal that wrote nothing. Everything else, such as a
+/// full disk, is the outer error, after which the transaction must be rolled back.
+pub(super) type Judged = Result<Committed>;
+
+/// Judges `commit` and, where it holds, writes it.
+pub(super) fn append(session: &mut Session, tail: &mut Tail, commit: &Commit) -> Result<Judged> {
+    match judge(session, commit)? {
+        Verdict::Repeated(committed) => Ok(Ok(committed)),
+        Verdict::Refused(error) => Ok(Err(error)),
+        Verdict::Holds(heads) => write(session, tail, commit, &heads).map(Ok),
+    }
+}
+
+enum Verdict {
+    Repeated(Committed),
+    Refused(Error),
+    /// The version that each write's stream is at.
+    Holds(Vec<u64>),
+}
+
+fn judge(session: &mut Session, commit: &Commit) -> Result<Verdict> {
+    if let Some(verdict) = repetition(session, commit)? {
+        return Ok(verdict);
+    }
+    let mut heads = Vec::with_capacity(commit.writes.len());
+    for write in &commit.writes {
+        let actual = version_of(session, write)?;
+        if !write.expected.holds(actual) {
+            let stream = Arc::clone(&write.stream);
+            let text =
+                format!("stream {stream} is at version {actual}, expected {}", write.expected);
+            let kind = ErrorKind::Conflict { stream, expected: write.expected, actual };
+            return Ok(Verdict::Refused(Error::new(kind, text)));
+        }
+        heads.push(actual);
+    }
+    for condition in &commit.conditions {
+        if let Some(position) = first_match(session, condition)? {
+            let after = condition.after;
+            let text = format!("an event at position {position} matches the append condition");
+            let kind = ErrorKind::ConditionFailed { after, position };
+            return Ok(Verdict::Refused(Error::new(kind, text)));
+        }
+    }
+    for change in &commit.records {
+        if let Some(error) = records::judge(session, change)? {
+            return Ok(Verdict::Refused(error));
+        }
+    }
+    Ok(Verdict::Holds(heads))
+}
+
+fn version_of(session: &mut Session, write: &StreamWrite) -> Result<u64> {
+    if write.stream.is_none() {
+        return Ok(0);
+    }
+    match session.names.stream(&session.conn, &write.stream)? {
+        Some(id) => Ok(session.stream_head(id)?.0),
+        None => Ok(0),
+    }
+}
+
+fn first_match(session: &mut Session, condition: &AppendCondition) -> Result<Option<u64>> {
+    let mut range = ReadRange { after: condition.after, limit: 1, ..ReadRange::default() };
+    loop {
+        let page = reader::page(session, &condition.query, range)?;
+        if !page.is_empty() {
+            return Ok(Some(page.get(0).head.position));
+        }
+        if page.end {
+            return Ok(None);
+        }
+        range = range.continued(page.looked_to);
+    }
+}
+
+/// Whether this commit was made before, or collides with events that were.
+fn repetition(session: &mut Session, commit: &Commit) -> Result<Option<Verdict>> {
+    if commit.events().next().is_none() {
+        return records::repetition(session, commit).map(|found| found.map(Verdict::Repeated));
+    }
+    let mut known = false;
+    for run in id_runs(commit.events().map(|(_, event)| event)) {
+        known |= last_run_meets(session, run)?;
+    }
+    if known { settle(session, commit).map(Some) } else { Ok(None) }
+}
+
+/// Whether an id of `run` is stored. Stored runs never overlap, so the last one that begins
+/// within or before it tells.
+fn last_run_meets(session: &Session, run: IdRun) -> Result<bool> {
+    let last = Uuid::from_u128(run.first + (run.count - 1));
+    let found = id_run_before(session, last)?;
+    Ok(found.is_some_and(|(stored, _)| stored.first + (stored.count - 1) >= run.first))
+}
+
+fn id_run_before(session: &Session, id: Uuid) -> Result<Option<(IdRun, u64)>> {
+    Ok(session
+        .statement(include_str!("sql/id_run_before.sql"))?
+        .query_row([id.as_bytes().as_slice()], |row| {
+            let first = u128::from_be_bytes(row.get::<_, [u8; 16]>(0)?);
+            let count = row.get::<_, i64>(2)? as u128;
+            Ok((IdRun { first, count }, row.get::<_, i64>(1)? as u64))
+        })
+        .optional()?)
+}
+
+/// The position of the event with this id.
+pub(super) fn position_of(session: &Session, id: Uuid) -> Result<Option<u64>> {
+    let Some((run, position)) = id_run_before(session, id)? else { return Ok(None) };
+    let offset = id.as_u128() - run.first;
+    Ok((offset < run.count).then(|| position + offset as u64))
+}
+
+/// The verdict on a commit of which at least one id is stored: the original answer where all of it
+/// is, else a conflict that names the ids.
+fn settle(session: &mut Session, commit: &Commit) -> Result<Verdict> {
+    let mut stored = Vec::new();
+    let mut positions = Vec::new();
+    let mut recorded_at = 0;
+    let mut versions = Vec::with_capacity(commit.writes.len());
+    let mut same = true;
+    for write in &commit.writes {
+        let mut version = None;
+        for event in &write.events {
+            let Some(position) = position_of(session, event.event_id)? else {
+                same = false;
+                continue;
+            };
+            stored.push(event.event_id);
+            positions.push(position);
+            let page = reader::at(session, position)?;
+            let found = page.get(0);
+            same &= found.is(&write.stream, event);
+            version = Some(found.head.version);
+            if positions.len() == 1 {
+                recorded_at = found.head.recorded_at;
+            }
+        }
+        versions.push(match version {
+            Some(version) => version,
+            None => version_of(session, write)?,
+        });
+    }
+    if !same {
+        let text = format!("{} of the commit's event ids are stored already", stored.len());
+        let kind = ErrorKind::IdempotencyConflict { event_ids: stored };
+        return Ok(Verdict::Refused(Error::new(kind, text)));
+    }
+    let record_versions = records::versions_of_repeated(session, commit)?;
+    Ok(Verdict::Repeated(Committed { positions, versions, record_versions, recorded_at }))
+}
+
+fn write(
+    session: &mut Session,
+    tail: &mut Tail,
+    commit: &Commit,
+    heads: &[u64],
+) -> Result<Committed> {
+    let first = tail.position + 1;
+    let mut answer = Committed::default();
+    for (write, head) in commit.writes.iter().zip(heads) {
+        append_to_stream(session, tail, write, *head)?;
+        let none = write.stream.is_none();
+        answer.versions.push(if none { 0 } else { head + write.events.len() as u64 });
+    }
+    answer.positions.extend(first..=tail.position);
+    if !answer.positions.is_empty() {
+        answer.recorded_at = tail.recorded_at;
+    }
+    let mut position = first;
+    let mut statement = session.statement(include_str!("sql/insert_id_run.sql"))?;
+    for run in id_runs(commit.events().map(|(_, event)| event)) {
+        let id = run.first.to_be_bytes();
+        statement.execute(params![id.as_slice(), position as i64, run.count as i64])?;
+        position += run.count as u64;
+    }
+    drop(statement);
+    for change in &commit.records {
+        answer.record_versions.push(records::apply(session, change, commit.identity())?);
+    }
+    Ok(answer)
+}
+
+fn append_to_stream(
+    session: &mut Session,
+    tail: &mut Tail,
+    write: &StreamWrite,
+    head: u64,
+) -> Result<()> {
+    if write.events.is_empty() {
+        return Ok(());
+    }
+    let stream = session.names.stream_or_new(&session.conn, &write.stream)?;
+    let first = tail.position + 1;
+    let in_stream = !write.stream.is_none();
+    for (index, event) in write.events.iter().enumerate() {
+        tail.position += 1;
+        let version = if in_stream { head + 1 + index as u64 } else { 0 };
+        insert(session, tail, (stream, &write.stream), version, event)?;
+    }
+    if in_stream {
+        let count = write.events.len() as i64;
+        session.statement(include_str!("sql/insert_stream_run.sql"))?.execute(params![
+            stream,
+            (head + 1) as i64,
+            first as i64,
+            count
+        ])?;
+    }
+    Ok(())
+}
+
+fn insert(
+    session: &mut Session,
+    tail: &Tail,
+    (stream, name): (i64, &Arc<StreamId>),
+    version: u64,
+    event: &NewEvent,
+) -> Result<()> {
+    let kind = session.names.kind_id(&session.conn, &event.kind)?;
+    let metadata = event.metadata.as_ref().map_or(Ok(Vec::new()), |given| given.encode())?;
+    let head = EventHead {
+        position: tail.position,
+        event_id: event.event_id,
+        stream: Arc::clone(name),
+        version,
+        kind: Arc::clone(&event.kind),
+        timestamp: event.timestamp,
+        recorded_at: tail.recorded_at,
+    };
+    let checksum = head.checksum(&metadata, &event.payload);
+    let text = std::str::from_utf8(&metadata)
+        .map_err(|e| Error::invalid("headers", "metadata is not UTF-8").with_source(e))?;
+    session.statement(include_str!("sql/insert_event.sql"))?.execute(params![
+        head.position as i64,
+        stream,
+        version as i64,
+        kind,
+        event.event_id.as_bytes().as_slice(),
+        event.timestamp,
+        head.recorded_at,
+        checksum,
+        (!text.is_empty()).then_some(text),
+        event.payload,
+    ])?;
+    session.names.note_kind(&session.conn, kind, head.position)?;
+    for tag in event.tags() {
+        session.statement(include_str!("sql/insert_tag.sql"))?.execute(params![
+            name.tenant,
+            tag,
+            head.position as i64
+        ])?;
+    }
+    Ok(())
+}
+
+/// Ids that follow one another as 128-bit numbers: those of one save do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct IdRun {
+    first: u128,
+    count: u128,
+}
+
+fn id_runs<'a>(events: impl Iterator<Item = &'a NewEvent>) -> Vec<IdRun> {
+    let mut runs: Vec<IdRun> = Vec::new();
+    for event in events {
+        let id = event.event_id.as_u128();
+        match runs.last_mut() {
+            Some(run) if run.first.checked_add(run.count) == Some(id) => run.count += 1,
+            _ => runs.push(IdRun { first: id, count: 1 }),
+        }
+    }
+    runs
+}

@@ -1,0 +1,160 @@
+//! Where events that match a query can lie, found through the indexes.
+
+use rusqlite::types::Value;
+use rusqlite::params_from_iter;
+
+use super::append::position_of;
+use super::connection::Session;
+use super::reader::clamp;
+use crate::error::Result;
+use crate::query::{Query, QueryItem, ReadRange};
+use crate::stream::StreamId;
+
+/// Index entries that one item looks at before it says how far it came.
+const LOOKAHEAD: usize = 1024;
+
+/// Two positions and everything between them.
+pub(super) type Span = (u64, u64);
+
+/// Spans that hold every match between the start of the range and `looked_to`, and more besides.
+pub(super) struct Candidates {
+    pub(super) spans: Vec<Span>,
+    pub(super) looked_to: u64,
+}
+
+/// The candidates of `query`, beginning where the range begins. `range.until` is a real position.
+pub(super) fn candidates(
+    session: &mut Session,
+    query: &Query,
+    range: ReadRange,
+) -> Result<Candidates> {
+    let whole = (range.after + 1, range.until);
+    let mut spans = Vec::new();
+    let mut looked_to = if range.backwards { whole.0 } else { whole.1 };
+    for item in &query.items {
+        let mut meet = |found: Vec<Span>, complete: bool| {
+            if !complete && let Some(last) = found.last() {
+                looked_to = if range.backwards {
+                    looked_to.max(last.0.max(whole.0))
+                } else {
+                    looked_to.min(last.1.min(whole.1))
+                };
+            }
+            spans.extend(found);
+        };
+        if !of_item(session, query, item, range, &mut meet)? {
+            spans.push(whole);
+        }
+    }
+    if query.items.is_empty() {
+        spans.push(whole);
+    }
+    let bounds = if range.backwards { (looked_to, whole.1) } else { (whole.0, looked_to) };
+    Ok(Candidates { spans: merged(spans, bounds, range.backwards), looked_to })
+}
+
+/// Gives the spans of one item to `meet`, with whether they are all there are in the range; says
+/// whether an index serves the item at all.
+fn of_item(
+    session: &mut Session,
+    query: &Query,
+    item: &QueryItem,
+    range: ReadRange,
+    meet: &mut impl FnMut(Vec<Span>, bool),
+) -> Result<bool> {
+    let (after, until) = (Value::from(clamp(range.after)), Value::from(clamp(range.until)));
+    let text = |text: &String| Value::from(text.clone());
+    if !item.event_ids.is_empty() {
+        let mut spans = Vec::new();
+        for id in &item.event_ids {
+            spans.extend(position_of(session, *id)?.map(|position| (position, position)));
+        }
+        meet(spans, true);
+    } else if let (Some(kind), Some(id)) = (&item.aggregate_type, &item.aggregate_id) {
+        let name = StreamId::new(kind, id).with_tenant(&query.tenant);
+        if let Some(stream) = session.names.stream(&session.conn, &name)? {
+            let sql = [
+                include_str!("sql/stream_runs_forward.sql"),
+                include_str!("sql/stream_runs_backward.sql"),
+            ];
+            look(session, sql, &[stream.into(), after, until], range, meet)?;
+        }
+    } else if let Some(tag) = item.tags.first() {
+        let sql = [include_str!("sql/tags_forward.sql"), include_str!("sql/tags_backward.sql")];
+        look(session, sql, &[text(&query.tenant), text(tag), after, until], range, meet)?;
+    } else if !item.event_types.is_empty() {
+        let sql = [
+            include_str!("sql/kind_blocks_forward.sql"),
+            include_str!("sql/kind_blocks_backward.sql"),
+        ];
+        for kind in kinds(session, &item.event_types)? {
+            look(session, sql, &[kind.into(), after.clone(), until.clone()], range, meet)?;
+        }
+    } else {
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+fn look(
+    session: &Session,
+    [forward, backward]: [&str; 2],
+    parameters: &[Value],
+    range: ReadRange,
+    meet: &mut impl FnMut(Vec<Span>, bool),
+) -> Result<()> {
+    let sql = if range.backwards { backward } else { forward };
+    let limit = [Value::from(LOOKAHEAD as i64)];
+    let mut statement = session.statement(sql)?;
+    let spans = statement
+        .query_map(params_from_iter(parameters.iter().chain(&limit)), |row| {
+            Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64))
+        })?
+        .collect::<rusqlite::Result<Vec<Span>>>()?;
+    let complete = spans.len() < LOOKAHEAD;
+    meet(spans, complete);
+    Ok(())
+}
+
+fn kinds(session: &Session, event_types: &[String]) -> Result<Vec<i64>> {
+    let mut statement = session.statement(include_str!("sql/kinds_of_type.sql"))?;
+    let mut found = Vec::new();
+    for name in event_types {
+        for id in statement.query_map([name], |row| row.get(0))? {
+            found.push(id?);
+        }
+    }
+    Ok(found)
+}
+
+/// The spans within `bounds`, in the order of reading, each position in one of them.
+fn merged(mut spans: Vec<Span>, bounds: Span, backwards: bool) -> Vec<Span> {
+    spans.sort_unstable();
+    let mut merged: Vec<Span> = Vec::new();
+    for (first, last) in spans {
+        let (first, last) = (first.max(bounds.0), last.min(bounds.1));
+        if first > last {
+            continue;
+        }
+        match merged.last_mut() {
+            Some(before) if first <= before.1 + 1 => before.1 = before.1.max(last),
+            _ => merged.push((first, last)),
+        }
+    }
+    if backwards {
+        merged.reverse();
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_meet_and_stay_within_bounds() {
+        let spans = vec![(64, 127), (1, 3), (4, 5), (100, 130), (200, 300)];
+        assert_eq!(merged(spans.clone(), (2, 250), false), [(2, 5), (64, 130), (200, 250)]);
+        assert_eq!(merged(spans, (2, 250), true), [(200, 250), (64, 130), (2, 5)]);
+    }
+}

@@ -1,0 +1,185 @@
+//! Connections: how a file is opened, and what is remembered beside it.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension};
+
+use super::names::Names;
+use super::{Durability, Target, schema};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How long a connection waits for another process before it gives up.
+const BUSY_LIMIT: Duration = Duration::from_mins(1);
+/// WAL pages before they are copied back into the database: 1.2–2x over SQLite's 1,000 in bulk.
+const WAL_PAGES: u32 = 10_000;
+/// KiB of page cache a connection.
+const CACHE_KIB: i64 = 65_536;
+
+/// One connection, and the names that were looked up on it.
+pub(super) struct Session {
+    pub(super) conn: Connection,
+    pub(super) names: Names,
+}
+
+impl Session {
+    fn new(conn: Connection) -> Self {
+        Self { conn, names: Names::default() }
+    }
+
+    /// Opens the writer's connection; makes the file and its schema where there is none.
+    pub(super) fn writer(target: &Target, durability: Durability) -> Result<Self> {
+        let mut conn = match target {
+            Target::Memory => Connection::open_in_memory()?,
+            Target::File(path) => {
+                prepare_file(path)?;
+                Connection::open_with_flags(path, flags(path)?)?
+            }
+        };
+        conn.busy_handler(Some(wait_for_others))?;
+        schema::inspect(&conn)?;
+        if matches!(target, Target::File(_)) {
+            switch_to_wal(&conn)?;
+        }
+        configure(&conn)?;
+        let synchronous = match durability {
+            Durability::Full => "FULL",
+            Durability::Relaxed => "NORMAL",
+        };
+        conn.pragma_update(None, "synchronous", synchronous)?;
+        conn.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+        schema::migrate(&mut conn)?;
+        Ok(Self::new(conn))
+    }
+
+    /// Opens a connection that only reads.
+    pub(super) fn reader(path: &Path) -> Result<Self> {
+        let conn = Connection::open_with_flags(path, flags(path)?)?;
+        conn.busy_handler(Some(wait_for_others))?;
+        configure(&conn)?;
+        conn.pragma_update(None, "query_only", true)?;
+        Ok(Self::new(conn))
+    }
+
+    /// A statement, prepared once a connection.
+    pub(super) fn statement(&self, sql: &str) -> Result<CachedStatement<'_>> {
+        Ok(self.conn.prepare_cached(sql)?)
+    }
+
+    /// Version and position of a stream's last event; zeros where it has none.
+    pub(super) fn stream_head(&self, id: i64) -> Result<(u64, u64)> {
+        let head = self
+            .statement(include_str!("sql/stream_head.sql"))?
+            .query_row([id], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)))
+            .optional()?;
+        Ok(head.unwrap_or((0, 0)))
+    }
+
+    /// Position and time of the last event; zeros where there is none.
+    pub(super) fn last_event(&self) -> Result<(u64, i64)> {
+        let last = self
+            .statement(include_str!("sql/last_event.sql"))?
+            .query_row([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)))
+            .optional()?;
+        Ok(last.unwrap_or((0, i64::MIN)))
+    }
+}
+
+fn flags(path: &Path) -> Result<OpenFlags> {
+    // NOFOLLOW is not set: a link to a database on another volume is common.
+    let writable = !File::open(path)
+        .and_then(|file| file.metadata())
+        .map_err(|e| unavailable(path, e))?
+        .permissions()
+        .readonly();
+    let access =
+        if writable { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
+    Ok(access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+}
+
+/// Makes an empty file that only its owner can read, and its directory entry durable; refuses
+/// what is not a plain file before SQLite touches it.
+fn prepare_file(path: &Path) -> Result<()> {
+    let refuse = |why: &str| {
+        let text = format!("cannot open {}: {why}", path.display());
+        Err(Error::new(ErrorKind::Configuration, text))
+    };
+    match path.metadata() {
+        Ok(found) if found.is_file() => return Ok(()),
+        Ok(found) if found.is_dir() => return refuse("it is a directory"),
+        Ok(_) => return refuse("it is not a plain file"),
+        Err(_) => {}
+    }
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    if !parent.is_dir() {
+        return refuse(&format!("the directory {} does not exist", parent.display()));
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(file) => file.sync_all().map_err(|e| unavailable(path, e))?,
+        // Another process was faster.
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(e) => return Err(unavailable(path, e)),
+    }
+    #[cfg(unix)]
+    File::open(&parent).and_then(|dir| dir.sync_all()).map_err(|e| unavailable(path, e))?;
+    Ok(())
+}
+
+fn unavailable(path: &Path, error: std::io::Error) -> Error {
+    let kind = match error.kind() {
+        std::io::ErrorKind::StorageFull => ErrorKind::Full,
+        _ => ErrorKind::Unavailable,
+    };
+    Error::new(kind, format!("cannot open {}: {error}", path.display())).with_source(error)
+}
+
+/// SQLite does not wait for others while it switches a fresh file to WAL, so this does.
+fn switch_to_wal(conn: &Connection) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let mode: rusqlite::Result<String> =
+            conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0));
+        match mode {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(mode) => {
+                let text = format!("this file cannot be used with a WAL (journal mode {mode})");
+                return Err(Error::new(ErrorKind::Unavailable, text));
+            }
+            Err(e)
+                if super::error::kind_of(&e) == ErrorKind::Busy && begun.elapsed() < BUSY_LIMIT =>
+            {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+fn configure(conn: &Connection) -> Result<()> {
+    conn.set_prepared_statement_cache_capacity(64);
+    conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    conn.pragma_update(None, "mmap_size", 0)?;
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    conn.pragma_update(None, "trusted_schema", false)?;
+    Ok(())
+}
+
+/// Waits while another process writes: short naps that grow, so that many writers share a file.
+fn wait_for_others(tries: i32) -> bool {
+    let nap = match tries {
+        0..=20 => Duration::from_micros(200),
+        21..=100 => Duration::from_millis(1),
+        _ => Duration::from_millis(5),
+    };
+    std::thread::sleep(nap);
+    // 20 naps of 0.2 ms and 80 of 1 ms before the long ones.
+    i64::from(tries) < 100 + i64::try_from(BUSY_LIMIT.as_millis()).unwrap_or(i64::MAX) / 5
+}

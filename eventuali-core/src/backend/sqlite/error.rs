@@ -1,0 +1,31 @@
+//! What SQLite's errors mean to a caller.
+
+use rusqlite::ffi::ErrorCode;
+
+use crate::error::{Error, ErrorKind};
+
+/// The kind of error that SQLite's code stands for.
+pub(super) fn kind_of(error: &rusqlite::Error) -> ErrorKind {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Busy,
+        Some(ErrorCode::DiskFull) => ErrorKind::Full,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            ErrorKind::Corrupted { position: None }
+        }
+        Some(ErrorCode::TooBig) => ErrorKind::TooLarge { what: "commit", size: 0, limit: 0 },
+        Some(_) => ErrorKind::Unavailable,
+        // A column that has another type than what was written there.
+        None => ErrorKind::Corrupted { position: None },
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::new(kind_of(&error), format!("SQLite: {error}")).with_source(error)
+    }
+}
+
+/// Whether the file itself failed under SQLite, so that nothing after it can be trusted.
+pub(super) fn is_io(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Corrupted { .. })
+}

@@ -1,0 +1,217 @@
+//! SQLite, embedded: one thread that writes, and threads that read beside it.
+
+mod append;
+mod candidates;
+mod connection;
+mod error;
+mod names;
+mod reader;
+mod records;
+mod schema;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::thread::{Builder, JoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use tokio::sync::{oneshot, watch};
+
+use self::connection::Session;
+use self::writer::{Job, Request, Writer};
+use crate::commit::{Commit, Committed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::EventPage;
+use crate::limits::Limits;
+use crate::query::{Query, ReadRange};
+use crate::record::{RecordCursor, RecordPage, RecordQuery};
+use crate::storage::{Answer, Capabilities, Storage};
+use crate::stream::{StreamPage, StreamSelection};
+
+/// Threads that read.
+const READERS: usize = 2;
+
+/// Where the database lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// In this process, until the store is closed.
+    Memory,
+    /// In a file, with `-wal` and `-shm` beside it.
+    File(PathBuf),
+}
+
+/// What an acknowledged commit survives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// A power cut: every commit is flushed to the device (WAL, `synchronous=FULL`).
+    #[default]
+    Full,
+    /// The end of the process, but not a power cut, which can take the last commits
+    /// (WAL, `synchronous=NORMAL`).
+    Relaxed,
+}
+
+/// A store in SQLite.
+///
+/// The writer's queue is a channel rather than a lock around the connection: whoever waits is
+/// committed together, and a caller that stops waiting stops nothing.
+pub struct Sqlite {
+    threads: Mutex<Option<Threads>>,
+    appended: watch::Receiver<u64>,
+    durable: bool,
+}
+
+struct Threads {
+    jobs: Sender<Job>,
+    /// None where the readers share the writer's connection.
+    reads: Option<Sender<Read>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+type Read = Box<dyn FnOnce(Result<&mut Session>) + Send>;
+
+impl Sqlite {
+    /// Opens the database, or makes it where there is none. Blocks while it does.
+    pub fn open(target: &Target, durability: Durability) -> Result<Self> {
+        let session = Session::writer(target, durability)?;
+        let (last, _) = session.last_event()?;
+        let (sender, appended) = watch::channel(last);
+        let (jobs, queue) = unbounded();
+        let writer = Writer::new(session, sender);
+        spawn("eventuali-writer", move || writer.run(&queue))?;
+        let (mut reads, mut readers) = (None, Vec::new());
+        if let Target::File(path) = target {
+            let (sender, queue) = unbounded::<Read>();
+            for _ in 0..READERS {
+                let (queue, path) = (queue.clone(), path.clone());
+                readers.push(spawn("eventuali-reader", move || read_all(&queue, &path))?);
+            }
+            reads = Some(sender);
+        }
+        let threads = Mutex::new(Some(Threads { jobs, reads, readers }));
+        Ok(Self { threads, appended, durable: matches!(target, Target::File(_)) })
+    }
+
+    /// Runs `work` beside the writer and answers with what it returns.
+    fn read_with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Session) -> Result<T> + Send + 'static,
+    ) -> Answer<T> {
+        let (sender, answer) = oneshot::channel();
+        let respond = |result| drop(sender.send(result));
+        let sent = self.with_threads(|threads| match &threads.reads {
+            Some(reads) => {
+                let read: Read = Box::new(|session| respond(session.and_then(work)));
+                reads.send(read).is_ok()
+            }
+            None => {
+                let job = Job::Read(Box::new(|session| respond(work(session))));
+                threads.jobs.send(job).is_ok()
+            }
+        });
+        answer_from(sent, answer)
+    }
+
+    fn with_threads(&self, send: impl FnOnce(&Threads) -> bool) -> bool {
+        // A panic while the lock is held leaves nothing half done.
+        let threads = self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        threads.as_ref().is_some_and(send)
+    }
+}
+
+impl Storage for Sqlite {
+    fn commit(&self, commit: Commit) -> Answer<Committed> {
+        if let Err(error) = commit.check(&Limits::DEFAULT) {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        let (sender, answer) = oneshot::channel();
+        let request = Job::Commit(Box::new(Request { commit, answer: sender }));
+        let sent = self.with_threads(|threads| threads.jobs.send(request).is_ok());
+        answer_from(sent, answer)
+    }
+
+    fn read(&self, query: Query, range: ReadRange) -> Answer<EventPage> {
+        self.read_with(move |session| reader::page(session, &query, range))
+    }
+
+    fn streams(
+        &self,
+        selection: StreamSelection,
+        after: Option<(String, String)>,
+        limit: usize,
+    ) -> Answer<StreamPage> {
+        self.read_with(move |session| reader::streams(session, &selection, after.as_ref(), limit))
+    }
+
+    fn records(
+        &self,
+        query: RecordQuery,
+        after: Option<RecordCursor>,
+        limit: usize,
+    ) -> Answer<RecordPage> {
+        self.read_with(move |session| records::page(session, &query, after.as_ref(), limit))
+    }
+
+    fn appended(&self) -> watch::Receiver<u64> {
+        self.appended.clone()
+    }
+
+    fn close(&self) -> Answer<()> {
+        let threads = self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let Some(Threads { jobs, reads, readers }) = threads else {
+            return Box::pin(std::future::ready(Ok(())));
+        };
+        // Without a sender the readers end once their queue is empty.
+        drop(reads);
+        let (sender, answer) = oneshot::channel();
+        let end = Job::Close { readers, answer: sender };
+        let sent = jobs.send(end).is_ok();
+        answer_from(sent, answer)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            backend: "sqlite",
+            durable: self.durable,
+            shared: self.durable,
+            limits: Limits::DEFAULT,
+        }
+    }
+}
+
+/// What arrives on `answer`; a thread that ended without answering has panicked.
+fn answer_from<T: Send + 'static>(sent: bool, answer: oneshot::Receiver<Result<T>>) -> Answer<T> {
+    if !sent {
+        return Box::pin(std::future::ready(Err(Error::closed())));
+    }
+    Box::pin(async move {
+        answer.await.unwrap_or_else(|_| {
+            let text = "the storage thread ended before it answered";
+            Err(Error::new(ErrorKind::Unavailable, text))
+        })
+    })
+}
+
+fn read_all(queue: &Receiver<Read>, path: &std::path::Path) {
+    let mut open = None;
+    while let Ok(read) = queue.recv() {
+        if open.is_none() {
+            match Session::reader(path) {
+                Ok(session) => open = Some(session),
+                Err(error) => {
+                    read(Err(error));
+                    continue;
+                }
+            }
+        }
+        if let Some(session) = open.as_mut() {
+            read(Ok(session));
+        }
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    Builder::new().name(name.to_owned()).spawn(run).map_err(|cause| {
+        Error::new(ErrorKind::Unavailable, "cannot start a thread").with_source(cause)
+    })
+}

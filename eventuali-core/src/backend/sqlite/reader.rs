@@ -1,0 +1,242 @@
+//! Reading: pages of events and of streams.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use uuid::Uuid;
+
+use super::candidates::{Span, candidates};
+use super::connection::Session;
+use super::names::Names;
+use crate::error::Result;
+use crate::event::{EventHead, EventPage, EventRef};
+use crate::query::{Query, ReadRange};
+use crate::stream::{StreamId, StreamInfo, StreamPage, StreamSelection};
+
+/// The most bytes of payloads and metadata on a page that holds more than one event.
+const PAGE_BYTES: usize = 4 << 20;
+/// The most rows that are looked at for one page; a page of a rare match is short instead of slow.
+const PAGE_ROWS: usize = 65_536;
+/// The most streams on a page, whatever was asked for.
+const MAX_PAGE_STREAMS: usize = 4096;
+
+/// One page of the events that match.
+pub(super) fn page(session: &mut Session, query: &Query, range: ReadRange) -> Result<EventPage> {
+    query.check()?;
+    // Everything up to the last position is settled: a writer holds the only write lock.
+    let (last, _) = session.last_event()?;
+    let range = ReadRange { until: range.until.min(last), ..range };
+    if range.until <= range.after {
+        let looked_to = if range.backwards { range.after + 1 } else { range.after };
+        return Ok(EventPage { looked_to, end: true, ..EventPage::default() });
+    }
+    match query.as_stream() {
+        Some(stream) => stream_page(session, query, &stream, range),
+        None => log_page(session, query, range),
+    }
+}
+
+/// The page that holds the one event at `position`.
+pub(super) fn at(session: &mut Session, position: u64) -> Result<EventPage> {
+    let mut scan = Scan::new(ReadRange { after: position - 1, limit: 1, ..ReadRange::default() });
+    scan.span(session, None, (position, position))?;
+    if scan.page.is_empty() {
+        return Err(EventHead::corrupted(position));
+    }
+    Ok(scan.page)
+}
+
+fn stream_page(
+    session: &mut Session,
+    query: &Query,
+    stream: &StreamId,
+    range: ReadRange,
+) -> Result<EventPage> {
+    let mut scan = Scan::new(range);
+    if let Some(id) = session.names.stream(&session.conn, stream)? {
+        let sql = if range.backwards {
+            include_str!("sql/stream_events_backward.sql")
+        } else {
+            include_str!("sql/stream_events_forward.sql")
+        };
+        let versions = [id, clamp(range.after_version), clamp(range.until_version)];
+        scan.rows(session, sql, &versions, Some(query))?;
+    }
+    Ok(scan.finish())
+}
+
+fn log_page(session: &mut Session, query: &Query, range: ReadRange) -> Result<EventPage> {
+    let mut scan = Scan::new(range);
+    let mut left = range;
+    while !scan.full && left.after < left.until {
+        let found = candidates(session, query, left)?;
+        for span in found.spans {
+            scan.span(session, Some(query), span)?;
+            if scan.full {
+                return Ok(scan.finish());
+            }
+        }
+        scan.looked_to = found.looked_to;
+        left = left.continued(found.looked_to);
+    }
+    Ok(scan.finish())
+}
+
+/// A page in the making.
+struct Scan {
+    page: EventPage,
+    range: ReadRange,
+    looked_to: u64,
+    looked_at: usize,
+    full: bool,
+}
+
+impl Scan {
+    fn new(range: ReadRange) -> Self {
+        Self { page: EventPage::default(), range, looked_to: 0, looked_at: 0, full: false }
+    }
+
+    /// Adds what matches between two positions, both included.
+    fn span(&mut self, session: &mut Session, query: Option<&Query>, span: Span) -> Result<()> {
+        let sql = if self.range.backwards {
+            include_str!("sql/events_backward.sql")
+        } else {
+            include_str!("sql/events_forward.sql")
+        };
+        self.rows(session, sql, &[clamp(span.0 - 1), clamp(span.1)], query)
+    }
+
+    fn rows(
+        &mut self,
+        session: &mut Session,
+        sql: &str,
+        parameters: &[i64],
+        query: Option<&Query>,
+    ) -> Result<()> {
+        let Session { conn, names } = session;
+        let mut statement = conn.prepare_cached(sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(parameters))?;
+        while let Some(row) = rows.next()? {
+            let position = row.get::<_, i64>(0)? as u64;
+            let (metadata, payload) = (bytes(row, 8, position)?, bytes(row, 9, position)?);
+            let head = head(conn, names, row, position)?;
+            if head.checksum(metadata, payload) != row.get::<_, u32>(7)? {
+                return Err(EventHead::corrupted(position));
+            }
+            let event = EventRef { head: &head, metadata_bytes: metadata, payload };
+            self.looked_at += 1;
+            let wanted = self.range.contains(&event) && query.is_none_or(|q| q.matches(&event));
+            if wanted {
+                if !self.page.is_empty() && self.page.bytes() + payload.len() > PAGE_BYTES {
+                    self.full = true;
+                    return Ok(());
+                }
+                self.page.push(head, metadata, payload);
+            }
+            self.looked_to = position;
+            if self.page.len() == self.range.page_limit() || self.looked_at == PAGE_ROWS {
+                self.full = true;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> EventPage {
+        let (first, last) = (self.range.after + 1, self.range.until);
+        let edge = if self.range.backwards { first } else { last };
+        self.page.looked_to = if self.full { self.looked_to } else { edge };
+        self.page.end = self.page.looked_to == edge;
+        self.page
+    }
+}
+
+fn bytes<'row>(row: &'row Row<'_>, column: usize, position: u64) -> Result<&'row [u8]> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(&[]),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Ok(bytes),
+        _ => Err(EventHead::corrupted(position)),
+    }
+}
+
+fn head(conn: &Connection, names: &mut Names, row: &Row<'_>, position: u64) -> Result<EventHead> {
+    Ok(EventHead {
+        position,
+        event_id: Uuid::from_bytes(row.get(4)?),
+        stream: names.stream_name(conn, row.get(1)?)?,
+        version: row.get::<_, i64>(2)? as u64,
+        kind: names.kind_name(conn, row.get(3)?)?,
+        timestamp: row.get(5)?,
+        recorded_at: row.get(6)?,
+    })
+}
+
+/// One page of streams, sorted by (type, id).
+pub(super) fn streams(
+    session: &mut Session,
+    selection: &StreamSelection,
+    after: Option<&(String, String)>,
+    limit: usize,
+) -> Result<StreamPage> {
+    let limit = limit.clamp(1, MAX_PAGE_STREAMS);
+    let (from_type, from_id) = after.map_or(("", ""), |(kind, id)| (kind, id));
+    let mut streams = Vec::new();
+    for (category, aggregate_type) in categories(session, selection, from_type)? {
+        let from_id = if aggregate_type == from_type { from_id } else { "" };
+        let room = limit + 1 - streams.len();
+        for (id, aggregate_id) in ids(session, category, selection, from_id, room)? {
+            let (version, last_position) = session.stream_head(id)?;
+            let stream =
+                StreamId::new(&aggregate_type, aggregate_id).with_tenant(&selection.tenant);
+            streams.push(StreamInfo { stream, version, last_position });
+        }
+        if streams.len() > limit {
+            break;
+        }
+    }
+    let more = streams.len() > limit;
+    streams.truncate(limit);
+    let last = streams.last().filter(|_| more).map(|info| &info.stream);
+    let next = last.map(|last| (last.aggregate_type.clone(), last.aggregate_id.clone()));
+    Ok(StreamPage { streams, next })
+}
+
+fn categories(
+    session: &Session,
+    selection: &StreamSelection,
+    from: &str,
+) -> Result<Vec<(i64, String)>> {
+    let mut statement = session.statement(include_str!("sql/categories_of_tenant.sql"))?;
+    let rows = statement
+        .query_map(params![selection.tenant, from], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let wanted = |name: &String| selection.aggregate_type.as_ref().is_none_or(|only| only == name);
+    let found: rusqlite::Result<Vec<_>> = rows.collect();
+    Ok(found?.into_iter().filter(|(_, name)| wanted(name)).collect())
+}
+
+fn ids(
+    session: &Session,
+    category: i64,
+    selection: &StreamSelection,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<(i64, String)>> {
+    if let Some(only) = &selection.aggregate_id {
+        let mut statement = session.statement(include_str!("sql/stream.sql"))?;
+        let found = statement.query_row(params![category, only], |row| row.get(0)).optional()?;
+        return Ok(found
+            .filter(|_| only.as_str() > after)
+            .map(|id| (id, only.clone()))
+            .into_iter()
+            .collect());
+    }
+    let mut statement = session.statement(include_str!("sql/streams_of_category.sql"))?;
+    let rows = statement
+        .query_map(params![category, after, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A number as SQLite takes it; what is beyond stands for "no bound".
+pub(super) fn clamp(number: u64) -> i64 {
+    // One below the largest: the SQL adds one to it.
+    i64::try_from(number).unwrap_or(i64::MAX).min(i64::MAX - 1)
+}

@@ -1,0 +1,241 @@
+//! Records: judged and changed within a commit, and read in pages.
+
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{OptionalExtension, Row, params};
+use uuid::Uuid;
+
+use super::connection::Session;
+use crate::commit::{Commit, Committed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::{
+    ExpectedRecord, Record, RecordChange, RecordCursor, RecordKey, RecordPage, RecordQuery,
+    RecordSelection, RecordValue, Scalar,
+};
+
+/// The most records on a page, whatever was asked for.
+const MAX_PAGE_RECORDS: usize = 1000;
+/// Above and below every rank of a scalar.
+const RANKS: (i64, i64) = (-1, 9);
+
+/// Version, commit and presence of a record; a version of 0 where it was never written.
+struct State {
+    version: u64,
+    commit_id: Uuid,
+    present: bool,
+}
+
+fn state(session: &Session, key: &RecordKey) -> Result<State> {
+    let found = session
+        .statement(include_str!("sql/record.sql"))?
+        .query_row(params![key.tenant, key.space, key.key], |row| {
+            Ok(State {
+                version: row.get::<_, i64>(0)? as u64,
+                commit_id: Uuid::from_bytes(row.get(1)?),
+                present: row.get(2)?,
+            })
+        })
+        .optional()?;
+    Ok(found.unwrap_or(State { version: 0, commit_id: Uuid::nil(), present: false }))
+}
+
+/// Why a change cannot be made, if so.
+pub(super) fn judge(session: &Session, change: &RecordChange) -> Result<Option<Error>> {
+    let found = state(session, &change.key)?;
+    if change.expected.holds(found.version, found.present) {
+        return Ok(None);
+    }
+    let (key, expected, actual) = (change.key.clone(), change.expected, found.version);
+    let text = format!("record {:?} is at version {actual}, expected {expected:?}", key.key);
+    Ok(Some(Error::new(ErrorKind::RecordConflict { key, expected, actual }, text)))
+}
+
+/// Makes a change; returns the record's new version.
+pub(super) fn apply(session: &Session, change: &RecordChange, commit_id: Uuid) -> Result<u64> {
+    let key = &change.key;
+    let version = state(session, key)?.version + 1;
+    let value = change.value.as_ref();
+    session.statement(include_str!("sql/put_record.sql"))?.execute(params![
+        key.tenant,
+        key.space,
+        key.key,
+        version as i64,
+        commit_id.as_bytes().as_slice(),
+        value.and_then(|value| value.due),
+        value.map(|value| &value.bytes),
+    ])?;
+    session
+        .statement(include_str!("sql/delete_record_index.sql"))?
+        .execute(params![key.tenant, key.space, key.key])?;
+    let mut insert = session.statement(include_str!("sql/insert_record_index.sql"))?;
+    for (name, scalar) in value.map_or(&[][..], |value| &value.index) {
+        let rank = i64::from(scalar.rank());
+        insert.execute(params![key.tenant, key.space, name, rank, to_sql(scalar), key.key])?;
+    }
+    Ok(version)
+}
+
+/// The answer to a commit of records alone that was made before, and that nothing has touched since.
+pub(super) fn repetition(session: &Session, commit: &Commit) -> Result<Option<Committed>> {
+    let mut versions = Vec::with_capacity(commit.records.len());
+    for change in &commit.records {
+        let found = state(session, &change.key)?;
+        if found.version == 0 || found.commit_id != commit.identity() {
+            return Ok(None);
+        }
+        versions.push(found.version);
+    }
+    let repeated = !versions.is_empty();
+    Ok(repeated.then(|| Committed { record_versions: versions, ..Committed::default() }))
+}
+
+/// The versions that a commit gave to records, as far as they can still be told.
+pub(super) fn versions_of_repeated(session: &Session, commit: &Commit) -> Result<Vec<u64>> {
+    let version = |change: &RecordChange| {
+        let found = state(session, &change.key)?;
+        Ok(match change.expected {
+            _ if found.commit_id == commit.identity() => found.version,
+            ExpectedRecord::Exact(before) => before + 1,
+            _ => found.version,
+        })
+    };
+    commit.records.iter().map(version).collect()
+}
+
+/// One page of records.
+pub(super) fn page(
+    session: &Session,
+    query: &RecordQuery,
+    after: Option<&RecordCursor>,
+    limit: usize,
+) -> Result<RecordPage> {
+    query.check()?;
+    let limit = limit.clamp(1, MAX_PAGE_RECORDS);
+    let mut found = match &query.select {
+        RecordSelection::Keys(keys) => by_keys(session, query, keys, after, limit + 1)?,
+        _ => selected(session, query, after, limit + 1)?,
+    };
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found
+        .last()
+        .filter(|_| more)
+        .map(|(record, value)| RecordCursor { value: value.clone(), key: record.key.key.clone() });
+    let records = found.into_iter().map(|(record, _)| record).collect();
+    Ok(RecordPage { records, next })
+}
+
+type Found = (Record, Option<Scalar>);
+
+fn by_keys(
+    session: &Session,
+    query: &RecordQuery,
+    keys: &[String],
+    after: Option<&RecordCursor>,
+    limit: usize,
+) -> Result<Vec<Found>> {
+    let mut keys: Vec<&String> =
+        keys.iter().filter(|key| after.is_none_or(|after| **key > after.key)).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let mut found = Vec::new();
+    for key in keys {
+        let parameters = [&query.tenant, &query.space, key].map(|text| text.clone().into());
+        found.extend(run(session, query, include_str!("sql/record_by_key.sql"), &parameters)?);
+        if found.len() == limit {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn selected(
+    session: &Session,
+    query: &RecordQuery,
+    after: Option<&RecordCursor>,
+    limit: usize,
+) -> Result<Vec<Found>> {
+    let mut parameters: Vec<Value> = vec![query.tenant.clone().into(), query.space.clone().into()];
+    let after_key = after.map_or("", |after| &after.key);
+    let after_value = after.and_then(|after| after.value.as_ref());
+    let sql = match &query.select {
+        RecordSelection::Keys(_) => return Ok(Vec::new()),
+        RecordSelection::Prefix(prefix) => {
+            parameters.extend([prefix.clone().into(), after_key.to_owned().into()]);
+            include_str!("sql/records_by_prefix.sql")
+        }
+        RecordSelection::Due { until } => {
+            let until = until.unwrap_or_else(crate::clock::now);
+            let after_due = after_value.map_or(Value::Integer(i64::MIN), to_sql);
+            parameters.extend([until.into(), after_due, after_key.to_owned().into()]);
+            include_str!("sql/records_due.sql")
+        }
+        RecordSelection::Index { name, from, to } => {
+            parameters.push(name.clone().into());
+            let bounds = [(from.as_ref(), RANKS.0), (to.as_ref(), RANKS.1), (after_value, RANKS.0)];
+            for (scalar, unbounded) in bounds {
+                let rank = scalar.map_or(unbounded, |scalar| i64::from(scalar.rank()));
+                parameters.extend([rank.into(), scalar.map_or(Value::Integer(0), to_sql)]);
+            }
+            parameters.push(after_key.to_owned().into());
+            include_str!("sql/records_by_index.sql")
+        }
+    };
+    parameters.push((limit as i64).into());
+    let mut found = run(session, query, sql, &parameters)?;
+    if let RecordSelection::Prefix(prefix) = &query.select {
+        found.retain(|(record, _)| record.key.key.starts_with(prefix.as_str()));
+    }
+    Ok(found)
+}
+
+fn run(
+    session: &Session,
+    query: &RecordQuery,
+    sql: &str,
+    parameters: &[Value],
+) -> Result<Vec<Found>> {
+    let mut statement = session.statement(sql)?;
+    let mut rows = statement.query(rusqlite::params_from_iter(parameters))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let record = record(session, query, row)?;
+        found.push((record, scalar(row, 5)?));
+    }
+    Ok(found)
+}
+
+fn record(session: &Session, query: &RecordQuery, row: &Row<'_>) -> Result<Record> {
+    let key =
+        RecordKey { tenant: query.tenant.clone(), space: query.space.clone(), key: row.get(0)? };
+    let mut statement = session.statement(include_str!("sql/record_entries.sql"))?;
+    let mut entries = statement.query(params![key.tenant, key.space, key.key])?;
+    let mut index = Vec::new();
+    while let Some(entry) = entries.next()? {
+        if let Some(value) = scalar(entry, 1)? {
+            index.push((entry.get(0)?, value));
+        }
+    }
+    Ok(Record {
+        version: row.get::<_, i64>(1)? as u64,
+        commit_id: Uuid::from_bytes(row.get(2)?),
+        value: RecordValue { due: row.get(3)?, bytes: row.get(4)?, index },
+        key,
+    })
+}
+
+fn to_sql(scalar: &Scalar) -> Value {
+    match scalar {
+        Scalar::Int(number) => Value::Integer(*number),
+        Scalar::Real(number) => Value::Real(*number),
+        Scalar::Text(text) => Value::Text(text.clone()),
+    }
+}
+
+fn scalar(row: &Row<'_>, column: usize) -> Result<Option<Scalar>> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Null => None,
+        ValueRef::Integer(number) => Some(Scalar::Int(number)),
+        ValueRef::Real(number) => Some(Scalar::Real(number)),
+        ValueRef::Text(_) | ValueRef::Blob(_) => Some(Scalar::Text(row.get(column)?)),
+    })
+}

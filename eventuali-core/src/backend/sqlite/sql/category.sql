@@ -1,0 +1,1 @@
+SELECT id FROM categories WHERE tenant = ?1 AND aggregate_type = ?2

@@ -1,0 +1,1 @@
+INSERT INTO categories (tenant, aggregate_type) VALUES (?1, ?2)

@@ -1,0 +1,1 @@
+INSERT INTO streams (category, aggregate_id) VALUES (?1, ?2)

@@ -1,0 +1,1 @@
+SELECT event_type, event_version, codec FROM kinds WHERE id = ?1

@@ -1,0 +1,1 @@
+SELECT id FROM kinds WHERE event_type = ?1

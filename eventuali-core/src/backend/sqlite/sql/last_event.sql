@@ -1,0 +1,1 @@
+SELECT position, recorded_at FROM event_log ORDER BY position DESC LIMIT 1

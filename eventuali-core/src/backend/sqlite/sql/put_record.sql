@@ -1,0 +1,4 @@
+INSERT INTO records (tenant, space, key, version, commit_id, due, bytes)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+ON CONFLICT (tenant, space, key) DO UPDATE SET
+    version = excluded.version, commit_id = excluded.commit_id, due = excluded.due, bytes = excluded.bytes

@@ -1,0 +1,1 @@
+SELECT version, commit_id, bytes IS NOT NULL FROM records WHERE tenant = ?1 AND space = ?2 AND key = ?3

@@ -1,0 +1,1 @@
+SELECT name, value FROM record_index WHERE tenant = ?1 AND space = ?2 AND key = ?3 ORDER BY name, rank, value

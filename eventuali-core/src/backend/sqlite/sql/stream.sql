@@ -1,0 +1,1 @@
+SELECT id FROM streams WHERE category = ?1 AND aggregate_id = ?2

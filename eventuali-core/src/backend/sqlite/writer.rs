@@ -1,0 +1,179 @@
+//! The one thread that writes: it commits whatever waits in one transaction.
+
+use std::thread::JoinHandle;
+
+use crossbeam_channel::Receiver;
+use rusqlite::TransactionState;
+use tokio::sync::{oneshot, watch};
+
+use super::append::{Tail, append};
+use super::connection::Session;
+use super::error::is_io;
+use crate::commit::{Commit, Committed};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The most bytes that go into one transaction.
+const GROUP_BYTES: usize = 32 << 20;
+/// The most commits that go into one transaction.
+const GROUP_COMMITS: usize = 1024;
+
+/// Work on the writer's connection.
+pub(super) enum Job {
+    /// A commit and where its answer goes.
+    Commit(Box<Request>),
+    /// Anything else, for a store whose readers share this connection.
+    Read(Box<dyn FnOnce(&mut Session) + Send>),
+    /// The end; answered once everything before it is done.
+    Close {
+        /// Threads that are about to end; the writer's connection is the last to go, so that
+        /// SQLite folds the WAL into the database.
+        readers: Vec<JoinHandle<()>>,
+        /// Where to say so.
+        answer: oneshot::Sender<Result<()>>,
+    },
+}
+
+/// A commit and where its answer goes.
+pub(super) struct Request {
+    pub(super) commit: Commit,
+    pub(super) answer: oneshot::Sender<Result<Committed>>,
+}
+
+/// The writer: its connection, and whether that can still be trusted.
+pub(super) struct Writer {
+    session: Session,
+    appended: watch::Sender<u64>,
+    /// Set by the first write or fsync that fails: a second fsync of the same file "succeeds"
+    /// without having written what the first one lost.
+    poisoned: Option<Error>,
+}
+
+impl Writer {
+    pub(super) fn new(session: Session, appended: watch::Sender<u64>) -> Self {
+        Self { session, appended, poisoned: None }
+    }
+
+    /// Serves until the store is closed or dropped.
+    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        let mut next = jobs.recv().ok();
+        while let Some(job) = next.take() {
+            match job {
+                Job::Commit(first) => next = self.group(*first, jobs),
+                Job::Read(work) => work(&mut self.session),
+                Job::Close { readers, answer } => {
+                    for reader in readers {
+                        // A reader that panicked has ended too.
+                        drop(reader.join());
+                    }
+                    drop(self);
+                    drop(answer.send(Ok(())));
+                    return;
+                }
+            }
+            next = next.or_else(|| jobs.recv().ok());
+        }
+    }
+
+    /// Commits `first` together with all that waits behind it; returns a job that is no commit.
+    fn group(&mut self, first: Request, jobs: &Receiver<Job>) -> Option<Job> {
+        let mut bytes = first.commit.size();
+        let mut group = vec![first];
+        let mut other = None;
+        while other.is_none() && bytes < GROUP_BYTES && group.len() < GROUP_COMMITS {
+            match jobs.try_recv() {
+                Ok(Job::Commit(request)) => {
+                    bytes += request.commit.size();
+                    group.push(*request);
+                }
+                Ok(job) => other = Some(job),
+                Err(_) => break,
+            }
+        }
+        self.commit(group);
+        other
+    }
+
+    fn commit(&mut self, group: Vec<Request>) {
+        match self.attempt(&group) {
+            Ok(judged) => {
+                for (request, judged) in group.into_iter().zip(judged) {
+                    // Nobody has to wait for an answer.
+                    drop(request.answer.send(judged));
+                }
+            }
+            // One of them cannot be written; the others must not fail with it.
+            Err(error) if group.len() > 1 && !is_io(&error) => {
+                for request in group {
+                    self.commit(vec![request]);
+                }
+            }
+            Err(error) => {
+                for request in group {
+                    drop(request.answer.send(Err(error.clone())));
+                }
+            }
+        }
+    }
+
+    /// One transaction: all of the group that holds, durable when this returns.
+    fn attempt(&mut self, group: &[Request]) -> Result<Vec<Result<Committed>>> {
+        if let Some(cause) = &self.poisoned {
+            let text = "a write to this store failed before; open it again";
+            return Err(Error::new(ErrorKind::Unavailable, text).with_source(cause.clone()));
+        }
+        self.session.conn.execute_batch("BEGIN IMMEDIATE")?;
+        let written = self.write(group);
+        let result = match written {
+            Ok(judged) => self.finish(group, judged),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &result {
+            self.roll_back();
+            if is_io(error) || matches!(error.kind(), ErrorKind::OutcomeUnknown { .. }) {
+                self.poisoned = Some(error.clone());
+            }
+        }
+        result
+    }
+
+    fn write(&mut self, group: &[Request]) -> Result<(Vec<Result<Committed>>, u64)> {
+        let mut tail = Tail::of(&self.session)?;
+        let mut judged = Vec::with_capacity(group.len());
+        for request in group {
+            judged.push(append(&mut self.session, &mut tail, &request.commit)?);
+        }
+        Ok((judged, tail.position))
+    }
+
+    fn finish(
+        &mut self,
+        group: &[Request],
+        (judged, last): (Vec<Result<Committed>>, u64),
+    ) -> Result<Vec<Result<Committed>>> {
+        if let Err(cause) = self.session.conn.execute_batch("COMMIT") {
+            let error = Error::from(cause);
+            if !is_io(&error) {
+                return Err(error);
+            }
+            // The frames may be in the file, and a later recovery may find them.
+            let event_ids = group.iter().flat_map(|request| request.commit.event_ids()).collect();
+            let text = "the file failed while the commit was written";
+            return Err(
+                Error::new(ErrorKind::OutcomeUnknown { event_ids }, text).with_source(error)
+            );
+        }
+        self.appended.send_if_modified(|seen| std::mem::replace(seen, (*seen).max(last)) < last);
+        Ok(judged)
+    }
+
+    fn roll_back(&mut self) {
+        self.session.names.forget();
+        // SQLite has rolled some failures back by itself.
+        let open = self.session.conn.transaction_state(None::<&str>);
+        if open.is_ok_and(|state| state != TransactionState::None)
+            && let Err(cause) = self.session.conn.execute_batch("ROLLBACK")
+        {
+            self.poisoned = Some(cause.into());
+        }
+    }
+}
