@@ -1,1 +1,3 @@
 //! The backends; each keeps every promise of the port, and none knows another.
+
+pub mod memory;
