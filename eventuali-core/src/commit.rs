@@ -99,10 +99,10 @@ impl Commit {
         self.records.is_empty() && self.writes.iter().all(|write| write.events.is_empty())
     }
 
-    /// The bytes that it carries.
+    /// The bytes that it carries: payloads, headers, tags and records.
     #[must_use]
     pub fn size(&self) -> usize {
-        let events: usize = self.events().map(|(_, event)| event.payload.len()).sum();
+        let events: usize = self.events().map(|(_, event)| event.size()).sum();
         events + self.records.iter().map(RecordChange::size).sum::<usize>()
     }
 

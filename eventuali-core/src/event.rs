@@ -154,6 +154,15 @@ impl Metadata {
         })
     }
 
+    /// How many bytes it adds to a commit.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let headers: usize =
+            self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let tags: usize = self.tags.iter().map(String::len).sum();
+        headers + tags + self.user_id.as_ref().map_or(0, String::len)
+    }
+
     fn check(&self, limits: &Limits) -> Result<()> {
         if let Some(reference) = &self.correlation_id {
             reference.check("correlation_id")?;
@@ -221,6 +230,12 @@ impl NewEvent {
     #[must_use]
     pub fn tags(&self) -> &[String] {
         self.metadata.as_ref().map_or(&[], |metadata| &metadata.tags)
+    }
+
+    /// How many bytes it adds to a commit.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.payload.len() + self.metadata.as_ref().map_or(0, |metadata| metadata.size())
     }
 
     /// Checks its names and sizes.

@@ -19,3 +19,4 @@ pub mod record;
 pub mod storage;
 pub mod store;
 pub mod stream;
+pub mod url;

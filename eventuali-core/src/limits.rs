@@ -13,7 +13,7 @@ pub struct Limits {
     pub commit_events: usize,
     /// Record changes of a commit.
     pub commit_records: usize,
-    /// Bytes of a commit.
+    /// Bytes of a commit: payloads, headers, tags and records.
     pub commit_bytes: usize,
     /// Bytes of a record.
     pub record_bytes: usize,

@@ -71,6 +71,9 @@ pub struct ReadRange {
 /// The most events on one page, whatever was asked for.
 pub const MAX_PAGE_EVENTS: usize = 4096;
 
+/// The most bytes of payload and metadata on one page; an event that is larger stands alone.
+pub const MAX_PAGE_BYTES: usize = 4 << 20;
+
 impl Default for ReadRange {
     fn default() -> Self {
         Self {

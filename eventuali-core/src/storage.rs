@@ -33,12 +33,13 @@ pub trait Storage: Send + Sync + 'static {
     /// One page of the events that match `query` within `range`, in the order of their positions.
     ///
     /// Once any reader has seen position P, no event ever appears at a position below P. A page
-    /// may be short, or empty, without being the last: `looked_to` and `end` tell. Every event's
+    /// may be short, or empty, without being the last: `looked_to` and `end` tell. It holds at most
+    /// [`ReadRange::page_limit`] events and [`crate::query::MAX_PAGE_BYTES`]. Every event's
     /// checksum is verified.
     fn read(&self, query: Query, range: ReadRange) -> Answer<EventPage>;
 
     /// One page of the streams of a selection, sorted by (type, id) as bytes, after `after`.
-    /// Events without a stream are not listed.
+    /// Events without a stream are not listed. `limit` is taken to 1 … `MAX_PAGE_EVENTS`.
     fn streams(
         &self,
         selection: StreamSelection,
@@ -46,7 +47,8 @@ pub trait Storage: Send + Sync + 'static {
         limit: usize,
     ) -> Answer<StreamPage>;
 
-    /// One page of records, in the order of the query, after `after`.
+    /// One page of records, in the order of the query, after `after`. `limit` is taken to
+    /// 1 … `MAX_PAGE_EVENTS`.
     fn records(
         &self,
         query: RecordQuery,
@@ -59,7 +61,8 @@ pub trait Storage: Send + Sync + 'static {
     fn appended(&self) -> watch::Receiver<u64>;
 
     /// Waits for the writes that have begun, then releases everything. Calling it again does
-    /// nothing; every other verb gives [`crate::error::ErrorKind::Closed`] from then on.
+    /// nothing; every other verb gives [`crate::error::ErrorKind::Closed`] from then on. Whoever
+    /// waits for `appended` wakes.
     fn close(&self) -> Answer<()>;
 
     /// Limits, and what this backend cannot do.

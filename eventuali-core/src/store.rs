@@ -1,1 +1,168 @@
-//! The store as users open it: a URL becomes a backend, within one tenant.
+//! The store as users open it: a URL becomes a backend, seen as one tenant.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::backend::memory::Memory;
+use crate::backend::sqlite::{Durability, Sqlite, Target};
+use crate::commit::{Commit, Committed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::EventPage;
+use crate::name::check_tenant;
+use crate::query::{Query, ReadRange};
+use crate::record::{RecordCursor, RecordPage, RecordQuery};
+use crate::storage::{Answer, Capabilities, Storage};
+use crate::stream::{StreamId, StreamPage, StreamSelection};
+use crate::url::Location;
+
+/// How a store is opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Whose events; empty for the default tenant.
+    pub tenant: String,
+    /// What an acknowledged commit survives.
+    pub durability: Durability,
+}
+
+/// An open store, seen as one tenant: whatever tenant a call names, this one is meant.
+#[derive(Clone)]
+pub struct EventStore {
+    storage: Arc<dyn Storage>,
+    tenant: String,
+    url: String,
+    process: u32,
+}
+
+impl EventStore {
+    /// Opens the store that `url` names; see [`Location::parse`] for its forms. Blocks while it does.
+    pub fn open(url: &str, options: Options) -> Result<Self> {
+        check_tenant(&options.tenant)?;
+        let location = Location::parse(url)?;
+        let storage: Arc<dyn Storage> = match &location {
+            Location::Memory => Arc::new(Memory::new()),
+            Location::SqliteMemory => Arc::new(Sqlite::open(&Target::Memory, options.durability)?),
+            Location::Sqlite(path) => {
+                Arc::new(Sqlite::open(&Target::File(path.clone()), options.durability)?)
+            }
+        };
+        let process = std::process::id();
+        Ok(Self { storage, tenant: options.tenant, url: location.to_string(), process })
+    }
+
+    /// The same store, seen as another tenant.
+    pub fn for_tenant(&self, tenant: &str) -> Result<Self> {
+        check_tenant(tenant)?;
+        let mut other = self.clone();
+        tenant.clone_into(&mut other.tenant);
+        Ok(other)
+    }
+
+    /// What was opened, without a password.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Whose events these are.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// Whether this process opened the store. In a forked child its threads do not exist, and
+    /// nothing of it may be touched.
+    #[must_use]
+    pub fn is_own_process(&self) -> bool {
+        self.process == std::process::id()
+    }
+
+    fn storage(&self) -> Result<&dyn Storage> {
+        if self.is_own_process() {
+            return Ok(&*self.storage);
+        }
+        let text = "the store was opened before this process was forked; open it again here";
+        Err(Error::new(ErrorKind::Forked, text))
+    }
+
+    /// See [`Storage::commit`].
+    #[must_use]
+    pub fn commit(&self, mut commit: Commit) -> Answer<Committed> {
+        for write in &mut commit.writes {
+            if write.stream.tenant != self.tenant {
+                let stream = StreamId::clone(&write.stream).with_tenant(&self.tenant);
+                write.stream = Arc::new(stream);
+            }
+        }
+        for condition in &mut commit.conditions {
+            condition.query.tenant.clone_from(&self.tenant);
+        }
+        for change in &mut commit.records {
+            change.key.tenant.clone_from(&self.tenant);
+        }
+        self.ask(|storage| storage.commit(commit))
+    }
+
+    /// See [`Storage::read`].
+    #[must_use]
+    pub fn read(&self, mut query: Query, range: ReadRange) -> Answer<EventPage> {
+        query.tenant.clone_from(&self.tenant);
+        self.ask(|storage| storage.read(query, range))
+    }
+
+    /// See [`Storage::streams`].
+    #[must_use]
+    pub fn streams(
+        &self,
+        mut selection: StreamSelection,
+        after: Option<(String, String)>,
+        limit: usize,
+    ) -> Answer<StreamPage> {
+        selection.tenant.clone_from(&self.tenant);
+        self.ask(|storage| storage.streams(selection, after, limit))
+    }
+
+    /// See [`Storage::records`].
+    #[must_use]
+    pub fn records(
+        &self,
+        mut query: RecordQuery,
+        after: Option<RecordCursor>,
+        limit: usize,
+    ) -> Answer<RecordPage> {
+        query.tenant.clone_from(&self.tenant);
+        self.ask(|storage| storage.records(query, after, limit))
+    }
+
+    /// See [`Storage::appended`].
+    pub fn appended(&self) -> Result<watch::Receiver<u64>> {
+        Ok(self.storage()?.appended())
+    }
+
+    /// See [`Storage::close`].
+    #[must_use]
+    pub fn close(&self) -> Answer<()> {
+        self.ask(Storage::close)
+    }
+
+    /// See [`Storage::capabilities`].
+    pub fn capabilities(&self) -> Result<Capabilities> {
+        Ok(self.storage()?.capabilities())
+    }
+
+    fn ask<T: Send + 'static>(&self, verb: impl FnOnce(&dyn Storage) -> Answer<T>) -> Answer<T> {
+        match self.storage() {
+            Ok(storage) => verb(storage),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+}
+
+impl Drop for EventStore {
+    fn drop(&mut self) {
+        if !self.is_own_process() {
+            // The child must not run the parent's shutdown: its locks may be held for ever here.
+            std::mem::forget(Arc::clone(&self.storage));
+        }
+    }
+}

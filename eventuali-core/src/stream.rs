@@ -121,6 +121,20 @@ pub struct StreamSelection {
     pub aggregate_id: Option<String>,
 }
 
+impl StreamSelection {
+    /// Checks every name in it.
+    pub fn check(&self) -> Result<()> {
+        check_tenant(&self.tenant)?;
+        if let Some(name) = &self.aggregate_type {
+            check_name("aggregate_type", name)?;
+        }
+        if let Some(name) = &self.aggregate_id {
+            check_name("aggregate_id", name)?;
+        }
+        Ok(())
+    }
+}
+
 /// One page of streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamPage {

@@ -1,2 +1,4 @@
 //! The backends; each keeps every promise of the port, and none knows another.
+
+pub mod memory;
 pub mod sqlite;

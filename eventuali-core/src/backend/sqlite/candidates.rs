@@ -1,7 +1,7 @@
 //! Where events that match a query can lie, found through the indexes.
 
-use rusqlite::types::Value;
 use rusqlite::params_from_iter;
+use rusqlite::types::Value;
 
 use super::append::position_of;
 use super::connection::Session;

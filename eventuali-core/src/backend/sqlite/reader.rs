@@ -177,6 +177,7 @@ pub(super) fn streams(
     after: Option<&(String, String)>,
     limit: usize,
 ) -> Result<StreamPage> {
+    selection.check()?;
     let limit = limit.clamp(1, MAX_PAGE_STREAMS);
     let (from_type, from_id) = after.map_or(("", ""), |(kind, id)| (kind, id));
     let mut streams = Vec::new();

@@ -1,0 +1,101 @@
+//! Pages of events and of streams.
+
+use super::{State, StoredRow};
+use crate::error::Result;
+use crate::event::{EventHead, EventPage};
+use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
+use crate::stream::{StreamInfo, StreamPage, StreamSelection};
+
+impl State {
+    /// One page of the events that match.
+    pub(super) fn read(&self, query: &Query, range: ReadRange) -> Result<EventPage> {
+        query.check()?;
+        let rows: Box<dyn Iterator<Item = &StoredRow>> = if range.backwards {
+            Box::new(self.events.iter().rev())
+        } else {
+            Box::new(self.events.iter())
+        };
+        let mut page = EventPage::default();
+        for row in rows.filter(|row| range.contains(&row.event()) && query.matches(&row.event())) {
+            let bytes = page.bytes() + row.metadata.len() + row.payload.len();
+            if page.len() == range.page_limit() || (!page.is_empty() && bytes > MAX_PAGE_BYTES) {
+                return Ok(page);
+            }
+            if row.checksum != row.head.checksum(&row.metadata, &row.payload) {
+                return Err(EventHead::corrupted(row.head.position));
+            }
+            page.looked_to = row.head.position;
+            page.push(row.head.clone(), &row.metadata, &row.payload);
+        }
+        page.end = true;
+        page.looked_to = if range.backwards {
+            range.after.saturating_add(1)
+        } else {
+            range.after.max(range.until.min(self.last_position()))
+        };
+        Ok(page)
+    }
+
+    /// One page of streams; the map is sorted as the pages are.
+    pub(super) fn streams(
+        &self,
+        selection: &StreamSelection,
+        after: Option<&(String, String)>,
+        limit: usize,
+    ) -> Result<StreamPage> {
+        selection.check()?;
+        let same = |wanted: &Option<String>, found: &str| {
+            wanted.as_ref().is_none_or(|wanted| wanted == found)
+        };
+        let mut streams: Vec<StreamInfo> = self
+            .streams
+            .iter()
+            .filter(|(stream, _)| stream.tenant == selection.tenant)
+            .filter(|(stream, _)| same(&selection.aggregate_type, &stream.aggregate_type))
+            .filter(|(stream, _)| same(&selection.aggregate_id, &stream.aggregate_id))
+            .map(|(stream, tip)| StreamInfo {
+                stream: stream.clone(),
+                version: tip.version,
+                last_position: tip.position,
+            })
+            .filter(|info| after.is_none_or(|after| place(info) > *after))
+            .collect();
+        let limit = limit.clamp(1, MAX_PAGE_EVENTS);
+        let more = streams.len() > limit;
+        streams.truncate(limit);
+        let next = streams.last().filter(|_| more).map(place);
+        Ok(StreamPage { streams, next })
+    }
+}
+
+fn place(info: &StreamInfo) -> (String, String) {
+    (info.stream.aggregate_type.clone(), info.stream.aggregate_id.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::backend::memory::Memory;
+    use crate::commit::Commit;
+    use crate::error::ErrorKind;
+    use crate::event::{EventKind, NewEvent};
+    use crate::storage::Storage;
+    use crate::stream::{ExpectedVersion, StreamId};
+
+    #[test]
+    fn a_damaged_event_is_named() {
+        let memory = Memory::new();
+        let kind = Arc::new(EventKind::json("Opened", 1));
+        let events = (0..3).map(|n| NewEvent::new(Arc::clone(&kind), vec![n; 8])).collect();
+        let commit = Commit::append(StreamId::new("Account", "1"), ExpectedVersion::Any, events);
+        drop(memory.commit(commit));
+        let kind = memory.with(|state| {
+            state.events[1].payload[3] ^= 1;
+            Ok(state.read(&Query::default(), ReadRange::default()).map_err(|e| e.kind().clone()))
+        });
+        let kind = kind.expect("the store is open").expect_err("the payload is damaged");
+        assert_eq!(kind, ErrorKind::Corrupted { position: Some(2) });
+    }
+}

@@ -1,0 +1,78 @@
+//! Pages of records.
+
+use std::collections::BTreeMap;
+
+use super::State;
+use crate::clock;
+use crate::error::Result;
+use crate::query::MAX_PAGE_EVENTS;
+use crate::record::{
+    Record, RecordCursor, RecordPage, RecordQuery, RecordSelection, RecordValue, Scalar,
+};
+
+/// Where a record stands in the order of a query.
+type Place = (Option<Scalar>, String);
+
+impl State {
+    /// One page of the records that are chosen; what was deleted never is.
+    pub(super) fn records(
+        &self,
+        query: &RecordQuery,
+        after: Option<RecordCursor>,
+        limit: usize,
+    ) -> Result<RecordPage> {
+        query.check()?;
+        let mut found = BTreeMap::<Place, Record>::new();
+        for (key, stored) in &self.records {
+            let Some(value) = &stored.value else { continue };
+            if key.tenant != query.tenant || key.space != query.space {
+                continue;
+            }
+            for sorted_by in sorted_by(&query.select, &key.key, value) {
+                let record = Record {
+                    key: key.clone(),
+                    version: stored.version,
+                    value: value.clone(),
+                    commit_id: stored.commit_id,
+                };
+                found.insert((sorted_by, key.key.clone()), record);
+            }
+        }
+        let after = after.map(|cursor| (cursor.value, cursor.key));
+        let mut left = found.into_iter().filter(|(place, _)| Some(place) > after.as_ref());
+        let mut page = RecordPage { records: Vec::new(), next: None };
+        let mut last = None;
+        for (place, record) in left.by_ref().take(limit.clamp(1, MAX_PAGE_EVENTS)) {
+            last = Some(RecordCursor { value: place.0, key: place.1 });
+            page.records.push(record);
+        }
+        page.next = last.filter(|_| left.next().is_some());
+        Ok(page)
+    }
+}
+
+/// What a record is sorted by, once for each time that it is chosen.
+fn sorted_by(select: &RecordSelection, key: &str, value: &RecordValue) -> Vec<Option<Scalar>> {
+    let once = |chosen: bool| if chosen { vec![None] } else { Vec::new() };
+    match select {
+        RecordSelection::Keys(keys) => once(keys.iter().any(|wanted| wanted == key)),
+        RecordSelection::Prefix(prefix) => once(key.starts_with(prefix)),
+        RecordSelection::Index { name, from, to } => value
+            .index
+            .iter()
+            .filter(|(entry, _)| entry == name)
+            .filter(|(_, scalar)| from.as_ref().is_none_or(|from| from <= scalar))
+            .filter(|(_, scalar)| to.as_ref().is_none_or(|to| scalar <= to))
+            .map(|(_, scalar)| Some(scalar.clone()))
+            .collect(),
+        RecordSelection::Due { until } => {
+            let until = until.unwrap_or_else(clock::now);
+            value
+                .due
+                .filter(|due| *due <= until)
+                .map(|due| Some(Scalar::Int(due)))
+                .into_iter()
+                .collect()
+        }
+    }
+}
