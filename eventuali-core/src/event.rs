@@ -373,6 +373,12 @@ pub struct EventPage {
 }
 
 impl EventPage {
+    /// The empty page at the end of a range.
+    #[must_use]
+    pub fn nothing(looked_to: u64) -> Self {
+        Self { looked_to, end: true, ..Self::default() }
+    }
+
     /// Adds an event at the end.
     pub fn push(&mut self, head: EventHead, metadata: &[u8], payload: &[u8]) {
         let start = self.arena.len() as u32;

@@ -99,15 +99,13 @@ impl Sqlite {
     ) -> Answer<T> {
         let (sender, answer) = oneshot::channel();
         let respond = |result| drop(sender.send(result));
-        let sent = self.with_threads(|threads| match &threads.reads {
-            Some(reads) => {
+        let sent = self.with_threads(|threads| {
+            if let Some(reads) = &threads.reads {
                 let read: Read = Box::new(|session| respond(session.and_then(work)));
-                reads.send(read).is_ok()
+                return reads.send(read).is_ok();
             }
-            None => {
-                let job = Job::Read(Box::new(|session| respond(work(session))));
-                threads.jobs.send(job).is_ok()
-            }
+            let job = Job::Read(Box::new(|session| respond(work(session))));
+            threads.jobs.send(job).is_ok()
         });
         answer_from(sent, answer)
     }

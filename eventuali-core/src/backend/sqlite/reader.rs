@@ -27,7 +27,7 @@ pub(super) fn page(session: &mut Session, query: &Query, range: ReadRange) -> Re
     let range = ReadRange { until: range.until.min(last), ..range };
     if range.until <= range.after {
         let looked_to = if range.backwards { range.after + 1 } else { range.after };
-        return Ok(EventPage { looked_to, end: true, ..EventPage::default() });
+        return Ok(EventPage::nothing(looked_to));
     }
     match query.as_stream() {
         Some(stream) => stream_page(session, query, &stream, range),
