@@ -9,7 +9,7 @@ use eventuali_core::query::{Query, ReadRange};
 use eventuali_core::storage::{Answer, Storage};
 
 #[derive(Default)]
-pub struct MemoryFixture {
+pub(crate) struct MemoryFixture {
     open: Mutex<Option<Arc<Memory>>>,
 }
 
