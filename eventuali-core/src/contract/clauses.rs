@@ -204,7 +204,8 @@ macro_rules! contract_clauses {
         }
         records {
             7 what_was_put_is_there "A record holds what was put last.";
-            7 every_byte_comes_back "Bytes, due time and index entries come back as they were given.";
+            7 every_byte_comes_back "A document may hold every byte, or none.";
+            7 due_and_index_come_back "Due time and index entries come back, in the order of (name, value), each once.";
             5 a_record_knows_its_commit "A record carries the identity of the commit that wrote it.";
             2 each_change_adds_one_to_the_version "Each change adds one to a record's version, an equal value too.";
             2 versions_never_restart "A record's version goes on after deletion.";
