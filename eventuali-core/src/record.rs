@@ -116,7 +116,8 @@ pub struct RecordValue {
     pub bytes: Vec<u8>,
     /// When it is due, µs since 1970 UTC by the store's clock.
     pub due: Option<i64>,
-    /// What it can be found by: names with a value each; a name may stand several times.
+    /// What it can be found by: names with a value each; a name may stand several times. A set:
+    /// it is read back in the order of (name, value), each pair once.
     pub index: Vec<(String, Scalar)>,
 }
 

@@ -134,7 +134,11 @@ impl State {
         committed.versions = commit.writes.iter().map(|w| self.version(&w.stream)).collect();
         for change in &commit.records {
             let version = self.record_version(&change.key) + 1;
-            let (value, commit_id) = (change.value.clone(), commit.identity());
+            let (mut value, commit_id) = (change.value.clone(), commit.identity());
+            if let Some(value) = &mut value {
+                value.index.sort_unstable();
+                value.index.dedup();
+            }
             self.records.insert(change.key.clone(), StoredRecord { version, value, commit_id });
             committed.record_versions.push(version);
         }

@@ -1,0 +1,185 @@
+//! Clauses about which events a query finds.
+
+use super::Fixture;
+use super::given::{
+    Store, account, done, event, found, found_in, item, log, of_tags, of_type, open, query, tagged,
+};
+use crate::commit::{Commit, StreamWrite};
+use crate::event::{Metadata, NewEvent, Reference, StoredEvent};
+use crate::query::{Partition, Query, QueryItem, ReadRange};
+use crate::stream::{ExpectedVersion, StreamId};
+use uuid::Uuid;
+
+pub async fn without_items_it_is_everything(fixture: &dyn Fixture) {
+    let store = library(fixture).await;
+    finds(&store, Query::default(), |_| true, 8).await;
+}
+
+pub async fn by_type_of_aggregate(fixture: &dyn Fixture) {
+    let store = library(fixture).await;
+    let of = |kind: &str| QueryItem { aggregate_type: Some(kind.to_owned()), ..item() };
+    finds(&store, query([of("Book")]), |e| e.head.stream.aggregate_type == "Book", 4).await;
+    finds(&store, query([of("book")]), |_| false, 0).await;
+}
+
+pub async fn by_id_of_aggregate(fixture: &dyn Fixture) {
+    let store = library(fixture).await;
+    let of = QueryItem { aggregate_id: Some("1".to_owned()), ..item() };
+    finds(&store, query([of]), |e| e.head.stream.aggregate_id == "1", 4).await;
+}
+
+pub async fn by_stream(fixture: &dyn Fixture) {
+    let store = library(fixture).await;
+    let book = StreamId::new("Book", "1");
+    finds(&store, Query::stream(&book), |e| *e.head.stream == book, 2).await;
+    finds(&store, Query::stream(&account("9")), |_| false, 0).await;
+}
+
+pub async fn by_one_of_several_types(fixture: &dyn Fixture) {
+    let store = library(fixture).await;
+    finds(&store, query([of_type("Added")]), |e| e.head.kind.event_type == "Added", 3).await;
+    let either = QueryItem { event_types: vec!["Lent".into(), "Returned".into()], ..item() };
+    finds(&store, query([either]), |e| e.head.kind.event_type != "Added", 5).await;
+}
+
+pub async fn by_all_of_several_tags(fixture: &dyn Fixture) {
+    let store = library(fixture).await;
+    let has = |e: &StoredEvent, tag: &str| e.metadata.tags.iter().any(|found| found == tag);
+    finds(&store, query([of_tags(&["red"])]), |e| has(e, "red"), 4).await;
+    let both = query([of_tags(&["red", "old"])]);
+    finds(&store, both, |e| has(e, "red") && has(e, "old"), 2).await;
+    finds(&store, query([of_tags(&["red", "red"])]), |e| has(e, "red"), 4).await;
+    finds(&store, query([of_tags(&["Red"])]), |_| false, 0).await;
+}
+
+pub async fn by_ids_of_events(fixture: &dyn Fixture) {
+    let store = library(fixture).await;
+    let stored = log(&store).await;
+    let wanted = vec![stored[6].head.event_id, Uuid::now_v7(), stored[2].head.event_id];
+    let of = QueryItem { event_ids: wanted.clone(), ..item() };
+    finds(&store, query([of]), |e| wanted.contains(&e.head.event_id), 2).await;
+}
+
+pub async fn by_correlation(fixture: &dyn Fixture) {
+    let store = library(fixture).await;
+    let request = |id: Reference| query([QueryItem { correlation_id: Some(id), ..item() }]);
+    let of = |e: &StoredEvent, id: &str| {
+        e.metadata.correlation_id.as_ref().is_some_and(|found| found.to_string() == id)
+    };
+    finds(&store, request(Reference::Text("request".into())), |e| of(e, "request"), 1).await;
+    finds(&store, request(Reference::Text("Request".into())), |_| false, 0).await;
+    let id = CORRELATION.to_string();
+    finds(&store, request(Reference::Uuid(CORRELATION)), |e| of(e, &id), 2).await;
+    finds(&store, request(Reference::Text(id.clone())), |e| of(e, &id), 2).await;
+}
+
+pub async fn every_part_of_an_item_holds(fixture: &dyn Fixture) {
+    let store = library(fixture).await;
+    let narrow = QueryItem {
+        aggregate_type: Some("Book".into()),
+        event_types: vec!["Lent".into()],
+        tags: vec!["red".into()],
+        ..item()
+    };
+    let matches = |e: &StoredEvent| {
+        e.head.stream.aggregate_type == "Book"
+            && e.head.kind.event_type == "Lent"
+            && e.metadata.tags.contains(&"red".to_owned())
+    };
+    finds(&store, query([narrow.clone()]), matches, 1).await;
+    let nowhere = QueryItem { aggregate_id: Some("9".into()), ..narrow };
+    finds(&store, query([nowhere]), |_| false, 0).await;
+}
+
+pub async fn an_event_that_several_items_match_comes_once(fixture: &dyn Fixture) {
+    let store = library(fixture).await;
+    let book = QueryItem { aggregate_type: Some("Book".into()), ..item() };
+    let items = [of_type("Returned"), of_tags(&["loose"]), book, of_type("Lent")];
+    let matches = |e: &StoredEvent| {
+        e.head.stream.aggregate_type == "Book" || e.head.kind.event_type != "Added"
+    };
+    finds(&store, query(items), matches, 7).await;
+}
+
+pub async fn a_hundred_items_are_one_query(fixture: &dyn Fixture) {
+    let store = library(fixture).await;
+    let items = (0..127).map(|n| of_tags(&[&format!("tag-{n}")])).chain([of_type("Lent")]);
+    finds(&store, query(items), |e| e.head.kind.event_type == "Lent", 3).await;
+}
+
+pub async fn events_without_a_stream_are_found_by_type_and_tag(fixture: &dyn Fixture) {
+    let store = library(fixture).await;
+    let of = QueryItem { tags: vec!["loose".into()], ..of_type("Returned") };
+    finds(&store, query([of]), |e| e.metadata.tags == ["loose", "red"], 1).await;
+}
+
+pub async fn partitions_cover_everything_once(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let of = |n: usize| StreamWrite {
+        stream: account(&n.to_string()).into(),
+        expected: ExpectedVersion::Any,
+        events: vec![event("Added"), event("Lent")],
+    };
+    done(&store, Commit { writes: (0..40).map(of).collect(), ..Commit::default() }).await;
+    for items in [vec![], vec![of_type("Lent")]] {
+        let whole = found(&store, &query(items.clone())).await;
+        for count in [1, 2, 3, 7] {
+            let mut parts = Vec::new();
+            for index in 0..count {
+                let partition = Some(Partition { index, count });
+                let part = Query { partition, ..query(items.clone()) };
+                let range = ReadRange { limit: 5, ..ReadRange::default() };
+                let stored = found_in(&store, &part, range).await;
+                let inside = Partition { index, count };
+                assert!(stored.iter().all(|event| inside.contains(&event.head.stream)));
+                parts.extend(stored);
+            }
+            parts.sort_by_key(|event| event.head.position);
+            assert_eq!(parts, whole, "{count} parts");
+        }
+    }
+}
+
+const CORRELATION: Uuid = Uuid::from_u128(0x0198_0000_0000_7000_8000_0000_0000_0001);
+
+/// Eight events of four streams, one of which is none.
+async fn library(fixture: &dyn Fixture) -> Store {
+    let store = open(fixture).await;
+    let correlated = |id: Reference| {
+        let metadata = Metadata { correlation_id: Some(id), ..Metadata::default() };
+        event("Lent").with_metadata(metadata)
+    };
+    let written: [(&str, &str, Vec<NewEvent>); 4] = [
+        ("Book", "1", vec![tagged("Added", &["red", "old"]), tagged("Lent", &["red"])]),
+        ("Book", "2", vec![event("Added"), correlated(Reference::Uuid(CORRELATION))]),
+        ("Card", "1", vec![tagged("Added", &["old", "red"]), correlated_text(CORRELATION)]),
+        ("", "", vec![tagged("Returned", &["loose", "red"]), named_request()]),
+    ];
+    for (kind, id, events) in written {
+        done(&store, Commit::append(StreamId::new(kind, id), ExpectedVersion::Any, events)).await;
+    }
+    store
+}
+
+fn correlated_text(id: Uuid) -> NewEvent {
+    let correlation_id = Some(Reference::Text(id.to_string()));
+    event("Lent").with_metadata(Metadata { correlation_id, ..Metadata::default() })
+}
+
+fn named_request() -> NewEvent {
+    let correlation_id = Some(Reference::Text("request".to_owned()));
+    event("Returned").with_metadata(Metadata { correlation_id, ..Metadata::default() })
+}
+
+/// Asserts that `query` finds the `count` events that `matches` picks from the log, both ways.
+async fn finds(store: &Store, query: Query, matches: impl Fn(&StoredEvent) -> bool, count: usize) {
+    let mut expected: Vec<_> = log(store).await.into_iter().filter(|e| matches(e)).collect();
+    assert_eq!(expected.len(), count, "the clause knows its library");
+    for backwards in [false, true] {
+        for limit in [1, 3, 100] {
+            let range = ReadRange { backwards, limit, ..ReadRange::default() };
+            assert_eq!(found_in(store, &query, range).await, expected, "{query:?}, by {limit}");
+        }
+        expected.reverse();
+    }
+}

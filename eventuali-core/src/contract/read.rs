@@ -1,0 +1,254 @@
+//! Clauses about ranges and pages.
+
+use std::thread;
+use std::time::Duration;
+
+use super::Fixture;
+use super::given::{
+    Store, account, deposits, done, events, found, found_in, ids, log, loose, of_tags, open, pages,
+    positions, query, tagged, together, versions,
+};
+use crate::commit::Commit;
+use crate::event::{EventPage, NewEvent};
+use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
+use crate::stream::ExpectedVersion::Any;
+
+pub async fn the_log_is_in_the_order_of_positions(fixture: &dyn Fixture) {
+    let store = with_twenty(fixture).await;
+    let positions = positions(&log(&store).await);
+    assert_eq!(positions.len(), 20);
+    assert!(positions.is_sorted());
+}
+
+pub async fn backwards_is_the_reverse(fixture: &dyn Fixture) {
+    let store = with_twenty(fixture).await;
+    let range = ReadRange { backwards: true, ..ReadRange::default() };
+    let mut backwards = found_in(&store, &Query::default(), range).await;
+    backwards.reverse();
+    assert_eq!(backwards, log(&store).await);
+}
+
+pub async fn an_empty_store_is_at_its_end(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    for backwards in [false, true] {
+        let range = ReadRange { backwards, ..ReadRange::default() };
+        let page = store.read(Query::default(), range).await.expect("the page is read");
+        assert!(page.is_empty() && page.end);
+    }
+}
+
+pub async fn every_limit_gives_the_whole(fixture: &dyn Fixture) {
+    let store = with_twenty(fixture).await;
+    let whole = log(&store).await;
+    for limit in (1..=7).chain([19, 20, 21]) {
+        let range = ReadRange { limit, ..ReadRange::default() };
+        assert_eq!(found_in(&store, &Query::default(), range).await, whole, "limit {limit}");
+    }
+}
+
+pub async fn every_limit_gives_the_whole_backwards(fixture: &dyn Fixture) {
+    let store = with_twenty(fixture).await;
+    let mut whole = log(&store).await;
+    whole.reverse();
+    for limit in (1..=7).chain([19, 20, 21]) {
+        let range = ReadRange { limit, backwards: true, ..ReadRange::default() };
+        assert_eq!(found_in(&store, &Query::default(), range).await, whole, "limit {limit}");
+    }
+}
+
+pub async fn a_page_holds_no_more_than_its_limit(fixture: &dyn Fixture) {
+    let store = with_twenty(fixture).await;
+    for (limit, most) in [(0, 1), (1, 1), (3, 3), (20, 20), (usize::MAX, 20)] {
+        let range = ReadRange { limit, ..ReadRange::default() };
+        for page in pages(&store, &Query::default(), range).await {
+            assert!(page.len() <= most, "{} on a page of {most}", page.len());
+        }
+    }
+}
+
+pub async fn a_page_holds_no_more_than_the_most(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    done(&store, deposits("1", MAX_PAGE_EVENTS + 500)).await;
+    let range = ReadRange { limit: usize::MAX, ..ReadRange::default() };
+    let pages = pages(&store, &Query::default(), range).await;
+    assert!(pages.iter().all(|page| page.len() <= MAX_PAGE_EVENTS));
+    assert_eq!(pages.iter().map(EventPage::len).sum::<usize>(), MAX_PAGE_EVENTS + 500);
+}
+
+pub async fn a_page_is_bounded_in_bytes(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let size = store.capabilities().limits.event_bytes;
+    let kind = events(1).remove(0).kind;
+    let large = || NewEvent::new(std::sync::Arc::clone(&kind), vec![7; size]);
+    let count = MAX_PAGE_BYTES / size + 3;
+    for _ in 0..count {
+        done(&store, Commit::append(account("1"), Any, vec![large()])).await;
+    }
+    for backwards in [false, true] {
+        let range = ReadRange { backwards, ..ReadRange::default() };
+        let pages = pages(&store, &Query::default(), range).await;
+        assert!(pages.iter().all(|page| page.bytes() <= MAX_PAGE_BYTES));
+        assert_eq!(pages.iter().map(EventPage::len).sum::<usize>(), count);
+    }
+}
+
+pub async fn looked_to_is_the_truth(fixture: &dyn Fixture) {
+    let store = with_twenty(fixture).await;
+    let rare = query([of_tags(&["rare"])]);
+    for (query, limit) in [(Query::default(), 3), (Query::default(), 4), (rare, 1)] {
+        let whole = positions(&found(&store, &query).await);
+        let mut range = ReadRange { limit, ..ReadRange::default() };
+        for page in pages(&store, &query, range).await {
+            let page_positions: Vec<_> = page.iter().map(|event| event.head.position).collect();
+            let covered = |at: &u64| range.after < *at && *at <= page.looked_to;
+            let expected: Vec<_> = whole.iter().copied().filter(covered).collect();
+            assert_eq!(page_positions, expected, "all up to {}, no more", page.looked_to);
+            range = range.continued(page.looked_to);
+        }
+    }
+}
+
+pub async fn looked_to_is_the_truth_backwards(fixture: &dyn Fixture) {
+    let store = with_twenty(fixture).await;
+    let rare = query([of_tags(&["rare"])]);
+    for (query, limit) in [(Query::default(), 3), (Query::default(), 4), (rare, 1)] {
+        let mut whole = positions(&found(&store, &query).await);
+        whole.reverse();
+        let mut range = ReadRange { limit, backwards: true, ..ReadRange::default() };
+        for page in pages(&store, &query, range).await {
+            let page_positions: Vec<_> = page.iter().map(|event| event.head.position).collect();
+            let covered = |at: &u64| page.looked_to <= *at && *at <= range.until;
+            let expected: Vec<_> = whole.iter().copied().filter(covered).collect();
+            assert_eq!(page_positions, expected, "all down to {}, no more", page.looked_to);
+            range = range.continued(page.looked_to);
+        }
+    }
+}
+
+pub async fn looked_to_stays_within_the_range(fixture: &dyn Fixture) {
+    let store = with_twenty(fixture).await;
+    let all = positions(&log(&store).await);
+    for (after, until) in [(0, all[4]), (all[3], all[9]), (all[19], u64::MAX)] {
+        let range = ReadRange { after, until, limit: 2, ..ReadRange::default() };
+        for page in pages(&store, &Query::default(), range).await {
+            assert!((after..=until.min(all[19])).contains(&page.looked_to));
+        }
+    }
+}
+
+pub async fn reading_on_from_the_end_finds_what_comes(fixture: &dyn Fixture) {
+    let store = with_twenty(fixture).await;
+    let rare = query([of_tags(&["rare"])]);
+    let mut range = ReadRange::default();
+    let mut last = pages(&store, &rare, range).await.pop().expect("there is a last page");
+    for _ in 0..3 {
+        range = range.continued(last.looked_to);
+        done(&store, deposits("1", 2)).await;
+        let commit = loose(vec![tagged("x", &["rare"])]);
+        done(&store, commit.clone()).await;
+        let fresh = found_in(&store, &rare, range).await;
+        assert_eq!(ids(&fresh), commit.event_ids());
+        last = pages(&store, &rare, range).await.pop().expect("there is a last page");
+    }
+}
+
+pub async fn the_end_comes_with_the_last_event_at_the_latest(fixture: &dyn Fixture) {
+    let store = with_twenty(fixture).await;
+    let last = positions(&log(&store).await)[19];
+    let range = ReadRange { after: last, ..ReadRange::default() };
+    let page = store.read(Query::default(), range).await.expect("the page is read");
+    assert!(page.is_empty() && page.end);
+    assert_eq!(page.looked_to, last, "never beyond what is stored");
+}
+
+pub async fn after_is_excluded_and_until_included(fixture: &dyn Fixture) {
+    let store = with_twenty(fixture).await;
+    let all = positions(&log(&store).await);
+    for (from, to) in [(0, 5), (3, 4), (7, 19), (19, 19)] {
+        for backwards in [false, true] {
+            let (after, until) = (all[from] - 1, all[to]);
+            let range = ReadRange { after, until, backwards, ..ReadRange::default() };
+            let mut stored = positions(&found_in(&store, &Query::default(), range).await);
+            stored.sort_unstable();
+            assert_eq!(stored, all[from..=to]);
+        }
+    }
+}
+
+pub async fn an_empty_range_is_at_its_end(fixture: &dyn Fixture) {
+    let store = with_twenty(fixture).await;
+    let at = positions(&log(&store).await)[9];
+    let beyond = i64::MAX as u64 + 1;
+    for (after, until) in [(at, at), (at, at - 1), (u64::MAX, u64::MAX), (beyond, u64::MAX), (0, 0)]
+    {
+        for backwards in [false, true] {
+            let range = ReadRange { after, until, backwards, ..ReadRange::default() };
+            let page = store.read(Query::default(), range).await.expect("the page is read");
+            assert!(page.is_empty() && page.end, "after {after} until {until}");
+        }
+    }
+}
+
+pub async fn versions_bound_a_stream(fixture: &dyn Fixture) {
+    let store = with_twenty(fixture).await;
+    let stream = Query::stream(&account("1"));
+    for (after_version, until_version) in [(0, 3), (2, 5), (4, u64::MAX), (9, u64::MAX), (3, 3)] {
+        for (limit, backwards) in [(1, false), (100, false), (2, true)] {
+            let range = ReadRange {
+                after_version,
+                until_version,
+                backwards,
+                limit,
+                ..ReadRange::default()
+            };
+            let mut stored = versions(&found_in(&store, &stream, range).await);
+            stored.sort_unstable();
+            let expected = (1..=8).filter(|v| after_version < *v && *v <= until_version);
+            assert_eq!(stored, expected.collect::<Vec<u64>>());
+        }
+    }
+}
+
+pub async fn times_bound_the_log(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    for _ in 0..4 {
+        done(&store, deposits("1", 2)).await;
+        thread::sleep(Duration::from_millis(2));
+    }
+    let log = log(&store).await;
+    let times: Vec<i64> = log.iter().map(|event| event.head.recorded_at).collect();
+    let far = [i64::MIN, i64::MAX];
+    for recorded_from in times.iter().copied().chain(far) {
+        for recorded_until in times.iter().flat_map(|time| [*time, time - 1]).chain(far) {
+            let range = ReadRange { recorded_from, recorded_until, limit: 3, ..Default::default() };
+            let bounds = recorded_from..=recorded_until;
+            let expected = log.iter().filter(|event| bounds.contains(&event.head.recorded_at));
+            let expected: Vec<_> = expected.map(|event| event.head.position).collect();
+            assert_eq!(positions(&found_in(&store, &Query::default(), range).await), expected);
+        }
+    }
+}
+
+pub async fn a_rare_event_is_found_in_a_long_log(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    done(&store, deposits("1", 3000)).await;
+    let rare = loose(vec![tagged("x", &["rare"])]);
+    done(&store, rare.clone()).await;
+    done(&store, deposits("1", 3000)).await;
+    for backwards in [false, true] {
+        let range = ReadRange { backwards, limit: 1, ..ReadRange::default() };
+        let stored = found_in(&store, &query([of_tags(&["rare"])]), range).await;
+        assert_eq!(ids(&stored), rare.event_ids());
+    }
+}
+
+/// Twenty events: eight each of two streams, and four of none, of which two are tagged `rare`.
+async fn with_twenty(fixture: &dyn Fixture) -> Store {
+    let store = open(fixture).await;
+    for n in 0..4 {
+        let tags: &[&str] = if n % 2 == 0 { &["rare"] } else { &[] };
+        let single = loose(vec![tagged("x", tags)]);
+        done(&store, together([deposits("1", 2), single, deposits("2", 2)])).await;
+    }
+    store
+}

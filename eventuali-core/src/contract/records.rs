@@ -1,0 +1,231 @@
+//! Clauses about a record's life: versions, conditions, deletion.
+
+use super::Fixture;
+use super::given::{
+    Store, deposits, done, key, open, put, put_expecting, record, records, refused, reopen, select,
+    together,
+};
+use crate::commit::Commit;
+use crate::error::ErrorKind;
+use crate::record::ExpectedRecord::{self, Absent, Any, Exact};
+use crate::record::{
+    Record, RecordChange, RecordKey, RecordQuery, RecordSelection, RecordValue, Scalar,
+};
+
+pub async fn what_was_put_is_there(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    assert_eq!(record(&store, "a").await, None);
+    for (bytes, version) in [("one", 1), ("two", 2), ("", 3)] {
+        done(&store, Commit::change(vec![put("a", bytes)])).await;
+        let stored = record(&store, "a").await.expect("the record is there");
+        assert_eq!(stored.value.bytes, bytes.as_bytes());
+        assert_eq!((stored.key, stored.version), (key("a"), version));
+    }
+}
+
+pub async fn every_byte_comes_back(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let documents: [Vec<u8>; 4] =
+        [(0..=255).cycle().take(100_000).collect(), vec![], vec![0], b"\xff\0".to_vec()];
+    let change = |(n, bytes): (usize, &Vec<u8>)| RecordChange::put(key(&n.to_string()), &bytes[..]);
+    done(&store, Commit::change(documents.iter().enumerate().map(change).collect())).await;
+    let store = reopen(fixture, store).await;
+    for (n, bytes) in documents.iter().enumerate() {
+        let stored = record(&store, &n.to_string()).await.expect("the record is there");
+        assert!(stored.value.bytes == *bytes, "document {n} is as given");
+    }
+}
+
+pub async fn due_and_index_come_back(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let value = RecordValue {
+        bytes: b"x".to_vec(),
+        due: Some(-62_135_596_800_000_000),
+        index: vec![
+            ("a".to_owned(), Scalar::Int(i64::MAX)),
+            ("a".to_owned(), Scalar::Real(-1.797_693_134_862_315_7e308)),
+            ("a".to_owned(), Scalar::Real(f64::MIN_POSITIVE)),
+            ("e".to_owned(), Scalar::Text(String::new())),
+            ("z".to_owned(), Scalar::Int(i64::MIN)),
+            ("Ä".to_owned(), Scalar::Text("\0'\"😀".to_owned())),
+        ],
+    };
+    let mut given = value.clone();
+    given.index.extend(value.index.clone());
+    given.index.reverse();
+    let change = RecordChange { key: key("a"), expected: Any, value: Some(given) };
+    done(&store, Commit::change(vec![change])).await;
+    assert_eq!(record(&store, "a").await.expect("the record is there").value, value);
+    let store = reopen(fixture, store).await;
+    assert_eq!(record(&store, "a").await.expect("the record is there").value, value);
+}
+
+pub async fn a_record_knows_its_commit(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let alone = Commit::change(vec![put("a", "1")]);
+    let with_events = together([deposits("1", 2), Commit::change(vec![put("b", "1")])]);
+    for commit in [alone, with_events] {
+        done(&store, commit.clone()).await;
+        let stored = record(&store, &commit.records[0].key.key).await.expect("it is there");
+        assert_eq!(stored.commit_id, commit.identity());
+    }
+}
+
+pub async fn each_change_adds_one_to_the_version(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    for version in 1..6 {
+        let commit = Commit::change(vec![put("a", "same"), put(&version.to_string(), "x")]);
+        assert_eq!(done(&store, commit).await.record_versions, [version, 1]);
+    }
+}
+
+pub async fn versions_never_restart(fixture: &dyn Fixture) {
+    let mut store = open(fixture).await;
+    for round in 0..3 {
+        let version = round * 3;
+        assert_eq!(changed(&store, put("a", "1")).await, version + 1);
+        assert_eq!(changed(&store, put("a", "2")).await, version + 2);
+        assert_eq!(changed(&store, RecordChange::delete(key("a"))).await, version + 3);
+        store = reopen(fixture, store).await;
+    }
+    assert_eq!(changed(&store, put("a", "1").expecting(Absent)).await, 10);
+}
+
+pub async fn deleting_what_never_was_counts(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    for version in 1..4 {
+        assert_eq!(changed(&store, RecordChange::delete(key("a"))).await, version);
+    }
+    assert_eq!(record(&store, "a").await, None);
+    assert_eq!(changed(&store, put("a", "1").expecting(Absent)).await, 4);
+}
+
+pub async fn any_always_holds(fixture: &dyn Fixture) {
+    let store = with_three(fixture).await;
+    let changes = ["never", "there", "deleted"].map(|name| put(name, "x").expecting(Any));
+    let committed = done(&store, Commit::change(changes.to_vec())).await;
+    assert_eq!(committed.record_versions, [1, 3, 3]);
+}
+
+pub async fn absent_holds_only_where_nothing_is(fixture: &dyn Fixture) {
+    let store = with_three(fixture).await;
+    conflicts(&store, "there", Absent, 2).await;
+    for (name, version) in [("never", 1), ("deleted", 3)] {
+        assert_eq!(changed(&store, put(name, "x").expecting(Absent)).await, version);
+    }
+}
+
+pub async fn exact_holds_only_there(fixture: &dyn Fixture) {
+    let store = with_three(fixture).await;
+    for version in [0, 1, 3, i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX] {
+        conflicts(&store, "there", Exact(version), 2).await;
+    }
+    assert_eq!(changed(&store, put("there", "x").expecting(Exact(2))).await, 3);
+}
+
+pub async fn exact_never_holds_where_nothing_is(fixture: &dyn Fixture) {
+    let store = with_three(fixture).await;
+    for version in 0..4 {
+        conflicts(&store, "deleted", Exact(version), 2).await;
+        conflicts(&store, "never", Exact(version), 0).await;
+    }
+}
+
+pub async fn a_deletion_has_conditions_too(fixture: &dyn Fixture) {
+    let store = with_three(fixture).await;
+    let delete = |name: &str, expected| RecordChange::delete(key(name)).expecting(expected);
+    for (name, expected) in [("there", Exact(1)), ("there", Absent), ("deleted", Exact(2))] {
+        let kind = refused(&store, Commit::change(vec![delete(name, expected)])).await;
+        assert!(matches!(kind, ErrorKind::RecordConflict { .. }), "{kind:?}");
+    }
+    assert_eq!(changed(&store, delete("there", Exact(2))).await, 3);
+    assert_eq!(changed(&store, delete("deleted", Absent)).await, 3);
+}
+
+pub async fn the_first_record_in_conflict_is_named(fixture: &dyn Fixture) {
+    let store = with_three(fixture).await;
+    let commit = Commit::change(vec![
+        put("there", "x").expecting(Exact(2)),
+        put("deleted", "x").expecting(Exact(9)),
+        put("never", "x").expecting(Exact(9)),
+    ]);
+    let conflict = ErrorKind::RecordConflict { key: key("deleted"), expected: Exact(9), actual: 2 };
+    assert_eq!(refused(&store, commit).await, conflict);
+    assert_eq!(record(&store, "there").await.expect("it is there").version, 2);
+}
+
+pub async fn deleted_records_are_hidden(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let value = RecordValue {
+        bytes: b"x".to_vec(),
+        due: Some(1),
+        index: vec![("n".to_owned(), Scalar::Int(1))],
+    };
+    let change = RecordChange { key: key("a"), expected: Any, value: Some(value) };
+    done(&store, Commit::change(vec![change])).await;
+    assert_eq!(everywhere(&store).await.len(), 4);
+    done(&store, Commit::change(vec![RecordChange::delete(key("a"))])).await;
+    assert_eq!(everywhere(&store).await, []);
+    done(&store, Commit::change(vec![put("a", "again")])).await;
+    assert_eq!(everywhere(&store).await.len(), 2, "without index and due, as it was put");
+}
+
+pub async fn spaces_stay_apart(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let spaces = ["doc", "Doc", "docs", "d%c"];
+    let of = |space: &str| RecordChange::put(RecordKey::new(space, "a"), space);
+    let committed = done(&store, Commit::change(spaces.map(of).to_vec())).await;
+    assert_eq!(committed.record_versions, [1; 4]);
+    for space in spaces {
+        let all = RecordSelection::Prefix(String::new());
+        let query = RecordQuery { space: space.to_owned(), ..select(all) };
+        let stored = records(&store, &query, 10).await;
+        assert_eq!(stored.len(), 1);
+        assert_eq!(stored[0].value.bytes, space.as_bytes());
+    }
+}
+
+pub async fn a_thousand_changes_are_one_commit(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let count = store.capabilities().limits.commit_records;
+    for version in 1..3 {
+        let changes = (0..count).map(|n| put(&format!("{n:06}"), "x")).collect();
+        let committed = done(&store, Commit::change(changes)).await;
+        assert_eq!(committed.record_versions, vec![version; count]);
+        assert_eq!((committed.positions.len(), committed.recorded_at), (0, 0));
+    }
+    let all = select(RecordSelection::Prefix(String::new()));
+    assert_eq!(records(&store, &all, 300).await.len(), count);
+}
+
+async fn changed(store: &Store, change: RecordChange) -> u64 {
+    done(store, Commit::change(vec![change])).await.record_versions[0]
+}
+
+async fn conflicts(store: &Store, name: &str, expected: ExpectedRecord, actual: u64) {
+    let conflict = ErrorKind::RecordConflict { key: key(name), expected, actual };
+    assert_eq!(refused(store, put_expecting(name, expected)).await, conflict);
+}
+
+/// `there` is at version 2, `deleted` was deleted by version 2, `never` was never written.
+async fn with_three(fixture: &dyn Fixture) -> Store {
+    let store = open(fixture).await;
+    done(&store, Commit::change(vec![put("there", "1"), put("deleted", "1")])).await;
+    let second = vec![put("there", "2"), RecordChange::delete(key("deleted"))];
+    done(&store, Commit::change(second)).await;
+    store
+}
+
+/// The record `a`, as often as the four selections find it.
+async fn everywhere(store: &Store) -> Vec<Record> {
+    let mut found = Vec::new();
+    for chosen in [
+        RecordSelection::Keys(vec!["a".to_owned()]),
+        RecordSelection::Prefix("a".to_owned()),
+        RecordSelection::Index { name: "n".to_owned(), from: None, to: None },
+        RecordSelection::Due { until: None },
+    ] {
+        found.extend(records(store, &select(chosen), 10).await);
+    }
+    found
+}
