@@ -26,11 +26,15 @@ fn sources(directory: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Every `crate::…` path of a file, without the `crate::`.
+/// Every `crate::…` path of a file, without the `crate::`. Macros live at the root, whoever made them.
 fn imports(text: &str) -> Vec<&str> {
     let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
     code.flat_map(|line| line.split("crate::").skip(1))
-        .map(|rest| rest.split(|c: char| !c.is_alphanumeric() && !"_:".contains(c)).next().unwrap())
+        .map(|rest| {
+            let end = rest.find(|c: char| !c.is_alphanumeric() && !"_:".contains(c));
+            rest.split_at(end.unwrap_or(rest.len()))
+        })
+        .filter_map(|(path, after)| (!after.starts_with(['!', '$'])).then_some(path))
         .collect()
 }
 
@@ -43,7 +47,7 @@ fn a_module_imports_only_lower_levels() {
         let place: Vec<&str> = relative.iter().map(|part| part.to_str().unwrap()).collect();
         let text = std::fs::read_to_string(&path).unwrap();
         let own = place[0];
-        for hidden in ["crate::{", "super::super::"] {
+        for hidden in ["crate::{", "crate::*", "super::super::"] {
             assert!(!text.contains(hidden), "{}: write paths without `{hidden}`", path.display());
         }
         for import in imports(&text) {
