@@ -112,6 +112,38 @@ impl Error {
         )
     }
 
+    /// An [`ErrorKind::Conflict`].
+    #[must_use]
+    pub fn conflict(stream: &Arc<StreamId>, expected: ExpectedVersion, actual: u64) -> Self {
+        let text = format!("stream {stream} is at version {actual}, expected {expected}");
+        Self::new(ErrorKind::Conflict { stream: Arc::clone(stream), expected, actual }, text)
+    }
+
+    /// An [`ErrorKind::ConditionFailed`].
+    #[must_use]
+    pub fn condition_failed(after: u64, position: u64) -> Self {
+        let text =
+            format!("the event at position {position} matches the append condition after {after}");
+        Self::new(ErrorKind::ConditionFailed { after, position }, text)
+    }
+
+    /// An [`ErrorKind::RecordConflict`].
+    #[must_use]
+    pub fn record_conflict(key: &RecordKey, expected: ExpectedRecord, actual: u64) -> Self {
+        let text = format!("record {:?} is at version {actual}, expected {expected}", key.key);
+        Self::new(ErrorKind::RecordConflict { key: key.clone(), expected, actual }, text)
+    }
+
+    /// An [`ErrorKind::IdempotencyConflict`].
+    #[must_use]
+    pub fn idempotency_conflict(event_ids: Vec<Uuid>) -> Self {
+        let text = format!(
+            "{} of the commit's event ids are stored already, with other content or beside new ones",
+            event_ids.len()
+        );
+        Self::new(ErrorKind::IdempotencyConflict { event_ids }, text)
+    }
+
     /// The error that every call after `close()` gives.
     #[must_use]
     pub fn closed() -> Self {

@@ -1,6 +1,7 @@
 //! Records: small versioned documents that are committed together with events.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use uuid::Uuid;
 
@@ -94,6 +95,16 @@ impl ExpectedRecord {
             Self::Any => true,
             Self::Absent => !present,
             Self::Exact(expected) => present && version == expected,
+        }
+    }
+}
+
+impl fmt::Display for ExpectedRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any"),
+            Self::Absent => f.write_str("none"),
+            Self::Exact(version) => write!(f, "version {version}"),
         }
     }
 }

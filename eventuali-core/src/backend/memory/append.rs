@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{State, StoredRecord, StoredRow, Tip};
 use crate::clock;
 use crate::commit::{Commit, Committed};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::event::{EventHead, NewEvent};
 use crate::record::{ExpectedRecord, RecordChange};
 
@@ -35,8 +35,7 @@ impl State {
             .all(|(stream, event)| stored(event).is_some_and(|row| row.event().is(stream, event)));
         if !same {
             let event_ids: Vec<Uuid> = rows.iter().map(|row| row.head.event_id).collect();
-            let text = format!("{} of the commit's events are stored, not as here", rows.len());
-            return Err(Error::new(ErrorKind::IdempotencyConflict { event_ids }, text));
+            return Err(Error::idempotency_conflict(event_ids));
         }
         let version = |event: &NewEvent| stored(event).map_or(0, |row| row.head.version);
         Ok(Some(Committed {
@@ -81,9 +80,7 @@ impl State {
         for write in &commit.writes {
             let (expected, actual) = (write.expected, self.version(&write.stream));
             if !expected.holds(actual) {
-                let stream = Arc::clone(&write.stream);
-                let text = format!("stream {stream} is at {actual}, expected {expected}");
-                return Err(Error::new(ErrorKind::Conflict { stream, expected, actual }, text));
+                return Err(Error::conflict(&write.stream, expected, actual));
             }
         }
         Ok(())
@@ -95,8 +92,7 @@ impl State {
             let mut rows = self.events.iter().filter(|row| row.head.position > after);
             if let Some(row) = rows.find(|row| condition.query.matches(&row.event())) {
                 let position = row.head.position;
-                let text = format!("the event at {position} matches a condition after {after}");
-                return Err(Error::new(ErrorKind::ConditionFailed { after, position }, text));
+                return Err(Error::condition_failed(after, position));
             }
         }
         Ok(())
@@ -108,9 +104,7 @@ impl State {
             let present = stored.is_some_and(|record| record.value.is_some());
             let (expected, actual) = (change.expected, self.record_version(&change.key));
             if !expected.holds(actual, present) {
-                let key = change.key.clone();
-                let text = format!("record {:?} is at {actual}, expected {expected:?}", key.key);
-                return Err(Error::new(ErrorKind::RecordConflict { key, expected, actual }, text));
+                return Err(Error::record_conflict(&change.key, expected, actual));
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::connection::Session;
 use super::{reader, records};
 use crate::commit::{AppendCondition, Commit, Committed, StreamWrite};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::event::{EventHead, NewEvent};
 use crate::query::ReadRange;
 use crate::stream::StreamId;
@@ -54,20 +54,15 @@ fn judge(session: &mut Session, commit: &Commit) -> Result<Verdict> {
     for write in &commit.writes {
         let actual = version_of(session, write)?;
         if !write.expected.holds(actual) {
-            let stream = Arc::clone(&write.stream);
-            let text =
-                format!("stream {stream} is at version {actual}, expected {}", write.expected);
-            let kind = ErrorKind::Conflict { stream, expected: write.expected, actual };
-            return Ok(Verdict::Refused(Error::new(kind, text)));
+            let error = Error::conflict(&write.stream, write.expected, actual);
+            return Ok(Verdict::Refused(error));
         }
         heads.push(actual);
     }
     for condition in &commit.conditions {
         if let Some(position) = first_match(session, condition)? {
-            let after = condition.after;
-            let text = format!("an event at position {position} matches the append condition");
-            let kind = ErrorKind::ConditionFailed { after, position };
-            return Ok(Verdict::Refused(Error::new(kind, text)));
+            let error = Error::condition_failed(condition.after, position);
+            return Ok(Verdict::Refused(error));
         }
     }
     for change in &commit.records {
@@ -171,9 +166,7 @@ fn settle(session: &mut Session, commit: &Commit) -> Result<Verdict> {
         });
     }
     if !same {
-        let text = format!("{} of the commit's event ids are stored already", stored.len());
-        let kind = ErrorKind::IdempotencyConflict { event_ids: stored };
-        return Ok(Verdict::Refused(Error::new(kind, text)));
+        return Ok(Verdict::Refused(Error::idempotency_conflict(stored)));
     }
     let record_versions = records::versions_of_repeated(session, commit)?;
     Ok(Verdict::Repeated(Committed { positions, versions, record_versions, recorded_at }))

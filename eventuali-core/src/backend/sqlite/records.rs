@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::connection::Session;
 use crate::commit::{Commit, Committed};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::record::{
     ExpectedRecord, Record, RecordChange, RecordCursor, RecordKey, RecordPage, RecordQuery,
     RecordSelection, RecordValue, Scalar,
@@ -44,9 +44,7 @@ pub(super) fn judge(session: &Session, change: &RecordChange) -> Result<Option<E
     if change.expected.holds(found.version, found.present) {
         return Ok(None);
     }
-    let (key, expected, actual) = (change.key.clone(), change.expected, found.version);
-    let text = format!("record {:?} is at version {actual}, expected {expected:?}", key.key);
-    Ok(Some(Error::new(ErrorKind::RecordConflict { key, expected, actual }, text)))
+    Ok(Some(Error::record_conflict(&change.key, change.expected, found.version)))
 }
 
 /// Makes a change; returns the record's new version.
