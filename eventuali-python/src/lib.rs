@@ -16,4 +16,9 @@ mod _eventuali {
     use super::runtime::{Mailbox, Pending};
     #[pymodule_export]
     use super::store::Store;
+
+    /// The version of the package.
+    #[pymodule_export]
+    #[expect(non_upper_case_globals, reason = "it is Python's name for it")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
 }

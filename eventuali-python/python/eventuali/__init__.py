@@ -3,6 +3,7 @@
 See https://github.com/eventuali/eventuali for guides and the reference.
 """
 
+from eventuali._eventuali import __version__
 from eventuali.aggregate import Aggregate, User
 from eventuali.errors import (
     AggregateNotFoundError,
@@ -52,4 +53,5 @@ __all__ = [
     "SystemEvent",
     "UnknownEvent",
     "User",
+    "__version__",
 ]

@@ -140,7 +140,7 @@ class Decoders:
     def events(self, columns: tuple[list[str], list[bytes], list[Row]]) -> list[Event]:
         """Returns the events of a page."""
         table = self._table
-        events = []
+        events: list[Event] = []
         for name, payload, row in zip(*columns, strict=True):
             try:
                 found = table[name]

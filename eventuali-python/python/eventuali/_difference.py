@@ -34,6 +34,7 @@ _EQUAL_MEANS_SAME = frozenset({bool, int, str, bytes, type(None), date, timedelt
 _SEQUENCES = (list, tuple, deque)
 _CONTAINERS = (*_SEQUENCES, dict, set, frozenset)
 _Comparison = Callable[[Any, Any, int], None]
+_NOT_FINITE = "NaN and the infinities aren't JSON"
 _KEY_SHOWN = 60
 _KEY_LIMIT = 10**_KEY_SHOWN
 
@@ -104,6 +105,8 @@ def unwritable(value: object, *, non_finite: bool = False) -> Difference | None:
 
 def _same_type(left: object, right: object) -> None:
     if type(left) is not type(right):
+        if isinstance(left, float) and not math.isfinite(left):
+            raise _Found(_NOT_FINITE)
         raise _Found(f"{_name(left)} would come back as {_name(right)}")
 
 
@@ -336,7 +339,7 @@ def _search(value: Any, depth: int, non_finite: bool, above: set[int]) -> None:
             raise _Found("a lone surrogate isn't Unicode text")
     elif isinstance(value, float):
         if non_finite and not math.isfinite(value):
-            raise _Found("NaN and the infinities aren't JSON")
+            raise _Found(_NOT_FINITE)
     elif isinstance(value, int):
         if abs(value) >= _INT_LIMIT:
             raise _Found(f"an int of {MAX_INT_DIGITS} digits or more isn't read back")

@@ -68,13 +68,13 @@ class Handlers(dict[type[Event], Handler]):
             self._resolve({}, final=True)
         return self
 
-    def ignored_names(self) -> frozenset[str]:
+    def ignored_names(self) -> set[str]:
         """Returns the wire names of events that change nothing and need no decoding."""
         self.complete()
-        classes = self._ignored_classes - self._annotated.keys()
-        return self._ignored_names.union(c.__event_type__ for c in classes) - {
-            c.__event_type__ for c in self._annotated
-        }
+        names = {c.__event_type__ for c in self._ignored_classes if self._find(c) is _ignore}
+        handled = {c.__event_type__ for c in self._annotated}
+        by_name = {n for n in self._ignored_names if snake_case(n) not in self._by_name}
+        return (by_name | names) - handled
 
     def takes(self, event_type: type[Event]) -> bool:
         """Says whether events of a class have a handler or are ignored."""

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from typing import Any, Literal, final
-from uuid import UUID
 
 from eventuali._saving import Write
 from eventuali.event import EventMeta
 from eventuali.query import Item
+
+__version__: str
+
+__all__ = ["Kind", "Mailbox", "Page", "Pending", "Row", "Store", "__version__"]
 
 @final
 class Kind:

@@ -38,6 +38,7 @@ from pydantic_core import (
 from eventuali._difference import MAX_INT_DIGITS, Difference, difference, unwritable
 
 E = TypeVar("E", bound=BaseModel)
+Clock = TypeVar("Clock", datetime, time)
 Node = dict[str, Any]
 Test = Callable[[Any], bool]
 
@@ -361,7 +362,7 @@ def _without_prebuilt(schema: Any) -> Iterator[dict[str, Any]]:
 
 _SECOND_FORM = re.compile(
     r"(?P<clock>(?:\d{4}-\d\d-\d\dT)?\d\d:\d\d:\d\d(?:\.\d{6})?)"
-    r"(?P<offset>[+-]\d\d:\d\d(?::\d\d(?:\.\d{6})?)?)?"
+    r"(?P<offset>(?P<sign>[+-])\d\d:\d\d(?::\d\d(?:\.\d{6})?)?)?"
     r"(?:\[(?P<zone>[^\[\]=]+)\])?"
     r"(?P<fold>\[fold=1\])?",
     re.ASCII,
@@ -386,14 +387,25 @@ _WRITING_SECOND_FORM: Node = {
 
 def _read_datetime(value: Any) -> Any:
     found = _SECOND_FORM.fullmatch(value) if isinstance(value, str) else None
-    if found is None or "T" not in value:
+    if found is None or "T" not in found["clock"]:
         return value
-    read = datetime.fromisoformat(found["clock"] + (found["offset"] or ""))
-    if found["fold"]:
-        read = read.replace(fold=1)
+    read = _with_offset(datetime.fromisoformat(found["clock"]), found)
     if found["zone"] is None or found["offset"] is None:
         return read
     return _in_zone(read, found["zone"])
+
+
+def _with_offset(read: Clock, found: re.Match[str]) -> Clock:
+    """Reads the offset by hand: ``fromisoformat`` takes one below a second for UTC."""
+    fold = int(found["fold"] is not None)
+    if found["offset"] is None:
+        return read.replace(fold=fold)
+    hours, minutes, *seconds = found["offset"][1:].split(":")
+    offset = timedelta(hours=int(hours), minutes=int(minutes))
+    for part in seconds:
+        whole, _, fraction = part.partition(".")
+        offset += timedelta(seconds=int(whole), microseconds=int(fraction or 0))
+    return read.replace(fold=fold, tzinfo=timezone(-offset if found["sign"] == "-" else offset))
 
 
 def _in_zone(read: datetime, key: str) -> datetime:
@@ -408,11 +420,9 @@ def _in_zone(read: datetime, key: str) -> datetime:
 
 def _read_time(value: Any) -> Any:
     found = _SECOND_FORM.fullmatch(value) if isinstance(value, str) else None
-    if found is None or "T" in value:
+    if found is None or "T" in found["clock"]:
         return value
-    read = time.fromisoformat(found["clock"] + (found["offset"] or ""))
-    if found["fold"]:
-        read = read.replace(fold=1)
+    read = _with_offset(time.fromisoformat(found["clock"]), found)
     return read.replace(tzinfo=ZoneInfo(found["zone"])) if found["zone"] else read
 
 

@@ -1,13 +1,21 @@
-"""The grammar of names, the same as in the core (`name.rs`), and handler names."""
+"""The grammar of names, the same as in the core (`name.rs`), and names derived from others."""
 
 from __future__ import annotations
 
 import re
 import sys
 from inspect import getattr_static
+from typing import TYPE_CHECKING
 from unicodedata import category
 
+from pydantic import AliasChoices, AliasPath
+
 from eventuali.errors import InvalidEventError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic.fields import FieldInfo
 
 MAX_NAME_BYTES = 255
 
@@ -50,10 +58,11 @@ def _fault(name: str) -> str | None:
     return None
 
 
-def check_event_type(name: str) -> None:
+def check_event_type(name: str, own_path: str | None = None) -> None:
     """Checks an event type: a name, no `__dunder__`, and not the path of anything loaded.
 
-    Nothing is imported and no attribute is computed to find out.
+    Nothing is imported and no attribute is computed to find out. `own_path` is the path of the
+    event class itself, which is not to be seen yet while the class is made.
 
     Raises:
         TypeError: The name is no string.
@@ -62,7 +71,7 @@ def check_event_type(name: str) -> None:
     check_name("event_type", name)
     if name.startswith("__") and name.endswith("__"):
         raise InvalidEventError(f"event_type {name!r} is reserved", field="event_type")
-    if "." in name and _is_python_path(name):
+    if "." in name and (name == own_path or _is_python_path(name)):
         raise InvalidEventError(
             f"event_type {name!r} is the path of a Python object; "
             "a wire name must outlive the code, choose another",
@@ -83,6 +92,19 @@ def _is_python_path(name: str) -> bool:
             continue
         return True
     return False
+
+
+def keywords(fields: Mapping[str, FieldInfo]) -> frozenset[str]:
+    """Returns the keywords that the constructor of a model takes: names and aliases of fields."""
+    words = set(fields)
+    for field in fields.values():
+        alias = field.validation_alias or field.alias
+        choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+        for choice in choices:
+            word = choice.path[0] if isinstance(choice, AliasPath) else choice
+            if isinstance(word, str):
+                words.add(word)
+    return frozenset(words)
 
 
 def snake_case(name: str) -> str:

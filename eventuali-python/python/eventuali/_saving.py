@@ -186,9 +186,7 @@ def _bound(
         state = _envelope_of(event.meta)
         set_envelope(event, state)
     if state.event_id is None:
-        state.event_id = (
-            UUID(int=batch.first + index) if state.batch is None else state.fix_id()
-        )
+        state.event_id = UUID(int=batch.first + index) if state.batch is None else state.fix_id()
     state.bind(*stream, version, batch, index)
     metadata: Metadata = (
         _wire_reference(state.correlation_id),

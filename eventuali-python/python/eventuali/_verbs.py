@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 
 from eventuali._decode import Decoders, EventClasses, Replay
 from eventuali._eventuali import Page, Pending, Row, Store
@@ -115,6 +115,11 @@ def _send(
     return attempt.settle(answer)
 
 
+class _Bounds(TypedDict, total=False):
+    until_version: int
+    recorded_until: int
+
+
 def load(
     store: Store,
     cls: type[A],
@@ -124,7 +129,7 @@ def load(
     by: Literal["recorded_at", "timestamp"],
 ) -> Steps[A | None]:
     """Rebuilds an aggregate from its events; None where nothing was ever stored."""
-    bounds: dict[str, int] = {}
+    bounds: _Bounds = {}
     happened_until = None
     if at_version is not None:
         bounds["until_version"] = checked(at_version, "at_version")
@@ -147,8 +152,13 @@ def load(
         # The next page is read while this one is decoded.
         pending = None
         if not page.end:
-            after = {"after": page.looked_to, "after_version": page.last_version}
-            pending = store.read([item], limit=PAGE, **after, **bounds)
+            pending = store.read(
+                [item],
+                after=page.looked_to,
+                after_version=page.last_version,
+                limit=PAGE,
+                **bounds,
+            )
         if len(page):
             aggregate = aggregate or cls(id=key)
             columns = page.columns()

@@ -218,7 +218,7 @@ class Aggregate(_Slots):
         return cls.__dispatch__.complete().classes
 
     @classmethod
-    def __ignored_names__(cls) -> frozenset[str]:
+    def __ignored_names__(cls) -> set[str]:
         """Returns the wire names whose events change nothing, so that they need no decoding."""
         return cls.__dispatch__.ignored_names()
 

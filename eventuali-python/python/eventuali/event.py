@@ -18,7 +18,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from uuid import UUID
 
-from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json
 
 from eventuali import _registry
@@ -35,7 +35,7 @@ from eventuali._envelope import (
     utc,
     uuid7,
 )
-from eventuali._names import check_event_type
+from eventuali._names import check_event_type, keywords
 from eventuali._registry import registered
 from eventuali.errors import InvalidEventError
 
@@ -165,7 +165,7 @@ class Event(_Flat):
         if "meta" in cls.__pydantic_fields__:
             raise TypeError(_META_RESERVED.format(cls.__name__))
         cls.__event_type__, cls.__event_version__ = _wire_name(cls, name, version)
-        cls.__meta_keywords__ = FIELDS - _keywords(cls)
+        cls.__meta_keywords__ = FIELDS - keywords(cls.__pydantic_fields__)
         cls.__codec__ = None
         if cls.__module__ != __name__ or cls.__name__ not in _ABSTRACT:
             _registry.register(cls.__event_type__, cls)
@@ -241,31 +241,13 @@ def _wire_name(cls: type[Event], name: str | None, version: int | None) -> tuple
         version = version or generic.__event_version__
     name = cls.__name__ if name is None else name
     version = 1 if version is None else version
-    check_event_type(name)
-    if name == f"{cls.__module__}.{cls.__qualname__}":
-        raise InvalidEventError(
-            f"event_type {name!r} is the path of the class; choose a name that outlives the code",
-            field="event_type",
-        )
+    check_event_type(name, own_path=f"{cls.__module__}.{cls.__qualname__}")
     if type(version) is not int or not 1 <= version <= MAX_EVENT_VERSION:
         raise InvalidEventError(
             f"{cls.__name__}: version {version!r} is not an int from 1 to {MAX_EVENT_VERSION}",
             field="event_version",
         )
     return name, version
-
-
-def _keywords(cls: type[Event]) -> frozenset[str]:
-    """Returns the keywords that the fields of a class take."""
-    words = set(cls.__pydantic_fields__)
-    for field in cls.__pydantic_fields__.values():
-        alias = field.validation_alias or field.alias
-        choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
-        for choice in choices:
-            word = choice.path[0] if isinstance(choice, AliasPath) else choice
-            if isinstance(word, str):
-                words.add(word)
-    return frozenset(words)
 
 
 def _settled(event: Event) -> Any:

@@ -33,7 +33,7 @@ Expected: TypeAlias = int | ExpectedVersion
 
 @dataclass(frozen=True, slots=True)
 class AppendCondition:
-    """"No event matches `query` after position `after`": what a decision was based on.
+    """What a decision was based on: no event matches `query` after position `after`.
 
     Attributes:
         query: The events that the decision took into account.
@@ -54,7 +54,9 @@ def wire(expected: object) -> int | Literal["any", "no_stream", "stream_exists"]
     if isinstance(expected, ExpectedVersion):
         return expected.value
     if type(expected) is not int:
-        raise TypeError(f"an expected version is an int or an ExpectedVersion, not {expected!r:.60}")
+        raise TypeError(
+            f"an expected version is an int or an ExpectedVersion, not {expected!r:.60}"
+        )
     return position(expected, "expected")
 
 

@@ -25,8 +25,8 @@ Item: TypeAlias = tuple[
 class Query:
     """Events that match every part that is given; `a | b` matches what either does.
 
-        Query(event_types=[Deposited, Withdrawn], tags=["region:eu"])
-        Query(aggregate_type=Account, aggregate_id="acc-1") | Query(tags=["audit"])
+    Query(event_types=[Deposited, Withdrawn], tags=["region:eu"])
+    Query(aggregate_type=Account, aggregate_id="acc-1") | Query(tags=["audit"])
     """
 
     items: tuple[Item, ...]

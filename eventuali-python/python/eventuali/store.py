@@ -163,9 +163,7 @@ class EventStore:
             AppendConditionError: An event matches the condition.
             IdempotencyConflictError: Some of the events are stored already, or with other content.
         """
-        return await self._drive(
-            _verbs.append(self._store, events, stream, expected, condition)
-        )
+        return await self._drive(_verbs.append(self._store, events, stream, expected, condition))
 
     async def read(
         self,

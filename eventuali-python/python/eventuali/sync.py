@@ -142,9 +142,7 @@ class EventStore:
         """Returns the version of an aggregate; None where nothing was ever stored."""
         return _drive(_verbs.version(self._store, aggregate_id, aggregate_type))
 
-    def streams(
-        self, aggregate_type: str | type[Aggregate] | None = None
-    ) -> Iterator[StreamInfo]:
+    def streams(self, aggregate_type: str | type[Aggregate] | None = None) -> Iterator[StreamInfo]:
         """Yields the streams, sorted by type and id."""
         listing = _verbs.Listing(self._store, aggregate_type)
         while listing.pending is not None:

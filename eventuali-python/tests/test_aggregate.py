@@ -1,0 +1,697 @@
+# ruff: noqa: RUF012  # a mutable default is what pydantic copies
+"""Aggregates: handlers, what a failing handler leaves behind, and copies."""
+
+import copy
+import pickle
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, ClassVar, Generic, Optional, TypeVar, Union
+from uuid import UUID
+
+import pytest
+from pydantic import PrivateAttr, ValidationError
+
+from eventuali._names import snake_case
+from eventuali.aggregate import Aggregate, User, UserRegistered, committed
+from eventuali.errors import InvalidEventError, UnknownEventTypeError
+from eventuali.event import (
+    Batch,
+    Envelope,
+    Event,
+    EventMeta,
+    SystemEvent,
+    UserDeactivated,
+    UserEmailChanged,
+    get_envelope,
+    set_envelope,
+)
+
+T = TypeVar("T")
+
+
+class Opened(Event, name="account.opened"):
+    owner: str
+
+
+class Deposited(Event):
+    amount: Decimal
+
+
+class Tagged(Event):
+    tag: str
+
+
+class Noted(Event):
+    text: str = ""
+
+
+class Kind(Enum):
+    PLAIN = 1
+
+
+@dataclass
+class Note:
+    texts: list[str] = field(default_factory=list)
+
+
+class Account(Aggregate, name="account"):
+    owner: str = ""
+    balance: Decimal = Decimal(0)
+    tags: list[str] = []
+    note: Note | None = None
+    kind: Kind = Kind.PLAIN
+    ignores = (Noted,)
+    _count: int = PrivateAttr(default=0)
+    _seen: list[str] = PrivateAttr(default_factory=list)
+
+    def apply_account_opened(self, event: Opened) -> None:
+        self.owner = event.owner
+        self.note = Note()
+
+    def apply_deposited(self, event: Deposited) -> None:
+        self.balance += event.amount
+        self._count += 1
+        if self.balance < 0:
+            raise ValueError("overdrawn")
+
+    def apply_tagged(self, event: Tagged) -> None:
+        self.tags.append(event.tag)
+        self._seen.append(event.tag)
+        if self.note is not None:
+            self.note.texts.append(event.tag)
+        if event.tag == "bad":
+            self.owner = "nobody"
+            raise KeyboardInterrupt
+
+
+def deposit(amount="1"):
+    return Deposited(amount=Decimal(amount))
+
+
+def opened():
+    account = Account(id="a")
+    account.apply(Opened(owner="Ada"))
+    return account
+
+
+def whole(account):
+    return (
+        copy.deepcopy(account.__dict__),
+        set(account.model_fields_set),
+        copy.deepcopy(account.__pydantic_private__),
+        account.get_uncommitted_events(),
+    )
+
+
+# --- the life of an aggregate ---------------------------------------------------------------------
+
+
+def test_apply_changes_state_counts_and_keeps_the_event():
+    account = opened()
+    event = deposit("2.50")
+    account.apply(event)
+    assert (account.owner, account.balance, account.version) == ("Ada", Decimal("2.50"), 2)
+    assert account.get_uncommitted_events()[1] is event
+    meta = event.meta
+    assert (meta.aggregate_type, meta.aggregate_id, meta.aggregate_version) == ("account", "a", 2)
+
+
+def test_an_applied_event_keeps_its_creation_time_in_a_tuple():
+    event = deposit()
+    created = get_envelope(event)
+    Account(id="a").apply(event)
+    assert get_envelope(event) == (created, "account", "a", 1, None, 0)
+
+
+def test_given_metadata_survives_apply():
+    event = Deposited(amount=1, correlation_id="c", event_id=UUID(int=9))
+    Account(id="a").apply(event)
+    assert isinstance(get_envelope(event), Envelope)
+    assert (event.correlation_id, event.event_id.int, event.aggregate_version) == ("c", 9, 1)
+
+
+def test_an_event_that_pydantic_built_can_be_applied():
+    event = Deposited.model_validate_json('{"amount": "3"}')
+    before = datetime.now(UTC)
+    Account(id="a").apply(event)
+    assert abs((event.timestamp - before).total_seconds()) < 60
+    assert event.aggregate_id == "a"
+
+
+def test_committing_forgets_the_events_and_keeps_the_state():
+    account = opened()
+    assert account.is_new()
+    assert account.has_uncommitted_events()
+    account.mark_events_as_committed()
+    assert account.get_uncommitted_events() == []
+    assert not account.has_uncommitted_events()
+    assert (account.version, account.owner, account.is_new()) == (1, "Ada", False)
+    assert Account().is_new()
+
+
+def test_the_list_of_waiting_events_is_a_copy():
+    account = opened()
+    account.get_uncommitted_events().clear()
+    assert account.has_uncommitted_events()
+
+
+def test_ids_are_texts_and_fixed():
+    assert UUID(Account().id) != UUID(Account().id)
+    for wrong in (b"a", 1, None, UUID(int=1)):
+        with pytest.raises(ValidationError):
+            Account(id=wrong)
+    account = opened()
+    for name, value in (("id", "b"), ("version", 9)):
+        with pytest.raises(ValidationError):
+            setattr(account, name, value)
+
+
+@pytest.mark.parametrize("version", [-1, True, "1", 1.0])
+def test_versions_are_counts(version):
+    with pytest.raises(ValidationError):
+        Account(version=version)
+
+
+def test_misspelt_fields_are_refused():
+    with pytest.raises(ValidationError):
+        Account(ownre="x")
+    with pytest.raises(ValueError, match="ownre"):
+        Account().ownre = "x"
+
+
+def test_to_dict_and_from_dict_are_inverse():
+    account = opened()
+    account.apply(deposit("0.10"))
+    data = account.to_dict()
+    assert data["id"] == "a"
+    assert data["version"] == 2
+    again = Account.from_dict(data)
+    assert again.to_dict() == data
+    assert not again.has_uncommitted_events()
+    assert not again.is_new()
+    with pytest.raises(ValidationError):
+        Account.from_dict({**data, "ownre": 1})
+
+
+# --- from_events ----------------------------------------------------------------------------------
+
+
+class Row:
+    def __init__(self, version, stream="a"):
+        self.version, self.stream = version, stream
+
+    def meta(self):
+        at = datetime(2024, 1, 1, tzinfo=UTC)
+        return EventMeta(UUID(int=self.version), "x", 1, at, self.stream, "account", self.version)
+
+
+def stored(event, *args):
+    set_envelope(event, Row(*args))
+    return event
+
+
+def test_from_events_replays_stored_events():
+    events = [stored(Opened(owner="Ada"), 1), stored(deposit("5"), 2)]
+    account = Account.from_events(events)
+    assert (account.id, account.version, account.balance) == ("a", 2, Decimal(5))
+    assert not account.has_uncommitted_events()
+
+
+def test_from_events_takes_new_events_and_none():
+    account = Account.from_events([deposit(), deposit()], id="b")
+    assert (account.id, account.version, account.balance) == ("b", 2, Decimal(2))
+    assert Account.from_events([]).version == 0
+    assert Account.from_events(iter([]), id="b").id == "b"
+
+
+@pytest.mark.parametrize(
+    ("second", "fault"),
+    [((3,), "aggregate_version"), ((1,), "aggregate_version"), ((2, "b"), "aggregate_id")],
+)
+def test_from_events_refuses_gaps_and_strangers(second, fault):
+    with pytest.raises(InvalidEventError) as caught:
+        Account.from_events([stored(deposit(), 1), stored(deposit(), *second)])
+    assert caught.value.field == fault
+
+
+# --- which handler --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "snake"),
+    [
+        ("UserRegistered", "user_registered"),
+        ("HTTPRequestMade", "http_request_made"),
+        ("OrderV2Placed", "order_v2_placed"),
+        ("order.placed", "order_placed"),
+        ("Confirmation of receipt", "confirmation_of_receipt"),
+        ("T02 Check confirmation of receipt", "t02_check_confirmation_of_receipt"),
+        ("Änderung-Erfolgt", "änderung_erfolgt"),
+    ],
+)
+def test_snake_case(name, snake):
+    assert snake_case(name) == snake
+
+
+def test_names_decide_where_nothing_is_annotated():
+    class HTTPRequestMade(Event):
+        pass
+
+    class Check(Event, name="T02 Check confirmation of receipt"):
+        pass
+
+    class Log(Aggregate):
+        seen: list[str] = []
+
+        def apply_http_request_made(self, event):
+            self.seen.append("http")
+
+        def apply_t02_check_confirmation_of_receipt(self, event: Event):
+            self.seen.append("t02")
+
+    log = Log()
+    log.apply(HTTPRequestMade())
+    log.apply(Check())
+    assert log.seen == ["http", "t02"]
+    assert Log.__event_classes__()["T02 Check confirmation of receipt"] is Check
+    assert Log.__event_classes__()["HTTPRequestMade"] is HTTPRequestMade
+
+
+def test_annotations_decide_over_names_and_unions_take_several():
+    class Several(Aggregate):
+        seen: list[str] = []
+
+        def apply_money(self, event: Deposited | Opened) -> None:
+            self.seen.append("money")
+
+        def apply_rest(self, event: Union[Tagged, "Noted"]) -> None:
+            self.seen.append("rest")
+
+        def apply_registered(self, event: Optional[UserRegistered] = None) -> None:  # noqa: UP045
+            self.seen.append("registered")
+
+    several = Several()
+    for event in (deposit(), Opened(owner="x"), Tagged(tag="t"), Noted()):
+        several.apply(event)
+    assert several.seen == ["money", "money", "rest", "rest"]
+    assert set(Several.__handlers__()) == {Deposited, Opened, Tagged, Noted}
+
+
+def test_annotations_may_come_before_their_classes():
+    class Early(Aggregate):
+        seen: int = 0
+
+        def apply_late_event(self, event: "LateEvent") -> None:  # noqa: F821
+            self.seen += 1
+
+    class Never(Aggregate):
+        def apply_x(self, event: "NoSuchEvent") -> None: ...  # noqa: F821
+
+    class Late(Event):
+        pass
+
+    globals()["LateEvent"] = Late
+    early = Early()
+    early.apply(Late())
+    assert early.seen == 1
+    assert Early.__event_classes__() == {"Late": Late}
+    with pytest.raises(TypeError, match=r"Never\.apply_x.*NoSuchEvent"):
+        Never.__handlers__()
+
+
+def test_handlers_are_inherited_and_overridden():
+    class Base(Account):
+        pass
+
+    class Double(Account):
+        def apply_deposited(self, event: Deposited) -> None:
+            self.balance += 2 * event.amount
+
+    for cls, balance in ((Base, 1), (Double, 2)):
+        account = cls()
+        account.apply(deposit())
+        account.apply(Noted())
+        assert account.balance == balance
+
+
+def test_a_subclass_of_an_event_goes_to_its_nearest_annotated_base():
+    class Bonus(Deposited):
+        pass
+
+    class SpecialBonus(Bonus):
+        pass
+
+    class Bank(Account):
+        def apply_bonus(self, event: Bonus) -> None:
+            self.balance += 100
+
+    class Loose(Aggregate):
+        def apply_deposited(self, event): ...
+
+    bank = Bank()
+    bank.apply(SpecialBonus(amount=1))
+    assert bank.balance == 100
+    assert Bank.__event_classes__()["SpecialBonus"] is SpecialBonus
+    with pytest.raises(InvalidEventError):
+        Loose().apply(Bonus(amount=1))
+
+
+def test_commands_that_look_like_handlers_are_none():
+    class Shop(Aggregate):
+        percent: int = 0
+
+        def apply_discount(self, percent: int) -> None:
+            self.percent = percent
+
+        def apply_two(self, event: Deposited, other: int) -> None: ...
+
+        def apply_nothing(self) -> None: ...
+
+        @staticmethod
+        def apply_static(event: Deposited) -> None: ...
+
+        @classmethod
+        def apply_class(cls, event: Deposited) -> None: ...
+
+    assert Shop.__handlers__() == {}
+
+
+def test_contradictions_are_refused_when_the_class_is_made():
+    class Rival(Event, name="account.opened"):
+        pass
+
+    with pytest.raises(TypeError, match="apply_one and apply_two both take Deposited"):
+
+        class Twice(Aggregate):
+            def apply_one(self, event: Deposited) -> None: ...
+            def apply_two(self, event: Deposited | Tagged) -> None: ...
+
+    with pytest.raises(TypeError, match=r"both have the wire name 'account\.opened'"):
+
+        class SameName(Aggregate):
+            def apply_one(self, event: Opened) -> None: ...
+            def apply_two(self, event: Rival) -> None: ...
+
+
+def test_an_unhandled_event_names_the_method_to_write():
+    account = opened()
+    before = whole(account)
+    with pytest.raises(
+        InvalidEventError, match=r"apply_user_deactivated\(self, event: UserDeactivated\)"
+    ) as e:
+        account.apply(UserDeactivated())
+    assert e.value.field == "event_type"
+    assert whole(account) == before
+
+
+@pytest.mark.parametrize("wrong", [None, "x", {"a": 1}, Deposited, object()])
+def test_only_events_can_be_applied(wrong):
+    with pytest.raises(TypeError, match="apply takes an Event"):
+        Account().apply(wrong)
+
+
+def test_ignored_events_count_and_change_nothing():
+    class Audited(SystemEvent):
+        pass
+
+    class Quiet(Aggregate):
+        ignores: ClassVar[Any] = (SystemEvent, "Noted", "never.seen")
+
+    quiet = Quiet()
+    quiet.apply(Audited())
+    quiet.apply(Noted())
+    assert quiet.version == 2
+    assert Quiet.__ignored_names__() == {"SystemEvent", "Noted", "never.seen"}
+    assert Account.__ignored_names__() == {"Noted"}
+    assert Account.__event_classes__()["Noted"] is Noted
+
+
+def test_a_handler_goes_before_ignoring_on_apply_and_on_load():
+    class Both(Aggregate):
+        n: int = 0
+        ignores = (Noted, "Tagged", Deposited)
+
+        def apply_noted(self, event):
+            self.n += 1
+
+        def apply_tagged(self, event):
+            self.n += 1
+
+        def apply_money(self, event: Deposited) -> None:
+            self.n += 1
+
+    both = Both()
+    for event in (Noted(), Tagged(tag="t"), deposit()):
+        both.apply(event)
+    assert both.n == 3
+    assert Both.__ignored_names__() == set()
+
+
+def test_an_unknown_or_ambiguous_wire_name_is_an_error():
+    class Loose(Aggregate):
+        def apply_doubtful(self, event): ...
+
+    class Doubtful(Event):
+        pass
+
+    class Other(Event, name="Doubtful"):
+        pass
+
+    with pytest.raises(UnknownEventTypeError, match="claimed by") as caught:
+        Loose.__event_classes__()["Doubtful"]
+    assert caught.value.event_type == "Doubtful"
+    with pytest.raises(UnknownEventTypeError, match="no known"):
+        Loose.__event_classes__()["Nobody"]
+
+
+# --- one event, one stream ------------------------------------------------------------------------
+
+
+def saved():
+    event = deposit()
+    set_envelope(event, (1, "", "", 0, Batch(5), 0))
+    return event
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        lambda: opened().get_uncommitted_events()[0],
+        lambda: stored(deposit(), 1),
+        saved,
+        lambda: copy.copy(saved()),
+    ],
+)
+def test_an_event_can_be_applied_once(event):
+    account = opened()
+    before = whole(account)
+    with pytest.raises(InvalidEventError) as caught:
+        account.apply(event())
+    assert caught.value.field == "event"
+    assert whole(account) == before
+
+
+def test_a_model_copy_can_be_applied_again():
+    account = opened()
+    account.apply(account.get_uncommitted_events()[0].model_copy())
+    assert account.version == 2
+
+
+# --- a handler that raises ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prepare", [lambda a: None, Account.mark_events_as_committed])
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_failing_handler_leaves_everything_as_it_was(prepare, twice):
+    account = opened()
+    account.apply(Tagged(tag="good"))
+    prepare(account)
+    account.apply(Tagged(tag="fine"))
+    before = whole(account)
+    for _ in range(1 + twice):
+        with pytest.raises(KeyboardInterrupt):
+            account.apply(Tagged(tag="bad"))
+        assert whole(account) == before
+    with pytest.raises(ValueError, match="overdrawn"):
+        account.apply(deposit("-9"))
+    assert whole(account) == before
+    account.apply(Tagged(tag="next"))
+    assert account.tags == account._seen == account.note.texts == ["good", "fine", "next"]
+    assert account.version == 4
+
+
+def test_the_event_of_a_failing_handler_can_be_applied_elsewhere():
+    event = deposit("-1")
+    with pytest.raises(ValueError, match="overdrawn"):
+        Account().apply(event)
+    rich = Account(balance=Decimal(5))
+    rich.apply(event)
+    assert rich.balance == 4
+
+
+def test_a_field_first_set_by_a_failing_handler_is_unset_again():
+    account = Account(id="a")
+    with pytest.raises(ValueError, match="overdrawn"):
+        account.apply(deposit("-1"))
+    assert account.model_fields_set == {"id"}
+
+
+@pytest.mark.parametrize(
+    "travel",
+    [
+        copy.copy,
+        copy.deepcopy,
+        lambda a: pickle.loads(pickle.dumps(a)),
+        lambda a: a.model_copy(deep=True),
+    ],
+)
+def test_a_copy_is_put_back_as_well(travel):
+    account = opened()
+    account.apply(Tagged(tag="good"))
+    arrived = travel(account)
+    before = whole(arrived)
+    with pytest.raises(KeyboardInterrupt):
+        arrived.apply(Tagged(tag="bad"))
+    assert whole(arrived) == before
+
+
+def test_the_first_part_of_a_batch_can_be_committed():
+    account = opened()
+    account.apply(Tagged(tag="one"))
+    committed(account, 1)
+    assert [type(e) for e in account.get_uncommitted_events()] == [Tagged]
+    before = whole(account)
+    with pytest.raises(KeyboardInterrupt):
+        account.apply(Tagged(tag="bad"))
+    assert whole(account) == before
+
+
+def test_values_that_cannot_be_copied_do_not_stand_in_the_way():
+    class Locked(Aggregate):
+        lock: Any = None
+        n: int = 0
+
+        def apply_noted(self, event: Noted) -> None:
+            self.n += 1
+            raise ValueError(event.text)
+
+    lock = threading.Lock()
+    locked = Locked(lock=lock)
+    with pytest.raises(ValueError, match="no"):
+        locked.apply(Noted(text="no"))
+    assert locked.lock is lock
+    assert locked.n == 0
+
+
+def test_a_replay_that_fails_is_noted_on_the_error():
+    class Moody(Aggregate):
+        tags: list[str] = []
+        moody: ClassVar[bool] = False
+
+        def apply_tagged(self, event: Tagged) -> None:
+            self.tags.append(event.tag)
+            if type(self).moody:
+                raise ValueError("moody")
+
+    moody = Moody()
+    moody.apply(Tagged(tag="a"))
+    Moody.moody = True
+    with pytest.raises(ValueError, match="moody") as caught:
+        moody.apply(Tagged(tag="b"))
+    assert "not restored" in caught.value.__notes__[0]
+    assert moody.version == 1
+
+
+def test_a_handler_must_not_apply():
+    class Nested(Aggregate):
+        n: int = 0
+
+        def apply_tagged(self, event: Tagged) -> None:
+            self.n += 1
+            self.apply(Noted())
+
+        def apply_noted(self, event: Noted) -> None: ...
+
+    nested = Nested()
+    with pytest.raises(InvalidEventError, match="must not apply"):
+        nested.apply(Tagged(tag="a"))
+    assert (nested.n, nested.version, nested.get_uncommitted_events()) == (0, 0, [])
+
+
+# --- copies ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "travel",
+    [copy.copy, copy.deepcopy, lambda a: pickle.loads(pickle.dumps(a)), Account.model_copy],
+)
+def test_copies_keep_the_waiting_events_and_go_their_own_way(travel):
+    account = opened()
+    ids = [e.event_id for e in account.get_uncommitted_events()]
+    arrived = travel(account)
+    assert arrived == account
+    assert [e.event_id for e in arrived.get_uncommitted_events()] == ids
+    arrived.apply(deposit())
+    assert account.version == 1
+    assert len(account.get_uncommitted_events()) == 1
+
+
+def test_aggregates_made_by_pydantic_have_nothing_waiting():
+    for account in (
+        Account.model_validate_json("{}"),
+        Account.model_validate({}),
+        Account.model_construct(),
+    ):
+        assert account.get_uncommitted_events() == []
+
+
+# --- class creation -------------------------------------------------------------------------------
+
+
+def test_every_field_needs_a_default():
+    with pytest.raises(TypeError, match=r"Bad\.owner needs a default"):
+
+        class Bad(Aggregate):
+            owner: str
+
+
+def test_undeclared_state_is_refused():
+    with pytest.raises(TypeError, match="extra"):
+
+        class Bad(Aggregate, extra="allow"):
+            pass
+
+
+def test_names_of_types():
+    class Sub(Account):
+        pass
+
+    class Of(Aggregate, Generic[T], name="of"):
+        value: T | None = None
+
+    assert Account.__aggregate_type__ == opened().aggregate_type == "account"
+    assert Sub().aggregate_type == "Sub"
+    assert Of[int]().aggregate_type == "of[int]"
+    for name in ("", "$a", "a\0", " a", "x" * 256):
+        with pytest.raises(InvalidEventError) as caught:
+            type(Aggregate)("Bad", (Aggregate,), {"__module__": __name__}, name=name)
+        assert caught.value.field == "aggregate_type"
+
+
+# --- the demo -------------------------------------------------------------------------------------
+
+
+def test_the_demo_user():
+    user = User(id="u")
+    user.apply(UserRegistered(name="Ada", email="a@x"))
+    user.change_email("b@x")
+    user.deactivate("left")
+    assert (user.name, user.email, user.is_active, user.version) == ("Ada", "b@x", False, 3)
+    assert user.get_uncommitted_events()[1] == UserEmailChanged(old_email="a@x", new_email="b@x")
+    for command in (user.deactivate, lambda: user.change_email("c@x")):
+        with pytest.raises(ValueError, match="inactive"):
+            command()
+    assert user.version == 3
