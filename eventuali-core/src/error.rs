@@ -13,7 +13,6 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, with the facts that a caller can act on.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub enum ErrorKind {
     /// A stream was not at the version that the commit expected.
     Conflict {

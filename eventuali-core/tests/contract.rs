@@ -1,6 +1,6 @@
 //! The contract suite on every backend of this crate, and the page that describes it.
 
-mod memory_fixture;
+mod fixtures;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,9 +8,11 @@ use std::path::Path;
 use eventuali_core::contract::{CLAUSES, page};
 use eventuali_core::contract_tests;
 
-use memory_fixture::MemoryFixture;
+use fixtures::{InProcess, SqliteFile};
 
-contract_tests!(memory, MemoryFixture::default());
+contract_tests!(memory, InProcess::memory());
+contract_tests!(sqlite, SqliteFile::new());
+contract_tests!(sqlite_in_memory, InProcess::sqlite());
 
 /// Whatever is written as a clause is also run, and under one name only.
 #[test]

@@ -10,6 +10,7 @@ mod records;
 mod schema;
 mod writer;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::thread::{Builder, JoinHandle};
@@ -107,7 +108,7 @@ impl Sqlite {
             let job = Job::Read(Box::new(|session| respond(work(session))));
             threads.jobs.send(job).is_ok()
         });
-        answer_from(sent, answer)
+        answer_from(sent, answer, lost)
     }
 
     fn with_threads(&self, send: impl FnOnce(&Threads) -> bool) -> bool {
@@ -119,13 +120,19 @@ impl Sqlite {
 
 impl Storage for Sqlite {
     fn commit(&self, commit: Commit) -> Answer<Committed> {
+        if !self.with_threads(|_| true) {
+            return Box::pin(std::future::ready(Err(Error::closed())));
+        }
         if let Err(error) = commit.check(&Limits::DEFAULT) {
             return Box::pin(std::future::ready(Err(error)));
         }
         let (sender, answer) = oneshot::channel();
         let request = Job::Commit(Box::new(Request { commit, answer: sender }));
         let sent = self.with_threads(|threads| threads.jobs.send(request).is_ok());
-        answer_from(sent, answer)
+        answer_from(sent, answer, || {
+            let kind = ErrorKind::OutcomeUnknown { event_ids: Vec::new() };
+            Error::new(kind, "the writer failed before it answered")
+        })
     }
 
     fn read(&self, query: Query, range: ReadRange) -> Answer<EventPage> {
@@ -164,7 +171,7 @@ impl Storage for Sqlite {
         let (sender, answer) = oneshot::channel();
         let end = Job::Close { readers, answer: sender };
         let sent = jobs.send(end).is_ok();
-        answer_from(sent, answer)
+        answer_from(sent, answer, lost)
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -177,34 +184,39 @@ impl Storage for Sqlite {
     }
 }
 
-/// What arrives on `answer`; a thread that ended without answering has panicked.
-fn answer_from<T: Send + 'static>(sent: bool, answer: oneshot::Receiver<Result<T>>) -> Answer<T> {
+/// What arrives on `answer`; a job that panicked drops its end, which `lost` puts into words.
+fn answer_from<T: Send + 'static>(
+    sent: bool,
+    answer: oneshot::Receiver<Result<T>>,
+    lost: impl FnOnce() -> Error + Send + 'static,
+) -> Answer<T> {
     if !sent {
         return Box::pin(std::future::ready(Err(Error::closed())));
     }
-    Box::pin(async move {
-        answer.await.unwrap_or_else(|_| {
-            let text = "the storage thread ended before it answered";
-            Err(Error::new(ErrorKind::Unavailable, text))
-        })
-    })
+    Box::pin(async move { answer.await.unwrap_or_else(|_| Err(lost())) })
+}
+
+fn lost() -> Error {
+    Error::new(ErrorKind::Unavailable, "the storage failed before it answered")
 }
 
 fn read_all(queue: &Receiver<Read>, path: &std::path::Path) {
     let mut open = None;
     while let Ok(read) = queue.recv() {
-        if open.is_none() {
-            match Session::reader(path) {
-                Ok(session) => open = Some(session),
-                Err(error) => {
-                    read(Err(error));
-                    continue;
-                }
+        let session = match open.take().map_or_else(|| Session::reader(path), Ok) {
+            Ok(session) => session,
+            Err(error) => {
+                read(Err(error));
+                continue;
             }
-        }
-        if let Some(session) = open.as_mut() {
-            read(Ok(session));
-        }
+        };
+        // A job that panics takes its connection with it, not the thread.
+        open = catch_unwind(AssertUnwindSafe(move || {
+            let mut session = session;
+            read(Ok(&mut session));
+            session
+        }))
+        .ok();
     }
 }
 

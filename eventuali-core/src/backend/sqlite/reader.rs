@@ -26,7 +26,7 @@ pub(super) fn page(session: &mut Session, query: &Query, range: ReadRange) -> Re
     let (last, _) = session.last_event()?;
     let range = ReadRange { until: range.until.min(last), ..range };
     if range.until <= range.after {
-        let looked_to = if range.backwards { range.after + 1 } else { range.after };
+        let looked_to = if range.backwards { range.after.saturating_add(1) } else { range.after };
         return Ok(EventPage::nothing(looked_to));
     }
     match query.as_stream() {

@@ -1,5 +1,6 @@
 //! The one thread that writes: it commits whatever waits in one transaction.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::Receiver;
@@ -59,7 +60,10 @@ impl Writer {
         while let Some(job) = next.take() {
             match job {
                 Job::Commit(first) => next = self.group(*first, jobs),
-                Job::Read(work) => work(&mut self.session),
+                Job::Read(work) => {
+                    // A job that panics has only read.
+                    drop(catch_unwind(AssertUnwindSafe(|| work(&mut self.session))));
+                }
                 Job::Close { readers, answer } => {
                     for reader in readers {
                         // A reader that panicked has ended too.
@@ -89,7 +93,12 @@ impl Writer {
                 Err(_) => break,
             }
         }
-        self.commit(group);
+        // Nothing is known of a transaction in which something panicked.
+        if catch_unwind(AssertUnwindSafe(|| self.commit(group))).is_err() {
+            self.roll_back();
+            let text = "the writer panicked; open the store again";
+            self.poisoned = Some(Error::new(ErrorKind::Unavailable, text));
+        }
         other
     }
 

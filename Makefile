@@ -1,0 +1,68 @@
+# `make` lists the targets. Each builds what it needs first.
+#
+# ARGS reaches the program behind a target:   make test ARGS="-k save"
+# The inner loop, two seconds a change:       MATURIN_PEP517_ARGS="--profile fast" make test
+
+.PHONY: help demo test check examples bench docs wheel lint build
+.NOTPARALLEL:
+
+ARGS  =
+UV    = tools/uv
+RUN   = $(UV) run --no-sync
+CARGO = cargo
+CORE  = -p eventuali-core --all-features
+TESTS = eventuali-python/tests
+EXTENSION = eventuali-python/python/eventuali/_eventuali.abi3.so
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+demo: build ## save, load and print a few events
+	@$(RUN) python examples/01_basic_event_store_simple.py $(ARGS)
+
+test: build ## the tests of the core and of the Python package
+	$(CARGO) test --locked $(CORE)
+	$(RUN) pytest $(ARGS)
+
+check: ## everything that must be green before a commit: lint, test (searching longer), examples, docs
+	@$(MAKE) --no-print-directory lint
+	@HYPOTHESIS_PROFILE=check $(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory examples
+	@$(MAKE) --no-print-directory docs
+
+examples: build ## run every example, stop at the first that fails
+	@$(RUN) python tools/run_examples.py $(ARGS)
+
+bench: ## how fast it is on this machine
+	@env -u MATURIN_PEP517_ARGS $(MAKE) --no-print-directory build
+	$(RUN) python benchmarks/first_look.py $(ARGS)
+
+docs: build ## run the code of the docs, follow their links
+	@$(RUN) python tools/check_links.py
+	$(RUN) pytest $(TESTS)/test_docs.py $(ARGS)
+
+wheel: ## build the wheel into dist/
+	@tools/setup
+	env -u MATURIN_PEP517_ARGS $(UV) build --wheel --out-dir dist
+	@ls -t dist/*.whl | head -n 1
+
+lint: ## format, lints, types, layers
+	@tools/setup lint
+	@$(MAKE) --no-print-directory build
+	$(CARGO) fmt --all --check
+	$(RUN) $(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(RUN) mypy --strict tools/*.py examples/*.py $(TESTS)/typing_app.py
+	$(RUN) python -m mypy.stubtest eventuali._eventuali
+	$(RUN) lint-imports --no-logo
+	@$(RUN) python tools/check_extension.py
+
+# uv shows no compiler at work, so the first build compiles the core in sight. And uv would install
+# its cached build, which does not hold the extension, into a tree that was cleaned.
+build:
+	@tools/setup
+	@test -d target/release || echo "The first build takes about two minutes."
+	@test -d target/release -o -n "$$MATURIN_PEP517_ARGS" || $(CARGO) build --locked --release -p eventuali-core
+	@$(UV) sync --locked $$(test -f $(EXTENSION) || echo --reinstall-package eventuali)

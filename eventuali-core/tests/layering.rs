@@ -1,0 +1,70 @@
+//! A module imports only modules of lower levels, and no backend knows another.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+/// Modules of one level do not know each other; only the vocabulary, level 0, is one whole.
+const LEVELS: [&[&str]; 5] = [
+    &["clock", "commit", "error", "event", "limits", "name", "query", "record", "stream"],
+    &["codec", "storage", "url"],
+    &["backend"],
+    &["contract", "store"],
+    &["snapshot", "subscription"],
+];
+
+fn level(module: &str) -> usize {
+    let found = LEVELS.iter().position(|modules| modules.contains(&module));
+    found.unwrap_or_else(|| panic!("give `{module}` a level in {}", file!()))
+}
+
+fn sources(directory: &Path) -> Vec<PathBuf> {
+    let entries = directory.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect()
+}
+
+/// Every `crate::…` path of a file, without the `crate::`. Macros live at the root, whoever made them.
+fn imports(text: &str) -> Vec<&str> {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.flat_map(|line| line.split("crate::").skip(1))
+        .map(|rest| {
+            let end = rest.find(|c: char| !c.is_alphanumeric() && !"_:".contains(c));
+            rest.split_at(end.unwrap_or(rest.len()))
+        })
+        .filter_map(|(path, after)| (!after.starts_with(['!', '$'])).then_some(path))
+        .collect()
+}
+
+#[test]
+fn a_module_imports_only_lower_levels() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut wrong = Vec::new();
+    for path in sources(&root) {
+        let relative = path.strip_prefix(&root).unwrap().with_extension("");
+        let place: Vec<&str> = relative.iter().map(|part| part.to_str().unwrap()).collect();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let own = place[0];
+        for hidden in ["crate::{", "crate::*", "super::super::"] {
+            assert!(!text.contains(hidden), "{}: write paths without `{hidden}`", path.display());
+        }
+        for import in imports(&text) {
+            let mut parts = import.split("::");
+            let (module, inner) = (parts.next().unwrap(), parts.next().unwrap_or_default());
+            let is_backend = root.join("backend").join(inner).is_dir() && !inner.is_empty();
+            let allowed = if own == "lib" {
+                true
+            } else if own == "backend" && module == "backend" {
+                place.get(1) == Some(&inner) || !is_backend
+            } else {
+                own == module || level(module) < level(own) || level(module) + level(own) == 0
+            };
+            if !allowed {
+                wrong.push(format!("{} imports crate::{import}", relative.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -1,0 +1,218 @@
+"""From stored rows to events, and from events to what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from eventuali import _registry
+from eventuali._envelope import EventMeta, Headers, utc
+from eventuali._eventuali import Kind, Row
+from eventuali._exact import Codec, Inexact
+from eventuali.errors import InvalidEventError, SerializationError, UnknownEventTypeError
+from eventuali.event import Event, UnknownEvent, set_envelope
+
+if TYPE_CHECKING:
+    from eventuali.aggregate import Aggregate
+
+Decode: TypeAlias = Callable[[bytes], Event]
+
+
+class Wire(NamedTuple):
+    """How the events of a class are stored."""
+
+    kind: Kind
+    encode: Callable[[Any], bytes]
+    codec: Codec[Any]
+
+
+def wire(cls: type[Event]) -> Wire:
+    """Returns how events of `cls` are stored; worked out once a class."""
+    found: Wire | None = cls.__codec__
+    if found is None:
+        codec = Codec(cls)
+        kind = Kind(cls.__event_type__, cls.__event_version__, "json")
+        found = cls.__codec__ = Wire(kind, codec.encode, codec)
+    return found
+
+
+def encode(event: Event) -> tuple[Kind, bytes]:
+    """Returns kind and payload of an event, exact.
+
+    Raises:
+        SerializationError: A value would not come back as it is; `path` says which.
+    """
+    cls = type(event)
+    how: Wire = cls.__codec__ or wire(cls)
+    try:
+        return how.kind, how.encode(event)
+    except Inexact as refused:
+        name = cls.__event_type__
+        text = f"{name}.{refused.path} can't be stored exactly: {refused.reason}"
+        raise SerializationError(text, path=refused.path, event_type=name) from refused.__cause__
+
+
+def decode(codec: Codec[Any], payload: bytes, row: Row) -> Event:
+    """Returns the event of a payload, after the fast way to do so has failed.
+
+    Raises:
+        SerializationError: The payload does not fit the class.
+    """
+    try:
+        event: Event = codec.decode(payload)
+    except ValueError as error:
+        name = row.event_type
+        text = f"the {name} at position {row.position} does not fit its class: {error}"
+        raise SerializationError(text, event_type=name) from error
+    return event
+
+
+def meta_from_row(
+    stored: tuple[int, UUID, tuple[str, str, int], tuple[str, int], int, int],
+    given: tuple[UUID | str | None, UUID | str | None, str | None, list[Any], list[str]],
+) -> EventMeta:
+    """Makes the metadata of a stored event; the extension calls this."""
+    position, event_id, (aggregate_type, aggregate_id, version), kind, happened, recorded = stored
+    correlation_id, causation_id, user_id, headers, tags = given
+    return EventMeta(
+        event_id=event_id,
+        event_type=kind[0],
+        event_version=kind[1],
+        timestamp=utc(happened),
+        aggregate_id=aggregate_id or None,
+        aggregate_type=aggregate_type or None,
+        aggregate_version=version or None,
+        correlation_id=correlation_id,
+        causation_id=causation_id,
+        user_id=user_id,
+        headers=Headers(headers),
+        tags=tuple(tags),
+        position=position,
+        recorded_at=utc(recorded),
+    )
+
+
+class EventClasses:
+    """Which class a stored event type stands for, where no aggregate says so."""
+
+    def __init__(self) -> None:
+        self._named: dict[str, type[Event]] = {}
+
+    def register(self, name: str, cls: type[Event]) -> None:
+        """Decides for this store what `name` stands for."""
+        if not (isinstance(cls, type) and issubclass(cls, Event)):
+            raise TypeError(f"{cls!r:.60} is not a class of events")
+        if not isinstance(name, str) or not name:
+            raise InvalidEventError("an event type is a name", field="event_type")
+        self._named[name] = cls
+
+    def find(self, name: str) -> type[Event] | None:
+        """Returns the class of a name, or None where nothing claims it.
+
+        Raises:
+            UnknownEventTypeError: Several classes claim it.
+        """
+        if name in self._named:
+            return self._named[name]
+        claims = _registry.registered(name)
+        if len(claims) > 1:
+            paths = " and ".join(f"{cls.__module__}.{cls.__qualname__}" for cls in claims)
+            text = f"{name} is claimed by {paths}; say which with register_event_class"
+            raise UnknownEventTypeError(text, event_type=name)
+        return claims[0] if claims else None
+
+    def decoders(self, *, raw: bool) -> Decoders:
+        """Returns an empty table that is filled from here."""
+        return Decoders(self, raw=raw)
+
+
+class Decoders:
+    """Turns pages into events; looks each event type up once."""
+
+    def __init__(self, classes: EventClasses, *, raw: bool) -> None:
+        self._classes = classes
+        self._raw = raw
+        self._table: dict[str, tuple[Decode, Codec[Any]] | None] = {}
+
+    def events(self, columns: tuple[list[str], list[bytes], list[Row]]) -> list[Event]:
+        """Returns the events of a page."""
+        table = self._table
+        events = []
+        for name, payload, row in zip(*columns, strict=True):
+            try:
+                found = table[name]
+            except KeyError:
+                found = table[name] = self._find(name, row)
+            if found is None:
+                events.append(UnknownEvent.from_stored(row, payload))
+                continue
+            validate, codec = found
+            try:
+                event = validate(payload)
+            except ValidationError:
+                event = decode(codec, payload, row)
+            set_envelope(event, row)
+            events.append(event)
+        return events
+
+    def _find(self, name: str, row: Row) -> tuple[Decode, Codec[Any]] | None:
+        cls = self._classes.find(name)
+        if cls is not None:
+            codec = wire(cls).codec
+            return codec.validate_json, codec
+        if self._raw:
+            return None
+        text = (
+            f"no class is known for the event type {name!r} at position {row.position}; "
+            "import its module, use register_event_class, or read with raw=True"
+        )
+        raise UnknownEventTypeError(text, event_type=name)
+
+
+class Replay:
+    """Applies the stored events of one aggregate."""
+
+    def __init__(self, cls: type[Aggregate]) -> None:
+        self._cls = cls
+        self._ignored = cls.__ignored_names__()
+        self._table: dict[str, tuple[Decode, Codec[Any], Any] | None] = {}
+
+    def apply(
+        self, aggregate: Aggregate, columns: tuple[list[str], list[bytes], list[Row]]
+    ) -> None:
+        """Applies a page to `aggregate` and sets its version."""
+        table = self._table
+        row = None
+        for name, payload, row in zip(*columns, strict=True):
+            try:
+                found = table[name]
+            except KeyError:
+                found = table[name] = self._find(name, row)
+            if found is None:
+                continue  # ignored
+            validate, codec, handler = found
+            try:
+                event = validate(payload)
+            except ValidationError:
+                event = decode(codec, payload, row)
+            set_envelope(event, row)
+            handler(aggregate, event)
+        if row is not None:
+            aggregate.__dict__["version"] = row.version
+
+    def _find(self, name: str, row: Row) -> tuple[Decode, Codec[Any], Any] | None:
+        if name in self._ignored:
+            return None
+        try:
+            cls = self._cls.__event_classes__()[name]
+        except UnknownEventTypeError as error:
+            text = (
+                f"{self._cls.__name__} can't replay version {row.version} of "
+                f"{row.meta().aggregate_id!r}, a {name!r}: add a handler, or list it in `ignores`"
+            )
+            raise UnknownEventTypeError(text, event_type=name) from error
+        codec = wire(cls).codec
+        return codec.validate_json, codec, self._cls.__handlers__()[cls]

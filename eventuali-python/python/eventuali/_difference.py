@@ -1,0 +1,405 @@
+"""Deep, type-exact comparison of two values, and where a value can't be JSON.
+
+Equality of Python is too kind for a store: ``True == 1``, ``0.0 == -0.0`` and ``{}`` equals an
+``OrderedDict``. Here two values are the same only when nothing that can be read from one differs
+in the other. Private attributes and cached properties of a model aren't its data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import struct
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from pydantic import BaseModel
+
+MAX_DEPTH = 64
+"""Levels of nesting below the event.
+
+A container or model is a level; a container held by a nested model shares that model's level.
+"""
+
+MAX_INT_DIGITS = 4300
+"""JSON integers of this many digits or more aren't read back by pydantic."""
+
+_EQUAL_MEANS_SAME = frozenset({bool, int, str, bytes, type(None), date, timedelta, UUID})
+_SEQUENCES = (list, tuple, deque)
+_CONTAINERS = (*_SEQUENCES, dict, set, frozenset)
+_Comparison = Callable[[Any, Any, int], None]
+_KEY_SHOWN = 60
+_KEY_LIMIT = 10**_KEY_SHOWN
+
+
+class Difference(NamedTuple):
+    """Where two values differ first, and how."""
+
+    path: str
+    reason: str
+
+
+class _Found(Exception):
+    """Ends a walk; every level adds its step of the path on the way out."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.steps: list[str] = []
+
+    def difference(self) -> Difference:
+        return Difference("".join(reversed(self.steps)).removeprefix("."), self.reason)
+
+
+def difference(left: object, right: object) -> Difference | None:
+    """Finds the first place where two values differ in type or value.
+
+    Args:
+        left: A model or any value in it.
+        right: What came back for it.
+
+    Returns:
+        The path, such as ``items[2].price``, and the reason; None where nothing differs.
+        Nesting below `MAX_DEPTH` levels is reported as a difference with the reason ``depth``.
+    """
+    try:
+        if isinstance(left, BaseModel):
+            _same_type(left, right)
+            _compare_fields(left, right, 0, 0)
+        else:
+            _compare(left, right, 0)
+    except _Found as found:
+        return found.difference()
+    return None
+
+
+def unwritable(value: object, *, non_finite: bool = False) -> Difference | None:
+    """Finds the first part of a value that JSON, or pydantic's JSON, can't hold.
+
+    Args:
+        value: A model or any value in it.
+        non_finite: Whether NaN and the infinities count.
+
+    Returns:
+        The path and the reason; None where nothing stands out.
+    """
+    try:
+        if isinstance(value, BaseModel):
+            _search_steps(_model_steps(value), 0, 0, non_finite, {id(value)})
+        else:
+            _search(value, 0, non_finite, set())
+    except _Found as found:
+        return found.difference()
+    return None
+
+
+# --- comparison ---------------------------------------------------------------------------------
+
+
+def _same_type(left: object, right: object) -> None:
+    if type(left) is not type(right):
+        raise _Found(f"{_name(left)} would come back as {_name(right)}")
+
+
+def _compare(left: Any, right: Any, depth: int) -> None:
+    kind: Any = type(left)
+    if kind is not type(right):
+        _same_type(left, right)
+    _comparison(kind)(left, right, depth)
+
+
+def _same_leaf(left: Any, right: Any) -> bool:
+    kind = type(left)
+    return kind in _EQUAL_MEANS_SAME and kind is type(right) and bool(left == right)
+
+
+@lru_cache(maxsize=1024)
+def _comparison(kind: type) -> _Comparison:
+    if issubclass(kind, Enum):
+        return _compare_identity
+    for base, compare in _COMPARISONS.items():
+        if issubclass(kind, base):
+            return compare
+    return _compare_attributes if dataclasses.is_dataclass(kind) else _compare_objects
+
+
+def _compare_identity(left: object, right: object, _depth: int) -> None:
+    _require(left is right, left)
+
+
+def _compare_objects(left: Any, right: Any, _depth: int) -> None:
+    try:
+        same = left is right or bool(left == right)
+    except Exception:  # An equality that fails proves nothing.
+        same = False
+    _require(same, left)
+
+
+def _by(same: Callable[[Any, Any], bool]) -> _Comparison:
+    return lambda left, right, _depth: _require(same(left, right), left)
+
+
+def _require(same: bool, value: object) -> None:
+    if not same:
+        raise _Found(f"{_name(value)} would come back with another value")
+
+
+def _enter(depth: int) -> None:
+    if depth >= MAX_DEPTH:
+        raise _Found(f"depth: more than {MAX_DEPTH} levels of nesting")
+
+
+def _compare_sequence(left: Any, right: Any, depth: int) -> None:
+    _enter(depth)
+    _require(len(left) == len(right), left)
+    if isinstance(left, deque):
+        _require(left.maxlen == right.maxlen, left)
+    if _plainly_same(left, right):
+        return
+    for index, (one, other) in enumerate(zip(left, right, strict=True)):
+        if _same_leaf(one, other):
+            continue
+        try:
+            _compare(one, other, depth + 1)
+        except _Found as found:
+            found.steps.append(f"[{index}]")
+            raise
+
+
+def _plainly_same(left: Iterable[Any], right: Iterable[Any]) -> bool:
+    kinds = set(map(type, left))
+    return (
+        len(kinds) == 1
+        and kinds <= _EQUAL_MEANS_SAME
+        and set(map(type, right)) == kinds
+        and left == right
+    )
+
+
+def _compare_dict(left: dict[Any, Any], right: dict[Any, Any], depth: int) -> None:
+    _enter(depth)
+    if isinstance(left, defaultdict) and isinstance(right, defaultdict):
+        _require(left.default_factory is right.default_factory, left)
+    text_keys = set(map(type, left)) == {str} == set(map(type, right))
+    twins = None if text_keys else {key: key for key in right}
+    for key, value in left.items():
+        try:
+            if key not in right:
+                raise _Found(f"a key of type {_name(key)} would not come back")
+            if twins is not None:
+                _compare(key, twins[key], depth + 1)
+            if not _same_leaf(value, right[key]):
+                _compare(value, right[key], depth + 1)
+        except _Found as found:
+            found.steps.append(_key_step(key))
+            raise
+    _require(len(left) == len(right), left)
+    if isinstance(left, OrderedDict):
+        _require(list(left) == list(right), left)
+
+
+def _compare_set(left: Any, right: Any, depth: int) -> None:
+    _enter(depth)
+    _require(len(left) == len(right), left)
+    if _plainly_same(left, right):
+        return
+    twins = {item: item for item in right}
+    for item in left:
+        if item not in twins:
+            raise _Found(f"an item of type {_name(item)} would not come back")
+        _compare(item, twins[item], depth + 1)
+
+
+def _compare_model(left: Any, right: Any, depth: int) -> None:
+    _enter(depth)
+    _compare_fields(left, right, depth, depth + 1)
+
+
+def _compare_fields(left: BaseModel, right: Any, shared: int, below: int) -> None:
+    _compare_members(_members(left), _members(right), shared, below)
+    if left.__pydantic_extra__ or right.__pydantic_extra__:
+        extra = right.__pydantic_extra__ or {}
+        _compare_members(left.__pydantic_extra__ or {}, extra, shared, below)
+
+
+def _compare_attributes(left: Any, right: Any, depth: int) -> None:
+    _enter(depth)
+    _compare_members(_attributes(left), _attributes(right), depth, depth + 1)
+
+
+def _compare_members(
+    left: Mapping[str, Any], right: Mapping[str, Any], shared: int, below: int
+) -> None:
+    for name, value in left.items():
+        try:
+            if name not in right:
+                raise _Found("would not come back")
+            if not _same_leaf(value, right[name]):
+                depth = shared if isinstance(value, _CONTAINERS) else below
+                _compare(value, right[name], depth)
+        except _Found as found:
+            found.steps.append(f".{name}")
+            raise
+    for name in right.keys() - left.keys() if len(right) > len(left) else ():
+        added = _Found("would come back although it isn't set")
+        added.steps.append(f".{name}")
+        raise added
+
+
+def _members(model: BaseModel) -> dict[str, Any]:
+    values = model.__dict__
+    fields = type(model).__pydantic_fields__
+    if values.keys() == fields.keys():
+        return values
+    return {name: values[name] for name in fields if name in values}
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    names = dict.fromkeys(field.name for field in dataclasses.fields(value))
+    names |= dict.fromkeys(getattr(value, "__dict__", ()))
+    kind = type(value)
+    return {
+        name: getattr(value, name)
+        for name in names
+        if hasattr(value, name) and not isinstance(getattr(kind, name, None), cached_property)
+    }
+
+
+def _same_float(left: float, right: float) -> bool:
+    return struct.pack("<d", left) == struct.pack("<d", right)
+
+
+def _same_complex(left: complex, right: complex) -> bool:
+    return _same_float(left.real, right.real) and _same_float(left.imag, right.imag)
+
+
+def _same_decimal(left: Decimal, right: Decimal) -> bool:
+    return left.as_tuple() == right.as_tuple()
+
+
+def _same_datetime(left: datetime, right: datetime) -> bool:
+    """PEP 495: in a fold or gap nothing equals but the same wall clock in the same zone."""
+    if left.utcoffset() != right.utcoffset():
+        return False
+    if left.utcoffset() is None:
+        return _same_clock(left, right) and _same_zone(left, right)
+    return left == right or (_same_clock(left, right) and _same_zone(left, right))
+
+
+def _same_time(left: time, right: time) -> bool:
+    if left.utcoffset() is None or right.utcoffset() is None:
+        return _same_clock(left, right) and _same_zone(left, right)
+    return left.utcoffset() == right.utcoffset() and _same_clock(left, right, fold=False)
+
+
+def _same_clock(left: Any, right: Any, *, fold: bool = True) -> bool:
+    same: bool = left.replace(tzinfo=None) == right.replace(tzinfo=None)
+    return same and (not fold or left.fold == right.fold)
+
+
+def _same_zone(left: Any, right: Any) -> bool:
+    one, other = left.tzinfo, right.tzinfo
+    if one is other:
+        return True
+    key = getattr(one, "key", None)
+    return type(one) is type(other) and key is not None and key == getattr(other, "key", None)
+
+
+_COMPARISONS: dict[type, _Comparison] = {
+    float: _by(_same_float),
+    complex: _by(_same_complex),
+    Decimal: _by(_same_decimal),
+    datetime: _by(_same_datetime),
+    time: _by(_same_time),
+    list: _compare_sequence,
+    tuple: _compare_sequence,
+    deque: _compare_sequence,
+    dict: _compare_dict,
+    set: _compare_set,
+    frozenset: _compare_set,
+    BaseModel: _compare_model,
+}
+
+
+# --- search -------------------------------------------------------------------------------------
+
+
+def _search(value: Any, depth: int, non_finite: bool, above: set[int]) -> None:
+    if isinstance(value, str):
+        if _has_surrogate(value):
+            raise _Found("a lone surrogate isn't Unicode text")
+    elif isinstance(value, float):
+        if non_finite and not math.isfinite(value):
+            raise _Found("NaN and the infinities aren't JSON")
+    elif isinstance(value, int):
+        if abs(value) >= _INT_LIMIT:
+            raise _Found(f"an int of {MAX_INT_DIGITS} digits or more isn't read back")
+    elif isinstance(value, (*_CONTAINERS, BaseModel)) or dataclasses.is_dataclass(value):
+        if id(value) in above:
+            raise _Found("a cycle: the value contains itself")
+        _enter(depth)
+        above.add(id(value))
+        shared = depth + isinstance(value, _CONTAINERS)
+        _search_steps(_steps(value), shared, depth + 1, non_finite, above)
+        above.discard(id(value))
+
+
+_INT_LIMIT = 10 ** (MAX_INT_DIGITS - 1)
+
+
+def _search_steps(
+    steps: Iterable[tuple[str, Any]], shared: int, below: int, non_finite: bool, above: set[int]
+) -> None:
+    for step, value in steps:
+        try:
+            depth = shared if isinstance(value, _CONTAINERS) else below
+            _search(value, depth, non_finite, above)
+        except _Found as found:
+            found.steps.append(step)
+            raise
+
+
+def _steps(value: Any) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield _key_step(key), key
+            yield _key_step(key), item
+    elif isinstance(value, BaseModel):
+        yield from _model_steps(value)
+    elif isinstance(value, _SEQUENCES):
+        yield from ((f"[{index}]", item) for index, item in enumerate(value))
+    elif isinstance(value, (set, frozenset)):
+        yield from (("", item) for item in value)
+    else:
+        yield from ((f".{name}", item) for name, item in _attributes(value).items())
+
+
+def _model_steps(model: BaseModel) -> Iterable[tuple[str, Any]]:
+    for name, value in {**_members(model), **(model.__pydantic_extra__ or {})}.items():
+        yield f".{name}", value
+
+
+def _has_surrogate(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _name(value: object) -> str:
+    return type(value).__name__
+
+
+def _key_step(key: object) -> str:
+    if isinstance(key, str):
+        return f"[{key[:_KEY_SHOWN]!r}]"
+    if key is None or (isinstance(key, int) and abs(key) < _KEY_LIMIT):
+        return f"[{key!r}]"
+    return f"[<{_name(key)}>]"

@@ -1,0 +1,241 @@
+"""Which handler of an aggregate takes which event.
+
+A method `apply_<something>(self, event)` is a handler. The annotation of `event` says which classes
+it takes; where there is none, the method's name does: `apply_order_placed` takes the event whose
+class or wire name is `OrderPlaced`, `order.placed` or alike.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from inspect import unwrap
+from types import FunctionType, SimpleNamespace, UnionType
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
+from weakref import WeakKeyDictionary
+
+from eventuali._names import snake_case
+from eventuali.errors import InvalidEventError, UnknownEventTypeError
+from eventuali.event import DomainEvent, Event, SystemEvent, registered
+
+if TYPE_CHECKING:
+    from eventuali.aggregate import Aggregate
+
+Handler = Callable[[Any, Any], object]
+
+_PREFIX = "apply_"
+# Annotations that leave it to the method's name.
+_TELLS_NOTHING = (Event, DomainEvent, SystemEvent, Any, object)
+# What annotations said, so that a subclass of an aggregate does not have to resolve them again.
+_resolved: WeakKeyDictionary[FunctionType, Classes] = WeakKeyDictionary()
+
+Classes = tuple[type[Event], ...] | None
+"""The classes that a handler takes: none where its name decides; None where it is no handler."""
+
+
+class Handlers(dict[type[Event], Handler]):
+    """The handlers of one aggregate class by event class.
+
+    An event class that is not in here yet is looked up once: its own handler, else the one of its
+    nearest base that a handler is annotated with.
+    """
+
+    def __init__(
+        self,
+        aggregate: type[Aggregate],
+        ignores: Iterable[type[Event] | str],
+        local: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        self.aggregate = aggregate
+        self.aggregate_type = aggregate.__aggregate_type__
+        ignored = tuple(ignores)
+        self._ignored_classes = frozenset(i for i in ignored if isinstance(i, type))
+        self._ignored_names = frozenset(i for i in ignored if isinstance(i, str))
+        self._annotated: dict[type[Event], str] = {}
+        self._by_name: dict[str, Handler] = {}
+        self._pending = _methods(aggregate)
+        self.classes = EventClasses(self)
+        self._resolve(local, final=False)
+
+    def complete(self) -> Handlers:
+        """Resolves annotations that named classes not defined yet.
+
+        Raises:
+            TypeError: An annotation still names nothing, or handlers contradict each other.
+        """
+        if self._pending:
+            self._resolve({}, final=True)
+        return self
+
+    def ignored_names(self) -> frozenset[str]:
+        """Returns the wire names of events that change nothing and need no decoding."""
+        self.complete()
+        classes = self._ignored_classes - self._annotated.keys()
+        return self._ignored_names.union(c.__event_type__ for c in classes) - {
+            c.__event_type__ for c in self._annotated
+        }
+
+    def takes(self, event_type: type[Event]) -> bool:
+        """Says whether events of a class have a handler or are ignored."""
+        return self._find(event_type) is not None
+
+    def __missing__(self, event_type: type) -> Handler:
+        if not issubclass(event_type, Event):
+            raise TypeError(f"apply takes an Event, not {event_type.__name__}")
+        handler = self.complete().get(event_type) or self._find(event_type)
+        if handler is None:
+            raise self._unhandled(event_type)
+        self[event_type] = handler
+        return handler
+
+    def _find(self, event_type: type[Event]) -> Handler | None:
+        if event_type in self._annotated:
+            return self[event_type]
+        wire = event_type.__event_type__
+        for name in (event_type.__name__, wire):
+            if own := self._by_name.get(snake_case(name)):
+                return own
+        if wire in self._ignored_names:
+            return _ignore
+        for base in event_type.__mro__:
+            if base in self._annotated:
+                return self[base]
+            if base in self._ignored_classes:
+                return _ignore
+        return None
+
+    def _unhandled(self, event_type: type[Event]) -> InvalidEventError:
+        aggregate, event = self.aggregate.__name__, event_type.__name__
+        method = _PREFIX + snake_case(event)
+        advice = f"write {method}(self, event: {event}) or list it in `ignores`"
+        if hasattr(self.aggregate, method):
+            advice = f"its {method} does not take a single event of that class"
+        return InvalidEventError(
+            f"{aggregate} has no handler for {event}: {advice}", field="event_type"
+        )
+
+    def _resolve(self, local: Mapping[str, Any], *, final: bool) -> None:
+        for name, handler in list(self._pending.items()):
+            try:
+                classes = _classes(handler, local)
+            except NameError as error:
+                if final:
+                    at = f"{self.aggregate.__name__}.{name}"
+                    raise TypeError(f"{at}: the annotation of its event: {error}") from error
+                continue
+            del self._pending[name]
+            self._add(name, handler, classes)
+
+    def _add(self, name: str, handler: Handler, classes: Classes) -> None:
+        if classes == ():
+            self._by_name[name.removeprefix(_PREFIX)] = handler
+        for event_type in classes or ():
+            other = self._annotated.setdefault(event_type, name)
+            if other != name:
+                raise TypeError(
+                    f"{self.aggregate.__name__}: {other} and {name} both take {event_type.__name__}"
+                )
+            self.classes.add(event_type)
+            self[event_type] = handler
+
+
+class EventClasses(dict[str, type[Event]]):
+    """The event classes of one aggregate class by wire name.
+
+    A name that no annotation accounts for is looked up once among the registered classes that the
+    aggregate takes; one of the aggregate's own module goes first.
+    """
+
+    def __init__(self, handlers: Handlers) -> None:
+        super().__init__()
+        self._handlers = handlers
+        for event_type in handlers._ignored_classes:
+            self.add(event_type)
+
+    def add(self, event_type: type[Event]) -> None:
+        """Adds a class.
+
+        Raises:
+            TypeError: Another class of the aggregate has the same wire name.
+        """
+        other = self.setdefault(event_type.__event_type__, event_type)
+        if other is not event_type:
+            raise TypeError(
+                f"{self._handlers.aggregate.__name__}: {_path(other)} and {_path(event_type)} "
+                f"both have the wire name {event_type.__event_type__!r}"
+            )
+
+    def __missing__(self, name: str) -> type[Event]:
+        found = [c for c in registered(name) if self._handlers.takes(c)]
+        near = [c for c in found if c.__module__ == self._handlers.aggregate.__module__]
+        best = near or found
+        if len(best) == 1:
+            self[name] = best[0]
+            return best[0]
+        aggregate = self._handlers.aggregate.__name__
+        if best:
+            claims = " and ".join(map(_path, best))
+            text = f"{aggregate}: event type {name!r} is claimed by {claims}; annotate the handler"
+        else:
+            text = f"{aggregate}: no known event class has the wire name {name!r}"
+        raise UnknownEventTypeError(text, event_type=name)
+
+
+def outer_locals() -> Mapping[str, Any]:
+    """Returns the local names around the class statement that is being carried out."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module not in ("eventuali.aggregate", "abc") and not module.startswith("pydantic."):
+            break
+        frame = frame.f_back
+    return frame.f_locals
+
+
+def _methods(aggregate: type) -> dict[str, Handler]:
+    """Returns what could be a handler, base classes first."""
+    names = {
+        name: value
+        for base in reversed(aggregate.__mro__)
+        for name, value in vars(base).items()
+        if name.startswith(_PREFIX)
+    }
+    return {
+        name: getattr(aggregate, name)
+        for name, value in names.items()
+        if callable(value) and not isinstance(value, staticmethod | classmethod)
+    }
+
+
+def _classes(handler: Handler, local: Mapping[str, Any]) -> Classes:
+    function = unwrap(handler)
+    if not isinstance(function, FunctionType):
+        return ()
+    if function not in _resolved:
+        _resolved[function] = _inspect(function, local)
+    return _resolved[function]
+
+
+def _inspect(function: FunctionType, local: Mapping[str, Any]) -> Classes:
+    code = function.__code__
+    required = code.co_argcount - len(function.__defaults__ or ())
+    if code.co_argcount < 2 or required > 2:
+        return None
+    parameter = code.co_varnames[1]
+    annotation = function.__annotations__.get(parameter, Any)
+    holder = SimpleNamespace(__annotations__={parameter: annotation})
+    resolved = get_type_hints(holder, function.__globals__, dict(local))[parameter]
+    members = get_args(resolved) if get_origin(resolved) in (Union, UnionType) else (resolved,)
+    if any(member in _TELLS_NOTHING for member in members):
+        return ()
+    events = tuple(m for m in members if isinstance(m, type) and issubclass(m, Event))
+    return events if len(events) == len(members) else None
+
+
+def _path(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _ignore(aggregate: object, event: object) -> None:
+    """Handles an event that changes nothing."""

@@ -1,0 +1,324 @@
+"""Metadata of an event: what it is, how it is given, and where it is kept.
+
+An event has one slot for all of it. The slot is in one of these states, which the store knows:
+
+=============================  =====================================================================
+unset                          built by pydantic; the time is taken when somebody asks
+`int`                          creation time by `time.time_ns()`, nothing else
+`tuple`                        `(time_ns, aggregate_type, aggregate_id, version, batch, index)`
+`Envelope`                     something was given or read
+anything with `.meta()`        stored; the object gives the `EventMeta`
+=============================  =====================================================================
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from os import urandom
+from time import time_ns
+from typing import Any, Never, Self
+from uuid import UUID
+
+from eventuali._names import check_name
+from eventuali.errors import InvalidEventError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+
+
+def uuid7(ns: int) -> UUID:
+    """Makes a UUIDv7 (RFC 9562, 5.7) of a time in nanoseconds; the rest is random."""
+    rest = int.from_bytes(urandom(10))
+    high = ((ns // 1_000_000) & (1 << 48) - 1) << 80
+    return UUID(int=high | 7 << 76 | (rest >> 68) << 64 | 2 << 62 | rest & (1 << 62) - 1)
+
+
+def utc(microseconds: int) -> datetime:
+    """Turns µs since 1970 into an aware datetime."""
+    return _EPOCH + microseconds * _MICROSECOND
+
+
+class Headers(dict[str, str]):
+    """The headers of an event: a dict that can't be changed."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_: object, **__: object) -> Never:
+        raise TypeError("headers can't be changed; give them when the event is created")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Headers, (dict(self),)
+
+
+NO_HEADERS = Headers()
+
+
+@dataclass(frozen=True, slots=True)
+class EventMeta:
+    """What is known of an event besides its fields.
+
+    Attributes:
+        event_id: Made once and kept for ever.
+        event_type: The wire name.
+        event_version: The version of the schema, from 1.
+        timestamp: When it happened: aware, UTC, in µs.
+        aggregate_id: The stream's id; None before `apply` and for events of no stream.
+        aggregate_type: The stream's type; None like `aggregate_id`.
+        aggregate_version: The number in its stream, from 1; None like `aggregate_id`.
+        correlation_id: What this belongs to, of the type it was given in.
+        causation_id: What this follows from, of the type it was given in.
+        user_id: Who did it.
+        headers: Anything else, as texts; can't be changed.
+        tags: What a query can find it by.
+        position: The number in the store; None before it is stored.
+        recorded_at: The store's clock when it was stored; None before.
+    """
+
+    event_id: UUID
+    event_type: str
+    event_version: int
+    timestamp: datetime
+    aggregate_id: str | None = None
+    aggregate_type: str | None = None
+    aggregate_version: int | None = None
+    correlation_id: UUID | str | None = None
+    causation_id: UUID | str | None = None
+    user_id: str | None = None
+    headers: Mapping[str, str] = NO_HEADERS
+    tags: tuple[str, ...] = ()
+    position: int | None = None
+    recorded_at: datetime | None = None
+
+
+class Batch:
+    """The events of one save. Event `i` has the id `first + i`; the store fills in the rest.
+
+    Attributes:
+        first: The id of the first event as an integer.
+        positions: One for each event, once they are stored.
+        recorded_at: The store's clock in µs since 1970, once they are stored.
+    """
+
+    __slots__ = ("first", "positions", "recorded_at")
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.positions: list[int] | None = None
+        self.recorded_at: int | None = None
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+
+class Envelope:
+    """The metadata of an event that is not stored yet, as far as it was given or read.
+
+    `version` is 0 and the stream's names are empty where there is no stream.
+    """
+
+    __slots__ = (
+        "aggregate_id",
+        "aggregate_type",
+        "batch",
+        "causation_id",
+        "correlation_id",
+        "event_id",
+        "headers",
+        "index",
+        "tags",
+        "timestamp",
+        "user_id",
+        "version",
+    )
+
+    def __init__(self, timestamp: int) -> None:
+        self.timestamp = timestamp  # µs since 1970
+        self.event_id: UUID | None = None
+        self.correlation_id: UUID | str | None = None
+        self.causation_id: UUID | str | None = None
+        self.user_id: str | None = None
+        self.headers: Headers = NO_HEADERS
+        self.tags: tuple[str, ...] = ()
+        self.bind("", "", 0, None, 0)
+
+    def bind(
+        self, aggregate_type: str, aggregate_id: str, version: int, batch: Batch | None, index: int
+    ) -> None:
+        """Says which stream the event belongs to, and which save it is part of."""
+        self.aggregate_type = aggregate_type
+        self.aggregate_id = aggregate_id
+        self.version = version
+        self.batch = batch
+        self.index = index
+
+    @property
+    def bound(self) -> bool:
+        """Whether the event belongs to a stream, or a save of it has begun."""
+        return self.version != 0 or self.batch is not None
+
+    def fix_id(self, ns: int | None = None) -> UUID:
+        """Returns the id of the event, made now if it has none; it never changes after."""
+        if self.event_id is None:
+            batch = self.batch
+            made = uuid7(ns or time_ns()) if batch is None else UUID(int=batch.first + self.index)
+            self.event_id = made
+        return self.event_id
+
+    def meta(self, event_type: str, event_version: int) -> EventMeta:
+        """Returns all that is known; makes the id if there is none."""
+        position, recorded_at = stored_at(self.batch, self.index)
+        return EventMeta(
+            self.fix_id(),
+            event_type,
+            event_version,
+            utc(self.timestamp),
+            self.aggregate_id or None,
+            self.aggregate_type or None,
+            self.version or None,
+            self.correlation_id,
+            self.causation_id,
+            self.user_id,
+            self.headers,
+            self.tags,
+            position,
+            recorded_at,
+        )
+
+
+class Kept:
+    """The metadata of a stored event that was copied or pickled away from its row."""
+
+    __slots__ = ("_meta",)
+
+    def __init__(self, meta: EventMeta) -> None:
+        self._meta = meta
+
+    def meta(self) -> EventMeta:
+        """Returns what the row gave."""
+        return self._meta
+
+
+def stored_at(batch: Batch | None, index: int) -> tuple[int | None, datetime | None]:
+    """Returns position and `recorded_at` of an event of a batch, where they are known."""
+    if batch is None or batch.positions is None or batch.recorded_at is None:
+        return None, None
+    return batch.positions[index], utc(batch.recorded_at)
+
+
+def parse_from(data: dict[str, Any], keywords: frozenset[str]) -> Envelope:
+    """Takes the metadata out of the keywords of a new event."""
+    return parse({key: data.pop(key) for key in keywords & data.keys()})
+
+
+def parse(given: Mapping[str, Any]) -> Envelope:
+    """Checks the metadata that was given with a new event.
+
+    Raises:
+        InvalidEventError: A value is not acceptable, or only the library may set it.
+        TypeError: A value has the wrong type.
+    """
+    envelope = Envelope(time_ns() // 1000)
+    for field, value in given.items():
+        reader = _READERS.get(field)
+        if reader is None:
+            raise InvalidEventError(
+                f"{field} is set by the library and can't be given to an event", field=field
+            )
+        setattr(envelope, field, reader(field, value))
+    return envelope
+
+
+def _event_id(field: str, value: object) -> UUID:
+    if isinstance(value, str) and _UUID.fullmatch(value):
+        value = UUID(value)
+    if not isinstance(value, UUID):
+        raise InvalidEventError(f"{field} {value!r:.60} is not a UUID", field=field)
+    if value.int == 0:
+        raise InvalidEventError(f"{field} is the nil UUID", field=field)
+    return value
+
+
+def _timestamp(field: str, value: object) -> int:
+    if not isinstance(value, datetime):
+        raise InvalidEventError(f"{field} must be a datetime, not {_kind(value)}", field=field)
+    if value.utcoffset() is None:
+        raise InvalidEventError(f"{field} {value} has no time zone", field=field)
+    microseconds = (value - _EPOCH) // _MICROSECOND
+    try:
+        utc(microseconds)
+    except OverflowError:
+        raise InvalidEventError(f"{field} {value} is out of range in UTC", field=field) from None
+    return microseconds
+
+
+def _reference(field: str, value: object) -> UUID | str | None:
+    if value is None or isinstance(value, UUID):
+        return value
+    if not isinstance(value, str):
+        raise InvalidEventError(f"{field} must be a UUID or a str, not {_kind(value)}", field=field)
+    check_name(field, value)
+    return value
+
+
+def _user_id(field: str, value: object) -> str | None:
+    return None if value is None else _text(field, value)
+
+
+def _headers(field: str, value: object) -> Headers:
+    if value is None:
+        return NO_HEADERS
+    if not isinstance(value, Mapping):
+        raise InvalidEventError(f"{field} must be a mapping, not {_kind(value)}", field=field)
+    return Headers({_text(field, k): _text(field, v) for k, v in value.items()})
+
+
+def _tags(field: str, value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise InvalidEventError(f"{field} must be an iterable of str", field=field)
+    tags = tuple(_text(field, tag) for tag in value)
+    for tag in tags:
+        check_name(field, tag)
+    return tags
+
+
+def _text(field: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidEventError(f"{field} takes str, not {_kind(value)}", field=field)
+    text = str.__str__(value)  # a plain str, whatever a subclass says
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidEventError(f"{field} has a lone surrogate", field=field) from None
+    return text
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
+_READERS = {
+    "event_id": _event_id,
+    "timestamp": _timestamp,
+    "correlation_id": _reference,
+    "causation_id": _reference,
+    "user_id": _user_id,
+    "headers": _headers,
+    "tags": _tags,
+}
+FIELDS = frozenset(EventMeta.__dataclass_fields__)
+GIVEN = frozenset(_READERS)

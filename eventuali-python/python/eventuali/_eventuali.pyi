@@ -1,0 +1,143 @@
+"""The extension module: the engine behind the stores. Private; its shape changes without notice."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, final
+from uuid import UUID
+
+from eventuali._saving import Write
+from eventuali.event import EventMeta
+from eventuali.query import Item
+
+@final
+class Kind:
+    """A kind of event: wire name, schema version, codec."""
+
+    def __new__(cls, event_type: str, event_version: int, codec: str) -> Kind: ...
+
+@final
+class Pending:
+    """A call that has begun, and whose answer has not been taken yet."""
+
+    def wait(self, seconds: float | None = None) -> Any:
+        """Blocks until the answer is there; `TimeoutError` once the time is up.
+
+        Other threads run meanwhile, and Ctrl-C ends the waiting, but not the work.
+        """
+
+    def deliver(self, mailbox: Mailbox, token: int) -> None:
+        """Sends the answer to `mailbox` under `token`, once it is there."""
+
+@final
+class Mailbox:
+    """Where the answers for one event loop arrive."""
+
+    def __new__(cls) -> Mailbox: ...
+    def fileno(self) -> int:
+        """Returns the descriptor that becomes readable when answers arrive; -1 for none."""
+
+    def wait(self, seconds: float) -> bool:
+        """Blocks until answers are there; whether they are."""
+
+    def drain(self) -> list[tuple[int, Any, BaseException | None]]:
+        """Takes what has arrived: (token, value, None) or (token, None, exception) each."""
+
+@final
+class Row:
+    """What is stored about one event beside its payload."""
+
+    @property
+    def position(self) -> int:
+        """The event's place in the log."""
+
+    @property
+    def version(self) -> int:
+        """The event's number in its stream; 0 without a stream."""
+
+    @property
+    def event_type(self) -> str:
+        """The event's type, by its wire name."""
+
+    @property
+    def timestamp(self) -> int:
+        """When the event happened, µs since 1970 UTC."""
+
+    def meta(self) -> EventMeta:
+        """Returns everything, as Python knows it."""
+
+@final
+class Page:
+    """One page of events; its rows outlive it."""
+
+    def __len__(self) -> int: ...
+    @property
+    def looked_to(self) -> int:
+        """Everything that matches up to here (or down to here) has been returned."""
+
+    @property
+    def end(self) -> bool:
+        """Whether nothing is left in the range."""
+
+    @property
+    def last_version(self) -> int:
+        """The version of the last event on the page; 0 on an empty page."""
+
+    def columns(self) -> tuple[list[str], list[bytes], list[Row]]:
+        """Returns event types, payloads and rows."""
+
+@final
+class Store:
+    """An open store; every verb begins its work at once and answers through a `Pending`."""
+
+    @staticmethod
+    def open(url: str, tenant: str, relaxed: bool) -> Pending:
+        """Opens the store that `url` names; the answer is a `Store`."""
+
+    @property
+    def url(self) -> str:
+        """What was opened, without a password."""
+
+    @property
+    def tenant(self) -> str:
+        """Whose events these are."""
+
+    @property
+    def backend(self) -> Literal["memory", "sqlite"]:
+        """The name of the backend."""
+
+    def last_position(self) -> int:
+        """Returns the highest position that this process knows of."""
+
+    def for_tenant(self, tenant: str) -> Store:
+        """Returns the same store, seen as another tenant."""
+
+    def commit(
+        self, writes: Sequence[Write], conditions: Sequence[tuple[Sequence[Item], int]]
+    ) -> Pending:
+        """Commits; the answer is (positions, versions, recorded at in µs)."""
+
+    def read(
+        self,
+        items: Sequence[Item],
+        *,
+        after: int = 0,
+        until: int = ...,
+        after_version: int = 0,
+        until_version: int = ...,
+        recorded_until: int = ...,
+        backwards: bool = False,
+        limit: int = 1000,
+        partition: tuple[int, int] | None = None,
+    ) -> Pending:
+        """Reads one page; the answer is a `Page`."""
+
+    def streams(
+        self,
+        aggregate_type: str | None,
+        aggregate_id: str | None,
+        after: tuple[str, str] | None,
+        limit: int,
+    ) -> Pending:
+        """Lists a page: ([(type, id, version, last position)], where to continue or None)."""
+
+    def close(self) -> Pending:
+        """Waits for the writes that have begun, then releases everything."""

@@ -1,0 +1,55 @@
+"""How a store is opened, and closed when the interpreter ends."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from contextlib import suppress
+from typing import Literal, TypeAlias
+from weakref import WeakSet
+
+from eventuali._eventuali import Pending, Store
+from eventuali.errors import ConfigurationError, EventualiError
+
+Durability: TypeAlias = Literal["full", "relaxed"]
+
+_EXIT_SECONDS = 5.0
+_open: WeakSet[Store] = WeakSet()
+
+
+def begin(url: str | os.PathLike[str], tenant: str, durability: Durability) -> Pending:
+    """Begins to open a store.
+
+    Raises:
+        ConfigurationError: An option is wrong.
+        TypeError: An argument has another type.
+    """
+    if not isinstance(url, str | os.PathLike):
+        raise TypeError(f"a store is opened by a URL or a path, not {url!r:.60}")
+    if not isinstance(tenant, str):
+        raise TypeError(f"a tenant is a str, not {tenant!r:.60}")
+    if durability not in ("full", "relaxed"):
+        text = f"durability is 'full' or 'relaxed', not {durability!r:.60}"
+        raise ConfigurationError(text)
+    path = os.fspath(url)
+    if not isinstance(path, str):
+        raise TypeError(f"a path is a str, not {path!r:.60}")
+    try:
+        return Store.open(path, tenant, durability == "relaxed")
+    except UnicodeEncodeError:
+        raise ConfigurationError("a store URL has no lone surrogate") from None
+
+
+def opened(store: Store) -> Store:
+    """Notes a store that is to be closed at exit, should nobody do it before."""
+    _open.add(store)
+    return store
+
+
+@atexit.register
+def _close_all() -> None:
+    """Lets writes that have begun end; a store that takes longer than 5 s is left as it is."""
+    for store in list(_open):
+        # The threads of a forked child's store live in its parent, which closes it.
+        with suppress(EventualiError):
+            store.close().wait(_EXIT_SECONDS)

@@ -1,0 +1,112 @@
+"""Putting an aggregate back as it was when a handler raises.
+
+Immutable values come back from a shallow copy made before each event. Mutable ones may have been
+changed in place, so they are made again: from a copy taken once a batch, and the events since.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from eventuali.aggregate import Aggregate
+
+_State = dict[str, Any]
+
+_IMMUTABLE: frozenset[type] = frozenset(
+    {
+        *(type(None), bool, int, float, complex, str, bytes),
+        *(Decimal, UUID, date, datetime, time, timedelta, timezone),
+    }
+)
+
+
+class Base:
+    """The state at the beginning of a batch: nothing mutable in it is shared with the aggregate."""
+
+    __slots__ = ("fields_set", "private", "start", "state")
+
+    def __init__(self, aggregate: Aggregate, start: int) -> None:
+        private = aggregate.__pydantic_private__
+        self.state = _copies(aggregate.__dict__)
+        self.private = private and _copies(private)
+        self.fields_set = aggregate.__pydantic_fields_set__.copy()
+        self.start = start  # how many events waited already
+
+    def replay(self, aggregate: Aggregate) -> Aggregate:
+        """Makes the state anew that the aggregate has by the events that wait in it."""
+        cls = type(aggregate)
+        scratch = cls.__new__(cls)
+        object.__setattr__(scratch, "__dict__", _copies(self.state))
+        object.__setattr__(scratch, "__pydantic_fields_set__", self.fields_set.copy())
+        object.__setattr__(scratch, "__pydantic_extra__", None)
+        object.__setattr__(scratch, "__pydantic_private__", self.private and _copies(self.private))
+        for event in aggregate._uncommitted[self.start :]:
+            cls.__dispatch__[type(event)](scratch, event)
+            scratch.__dict__["version"] += 1
+        return scratch
+
+
+def restore(
+    aggregate: Aggregate, base: Base, state: _State, private: _State | None, error: BaseException
+) -> None:
+    """Puts an aggregate back as it was before an event whose handler raised.
+
+    Args:
+        aggregate: What to put back; only the events that it had wait in it.
+        base: The beginning of the batch.
+        state: Its fields before the event, a shallow copy.
+        private: Its private attributes before the event, a shallow copy.
+        error: What the handler raised; gets a note if mutable fields can't be put back.
+    """
+    try:
+        rebuilt = base.replay(aggregate)
+    except Exception as second:
+        error.add_note(f"mutable fields of {type(aggregate).__name__} are not restored: {second!r}")
+    else:
+        _replace_mutable(state, rebuilt.__dict__)
+        _replace_mutable(private or {}, rebuilt.__pydantic_private__ or {})
+        object.__setattr__(aggregate, "__pydantic_fields_set__", rebuilt.__pydantic_fields_set__)
+    aggregate.__dict__.clear()
+    aggregate.__dict__.update(state)
+    object.__setattr__(aggregate, "__pydantic_private__", private)
+
+
+def _replace_mutable(state: _State, rebuilt: _State) -> None:
+    for name, value in state.items():
+        if name in rebuilt and not _immutable(value):
+            state[name] = rebuilt[name]
+
+
+def _copies(state: _State) -> _State:
+    return state.copy() if _plain(state) else {k: _copied(v) for k, v in state.items()}
+
+
+def _copied(value: Any) -> Any:
+    if _immutable(value):
+        return value
+    kind = type(value)
+    if (kind is list or kind is set) and _IMMUTABLE.issuperset(map(type, value)):
+        return value.copy()
+    if kind is dict and _plain(value) and _IMMUTABLE.issuperset(map(type, value)):
+        return value.copy()
+    try:
+        return deepcopy(value)
+    except Exception:  # a lock, a file: it stays shared, and `apply` says so
+        return value
+
+
+def _plain(state: dict[Any, Any]) -> bool:
+    return _IMMUTABLE.issuperset(map(type, state.values()))
+
+
+def _immutable(value: Any) -> bool:
+    kind = type(value)
+    if kind in _IMMUTABLE or issubclass(kind, Enum):
+        return True
+    return (kind is tuple or kind is frozenset) and all(map(_immutable, value))

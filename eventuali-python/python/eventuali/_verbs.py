@@ -1,0 +1,370 @@
+"""The verbs of a store, without a word about how to wait.
+
+Each verb is a generator: it yields what the extension has begun, and is sent the answer. The two
+stores differ only in how they wait: one awaits, the other blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from eventuali._decode import Decoders, EventClasses, Replay
+from eventuali._eventuali import Page, Pending, Row, Store
+from eventuali._saving import Attempt, Committed, of_aggregates, of_events
+from eventuali.aggregate import Aggregate
+from eventuali.errors import (
+    AggregateNotFoundError,
+    EventualiError,
+    InvalidEventError,
+    OutcomeUnknownError,
+)
+from eventuali.event import Event
+from eventuali.expected import AppendCondition, wire
+from eventuali.expected import position as checked
+from eventuali.query import Item, Query
+
+A = TypeVar("A", bound=Aggregate)
+T = TypeVar("T")
+Steps: TypeAlias = Generator[Pending, Any, T]
+
+PAGE = 1000
+"""Events a page: large enough to hide the hand-over, small enough to stay in the cache."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_BOUND = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """A stream as the store knows it.
+
+    Attributes:
+        aggregate_type: Its type.
+        aggregate_id: Its id.
+        version: The version of its last event.
+        last_position: The position of its last event.
+    """
+
+    aggregate_type: str
+    aggregate_id: str
+    version: int
+    last_position: int
+
+
+def save(store: Store, aggregates: Sequence[Aggregate]) -> Steps[Committed]:
+    """Commits what the aggregates have not saved, after what an earlier save left open."""
+    for aggregate in aggregates:
+        if not isinstance(aggregate, Aggregate):
+            raise TypeError(f"save takes aggregates, not {aggregate!r:.60}")
+    if len({id(aggregate) for aggregate in aggregates}) < len(aggregates):
+        raise InvalidEventError("an aggregate stands twice in one save", field="aggregates")
+    for aggregate in aggregates:
+        if aggregate._pending is not None:
+            yield from _send(store, aggregate._pending)
+    attempt = of_aggregates(aggregates)
+    if attempt is None:
+        return Committed()
+    return (yield from _send(store, attempt))
+
+
+def append(
+    store: Store,
+    events: Iterable[Event],
+    stream: tuple[str, str] | None,
+    expected: object,
+    condition: AppendCondition | None,
+) -> Steps[Committed]:
+    """Commits events of no aggregate."""
+    listed = list(events)
+    for event in listed:
+        if not isinstance(event, Event):
+            raise TypeError(f"append takes events, not {event!r:.60}")
+    if len({id(event) for event in listed}) < len(listed):
+        raise InvalidEventError("an event stands twice in one commit", field="event_id")
+    wanted = wire(expected)
+    conditions = []
+    if condition is not None:
+        after = checked(condition.after, "after")
+        conditions.append((list(condition.query.items), after))
+    if not listed:
+        return Committed()
+    attempt = of_events(listed, None if stream is None else _stream(stream), wanted)
+    return (yield from _send(store, attempt, conditions))
+
+
+def _stream(stream: object) -> tuple[str, str]:
+    if not (isinstance(stream, tuple) and len(stream) == 2):
+        raise TypeError(f"a stream is (aggregate_type, aggregate_id), not {stream!r:.60}")
+    aggregate_type, aggregate_id = stream
+    return type_name(aggregate_type), text(aggregate_id, "aggregate_id")
+
+
+def _send(
+    store: Store, attempt: Attempt, conditions: Sequence[tuple[list[Item], int]] = ()
+) -> Steps[Committed]:
+    attempt.begin()
+    try:
+        answer = yield store.commit(attempt.writes, conditions)
+    except OutcomeUnknownError:
+        raise
+    except (EventualiError, TypeError, ValueError):
+        attempt.fail()
+        raise
+    return attempt.settle(answer)
+
+
+def load(
+    store: Store,
+    cls: type[A],
+    aggregate_id: str,
+    at_version: int | None,
+    at_time: datetime | None,
+    by: Literal["recorded_at", "timestamp"],
+) -> Steps[A | None]:
+    """Rebuilds an aggregate from its events; None where nothing was ever stored."""
+    bounds: dict[str, int] = {}
+    happened_until = None
+    if at_version is not None:
+        bounds["until_version"] = checked(at_version, "at_version")
+    if at_time is not None:
+        until = _microseconds(at_time)
+        if by == "recorded_at":
+            bounds["recorded_until"] = until
+        elif by == "timestamp":
+            happened_until = until
+        else:
+            raise ValueError(f"by is 'recorded_at' or 'timestamp', not {by!r:.60}")
+    name = cls.__aggregate_type__
+    key = text(aggregate_id, "aggregate_id")
+    item: Item = (name, key, [], [], [], None)
+    pending: Pending | None = store.read([item], limit=PAGE, **bounds)
+    replay = Replay(cls)
+    aggregate: A | None = None
+    while pending is not None:
+        page: Page = yield pending
+        # The next page is read while this one is decoded.
+        pending = None
+        if not page.end:
+            after = {"after": page.looked_to, "after_version": page.last_version}
+            pending = store.read([item], limit=PAGE, **after, **bounds)
+        if len(page):
+            aggregate = aggregate or cls(id=key)
+            columns = page.columns()
+            if happened_until is not None and _cut(columns, happened_until):
+                pending = None
+            replay.apply(aggregate, columns)
+    if aggregate is None and (at_version is not None or at_time is not None):
+        streams, _ = yield store.streams(name, key, None, 1)
+        return cls(id=key) if streams else None
+    return aggregate
+
+
+def _cut(columns: tuple[list[str], list[bytes], list[Row]], until: int) -> bool:
+    """Drops what follows the first event that happened later; whether there was one."""
+    for index, row in enumerate(columns[2]):
+        if row.timestamp > until:
+            for column in columns:
+                del column[index:]
+            return True
+    return False
+
+
+def load_one(store: Store, cls: type[A], aggregate_id: str, *bounds: Any) -> Steps[A]:
+    """Like `load`, but an aggregate that was never stored is an error."""
+    aggregate = yield from load(store, cls, aggregate_id, *bounds)
+    if aggregate is None:
+        name = cls.__aggregate_type__
+        raise AggregateNotFoundError(
+            f"nothing is stored of {name} {aggregate_id!r:.260}",
+            aggregate_type=name,
+            aggregate_id=aggregate_id,
+        )
+    return aggregate
+
+
+class Reading:
+    """A reading in progress: `pending` is the page that is on its way, None at the end."""
+
+    def __init__(
+        self,
+        store: Store,
+        decoders: Decoders,
+        items: Sequence[Item],
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int | None = None,
+        backwards: bool = False,
+        after_version: int = 0,
+    ) -> None:
+        """Begins to read.
+
+        Raises:
+            TypeError: A number is no int.
+            ValueError: A number is out of range.
+        """
+        self._store = store
+        self._decoders = decoders
+        self._items = items
+        self._backwards = backwards
+        self._after_version = after_version
+        self._left = None if limit is None else _limit(limit)
+        until = _NO_BOUND if before is None else checked(before, "before") - 1
+        self._after, self._until = checked(after, "after"), until
+        self.pending: Pending | None = self._begin()
+
+    def _begin(self) -> Pending | None:
+        if self._left == 0 or self._until <= self._after:
+            return None
+        return self._store.read(
+            self._items,
+            after=self._after,
+            until=self._until,
+            after_version=self._after_version,
+            backwards=self._backwards,
+            limit=PAGE if self._left is None else min(PAGE, self._left),
+        )
+
+    def take(self, page: Page) -> list[Event]:
+        """Returns the events of the page that has arrived, and sends for the next one."""
+        if self._left is not None:
+            self._left -= len(page)
+        if self._backwards:
+            self._until = page.looked_to - 1
+        else:
+            self._after = page.looked_to
+        self.pending = None if page.end else self._begin()
+        return self._decoders.events(page.columns())
+
+
+def _limit(limit: object) -> int:
+    if type(limit) is not int:
+        raise TypeError(f"limit is an int, not {limit!r:.60}")
+    if limit < 1:
+        raise ValueError(f"limit counts from 1, not {limit!r:.60}")
+    return limit
+
+
+def load_events(
+    store: Store,
+    classes: EventClasses,
+    aggregate_id: str,
+    aggregate_type: str | type[Aggregate] | None,
+    from_version: int,
+) -> Steps[list[Event]]:
+    """Returns the events of one aggregate."""
+    first = checked(from_version, "from_version")
+    name = yield from _type_of(store, aggregate_id, aggregate_type)
+    if name is None:
+        return []
+    item: Item = (name, aggregate_id, [], [], [], None)
+    reading = Reading(
+        store,
+        classes.decoders(raw=False),
+        [item],
+        after_version=max(first - 1, 0),
+    )
+    return (yield from _all(reading))
+
+
+def load_events_by_type(
+    store: Store, classes: EventClasses, aggregate_type: str | type[Aggregate]
+) -> Steps[list[Event]]:
+    """Returns the events of all aggregates of a type."""
+    item: Item = (type_name(aggregate_type), None, [], [], [], None)
+    decoders = classes.decoders(raw=False)
+    reading = Reading(store, decoders, [item])
+    return (yield from _all(reading))
+
+
+def _all(reading: Reading) -> Steps[list[Event]]:
+    events: list[Event] = []
+    while reading.pending is not None:
+        page = yield reading.pending
+        events += reading.take(page)
+    return events
+
+
+def version(
+    store: Store, aggregate_id: str, aggregate_type: str | type[Aggregate] | None
+) -> Steps[int | None]:
+    """Returns the version of an aggregate; None where nothing was ever stored."""
+    name = yield from _type_of(store, aggregate_id, aggregate_type)
+    if name is None:
+        return None
+    streams, _ = yield store.streams(name, aggregate_id, None, 1)
+    return streams[0][2] if streams else None
+
+
+def _type_of(
+    store: Store, aggregate_id: str, aggregate_type: str | type[Aggregate] | None
+) -> Steps[str | None]:
+    """Returns the one type that has an aggregate of this id."""
+    key = text(aggregate_id, "aggregate_id")
+    if aggregate_type is not None:
+        return type_name(aggregate_type)
+    streams, _ = yield store.streams(None, key, None, 2)
+    if len(streams) > 1:
+        names = " and ".join(stream[0] for stream in streams)
+        raise InvalidEventError(
+            f"{key!r} is an id of {names}; say which with aggregate_type", field="aggregate_type"
+        )
+    return streams[0][0] if streams else None
+
+
+class Listing:
+    """A listing of streams in progress: `pending` is the page on its way, None at the end."""
+
+    def __init__(self, store: Store, aggregate_type: str | type[Aggregate] | None) -> None:
+        self._store = store
+        self._type = None if aggregate_type is None else type_name(aggregate_type)
+        self.pending: Pending | None = self._begin(None)
+
+    def _begin(self, after: tuple[str, str] | None) -> Pending:
+        return self._store.streams(self._type, None, after, PAGE)
+
+    def take(self, page: tuple[list[Any], tuple[str, str] | None]) -> Iterator[StreamInfo]:
+        """Returns the streams of the page that has arrived, and sends for the next one."""
+        streams, after = page
+        self.pending = None if after is None else self._begin(after)
+        return (StreamInfo(*stream) for stream in streams)
+
+
+def query_items(query: object) -> Sequence[Item]:
+    """Returns the items of a query."""
+    if not isinstance(query, Query):
+        raise TypeError(f"a query is a Query, not {query!r:.60}")
+    return list(query.items)
+
+
+def type_name(aggregate_type: object) -> str:
+    """Returns the wire name of an aggregate type that is given by name or class."""
+    if isinstance(aggregate_type, type) and issubclass(aggregate_type, Aggregate):
+        return aggregate_type.__aggregate_type__
+    return text(aggregate_type, "aggregate_type")
+
+
+def text(given: object, field: str) -> str:
+    """Returns a plain string that can be encoded.
+
+    Raises:
+        TypeError: It is no str.
+        InvalidEventError: It has a lone surrogate.
+    """
+    if not isinstance(given, str):
+        raise TypeError(f"{field} is a str, not {given!r:.60}")
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise InvalidEventError(f"{field} has a lone surrogate", field=field) from None
+    return str.__str__(given)
+
+
+def _microseconds(time: object) -> int:
+    if not isinstance(time, datetime):
+        raise TypeError(f"at_time is a datetime, not {time!r:.60}")
+    if time.utcoffset() is None:
+        raise ValueError(f"at_time {time} has no time zone")
+    return (time - _EPOCH) // timedelta(microseconds=1)

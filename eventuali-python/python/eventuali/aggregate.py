@@ -1,0 +1,355 @@
+"""Aggregates: state that follows from events, and nothing else.
+
+    class Account(Aggregate):
+        balance: Decimal = Decimal(0)
+
+        def apply_deposited(self, event: Deposited) -> None:
+            self.balance += event.amount
+
+    account = Account(id="acc-1")
+    account.apply(Deposited(amount=Decimal("10.00")))
+
+This module does no I/O and imports no extension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from time import time_ns
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from eventuali._dispatch import EventClasses, Handlers, outer_locals
+from eventuali._envelope import Envelope
+from eventuali._names import check_name
+from eventuali._restore import Base, restore
+from eventuali.errors import InvalidEventError
+from eventuali.event import (
+    Event,
+    UserDeactivated,
+    UserEmailChanged,
+    UserRegistered,
+    set_envelope,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Aggregate", "User", "UserDeactivated", "UserEmailChanged", "UserRegistered"]
+
+
+if TYPE_CHECKING:
+
+    class _Slots(BaseModel):
+        """What type checkers see of the slots beside the fields, and of the class keywords."""
+
+        @property
+        def _uncommitted(self) -> list[Event]: ...
+        @property
+        def _pending(self) -> Any: ...
+        @property
+        def _base(self) -> Base | None: ...
+
+        def __init_subclass__(
+            cls, *, name: str | None = None, **kwargs: Unpack[ConfigDict]
+        ) -> None: ...
+else:
+    _Slots = BaseModel
+
+
+class Aggregate(_Slots):
+    """State that events make, as a pydantic model in which every field has a default.
+
+    `apply(event)` changes the state through the handler of the event, a method
+    `apply_<snake_case of the event's class>`. The annotation of its parameter says which classes it
+    takes, `A | B` for several. The new events wait here until the store saves them.
+
+    `class Account(Aggregate, name="account")` sets the wire name of the type, which is the class
+    name otherwise; it is not inherited.
+
+    Attributes:
+        id: The id of the stream; a new UUID if not given.
+        version: How many events made this state, saved or not.
+        ignores: Event classes or wire names that change nothing here and have no handler.
+    """
+
+    model_config = ConfigDict(extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
+    __slots__ = ("__weakref__", "_base", "_pending", "_uncommitted")
+
+    id: str = Field(default_factory=lambda: str(uuid4()), strict=True, frozen=True)
+    version: int = Field(default=0, ge=0, strict=True, frozen=True)
+    ignores: ClassVar[Iterable[type[Event] | str]] = ()
+
+    __aggregate_type__: ClassVar[str] = "Aggregate"
+    __dispatch__: ClassVar[Handlers]
+
+    if not TYPE_CHECKING:  # type checkers make the constructor from the fields
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: D102
+            # Here and not in `__init__`, which pydantic passes by when it validates JSON.
+            self = super().__new__(cls)
+            set_uncommitted(self, [])
+            set_pending(self, None)
+            set_base(self, None)
+            return self
+
+        def __init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
+            super().__init_subclass__(**kwargs)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        cls.__aggregate_type__ = _wire_name(cls, name)
+        _check_fields(cls)
+        cls.__dispatch__ = Handlers(cls, cls.ignores, outer_locals())
+
+    @property
+    def aggregate_type(self) -> str:
+        """The wire name of the type."""
+        return self.__aggregate_type__
+
+    def apply(self, event: Event) -> None:
+        """Changes the state by a new event, which the next save stores.
+
+        A handler that raises leaves the aggregate as it was. Mutable values are put back from a
+        copy made at the first event after the last save; one that can't be copied is not put back.
+
+        Raises:
+            TypeError: `event` is no event.
+            InvalidEventError: No handler takes it (`field` is `"event_type"`), or it was applied or
+                stored before (`field` is `"event"`).
+        """
+        handlers = self.__dispatch__
+        handler = handlers[type(event)]
+        try:
+            stamp = event._envelope
+        except AttributeError:  # built by pydantic: the time was not taken yet
+            stamp = time_ns()
+        if type(stamp) is not int:
+            _check_free(event, stamp)
+        uncommitted = self._uncommitted
+        count = len(uncommitted)
+        base = self._base or _begin(self, count)
+        state = self.__dict__
+        before = state.copy()
+        private = base.private and (self.__pydantic_private__ or {}).copy()
+        try:
+            handler(self, event)
+            if len(uncommitted) != count:
+                raise InvalidEventError("a handler must not apply events itself", field="event")
+        except BaseException as error:
+            del uncommitted[count:]
+            restore(self, base, before, private, error)
+            raise
+        state["version"] = version = before["version"] + 1
+        if type(stamp) is int:
+            place = (stamp, handlers.aggregate_type, state["id"], version, None, 0)
+            set_envelope(event, place)
+        else:
+            stamp.bind(handlers.aggregate_type, state["id"], version, None, 0)
+        uncommitted.append(event)
+
+    @classmethod
+    def from_events(cls, events: Iterable[Event], id: str | None = None) -> Self:
+        """Makes the state that events lead to; none of them waits to be saved.
+
+        Args:
+            events: The events of one stream from its first on, or new ones.
+            id: The id; by default that of the stored events, or a new one.
+
+        Raises:
+            InvalidEventError: An event has no handler, belongs to another aggregate, or is not the
+                next version.
+        """
+        aggregate: Self | None = None if id is None else cls(id=id)
+        for event in events:
+            if not isinstance(event, Event):
+                raise TypeError(f"events must hold Event, not {type(event).__name__}")
+            meta = event.meta
+            if aggregate is None:
+                aggregate = cls() if meta.aggregate_id is None else cls(id=meta.aggregate_id)
+            _check_next(aggregate, event)
+            cls.__dispatch__[type(event)](aggregate, event)
+            aggregate.__dict__["version"] += 1
+        return cls() if aggregate is None else aggregate
+
+    def get_uncommitted_events(self) -> list[Event]:
+        """Returns the events that wait to be saved, oldest first."""
+        return self._uncommitted.copy()
+
+    def has_uncommitted_events(self) -> bool:
+        """Says whether events wait to be saved."""
+        return bool(self._uncommitted)
+
+    def mark_events_as_committed(self) -> None:
+        """Forgets the events that wait: they are saved, or are not to be."""
+        self._uncommitted.clear()
+        set_pending(self, None)
+        set_base(self, None)
+
+    def is_new(self) -> bool:
+        """Says whether nothing of the aggregate was ever saved."""
+        return self.version == len(self._uncommitted)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the state, `id` and `version` included, as Python values."""
+        return self.model_dump()
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Makes an aggregate of the state that `to_dict` gave; no event waits to be saved.
+
+        Raises:
+            pydantic.ValidationError: A field is unknown or has a wrong value.
+        """
+        return cls.model_validate(data)
+
+    @classmethod
+    def __handlers__(cls) -> Handlers:
+        """Returns the handlers by exact event class; a subclass is filled in at first look."""
+        return cls.__dispatch__.complete()
+
+    @classmethod
+    def __event_classes__(cls) -> EventClasses:
+        """Returns the event classes by wire name; others are looked for in the registry."""
+        return cls.__dispatch__.complete().classes
+
+    @classmethod
+    def __ignored_names__(cls) -> frozenset[str]:
+        """Returns the wire names whose events change nothing, so that they need no decoding."""
+        return cls.__dispatch__.ignored_names()
+
+    def __copy__(self) -> Self:
+        copied = super().__copy__()
+        _give(copied, self._uncommitted.copy(), self._pending)
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        copied = super().__deepcopy__(memo)
+        _give(copied, deepcopy(self._uncommitted, memo), self._pending)
+        return copied
+
+    def __getstate__(self) -> dict[Any, Any]:
+        own = {"_uncommitted": self._uncommitted, "_pending": self._pending}
+        return super().__getstate__() | own
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__(state)
+        _give(self, state["_uncommitted"], state["_pending"])
+
+
+# The slots' own accessors: `BaseModel.__setattr__` is slow.
+set_uncommitted: Callable[[Aggregate, list[Event]], None] = vars(Aggregate)["_uncommitted"].__set__
+set_pending: Callable[[Aggregate, Any], None] = vars(Aggregate)["_pending"].__set__
+set_base: Callable[[Aggregate, Base | None], None] = vars(Aggregate)["_base"].__set__
+
+
+def committed(aggregate: Aggregate, count: int) -> None:
+    """Forgets the first `count` events that wait; for the store, after it saved them."""
+    del aggregate._uncommitted[:count]
+    set_pending(aggregate, None)
+    set_base(aggregate, None)
+
+
+def _begin(aggregate: Aggregate, waiting: int) -> Base:
+    """Keeps the state from which a failing handler's damage can be undone."""
+    base = Base(aggregate, waiting)
+    set_base(aggregate, base)
+    return base
+
+
+def _wire_name(cls: type[Aggregate], name: str | None) -> str:
+    origin = cls.__pydantic_generic_metadata__["origin"]
+    if name is None and origin is not None:
+        generic = cast("type[Aggregate]", origin)
+        name = generic.__aggregate_type__ + cls.__name__.removeprefix(generic.__name__)
+    name = cls.__name__ if name is None else name
+    check_name("aggregate_type", name)
+    return name
+
+
+def _check_fields(cls: type[Aggregate]) -> None:
+    if cls.model_config.get("extra") == "allow":
+        raise TypeError(f"{cls.__name__}: the state of an aggregate is declared, no extra='allow'")
+    for name, field in cls.__pydantic_fields__.items():
+        if field.is_required():
+            raise TypeError(
+                f"{cls.__name__}.{name} needs a default: before its first event an aggregate has "
+                f"none but that, so write `{name}: ... = <value>`"
+            )
+
+
+def _check_free(event: Event, state: object) -> None:
+    """Refuses an event that belongs to a stream or is stored."""
+    if type(state) is not Envelope or state.bound:
+        raise InvalidEventError(
+            f"this {type(event).__name__} was applied or stored before; make a new event, "
+            "for instance with model_copy()",
+            field="event",
+        )
+
+
+def _check_next(aggregate: Aggregate, event: Event) -> None:
+    meta = event.meta
+    if meta.aggregate_id not in (None, aggregate.id):
+        raise InvalidEventError(
+            f"an event of {meta.aggregate_id!r} among those of {aggregate.id!r}",
+            field="aggregate_id",
+        )
+    if meta.aggregate_version not in (None, aggregate.version + 1):
+        raise InvalidEventError(
+            f"version {meta.aggregate_version} does not follow version {aggregate.version}",
+            field="aggregate_version",
+        )
+
+
+def _give(aggregate: Aggregate, events: list[Event], pending: Any) -> None:
+    """Gives a copy of an aggregate what waits in the original."""
+    set_uncommitted(aggregate, events)
+    set_pending(aggregate, pending)
+
+
+class User(Aggregate):
+    """Demo: a user with an address."""
+
+    name: str = ""
+    email: str = ""
+    is_active: bool = True
+
+    def change_email(self, email: str) -> None:
+        """Changes the address.
+
+        Raises:
+            ValueError: The user is inactive.
+        """
+        self._check_active()
+        self.apply(UserEmailChanged(old_email=self.email, new_email=email))
+
+    def deactivate(self, reason: str | None = None) -> None:
+        """Ends the user's activity.
+
+        Raises:
+            ValueError: The user is inactive already.
+        """
+        self._check_active()
+        self.apply(UserDeactivated(reason=reason))
+
+    def _check_active(self) -> None:
+        if not self.is_active:
+            raise ValueError(f"user {self.id!r} is inactive")
+
+    def apply_user_registered(self, event: UserRegistered) -> None:
+        """Takes name and address."""
+        self.name = event.name
+        self.email = event.email
+
+    def apply_user_email_changed(self, event: UserEmailChanged) -> None:
+        """Takes the new address."""
+        self.email = event.new_email
+
+    def apply_user_deactivated(self, event: UserDeactivated) -> None:
+        """Marks the user inactive."""
+        self.is_active = False

@@ -1,0 +1,420 @@
+"""Events: immutable facts with the metadata beside their fields.
+
+    class OrderPlaced(Event, name="order.placed", version=2):
+        order_id: str
+        total: Decimal
+
+    event = OrderPlaced(order_id="o-1", total=Decimal("9.90"), correlation_id="req-7")
+    event.total, event.correlation_id, event.meta.timestamp
+
+This module does no I/O and imports no extension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from time import time_ns
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from uuid import UUID
+
+from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict
+from pydantic_core import from_json
+
+from eventuali import _registry
+from eventuali._envelope import (
+    FIELDS,
+    GIVEN,
+    Batch,
+    Envelope,
+    EventMeta,
+    Kept,
+    parse,
+    parse_from,
+    stored_at,
+    utc,
+    uuid7,
+)
+from eventuali._names import check_event_type
+from eventuali._registry import registered
+from eventuali.errors import InvalidEventError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = [
+    "Batch",
+    "DomainEvent",
+    "Envelope",
+    "Event",
+    "EventMeta",
+    "SystemEvent",
+    "UnknownEvent",
+    "UserDeactivated",
+    "UserEmailChanged",
+    "UserRegistered",
+    "registered",
+]
+
+MAX_EVENT_VERSION = 2**32 - 1
+
+
+if TYPE_CHECKING:
+
+    class _Flat(BaseModel):
+        """What type checkers see of the metadata: keywords, and attributes to read."""
+
+        event_id: UUID = UUID(int=0)
+        timestamp: datetime = datetime.min
+        correlation_id: UUID | str | None = None
+        causation_id: UUID | str | None = None
+        user_id: Any = None  # `Any`, so that a class can declare it of any type; so is `position`
+        headers: Mapping[str, str] = {}
+        tags: Collection[str] = ()
+
+        @property
+        def _envelope(self) -> Any: ...
+        @property
+        def event_type(self) -> str: ...
+        @property
+        def event_version(self) -> int: ...
+        @property
+        def aggregate_id(self) -> str | None: ...
+        @property
+        def aggregate_type(self) -> str | None: ...
+        @property
+        def aggregate_version(self) -> int | None: ...
+        @property
+        def position(self) -> Any: ...
+        @property
+        def recorded_at(self) -> datetime | None: ...
+
+        def __init_subclass__(
+            cls, *, name: str | None = None, version: int = 1, **kwargs: Unpack[ConfigDict]
+        ) -> None: ...
+else:
+    _Flat = BaseModel
+
+
+class Event(_Flat):
+    """A fact: a pydantic model whose fields can't change, with metadata beside them.
+
+    A subclass names its fields. `name=` sets the wire name (by default the class name), `version=`
+    the version of the schema (by default 1); neither is inherited.
+
+    Metadata can be given at creation: `event_id`, `timestamp`, `correlation_id`, `causation_id`,
+    `user_id`, `headers` and `tags`. All of it is read at `meta`, and under its flat name
+    (`event.event_id`) where no field of the class has that name. The time is taken at creation, the
+    id when it is first read or saved.
+
+    Two events are equal when they are of one class and their fields are equal. `copy`, `deepcopy`
+    and pickling keep the metadata; `model_copy` makes a new event.
+
+    Raises:
+        pydantic.ValidationError: A field is missing, unknown or has a wrong value.
+        InvalidEventError: Metadata is not acceptable.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+        ser_json_inf_nan="constants",  # so that the codec sees a NaN and can refuse it
+    )
+    __slots__ = ("__weakref__", "_envelope")
+
+    __event_type__: ClassVar[str] = "Event"
+    __event_version__: ClassVar[int] = 1
+    __meta_keywords__: ClassVar[frozenset[str]] = FIELDS
+    __codec__: ClassVar[Any] = None
+
+    if not TYPE_CHECKING:  # type checkers make the constructor from the fields
+
+        def __init__(self, /, **data: Any) -> None:
+            __tracebackhide__ = True
+            if _no_metadata(data) or self.__meta_keywords__.isdisjoint(data):
+                self.__pydantic_validator__.validate_python(data, self_instance=self)
+                set_envelope(self, time_ns())
+            else:
+                envelope = parse_from(data, self.__meta_keywords__)
+                self.__pydantic_validator__.validate_python(data, self_instance=self)
+                set_envelope(self, envelope)
+
+        # Without this mark pydantic sends stored events through `__init__`, too.
+        __init__.__pydantic_base_init__ = True
+
+        def __init_subclass__(
+            cls, *, name: str | None = None, version: int | None = None, **kwargs: Any
+        ) -> None:
+            own = vars(cls)
+            if "meta" in own or "meta" in own.get("__annotations__", ()):
+                raise TypeError(_META_RESERVED.format(cls.__name__))
+            super().__init_subclass__(**kwargs)
+
+        def __getattr__(self, item: str) -> Any:
+            if item in FIELDS and item not in type(self).__pydantic_fields__:
+                return getattr(self.meta, item)
+            return super().__getattr__(item)
+
+    @classmethod
+    def __pydantic_init_subclass__(
+        cls, *, name: str | None = None, version: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if "meta" in cls.__pydantic_fields__:
+            raise TypeError(_META_RESERVED.format(cls.__name__))
+        cls.__event_type__, cls.__event_version__ = _wire_name(cls, name, version)
+        cls.__meta_keywords__ = FIELDS - _keywords(cls)
+        cls.__codec__ = None
+        if cls.__module__ != __name__ or cls.__name__ not in _ABSTRACT:
+            _registry.register(cls.__event_type__, cls)
+
+    @property
+    def meta(self) -> EventMeta:
+        """What is known of the event besides its fields; reading it fixes the id."""
+        state = _settled(self)
+        if type(state) is tuple:
+            return _saved_meta(self, state)
+        if type(state) is Envelope:
+            return state.meta(self.__event_type__, self.__event_version__)
+        meta: EventMeta = state.meta()
+        return meta
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Makes a new event from this one: with a new id and time, and of no stream yet.
+
+        Args:
+            update: Fields to change, which pydantic takes without validation, and metadata.
+            deep: Whether to copy the values of the fields, too.
+
+        Raises:
+            InvalidEventError: `update` names an unknown field or has unacceptable metadata.
+        """
+        update = update or {}
+        known = self.__pydantic_fields__.keys() | (self.__pydantic_extra__ or {}).keys()
+        given = {key: value for key, value in update.items() if key in self.__meta_keywords__}
+        fields = {key: value for key, value in update.items() if key not in given}
+        if unknown := fields.keys() - known:
+            field = min(unknown)
+            raise InvalidEventError(f"{type(self).__name__} has no field {field!r}", field=field)
+        envelope = _successor(self, given)
+        copied = super().model_copy(update=fields, deep=deep)
+        set_envelope(copied, envelope)
+        return copied
+
+    def __copy__(self) -> Self:
+        copied = super().__copy__()
+        set_envelope(copied, _portable(self))
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        copied = super().__deepcopy__(memo)
+        set_envelope(copied, _portable(self))
+        return copied
+
+    def __getstate__(self) -> dict[Any, Any]:
+        return super().__getstate__() | {"_envelope": _portable(self)}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__(state)
+        set_envelope(self, state["_envelope"])
+
+
+# The slot's own accessors: an event is frozen, and they are the fastest.
+_slot: Any = vars(Event)["_envelope"]
+set_envelope: Callable[[Event, object], None] = _slot.__set__
+get_envelope: Callable[[Event], Any] = _slot.__get__
+
+_no_metadata: Callable[[Mapping[str, Any]], bool] = FIELDS.isdisjoint  # bound once: 8 % of creation
+
+_ABSTRACT = {"DomainEvent", "SystemEvent", "UnknownEvent"}
+_META_RESERVED = "{}: 'meta' is reserved for the metadata of events; give the field another name"
+
+
+def _wire_name(cls: type[Event], name: str | None, version: int | None) -> tuple[str, int]:
+    """Returns the checked wire name and version of a new class."""
+    origin = cls.__pydantic_generic_metadata__["origin"]
+    if origin is not None:  # `Changed[int]` of a generic `Changed`
+        generic = cast("type[Event]", origin)
+        name = name or generic.__event_type__ + cls.__name__.removeprefix(generic.__name__)
+        version = version or generic.__event_version__
+    name = cls.__name__ if name is None else name
+    version = 1 if version is None else version
+    check_event_type(name)
+    if name == f"{cls.__module__}.{cls.__qualname__}":
+        raise InvalidEventError(
+            f"event_type {name!r} is the path of the class; choose a name that outlives the code",
+            field="event_type",
+        )
+    if type(version) is not int or not 1 <= version <= MAX_EVENT_VERSION:
+        raise InvalidEventError(
+            f"{cls.__name__}: version {version!r} is not an int from 1 to {MAX_EVENT_VERSION}",
+            field="event_version",
+        )
+    return name, version
+
+
+def _keywords(cls: type[Event]) -> frozenset[str]:
+    """Returns the keywords that the fields of a class take."""
+    words = set(cls.__pydantic_fields__)
+    for field in cls.__pydantic_fields__.values():
+        alias = field.validation_alias or field.alias
+        choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+        for choice in choices:
+            word = choice.path[0] if isinstance(choice, AliasPath) else choice
+            if isinstance(word, str):
+                words.add(word)
+    return frozenset(words)
+
+
+def _settled(event: Event) -> Any:
+    """Returns the slot's content with an id that can't change any more."""
+    try:
+        state = get_envelope(event)
+    except AttributeError:
+        state = time_ns()
+    if type(state) is int:
+        return _unfold(event, state, "", "", 0)
+    if type(state) is tuple and state[4] is None:
+        return _unfold(event, *state[:4])
+    if type(state) is Envelope:
+        state.fix_id()
+    return state
+
+
+def _unfold(
+    event: Event, ns: int, aggregate_type: str, aggregate_id: str, version: int
+) -> Envelope:
+    envelope = Envelope(ns // 1000)
+    envelope.event_id = uuid7(ns)
+    envelope.bind(aggregate_type, aggregate_id, version, None, 0)
+    set_envelope(event, envelope)
+    return envelope
+
+
+def _saved_meta(event: Event, state: tuple[int, str, str, int, Batch, int]) -> EventMeta:
+    ns, aggregate_type, aggregate_id, version, batch, index = state
+    position, recorded_at = stored_at(batch, index)
+    return EventMeta(
+        UUID(int=batch.first + index),
+        event.__event_type__,
+        event.__event_version__,
+        utc(ns // 1000),
+        aggregate_id or None,
+        aggregate_type or None,
+        version or None,
+        position=position,
+        recorded_at=recorded_at,
+    )
+
+
+def _portable(event: Event) -> Any:
+    """Returns the slot's content for a copy of the event: the same metadata, nothing shared."""
+    state = _settled(event)
+    if type(state) is tuple:
+        return state
+    if type(state) is Envelope:
+        envelope = Envelope(state.timestamp)
+        for name in Envelope.__slots__:
+            setattr(envelope, name, getattr(state, name))
+        return envelope
+    return Kept(state.meta())
+
+
+def _successor(event: Event, given: Mapping[str, Any]) -> Any:
+    """Returns the slot's content for a new event made from another: its context, a new identity."""
+    if not given and type(_settled(event)) is tuple:
+        return time_ns()
+    meta = event.meta
+    context = {name: getattr(meta, name) for name in GIVEN - {"event_id", "timestamp"}}
+    return parse(context | dict(given))
+
+
+class DomainEvent(Event):
+    """A fact of the domain: something that the business speaks of."""
+
+
+class SystemEvent(Event):
+    """A fact about the system itself, such as a migration."""
+
+
+class UnknownEvent(Event):
+    """A stored event whose type no class claims, as a raw read gives it.
+
+    It has no fields: `payload` holds the stored bytes, `data` what they say.
+    """
+
+    __slots__ = ("_payload",)
+
+    @classmethod
+    def from_stored(cls, row: object, payload: bytes) -> Self:
+        """Makes the event from a stored row, which has a method `meta()`, and its payload."""
+        event = cls.model_construct()
+        set_envelope(event, row)
+        _set_payload(event, payload)
+        return event
+
+    @property
+    def payload(self) -> bytes:
+        """The payload: JSON text in UTF-8."""
+        return _get_payload(self)
+
+    @property
+    def data(self) -> Any:
+        """The payload, decoded at each access.
+
+        Raises:
+            ValueError: It is not JSON.
+        """
+        return from_json(self.payload)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, UnknownEvent):
+            return NotImplemented
+        mine, others = self.meta, other.meta
+        return mine.event_type == others.event_type and self.payload == other.payload
+
+    def __hash__(self) -> int:
+        return hash(self.payload)
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        return [("event_type", self.meta.event_type), ("payload", self.payload)]
+
+    def __copy__(self) -> Self:
+        return self.from_stored(_portable(self), self.payload)
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self.__copy__()
+
+    def __getstate__(self) -> dict[Any, Any]:
+        return super().__getstate__() | {"_payload": self.payload}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__(state)
+        _set_payload(self, state["_payload"])
+
+
+_payload: Any = vars(UnknownEvent)["_payload"]
+_set_payload: Callable[[UnknownEvent, bytes], None] = _payload.__set__
+_get_payload: Callable[[UnknownEvent], bytes] = _payload.__get__
+
+
+class UserRegistered(DomainEvent):
+    """Demo: somebody registered."""
+
+    name: str
+    email: str
+
+
+class UserEmailChanged(DomainEvent):
+    """Demo: a user has another address now."""
+
+    old_email: str
+    new_email: str
+
+
+class UserDeactivated(DomainEvent):
+    """Demo: a user can't act any more."""
+
+    reason: str | None = None

@@ -1,0 +1,72 @@
+"""What a writer believes about a stream: the whole vocabulary of optimistic concurrency."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, Literal, TypeAlias
+
+from eventuali.errors import InvalidEventError
+from eventuali.query import Query
+
+__all__ = ["ANY", "NO_STREAM", "STREAM_EXISTS", "AppendCondition", "Expected", "ExpectedVersion"]
+
+
+class ExpectedVersion(Enum):
+    """An expectation that is not a number."""
+
+    ANY = "any"
+    NO_STREAM = "no_stream"
+    STREAM_EXISTS = "stream_exists"
+
+
+ANY: Final = ExpectedVersion.ANY
+"""Whatever the version is."""
+NO_STREAM: Final = ExpectedVersion.NO_STREAM
+"""The stream has no events."""
+STREAM_EXISTS: Final = ExpectedVersion.STREAM_EXISTS
+"""The stream has at least one event."""
+
+Expected: TypeAlias = int | ExpectedVersion
+"""An exact version, or one of `ANY`, `NO_STREAM`, `STREAM_EXISTS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppendCondition:
+    """"No event matches `query` after position `after`": what a decision was based on.
+
+    Attributes:
+        query: The events that the decision took into account.
+        after: The position up to which it saw them.
+    """
+
+    query: Query
+    after: int = field(default=0)
+
+
+def wire(expected: object) -> int | Literal["any", "no_stream", "stream_exists"]:
+    """Returns an expectation as the core takes it.
+
+    Raises:
+        TypeError: It is neither an int nor an `ExpectedVersion`.
+        InvalidEventError: It is negative or beyond 63 bits.
+    """
+    if isinstance(expected, ExpectedVersion):
+        return expected.value
+    if type(expected) is not int:
+        raise TypeError(f"an expected version is an int or an ExpectedVersion, not {expected!r:.60}")
+    return position(expected, "expected")
+
+
+def position(number: object, name: str) -> int:
+    """Returns a version or position after checking that a store can have it.
+
+    Raises:
+        TypeError: It is no int.
+        InvalidEventError: It is negative or beyond 63 bits.
+    """
+    if type(number) is not int:
+        raise TypeError(f"{name} is an int, not {number!r:.60}")
+    if not 0 <= number < 1 << 63:
+        raise InvalidEventError(f"{name} is from 0 to 2**63 - 1, not {number!r:.60}", field=name)
+    return number

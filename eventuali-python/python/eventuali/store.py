@@ -1,0 +1,336 @@
+"""The asynchronous store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Generator, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+
+from eventuali import _verbs
+from eventuali._decode import EventClasses
+from eventuali._eventuali import Store
+from eventuali._opening import Durability, begin, opened
+from eventuali._saving import Committed
+from eventuali._verbs import Steps, StreamInfo
+from eventuali.aggregate import Aggregate
+from eventuali.event import Event
+from eventuali.expected import ANY, AppendCondition, Expected
+from eventuali.query import ALL, Query
+
+if TYPE_CHECKING:
+    from eventuali._bridge import Bridge
+
+__all__ = ["Committed", "EventStore", "StoreStats", "StreamInfo"]
+
+A = TypeVar("A", bound=Aggregate)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """A store at a glance.
+
+    Attributes:
+        url: What was opened, without a password.
+        backend: `memory` or `sqlite`.
+        tenant: Whose events these are; empty for the default tenant.
+        last_position: The highest position that this process knows of; other processes may have
+            written more.
+    """
+
+    url: str
+    backend: str
+    tenant: str
+    last_position: int
+
+
+class EventStore:
+    """A store of events; any number of tasks, event loops and threads may share one.
+
+        async with EventStore.create("sqlite://bank.db") as store:
+            await store.save(account)
+
+    A write runs to its end even where the task that waits for it is cancelled. Its outcome is
+    unknown to that task then; saving the same aggregate again settles it, and stores nothing twice.
+    """
+
+    def __init__(
+        self, store: Store, classes: EventClasses, bridge: Bridge, *, root: bool = True
+    ) -> None:
+        """Is not called directly: use `EventStore.create`."""
+        self._store = store
+        self._classes = classes
+        self._bridge = bridge
+        self._root = root
+
+    @classmethod
+    def create(
+        cls, url: str | os.PathLike[str], *, tenant: str = "", durability: Durability = "full"
+    ) -> Opening:
+        """Opens a store; made where there is none. To be awaited, or used with `async with`.
+
+        Args:
+            url: `memory://`, `sqlite://:memory:`, `sqlite://events.db` or a bare `events.db`
+                (relative), `sqlite:////abs/events.db` (absolute).
+            tenant: Whose events; at most 64 letters, digits, `_` and `-`.
+            durability: `"full"`: what is acknowledged survives a power cut. `"relaxed"`: it
+                survives the end of the process, and a power cut can take the last commits.
+
+        Raises:
+            ConfigurationError: The URL or an option is wrong.
+            DatabaseError: The file cannot be opened; a subclass says why.
+        """
+        return Opening(url, tenant, durability)
+
+    async def save(self, *aggregates: Aggregate) -> Committed:
+        """Saves the new events of the aggregates, all or nothing, at the version they were read.
+
+        Raises:
+            OptimisticConcurrencyError: A stream is not at the version its aggregate was read at.
+            SerializationError: A value would not come back as it is; `path` says which.
+            OutcomeUnknownError: The storage failed meanwhile; saving again settles it.
+        """
+        return await self._drive(_verbs.save(self._store, aggregates))
+
+    async def load(
+        self,
+        cls: type[A],
+        aggregate_id: str,
+        *,
+        at_version: int | None = None,
+        at_time: datetime | None = None,
+        by: Literal["recorded_at", "timestamp"] = "recorded_at",
+    ) -> A | None:
+        """Rebuilds an aggregate from its events; None where nothing was ever stored.
+
+        Args:
+            cls: Its class.
+            aggregate_id: Which one.
+            at_version: Only the events up to this version.
+            at_time: Only the events up to the first one that is later.
+            by: What `at_time` is compared with: when an event was stored, or when it happened.
+
+        Raises:
+            UnknownEventTypeError: The class has no handler for a stored event.
+            SerializationError: A stored event does not fit its class.
+            StorageCorruptedError: Stored bytes are not what was written.
+        """
+        return await self._drive(
+            _verbs.load(self._store, cls, aggregate_id, at_version, at_time, by)
+        )
+
+    async def load_one(
+        self,
+        cls: type[A],
+        aggregate_id: str,
+        *,
+        at_version: int | None = None,
+        at_time: datetime | None = None,
+        by: Literal["recorded_at", "timestamp"] = "recorded_at",
+    ) -> A:
+        """Like `load`, for an aggregate that must be there.
+
+        Raises:
+            AggregateNotFoundError: Nothing was ever stored of it.
+        """
+        return await self._drive(
+            _verbs.load_one(self._store, cls, aggregate_id, at_version, at_time, by)
+        )
+
+    async def append(
+        self,
+        events: Iterable[Event],
+        *,
+        stream: tuple[str, str] | None = None,
+        expected: Expected = ANY,
+        condition: AppendCondition | None = None,
+    ) -> Committed:
+        """Appends events without an aggregate, all or nothing.
+
+        Repeating the call with the same event objects stores nothing twice.
+
+        Args:
+            events: What happened. No events: nothing is done.
+            stream: `(aggregate_type, aggregate_id)`; None for events that belong to no stream.
+            expected: The version the stream must be at.
+            condition: What must not have happened meanwhile.
+
+        Raises:
+            OptimisticConcurrencyError: The stream is at another version.
+            AppendConditionError: An event matches the condition.
+            IdempotencyConflictError: Some of the events are stored already, or with other content.
+        """
+        return await self._drive(
+            _verbs.append(self._store, events, stream, expected, condition)
+        )
+
+    async def read(
+        self,
+        query: Query = ALL,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int | None = None,
+        backwards: bool = False,
+        raw: bool = False,
+    ) -> AsyncIterator[Event]:
+        """Yields the events that match, in the order of their positions; ends with the log.
+
+        Args:
+            query: Which events.
+            after: Only positions above this.
+            before: Only positions below this.
+            limit: How many events at the most.
+            backwards: From the last to the first.
+            raw: Gives an event of an unknown type as `UnknownEvent` instead of raising.
+
+        Raises:
+            UnknownEventTypeError: No class, or several, claim the type of an event.
+        """
+        reading = _verbs.Reading(
+            self._store,
+            self._classes.decoders(raw=raw),
+            _verbs.query_items(query),
+            after=after,
+            before=before,
+            limit=limit,
+            backwards=backwards,
+        )
+        while reading.pending is not None:
+            for event in reading.take(await self._bridge.answer(reading.pending)):
+                yield event
+
+    async def load_events(
+        self,
+        aggregate_id: str,
+        aggregate_type: str | type[Aggregate] | None = None,
+        from_version: int = 0,
+    ) -> list[Event]:
+        """Returns the events of one aggregate from a version on; none where nothing is stored.
+
+        Raises:
+            InvalidEventError: Aggregates of several types have this id; it names them.
+        """
+        return await self._drive(
+            _verbs.load_events(
+                self._store, self._classes, aggregate_id, aggregate_type, from_version
+            )
+        )
+
+    async def load_events_by_type(self, aggregate_type: str | type[Aggregate]) -> list[Event]:
+        """Returns the events of all aggregates of a type; for many of them, `read` is lighter."""
+        return await self._drive(
+            _verbs.load_events_by_type(self._store, self._classes, aggregate_type)
+        )
+
+    async def get_aggregate_version(
+        self, aggregate_id: str, aggregate_type: str | type[Aggregate] | None = None
+    ) -> int | None:
+        """Returns the version of an aggregate; None where nothing was ever stored.
+
+        Raises:
+            InvalidEventError: Aggregates of several types have this id; it names them.
+        """
+        return await self._drive(_verbs.version(self._store, aggregate_id, aggregate_type))
+
+    async def streams(
+        self, aggregate_type: str | type[Aggregate] | None = None
+    ) -> AsyncIterator[StreamInfo]:
+        """Yields the streams, sorted by type and id."""
+        listing = _verbs.Listing(self._store, aggregate_type)
+        while listing.pending is not None:
+            for stream in listing.take(await self._bridge.answer(listing.pending)):
+                yield stream
+
+    def register_event_class(self, name: str, cls: type[Event]) -> None:
+        """Decides for reads of this store which class a stored event type stands for."""
+        self._classes.register(name, cls)
+
+    def for_tenant(self, tenant: str) -> EventStore:
+        """Returns the same store, seen as another tenant; closing it is the first one's to do.
+
+        Raises:
+            InvalidEventError: The tenant is not at most 64 letters, digits, `_` and `-`.
+        """
+        seen = self._store.for_tenant(tenant)
+        return EventStore(seen, self._classes, self._bridge, root=False)
+
+    @property
+    def url(self) -> str:
+        """What was opened, without a password."""
+        return self._store.url
+
+    def stats(self) -> StoreStats:
+        """Returns the store at a glance."""
+        store = self._store
+        return StoreStats(store.url, store.backend, store.tenant, store.last_position())
+
+    async def close(self) -> None:
+        """Waits for the writes that have begun, then releases everything. Twice is fine."""
+        if self._root:
+            await self._bridge.answer(self._store.close())
+            self._bridge.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<EventStore {self.url}>"
+
+    async def _drive(self, steps: Steps[T]) -> T:
+        """Runs a verb, awaiting each answer."""
+        answer = self._bridge.answer
+        try:
+            pending = steps.send(None)
+            while True:
+                try:
+                    value = await answer(pending)
+                except BaseException as error:
+                    pending = steps.throw(error)
+                else:
+                    pending = steps.send(value)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+class Opening:
+    """A store that is being opened: to be awaited, or used with `async with`."""
+
+    def __init__(self, url: str | os.PathLike[str], tenant: str, durability: Durability) -> None:
+        self._arguments = (url, tenant, durability)
+        self._store: EventStore | None = None
+
+    async def _open(self) -> EventStore:
+        from eventuali._bridge import Bridge  # brings asyncio, which `import eventuali` need not
+
+        bridge = Bridge()
+        store = await bridge.answer(begin(*self._arguments))
+        return EventStore(opened(store), EventClasses(), bridge)
+
+    def __await__(self) -> Generator[Any, None, EventStore]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> EventStore:
+        self._store = await self._open()
+        return self._store
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._store is not None:
+            await self._store.close()

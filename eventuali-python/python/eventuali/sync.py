@@ -1,0 +1,215 @@
+"""The blocking store: the same verbs as `eventuali.EventStore`, for code without an event loop."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from types import TracebackType
+from typing import Literal, Self, TypeVar
+
+from eventuali import _verbs
+from eventuali._decode import EventClasses
+from eventuali._eventuali import Store
+from eventuali._opening import Durability, begin, opened
+from eventuali._saving import Committed
+from eventuali._verbs import Steps, StreamInfo
+from eventuali.aggregate import Aggregate
+from eventuali.event import Event
+from eventuali.expected import ANY, AppendCondition, Expected
+from eventuali.query import ALL, Query
+from eventuali.store import StoreStats
+
+__all__ = ["EventStore"]
+
+A = TypeVar("A", bound=Aggregate)
+T = TypeVar("T")
+
+
+class EventStore:
+    """A store of events whose calls block; any number of threads may share one.
+
+        with EventStore.create("sqlite://bank.db") as store:
+            store.save(account)
+
+    A call lets other threads run while it waits. Inside a running event loop it raises
+    `RuntimeError`: there, `eventuali.EventStore` is the class to use.
+    """
+
+    def __init__(self, store: Store, classes: EventClasses, *, root: bool = True) -> None:
+        """Is not called directly: use `EventStore.create`."""
+        self._store = store
+        self._classes = classes
+        self._root = root
+
+    @classmethod
+    def create(
+        cls, url: str | os.PathLike[str], *, tenant: str = "", durability: Durability = "full"
+    ) -> Self:
+        """Opens a store; see `eventuali.EventStore.create`."""
+        _refuse_in_loop()
+        store = begin(url, tenant, durability).wait()
+        return cls(opened(store), EventClasses())
+
+    def save(self, *aggregates: Aggregate) -> Committed:
+        """Saves the new events of the aggregates; see `eventuali.EventStore.save`."""
+        return _drive(_verbs.save(self._store, aggregates))
+
+    def load(
+        self,
+        cls: type[A],
+        aggregate_id: str,
+        *,
+        at_version: int | None = None,
+        at_time: datetime | None = None,
+        by: Literal["recorded_at", "timestamp"] = "recorded_at",
+    ) -> A | None:
+        """Rebuilds an aggregate from its events; see `eventuali.EventStore.load`."""
+        return _drive(_verbs.load(self._store, cls, aggregate_id, at_version, at_time, by))
+
+    def load_one(
+        self,
+        cls: type[A],
+        aggregate_id: str,
+        *,
+        at_version: int | None = None,
+        at_time: datetime | None = None,
+        by: Literal["recorded_at", "timestamp"] = "recorded_at",
+    ) -> A:
+        """Like `load`, for an aggregate that must be there.
+
+        Raises:
+            AggregateNotFoundError: Nothing was ever stored of it.
+        """
+        return _drive(_verbs.load_one(self._store, cls, aggregate_id, at_version, at_time, by))
+
+    def append(
+        self,
+        events: Iterable[Event],
+        *,
+        stream: tuple[str, str] | None = None,
+        expected: Expected = ANY,
+        condition: AppendCondition | None = None,
+    ) -> Committed:
+        """Appends events without an aggregate; see `eventuali.EventStore.append`."""
+        return _drive(_verbs.append(self._store, events, stream, expected, condition))
+
+    def read(
+        self,
+        query: Query = ALL,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int | None = None,
+        backwards: bool = False,
+        raw: bool = False,
+    ) -> Iterator[Event]:
+        """Yields the events that match; see `eventuali.EventStore.read`."""
+        reading = _verbs.Reading(
+            self._store,
+            self._classes.decoders(raw=raw),
+            _verbs.query_items(query),
+            after=after,
+            before=before,
+            limit=limit,
+            backwards=backwards,
+        )
+        while reading.pending is not None:
+            _refuse_in_loop()
+            yield from reading.take(reading.pending.wait())
+
+    def load_events(
+        self,
+        aggregate_id: str,
+        aggregate_type: str | type[Aggregate] | None = None,
+        from_version: int = 0,
+    ) -> list[Event]:
+        """Returns the events of one aggregate; see `eventuali.EventStore.load_events`."""
+        return _drive(
+            _verbs.load_events(
+                self._store, self._classes, aggregate_id, aggregate_type, from_version
+            )
+        )
+
+    def load_events_by_type(self, aggregate_type: str | type[Aggregate]) -> list[Event]:
+        """Returns the events of all aggregates of a type; for many of them, `read` is lighter."""
+        return _drive(_verbs.load_events_by_type(self._store, self._classes, aggregate_type))
+
+    def get_aggregate_version(
+        self, aggregate_id: str, aggregate_type: str | type[Aggregate] | None = None
+    ) -> int | None:
+        """Returns the version of an aggregate; None where nothing was ever stored."""
+        return _drive(_verbs.version(self._store, aggregate_id, aggregate_type))
+
+    def streams(
+        self, aggregate_type: str | type[Aggregate] | None = None
+    ) -> Iterator[StreamInfo]:
+        """Yields the streams, sorted by type and id."""
+        listing = _verbs.Listing(self._store, aggregate_type)
+        while listing.pending is not None:
+            _refuse_in_loop()
+            yield from listing.take(listing.pending.wait())
+
+    def register_event_class(self, name: str, cls: type[Event]) -> None:
+        """Decides for reads of this store which class a stored event type stands for."""
+        self._classes.register(name, cls)
+
+    def for_tenant(self, tenant: str) -> EventStore:
+        """Returns the same store, seen as another tenant; closing it is the first one's to do."""
+        return EventStore(self._store.for_tenant(tenant), self._classes, root=False)
+
+    @property
+    def url(self) -> str:
+        """What was opened, without a password."""
+        return self._store.url
+
+    def stats(self) -> StoreStats:
+        """Returns the store at a glance."""
+        store = self._store
+        return StoreStats(store.url, store.backend, store.tenant, store.last_position())
+
+    def close(self) -> None:
+        """Waits for the writes that have begun, then releases everything. Twice is fine."""
+        if self._root:
+            self._store.close().wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<sync.EventStore {self.url}>"
+
+
+def _drive(steps: Steps[T]) -> T:
+    """Runs a verb, blocking for each answer."""
+    _refuse_in_loop()
+    try:
+        pending = steps.send(None)
+        while True:
+            try:
+                value = pending.wait()
+            except BaseException as error:
+                pending = steps.throw(error)
+            else:
+                pending = steps.send(value)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def _refuse_in_loop() -> None:
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        raise RuntimeError(
+            "eventuali.sync.EventStore blocks, and an event loop is running here; "
+            "use eventuali.EventStore and await its methods"
+        )

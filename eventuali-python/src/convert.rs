@@ -1,0 +1,271 @@
+//! Between Python's objects and the core's.
+
+use std::sync::Arc;
+
+use eventuali_core::commit::Committed;
+use eventuali_core::event::{EventHead, EventKind, EventPage, Metadata, NewEvent, Reference};
+use eventuali_core::query::{Partition, Query, QueryItem};
+use eventuali_core::store::EventStore;
+use eventuali_core::stream::{ExpectedVersion, StreamPage};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use uuid::Uuid;
+
+use crate::error::to_python;
+use crate::store::Store;
+
+/// What a call to the core gives.
+pub(crate) enum Outcome {
+    Opened(EventStore),
+    Committed(Committed),
+    Page(EventPage),
+    Streams(StreamPage),
+    Closed,
+}
+
+impl Outcome {
+    pub(crate) fn into_object(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Ok(match self {
+            Self::Opened(store) => Py::new(py, Store::new(store))?.into_any(),
+            Self::Committed(done) => (done.positions, done.versions, done.recorded_at)
+                .into_pyobject(py)?
+                .into_any()
+                .unbind(),
+            Self::Page(page) => Py::new(py, Page { page })?.into_any(),
+            Self::Streams(page) => {
+                let streams: Vec<_> = page
+                    .streams
+                    .into_iter()
+                    .map(|info| {
+                        let name = info.stream;
+                        (name.aggregate_type, name.aggregate_id, info.version, info.last_position)
+                    })
+                    .collect();
+                (streams, page.next).into_pyobject(py)?.into_any().unbind()
+            }
+            Self::Closed => py.None(),
+        })
+    }
+}
+
+/// A kind of event, made once a class: wire name, schema version, codec.
+#[pyclass(frozen, module = "eventuali._eventuali")]
+pub(crate) struct Kind {
+    kind: Arc<EventKind>,
+}
+
+#[pymethods]
+impl Kind {
+    #[new]
+    fn new(event_type: String, event_version: u32, codec: String) -> Self {
+        Self { kind: Arc::new(EventKind { event_type, event_version, codec }) }
+    }
+}
+
+/// (correlation, causation, user, headers, tags); a reference is 16 bytes of a UUID, or a text.
+pub(crate) type MetadataTuple =
+    (Option<RefArg>, Option<RefArg>, Option<String>, Vec<(String, String)>, Vec<String>);
+
+/// A reference from Python.
+#[derive(FromPyObject)]
+pub(crate) enum RefArg {
+    Text(String),
+    Uuid([u8; 16]),
+}
+
+impl From<RefArg> for Reference {
+    fn from(given: RefArg) -> Self {
+        match given {
+            RefArg::Text(text) => Self::Text(text),
+            RefArg::Uuid(bytes) => Self::Uuid(Uuid::from_bytes(bytes)),
+        }
+    }
+}
+
+/// The event that (kind, timestamp µs, payload, id, metadata or None) stands for.
+pub(crate) fn new_event(tuple: &Bound<'_, PyAny>) -> PyResult<NewEvent> {
+    let tuple = tuple.cast::<PyTuple>()?;
+    let kind = tuple.get_item(0)?;
+    let kind = Arc::clone(&kind.cast::<Kind>()?.get().kind);
+    let id = tuple.get_item(3)?;
+    let payload = tuple.get_item(2)?;
+    let metadata: Option<MetadataTuple> = tuple.get_item(4)?.extract()?;
+    let event = NewEvent {
+        event_id: uuid_of(id.cast::<PyBytes>()?.as_bytes())?,
+        kind,
+        timestamp: tuple.get_item(1)?.extract()?,
+        metadata: None,
+        payload: payload.cast::<PyBytes>()?.as_bytes().to_vec(),
+    };
+    let Some((correlation, causation, user_id, headers, tags)) = metadata else {
+        return Ok(event);
+    };
+    Ok(event.with_metadata(Metadata {
+        correlation_id: correlation.map(Reference::from),
+        causation_id: causation.map(Reference::from),
+        user_id,
+        headers,
+        tags,
+    }))
+}
+
+fn uuid_of(bytes: &[u8]) -> PyResult<Uuid> {
+    Uuid::from_slice(bytes).map_err(|_| PyValueError::new_err("an event id has 16 bytes"))
+}
+
+/// A number, or `"any"`, `"no_stream"`, `"stream_exists"`.
+pub(crate) fn expected_version(given: &Bound<'_, PyAny>) -> PyResult<ExpectedVersion> {
+    if let Ok(name) = given.cast::<PyString>() {
+        return match name.to_str()? {
+            "any" => Ok(ExpectedVersion::Any),
+            "no_stream" => Ok(ExpectedVersion::NoStream),
+            "stream_exists" => Ok(ExpectedVersion::StreamExists),
+            _ => Err(PyTypeError::new_err("an expected version is a number or one of its names")),
+        };
+    }
+    Ok(ExpectedVersion::Exact(given.extract()?))
+}
+
+/// (type, id, event types, tags, event ids, correlation).
+pub(crate) type ItemTuple =
+    (Option<String>, Option<String>, Vec<String>, Vec<String>, Vec<[u8; 16]>, Option<RefArg>);
+
+/// The query that items stand for.
+pub(crate) fn query(items: Vec<ItemTuple>, partition: Option<(u32, u32)>) -> Query {
+    let item = |(aggregate_type, aggregate_id, event_types, tags, ids, correlation): ItemTuple| {
+        QueryItem {
+            aggregate_type,
+            aggregate_id,
+            event_types,
+            tags,
+            event_ids: ids.into_iter().map(Uuid::from_bytes).collect(),
+            correlation_id: correlation.map(Reference::from),
+        }
+    };
+    Query {
+        tenant: String::new(),
+        items: items.into_iter().map(item).collect(),
+        partition: partition.map(|(index, count)| Partition { index, count }),
+    }
+}
+
+/// One page of events; its rows outlive it.
+#[pyclass(frozen, module = "eventuali._eventuali")]
+pub(crate) struct Page {
+    page: EventPage,
+}
+
+#[pymethods]
+impl Page {
+    fn __len__(&self) -> usize {
+        self.page.len()
+    }
+
+    /// Everything that matches up to here (or down to here) has been returned.
+    #[getter]
+    fn looked_to(&self) -> u64 {
+        self.page.looked_to
+    }
+
+    /// Whether nothing is left in the range.
+    #[getter]
+    fn end(&self) -> bool {
+        self.page.end
+    }
+
+    /// The version of the last event on the page; 0 on an empty page.
+    #[getter]
+    fn last_version(&self) -> u64 {
+        self.page.len().checked_sub(1).map_or(0, |last| self.page.get(last).head.version)
+    }
+
+    /// Three lists of the same length: event types, payloads and rows.
+    fn columns<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>)> {
+        let (types, payloads, rows) = (PyList::empty(py), PyList::empty(py), PyList::empty(py));
+        let mut last: Option<(&Arc<EventKind>, Bound<'py, PyString>)> = None;
+        for event in self.page.iter() {
+            let name = match last.take() {
+                Some((kind, name)) if Arc::ptr_eq(kind, &event.head.kind) => name,
+                _ => PyString::intern(py, &event.head.kind.event_type),
+            };
+            types.append(&name)?;
+            last = Some((&event.head.kind, name));
+            payloads.append(PyBytes::new(py, event.payload))?;
+            let metadata = event.metadata_bytes.into();
+            rows.append(Row { head: event.head.clone(), metadata })?;
+        }
+        Ok((types, payloads, rows))
+    }
+}
+
+/// What is stored about one event beside its payload.
+#[pyclass(frozen, module = "eventuali._eventuali")]
+pub(crate) struct Row {
+    head: EventHead,
+    metadata: Box<[u8]>,
+}
+
+#[pymethods]
+impl Row {
+    /// The event's place in the log.
+    #[getter]
+    fn position(&self) -> u64 {
+        self.head.position
+    }
+
+    /// The event's number in its stream; 0 without a stream.
+    #[getter]
+    fn version(&self) -> u64 {
+        self.head.version
+    }
+
+    /// The event's type, by its wire name.
+    #[getter]
+    fn event_type(&self) -> &str {
+        &self.head.kind.event_type
+    }
+
+    /// When the event happened, µs since 1970 UTC.
+    #[getter]
+    fn timestamp(&self) -> i64 {
+        self.head.timestamp
+    }
+
+    /// The `EventMeta` of the event.
+    fn meta<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        static BUILD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let build = BUILD.get_or_try_init(py, || {
+            PyResult::Ok(py.import("eventuali._decode")?.getattr("meta_from_row")?.unbind())
+        })?;
+        let head = &self.head;
+        let metadata = Metadata::decode(&self.metadata).map_err(|e| to_python(py, &e))?;
+        let reference = |given: Option<Reference>| -> PyResult<Option<Bound<'py, PyAny>>> {
+            Ok(match given {
+                None => None,
+                Some(Reference::Uuid(id)) => Some(id.into_pyobject(py)?.into_any()),
+                Some(Reference::Text(text)) => Some(PyString::new(py, &text).into_any()),
+            })
+        };
+        let stored = (
+            head.position,
+            head.event_id,
+            (&head.stream.aggregate_type, &head.stream.aggregate_id, head.version),
+            (&head.kind.event_type, head.kind.event_version),
+            head.timestamp,
+            head.recorded_at,
+        );
+        let given = (
+            reference(metadata.correlation_id)?,
+            reference(metadata.causation_id)?,
+            metadata.user_id,
+            metadata.headers,
+            metadata.tags,
+        );
+        build.bind(py).call1((stored, given))
+    }
+}

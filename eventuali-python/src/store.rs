@@ -1,0 +1,153 @@
+//! The store, verb by verb.
+
+use std::sync::Arc;
+
+use eventuali_core::backend::sqlite::Durability;
+use eventuali_core::commit::{AppendCondition, Commit, StreamWrite};
+use eventuali_core::error::{Error, ErrorKind};
+use eventuali_core::query::ReadRange;
+use eventuali_core::store::{EventStore, Options};
+use eventuali_core::stream::{StreamId, StreamSelection};
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use crate::convert::{ItemTuple, Outcome, expected_version, new_event, query};
+use crate::error::to_python;
+use crate::runtime::Pending;
+
+/// An open store; every verb begins its work at once and answers through a `Pending`.
+#[pyclass(frozen, weakref, module = "eventuali._eventuali")]
+pub(crate) struct Store {
+    store: EventStore,
+}
+
+impl Store {
+    pub(crate) fn new(store: EventStore) -> Self {
+        Self { store }
+    }
+}
+
+/// (type, id or None, expected version, events).
+type WriteTuple<'py> = (String, String, Bound<'py, PyAny>, Bound<'py, PyList>);
+
+#[pymethods]
+impl Store {
+    /// Opens the store that `url` names, on a thread of its own.
+    #[staticmethod]
+    fn open(url: String, tenant: String, relaxed: bool) -> PyResult<Pending> {
+        let durability = if relaxed { Durability::Relaxed } else { Durability::Full };
+        let options = Options { tenant, durability };
+        let (sender, answer) = tokio::sync::oneshot::channel();
+        std::thread::Builder::new().name("eventuali-open".to_owned()).spawn(move || {
+            drop(sender.send(EventStore::open(&url, options).map(Outcome::Opened)));
+        })?;
+        Ok(Pending::new(async move {
+            answer.await.unwrap_or_else(|_| {
+                let text = "the store could not be opened";
+                Err(Error::new(ErrorKind::Unavailable, text))
+            })
+        }))
+    }
+
+    /// What was opened, without a password.
+    #[getter]
+    fn url(&self) -> &str {
+        self.store.url()
+    }
+
+    /// Whose events these are.
+    #[getter]
+    fn tenant(&self) -> &str {
+        self.store.tenant()
+    }
+
+    /// The name of the backend.
+    #[getter]
+    fn backend(&self, py: Python<'_>) -> PyResult<&'static str> {
+        Ok(self.store.capabilities().map_err(|e| to_python(py, &e))?.backend)
+    }
+
+    /// The highest position that this process knows of.
+    fn last_position(&self, py: Python<'_>) -> PyResult<u64> {
+        Ok(*self.store.appended().map_err(|e| to_python(py, &e))?.borrow())
+    }
+
+    /// The same store, seen as another tenant.
+    fn for_tenant(&self, py: Python<'_>, tenant: &str) -> PyResult<Self> {
+        self.store.for_tenant(tenant).map(Self::new).map_err(|e| to_python(py, &e))
+    }
+
+    /// Commits (type, id, expected version, events) of each stream, on conditions (items, after).
+    fn commit(
+        &self,
+        writes: Vec<WriteTuple<'_>>,
+        conditions: Vec<(Vec<ItemTuple>, u64)>,
+    ) -> PyResult<Pending> {
+        let mut commit = Commit::default();
+        for (aggregate_type, aggregate_id, expected, events) in writes {
+            commit.writes.push(StreamWrite {
+                stream: Arc::new(
+                    StreamId::new(aggregate_type, aggregate_id).with_tenant(self.store.tenant()),
+                ),
+                expected: expected_version(&expected)?,
+                events: events.iter().map(|event| new_event(&event)).collect::<PyResult<_>>()?,
+            });
+        }
+        for (items, after) in conditions {
+            commit.conditions.push(AppendCondition { query: query(items, None), after });
+        }
+        let answer = self.store.commit(commit);
+        Ok(Pending::new(async { answer.await.map(Outcome::Committed) }))
+    }
+
+    /// Reads one page of events.
+    #[pyo3(signature = (
+        items, *, after=0, until=u64::MAX, after_version=0, until_version=u64::MAX,
+        recorded_until=i64::MAX, backwards=false, limit=1000, partition=None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "they are the fields of ReadRange")]
+    fn read(
+        &self,
+        items: Vec<ItemTuple>,
+        after: u64,
+        until: u64,
+        after_version: u64,
+        until_version: u64,
+        recorded_until: i64,
+        backwards: bool,
+        limit: usize,
+        partition: Option<(u32, u32)>,
+    ) -> Pending {
+        let range = ReadRange {
+            after,
+            until,
+            after_version,
+            until_version,
+            recorded_until,
+            backwards,
+            limit,
+            ..ReadRange::default()
+        };
+        let answer = self.store.read(query(items, partition), range);
+        Pending::new(async { answer.await.map(Outcome::Page) })
+    }
+
+    /// Lists one page of streams: ([(type, id, version, last position)], where to continue).
+    fn streams(
+        &self,
+        aggregate_type: Option<String>,
+        aggregate_id: Option<String>,
+        after: Option<(String, String)>,
+        limit: usize,
+    ) -> Pending {
+        let selection = StreamSelection { tenant: String::new(), aggregate_type, aggregate_id };
+        let answer = self.store.streams(selection, after, limit);
+        Pending::new(async { answer.await.map(Outcome::Streams) })
+    }
+
+    /// Waits for the writes that have begun, then releases everything.
+    fn close(&self) -> Pending {
+        let answer = self.store.close();
+        Pending::new(async { answer.await.map(|()| Outcome::Closed) })
+    }
+}
