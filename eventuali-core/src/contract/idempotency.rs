@@ -126,6 +126,19 @@ pub async fn a_repetition_does_not_undo_later_records(fixture: &dyn Fixture) {
     assert_eq!(record(&store, "a").await.expect("a is there").value.bytes, b"3");
 }
 
+pub async fn an_implied_version_never_overflows(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let commit = deposits("1", 1);
+    done(&store, commit.clone()).await;
+    for version in [i64::MAX as u64, u64::MAX] {
+        let change = vec![put("a", "x").expecting(ExpectedRecord::Exact(version))];
+        let repeated = done(&store, Commit { records: change, ..commit.clone() }).await;
+        assert_eq!(repeated.record_versions, [version.saturating_add(1)]);
+    }
+    assert_eq!(record(&store, "a").await, None);
+    done(&store, deposits("1", 1)).await;
+}
+
 pub async fn a_commit_of_records_is_known_by_its_id(fixture: &dyn Fixture) {
     let store = open(fixture).await;
     let change = vec![
@@ -136,6 +149,9 @@ pub async fn a_commit_of_records_is_known_by_its_id(fixture: &dyn Fixture) {
     let committed = done(&store, commit.clone()).await;
     assert_eq!(done(&store, commit.clone()).await, committed);
     assert_eq!(committed.record_versions, [1, 1]);
+    let with_condition = together([expecting("1", NoStream, 0), commit.clone()]);
+    let with_condition = Commit { id: commit.id, ..with_condition };
+    assert_eq!(done(&store, with_condition).await.versions, [0], "writes are answered too");
     let another = Commit { id: Uuid::now_v7(), ..commit };
     assert!(matches!(refused(&store, another).await, ErrorKind::RecordConflict { .. }));
 }

@@ -100,7 +100,11 @@ fn first_match(session: &mut Session, condition: &AppendCondition) -> Result<Opt
 /// Whether this commit was made before, or collides with events that were.
 fn repetition(session: &mut Session, commit: &Commit) -> Result<Option<Verdict>> {
     if commit.events().next().is_none() {
-        return records::repetition(session, commit).map(|found| found.map(Verdict::Repeated));
+        let Some(mut answer) = records::repetition(session, commit)? else { return Ok(None) };
+        for write in &commit.writes {
+            answer.versions.push(version_of(session, write)?);
+        }
+        return Ok(Some(Verdict::Repeated(answer)));
     }
     let mut known = false;
     for run in id_runs(commit.events().map(|(_, event)| event)) {

@@ -92,7 +92,7 @@ pub(super) fn versions_of_repeated(session: &Session, commit: &Commit) -> Result
         let found = state(session, &change.key)?;
         Ok(match change.expected {
             _ if found.commit_id == commit.identity() => found.version,
-            ExpectedRecord::Exact(before) => before + 1,
+            ExpectedRecord::Exact(before) => before.saturating_add(1),
             _ => found.version,
         })
     };

@@ -1,0 +1,50 @@
+//! Random sequences of every verb: each backend answers as the one in memory does.
+
+mod broken;
+mod compare;
+mod plan;
+
+use std::sync::Arc;
+
+use eventuali_core::backend::memory::Memory;
+use eventuali_core::storage::Storage;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+
+use broken::{Broken, Fault};
+use plan::Step;
+
+/// Compares the stores that `make` makes with the oracle. `PROPTEST_CASES` sets how often.
+fn run(make: impl Fn() -> Arc<dyn Storage>) {
+    let mut runner = TestRunner::new(config());
+    if let Err(error) = differs(&mut runner, make) {
+        panic!("{error}");
+    }
+}
+
+fn differs(
+    runner: &mut TestRunner,
+    make: impl Fn() -> Arc<dyn Storage>,
+) -> Result<(), TestError<Vec<Step>>> {
+    runner.run(&plan::steps(), |steps| compare::run(&steps, make()).map_err(TestCaseError::fail))
+}
+
+fn config() -> Config {
+    Config { failure_persistence: None, ..Config::default() }
+}
+
+#[test]
+fn memory_is_like_memory() {
+    run(|| Arc::new(Memory::new()));
+}
+
+/// The positive control: a store with a fault is told apart, whatever the fault.
+#[test]
+fn every_fault_is_found() {
+    for fault in Fault::ALL {
+        let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+        let config = Config { max_shrink_iters: 0, ..config() };
+        let mut runner = TestRunner::new_with_rng(config, rng);
+        let result = differs(&mut runner, || Arc::new(Broken::new(Memory::new(), fault)));
+        assert!(matches!(result, Err(TestError::Fail(..))), "{fault:?} is not found: {result:?}");
+    }
+}
