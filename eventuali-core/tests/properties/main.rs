@@ -7,6 +7,7 @@ mod plan;
 use std::sync::Arc;
 
 use eventuali_core::backend::memory::Memory;
+use eventuali_core::backend::sqlite::{Durability, Sqlite, Target};
 use eventuali_core::storage::Storage;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
@@ -35,6 +36,11 @@ fn config() -> Config {
 #[test]
 fn memory_is_like_memory() {
     run(|| Arc::new(Memory::new()));
+}
+
+#[test]
+fn sqlite_is_like_memory() {
+    run(|| Arc::new(Sqlite::open(&Target::Memory, Durability::Full).expect("no file is needed")));
 }
 
 /// The positive control: a store with a fault is told apart, whatever the fault.
