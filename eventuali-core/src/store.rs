@@ -36,7 +36,7 @@ pub struct EventStore {
 
 impl EventStore {
     /// Opens the store that `url` names; see [`Location::parse`] for its forms. Blocks while it does.
-    pub fn open(url: &str, options: Options) -> Result<Self> {
+    pub fn open(url: &str, options: &Options) -> Result<Self> {
         check_tenant(&options.tenant)?;
         let location = Location::parse(url)?;
         let storage: Arc<dyn Storage> = match &location {
@@ -46,8 +46,16 @@ impl EventStore {
                 Arc::new(Sqlite::open(&Target::File(path.clone()), options.durability)?)
             }
         };
-        let process = std::process::id();
-        Ok(Self { storage, tenant: options.tenant, url: location.to_string(), process })
+        let mut store = Self::over(storage, &options.tenant)?;
+        store.url = location.to_string();
+        Ok(store)
+    }
+
+    /// A store over a backend of one's own.
+    pub fn over(storage: Arc<dyn Storage>, tenant: &str) -> Result<Self> {
+        check_tenant(tenant)?;
+        let url = format!("{}://", storage.capabilities().backend);
+        Ok(Self { storage, tenant: tenant.to_owned(), url, process: std::process::id() })
     }
 
     /// The same store, seen as another tenant.
@@ -164,5 +172,39 @@ impl Drop for EventStore {
             // The child must not run the parent's shutdown: its locks may be held for ever here.
             std::mem::forget(Arc::clone(&self.storage));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{EventKind, NewEvent};
+    use crate::stream::ExpectedVersion;
+
+    /// The answers of the memory backend are ready at once.
+    fn now<T>(mut answer: Answer<T>) -> Result<T> {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match answer.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(result) => result,
+            std::task::Poll::Pending => panic!("the answer is not ready"),
+        }
+    }
+
+    #[test]
+    fn every_verb_means_the_tenant_of_the_store() {
+        let store = EventStore::over(Arc::new(Memory::new()), "acme").expect("it opens");
+        let other = store.for_tenant("other").expect("it is seen");
+        let event = NewEvent::new(Arc::new(EventKind::json("Opened", 1)), "{}");
+        let stream = StreamId::new("Account", "acc-1").with_tenant("other");
+        now(store.commit(Commit::append(stream, ExpectedVersion::NoStream, vec![event])))
+            .expect("it commits");
+        for (seen, count) in [(&store, 1), (&other, 0)] {
+            let page = now(seen.read(Query::all("other"), ReadRange::default())).expect("it reads");
+            assert_eq!(page.len(), count);
+            let page = now(seen.streams(StreamSelection::default(), None, 10)).expect("it lists");
+            assert_eq!(page.streams.len(), count);
+        }
+        assert_eq!((store.tenant(), store.url()), ("acme", "memory://"));
+        assert!(store.for_tenant("../b").is_err());
     }
 }

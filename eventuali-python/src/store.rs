@@ -39,7 +39,7 @@ impl Store {
         let options = Options { tenant, durability };
         let (sender, answer) = tokio::sync::oneshot::channel();
         std::thread::Builder::new().name("eventuali-open".to_owned()).spawn(move || {
-            drop(sender.send(EventStore::open(&url, options).map(Outcome::Opened)));
+            drop(sender.send(EventStore::open(&url, &options).map(Outcome::Opened)));
         })?;
         Ok(Pending::new(async move {
             answer.await.unwrap_or_else(|_| {

@@ -1,0 +1,237 @@
+//! What is particular to a store in a SQLite file: its format, and what is refused.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use eventuali_core::backend::sqlite::{Durability, Sqlite, Target};
+use eventuali_core::commit::Commit;
+use eventuali_core::contract::block_on;
+use eventuali_core::error::{Error, ErrorKind};
+use eventuali_core::event::{EventKind, Metadata, NewEvent, Reference};
+use eventuali_core::query::{Query, QueryItem, ReadRange};
+use eventuali_core::storage::Storage;
+use eventuali_core::stream::{ExpectedVersion, StreamId};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+struct Folder {
+    path: PathBuf,
+    _folder: TempDir,
+}
+
+fn folder() -> Folder {
+    let folder = TempDir::new().expect("a temporary folder");
+    Folder { path: folder.path().join("events.db"), _folder: folder }
+}
+
+fn open(path: &Path) -> Result<Sqlite, Error> {
+    Sqlite::open(&Target::File(path.to_owned()), Durability::Full)
+}
+
+fn refusal(path: &Path) -> ErrorKind {
+    match open(path) {
+        Ok(_) => panic!("{} was opened", path.display()),
+        Err(error) => error.kind().clone(),
+    }
+}
+
+/// Stores three events and closes the store.
+fn filled(path: &Path) {
+    let store = open(path).expect("it opens");
+    let kind = Arc::new(EventKind::json("Deposited", 2));
+    let event = |amount: u8| {
+        let payload = format!("{{\"amount\":{amount}}}");
+        let mut event = NewEvent::new(Arc::clone(&kind), payload);
+        event.timestamp = i64::from(amount) - 2;
+        event.with_metadata(Metadata {
+            correlation_id: Some(Reference::Text("request-7".to_owned())),
+            ..Metadata::default()
+        })
+    };
+    let stream = StreamId::new("Account", "acc-1");
+    let events = vec![event(1), event(2), event(3)];
+    block_on(store.commit(Commit::append(stream, ExpectedVersion::NoStream, events)))
+        .expect("it commits");
+    block_on(store.close()).expect("it closes");
+}
+
+#[test]
+fn the_view_shows_what_people_query() {
+    let folder = folder();
+    filled(&folder.path);
+    let connection = Connection::open(&folder.path).expect("it opens");
+    let row: (i64, String, String, i64, i64, String, String, String, String) = connection
+        .query_row(
+            "SELECT position, aggregate_type, aggregate_id, aggregate_version, event_version,
+                    event_type, event_data, metadata ->> 'correlation_id', timestamp
+             FROM events WHERE event_data ->> 'amount' = 1",
+            [],
+            |row| {
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                    row.get(5)?,
+                    row.get(6)?,
+                    row.get(7)?,
+                    row.get(8)?,
+                ))
+            },
+        )
+        .expect("one row");
+    let text = |text: &str| text.to_owned();
+    let expected = (
+        1,
+        text("Account"),
+        text("acc-1"),
+        1,
+        2,
+        text("Deposited"),
+        text("{\"amount\":1}"),
+        text("request-7"),
+        text("1969-12-31T23:59:59.999999Z"),
+    );
+    assert_eq!(row, expected);
+}
+
+#[test]
+fn events_can_be_neither_changed_nor_deleted() {
+    let folder = folder();
+    filled(&folder.path);
+    let connection = Connection::open(&folder.path).expect("it opens");
+    for sql in ["UPDATE event_log SET payload = x'00'", "DELETE FROM event_log"] {
+        let error = connection.execute(sql, []).expect_err(sql);
+        assert!(error.to_string().contains("never"), "{error}");
+    }
+}
+
+#[test]
+fn changed_bytes_are_found_wherever_they_are() {
+    for column in ["payload", "metadata", "event_id", "timestamp", "recorded_at", "version", "kind"]
+    {
+        let folder = folder();
+        filled(&folder.path);
+        let connection = Connection::open(&folder.path).expect("it opens");
+        connection
+            .execute_batch(&format!(
+                "DROP TRIGGER event_log_stays;
+                 INSERT INTO kinds (event_type, event_version, codec) VALUES ('Other', 1, 'json');
+                 UPDATE event_log SET {column} = CASE typeof({column})
+                     WHEN 'integer' THEN {column} + 1
+                     WHEN 'text' THEN replace({column}, '7', '8')
+                     ELSE CAST(replace(CAST({column} AS TEXT), substr({column}, 3, 1), 'x') AS BLOB)
+                 END WHERE position = 2;",
+            ))
+            .expect("it changes");
+        drop(connection);
+        let store = open(&folder.path).expect("it opens");
+        let error = block_on(store.read(Query::default(), ReadRange::default()))
+            .expect_err("the second event is damaged");
+        let expected = [Some(2), None].map(|position| ErrorKind::Corrupted { position });
+        assert!(expected.contains(error.kind()), "{column}: {error:?}");
+        let first =
+            block_on(store.read(Query::default(), ReadRange { until: 1, ..ReadRange::default() }));
+        assert_eq!(first.expect("the first one is whole").len(), 1, "{column}");
+    }
+}
+
+#[test]
+fn what_is_not_a_store_is_refused_and_left_as_it_is() {
+    let text =
+        b"This is no database, and quite a bit longer than a header of SQLite would be.".repeat(20);
+    let noise: Vec<u8> =
+        (0..8192u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    for bytes in [text, noise] {
+        let folder = folder();
+        std::fs::write(&folder.path, &bytes).expect("it is written");
+        assert_eq!(refusal(&folder.path), ErrorKind::Corrupted { position: None });
+        assert_eq!(std::fs::read(&folder.path).expect("it is read"), bytes);
+    }
+    let folder = folder();
+    Connection::open(&folder.path)
+        .and_then(|other| {
+            other.execute_batch("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)")
+        })
+        .expect("it is written");
+    let bytes = std::fs::read(&folder.path).expect("it is read");
+    assert_eq!(refusal(&folder.path), ErrorKind::SchemaMismatch);
+    assert_eq!(std::fs::read(&folder.path).expect("it is read"), bytes);
+}
+
+#[test]
+fn a_newer_format_is_refused() {
+    let folder = folder();
+    filled(&folder.path);
+    Connection::open(&folder.path)
+        .and_then(|newer| newer.pragma_update(None, "user_version", 99))
+        .expect("it is written");
+    assert_eq!(refusal(&folder.path), ErrorKind::SchemaMismatch);
+}
+
+#[test]
+fn an_empty_file_becomes_a_store() {
+    let folder = folder();
+    std::fs::write(&folder.path, b"").expect("it is written");
+    filled(&folder.path);
+}
+
+#[test]
+fn paths_that_hold_no_file_are_configuration() {
+    let folder = folder();
+    let inside = folder.path.parent().expect("a folder");
+    for path in [inside.to_owned(), inside.join("no/such/folder/x.db"), PathBuf::from("/dev/zero")]
+    {
+        assert_eq!(refusal(&path), ErrorKind::Configuration, "{}", path.display());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn only_the_owner_can_read_a_new_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = folder();
+    let store = open(&folder.path).expect("it opens");
+    for name in ["events.db", "events.db-wal", "events.db-shm"] {
+        let path = folder.path.with_file_name(name);
+        let mode = path.metadata().expect(name).permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    block_on(store.close()).expect("it closes");
+    assert!(!folder.path.with_file_name("events.db-wal").exists(), "the WAL is folded in");
+}
+
+#[test]
+fn a_rare_type_is_found_through_the_index() {
+    let folder = folder();
+    let store = open(&folder.path).expect("it opens");
+    let (common, rare) =
+        (Arc::new(EventKind::json("Common", 1)), Arc::new(EventKind::json("Rare", 1)));
+    let mut positions = Vec::new();
+    for block in 0..40 {
+        let mut events: Vec<_> =
+            (0..997).map(|_| NewEvent::new(Arc::clone(&common), "{}")).collect();
+        if block % 13 == 5 {
+            events[block].kind = Arc::clone(&rare);
+            positions.push(block as u64 * 997 + block as u64 + 1);
+        }
+        let stream = StreamId::new("T", format!("s{block}"));
+        block_on(store.commit(Commit::append(stream, ExpectedVersion::NoStream, events)))
+            .expect("it commits");
+    }
+    let query = Query {
+        items: vec![QueryItem { event_types: vec!["Rare".to_owned()], ..QueryItem::default() }],
+        ..Query::default()
+    };
+    for backwards in [false, true] {
+        let range = ReadRange { backwards, ..ReadRange::default() };
+        let page = block_on(store.read(query.clone(), range)).expect("it reads");
+        let mut found: Vec<_> = page.iter().map(|event| event.head.position).collect();
+        if backwards {
+            found.reverse();
+        }
+        assert_eq!(found, positions);
+        assert!(page.end, "one page is enough: what lies between is not looked at");
+    }
+}
