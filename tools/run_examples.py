@@ -36,7 +36,7 @@ def main(words: list[str]) -> int:
     """Runs the examples whose names contain one of the words; all of them without words."""
     examples = [
         path
-        for path in sorted(EXAMPLES.glob("[0-9]*.py"))
+        for path in sorted(EXAMPLES.glob("*.py"))
         if not words or any(word in path.name for word in words)
     ]
     if not examples:

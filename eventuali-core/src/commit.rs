@@ -111,7 +111,7 @@ impl Commit {
     pub fn check(&self, limits: &Limits) -> Result<()> {
         let count: usize = self.writes.iter().map(|write| write.events.len()).sum();
         if count > limits.commit_events {
-            return Err(Error::too_large("commit", count, limits.commit_events));
+            return Err(Error::too_large("events", count, limits.commit_events));
         }
         if self.records.len() > limits.commit_records {
             return Err(Error::too_large("records", self.records.len(), limits.commit_records));

@@ -73,7 +73,8 @@ pub enum ErrorKind {
     },
     /// Something exceeds a limit of [`crate::limits::Limits`].
     TooLarge {
-        /// What is too large, such as `payload` or `commit`.
+        /// What is too large: `payload`, `headers`, `user_id`, `commit` or `record` in bytes,
+        /// `events`, `records`, `tags`, `query items` or `index entries` in number.
         what: &'static str,
         /// Its size, in the unit of the limit.
         size: usize,
@@ -106,10 +107,12 @@ impl Error {
     /// An [`ErrorKind::TooLarge`].
     #[must_use]
     pub fn too_large(what: &'static str, size: usize, limit: usize) -> Self {
-        Self::new(
-            ErrorKind::TooLarge { what, size, limit },
-            format!("{what} of {size} exceeds the limit of {limit}"),
-        )
+        let unit = match what {
+            "events" | "records" | "tags" | "query items" | "index entries" => "",
+            _ => " bytes",
+        };
+        let text = format!("{what}: {size}{unit}, and the limit is {limit}{unit}");
+        Self::new(ErrorKind::TooLarge { what, size, limit }, text)
     }
 
     /// An [`ErrorKind::Conflict`].
@@ -148,6 +151,13 @@ impl Error {
     #[must_use]
     pub fn closed() -> Self {
         Self::new(ErrorKind::Closed, "the store is closed")
+    }
+
+    /// The same error, with what it is about before its text.
+    #[must_use]
+    pub fn of(mut self, subject: &str) -> Self {
+        self.context = format!("{subject}: {}", self.context);
+        self
     }
 
     /// The same error, with what caused it.

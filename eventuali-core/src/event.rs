@@ -248,6 +248,10 @@ impl NewEvent {
             return Err(Error::invalid("event_version", "event_version counts from 1"));
         }
         check_name("codec", &self.kind.codec)?;
+        self.check_sizes(limits).map_err(|error| error.of(&self.kind.event_type))
+    }
+
+    fn check_sizes(&self, limits: &Limits) -> Result<()> {
         if self.payload.len() > limits.event_bytes {
             return Err(Error::too_large("payload", self.payload.len(), limits.event_bytes));
         }

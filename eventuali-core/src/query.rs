@@ -158,7 +158,7 @@ impl Query {
     pub fn check(&self) -> Result<()> {
         check_tenant(&self.tenant)?;
         if self.items.len() > MAX_QUERY_ITEMS {
-            return Err(Error::too_large("query", self.items.len(), MAX_QUERY_ITEMS));
+            return Err(Error::too_large("query items", self.items.len(), MAX_QUERY_ITEMS));
         }
         if self.partition.is_some_and(|part| part.index >= part.count) {
             return Err(Error::invalid("partition", "a partition's index is below its count"));

@@ -161,7 +161,11 @@ impl RecordChange {
             return Err(Error::too_large("record", value.bytes.len(), limits.record_bytes));
         }
         if value.index.len() > limits.record_index_entries {
-            return Err(Error::too_large("index", value.index.len(), limits.record_index_entries));
+            return Err(Error::too_large(
+                "index entries",
+                value.index.len(),
+                limits.record_index_entries,
+            ));
         }
         for (name, scalar) in &value.index {
             check_name("index", name)?;
@@ -170,7 +174,11 @@ impl RecordChange {
                     return Err(Error::invalid("index", format!("index {name:?} is not finite")));
                 }
                 Scalar::Text(text) if text.len() > limits.index_text_bytes => {
-                    return Err(Error::too_large("index", text.len(), limits.index_text_bytes));
+                    return Err(Error::too_large(
+                        "index text",
+                        text.len(),
+                        limits.index_text_bytes,
+                    ));
                 }
                 _ => {}
             }

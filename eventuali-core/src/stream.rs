@@ -94,6 +94,7 @@ impl fmt::Display for ExpectedVersion {
             Self::Any => f.write_str("any"),
             Self::NoStream => f.write_str("no stream"),
             Self::StreamExists => f.write_str("an existing stream"),
+            Self::Exact(0) => f.write_str("no stream"),
             Self::Exact(version) => write!(f, "version {version}"),
         }
     }

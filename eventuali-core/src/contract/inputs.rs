@@ -170,7 +170,7 @@ pub async fn queries_of_readers(fixture: &dyn Fixture) {
 pub async fn queries_of_too_many_items(fixture: &dyn Fixture) {
     let store = open(fixture).await;
     let many = query((0..129).map(|n| of_tags(&[&n.to_string()])));
-    let too_large = ErrorKind::TooLarge { what: "query", size: 129, limit: 128 };
+    let too_large = ErrorKind::TooLarge { what: "query items", size: 129, limit: 128 };
     let commit = deposits("1", 1).on_condition(many.clone(), 0);
     assert_eq!(refused(&store, commit).await, too_large);
     let read = store.read(many, ReadRange::default()).await.expect_err("it is refused");

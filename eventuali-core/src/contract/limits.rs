@@ -43,7 +43,7 @@ pub async fn of_the_tags(fixture: &dyn Fixture) {
 
 pub async fn of_a_commits_events(fixture: &dyn Fixture) {
     let of = |count| together([deposits("1", count / 2), deposits("2", count - count / 2)]);
-    up_to(fixture, "commit", |limits| limits.commit_events, of).await;
+    up_to(fixture, "events", |limits| limits.commit_events, of).await;
 }
 
 pub async fn of_a_commits_records(fixture: &dyn Fixture) {
@@ -84,7 +84,7 @@ pub async fn of_an_index(fixture: &dyn Fixture) {
         let index = (0..count).map(|n| (format!("n{n}"), Scalar::Int(n as i64))).collect();
         with_value(RecordValue { index, ..RecordValue::default() })
     };
-    up_to(fixture, "index", |limits| limits.record_index_entries, of).await;
+    up_to(fixture, "index entries", |limits| limits.record_index_entries, of).await;
 }
 
 pub async fn of_a_text_in_an_index(fixture: &dyn Fixture) {
@@ -92,7 +92,7 @@ pub async fn of_a_text_in_an_index(fixture: &dyn Fixture) {
         let index = vec![("n".to_owned(), Scalar::Text("x".repeat(size)))];
         with_value(RecordValue { index, ..RecordValue::default() })
     };
-    up_to(fixture, "index", |limits| limits.index_text_bytes, of).await;
+    up_to(fixture, "index text", |limits| limits.index_text_bytes, of).await;
 }
 
 pub async fn the_largest_metadata_comes_back(fixture: &dyn Fixture) {

@@ -1,6 +1,7 @@
 """Event sourcing for Python at Rust speed.
 
-See https://github.com/eventuali/eventuali for guides and the reference.
+`Event` and `Aggregate` are facts and behaviour; `EventStore` keeps them. The blocking store is
+`eventuali.sync.EventStore`, the rarer errors are in `eventuali.errors`.
 """
 
 from eventuali._eventuali import __version__

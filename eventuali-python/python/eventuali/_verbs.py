@@ -65,8 +65,14 @@ def save(store: Store, aggregates: Sequence[Aggregate]) -> Steps[Committed]:
             yield from _send(store, aggregate._pending)
     attempt = of_aggregates(aggregates)
     if attempt is None:
-        return Committed()
+        return (yield from _nothing(store))
     return (yield from _send(store, attempt))
+
+
+def _nothing(store: Store) -> Steps[Committed]:
+    """Commits nothing, which a closed store refuses all the same."""
+    yield store.commit([], [])
+    return Committed()
 
 
 def append(
@@ -77,6 +83,8 @@ def append(
     condition: AppendCondition | None,
 ) -> Steps[Committed]:
     """Commits events of no aggregate."""
+    if isinstance(events, Event):
+        raise TypeError(f"append takes several events; write append([{type(events).__name__}(…)])")
     listed = list(events)
     for event in listed:
         if not isinstance(event, Event):
@@ -86,10 +94,13 @@ def append(
     wanted = wire(expected)
     conditions = []
     if condition is not None:
+        if not isinstance(condition, AppendCondition):
+            raise TypeError(f"a condition is an AppendCondition, not {condition!r:.60}")
+        query_items(condition.query)
         after = checked(condition.after, "after")
         conditions.append((list(condition.query.items), after))
     if not listed:
-        return Committed()
+        return (yield from _nothing(store))
     attempt = of_events(listed, None if stream is None else _stream(stream), wanted)
     return (yield from _send(store, attempt, conditions))
 
@@ -129,6 +140,8 @@ def load(
     by: Literal["recorded_at", "timestamp"],
 ) -> Steps[A | None]:
     """Rebuilds an aggregate from its events; None where nothing was ever stored."""
+    if not (isinstance(cls, type) and issubclass(cls, Aggregate) and cls is not Aggregate):
+        raise TypeError(f"load takes the class of an aggregate, not {cls!r:.60}")
     bounds: _Bounds = {}
     happened_until = None
     if at_version is not None:

@@ -131,7 +131,8 @@ class OptimisticConcurrencyError(EventStoreError):
 class AppendConditionError(OptimisticConcurrencyError):
     """An event that the append condition excludes was stored meanwhile. Nothing was written.
 
-    Read the query again from `after`, repeat the decision, append again.
+    Read the query again from `after`, repeat the decision, append again. `stream` and the versions
+    are None here: the condition may concern any number of streams.
 
     Attributes:
         after: The position after which no event was to match.
@@ -231,7 +232,7 @@ class SerializationError(EventualiError, ValueError):
     """A value can't be stored exactly, or stored bytes can't be decoded. Nothing was written.
 
     Attributes:
-        path: Where in the event, like `items.0.price`; None where it is not known.
+        path: Where in the event, like `items[0].price`; None where it is not known.
         event_type: The wire name of the event; None where it is not known.
     """
 
@@ -258,8 +259,9 @@ class PayloadTooLargeError(SerializationError):
     """A payload, metadata or a commit is over a limit. Nothing was written.
 
     Attributes:
-        what: The part that is too large.
-        size: Its size, in bytes or pieces.
+        what: The part that is too large: `payload`, `headers`, `user_id`, `commit` in bytes, or
+            `events`, `tags`, `query items` in number.
+        size: Its size.
         limit: The most that is allowed, in the same unit.
     """
 

@@ -303,6 +303,12 @@ class EventStore:
             return result
 
 
+_NOT_OPEN = (
+    "the store is not open yet; write `store = await EventStore.create(...)` "
+    "or `async with EventStore.create(...) as store`"
+)
+
+
 class Opening:
     """A store that is being opened: to be awaited, or used with `async with`."""
 
@@ -319,6 +325,16 @@ class Opening:
 
     def __await__(self) -> Generator[Any, None, EventStore]:
         return self._open().__await__()
+
+    if not TYPE_CHECKING:  # type checkers name these mistakes themselves
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(f"no {name!r}: {_NOT_OPEN}")
+
+        def __enter__(self) -> Any:
+            raise TypeError(f"{_NOT_OPEN}; without an event loop, use eventuali.sync.EventStore")
+
+        def __exit__(self, *_: object) -> None: ...
 
     async def __aenter__(self) -> EventStore:
         self._store = await self._open()

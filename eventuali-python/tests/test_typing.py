@@ -1,0 +1,123 @@
+"""Type checkers know the package: what is right passes, what is wrong is found before it runs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from eventuali import Event
+
+ROOT = Path(__file__).resolve().parents[2]
+APP = Path(__file__).with_name("typing_app.py")
+
+INFERRED = """\
+from typing_app import Order, OrderPaid
+from eventuali import EventStore, sync
+
+async def loading(store: EventStore) -> None:
+    reveal_type(await store.load(Order, "1"))
+    reveal_type(await store.load_one(Order, "1"))
+    reveal_type(await EventStore.create("memory://"))
+    async for event in store.read():
+        reveal_type(event)
+    reveal_type(await store.save(Order()))
+
+def blocking(store: sync.EventStore) -> None:
+    reveal_type(store.load(Order, "1"))
+
+def fields(event: OrderPaid) -> None:
+    reveal_type(event.amount)
+    reveal_type(event.user_id)
+    reveal_type(event.correlation_id)
+    reveal_type(event.meta.user_id)
+"""
+TYPES = [
+    "typing_app.Order | None",
+    "typing_app.Order",
+    "eventuali.store.EventStore",
+    "eventuali.event.Event",
+    "eventuali._saving.Committed",
+    "typing_app.Order | None",
+    "decimal.Decimal",
+    "int",
+    "uuid.UUID | str | None",
+    "str | None",
+]
+
+MISTAKES = {
+    'OrderReturned(raeson="torn")': "call-arg",
+    'OrderPaid(amount="much", user_id=1)': "arg-type",
+    "OrderPaid(amount=Decimal(1))": "call-arg",
+    "OrderReturned(position=1)": "call-arg",
+    "OrderReturned(timestamp=1)": "arg-type",
+    'Order(id="o-1").placed': "attr-defined",
+    "Order().apply(Order())": "arg-type",
+    'sync.EventStore.create("memory://", durability="none")': "arg-type",
+    'sync.EventStore.create("memory://").load(OrderPaid, "1")': "type-var",
+    'sync.EventStore.create("memory://").load(Order, "1").total': "union-attr",
+}
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory):
+    """The lines that mypy says of each file, from one run."""
+    directory = tmp_path_factory.mktemp("typing")
+    inferred, mistaken = directory / "inferred.py", directory / "mistaken.py"
+    inferred.write_text(INFERRED)
+    imports = "from decimal import Decimal\nfrom eventuali import sync\nfrom typing_app import *\n"
+    mistaken.write_text(imports + "\n".join(MISTAKES) + "\n")
+    done = run("mypy", "--strict", "--no-error-summary", APP, inferred, mistaken)
+    assert done.stderr == ""
+    said = {APP.name: [], inferred.name: [], mistaken.name: []}
+    for line in done.stdout.splitlines():
+        said.setdefault(Path(line.partition(":")[0]).name, []).append(line)
+    return said
+
+
+def test_an_application_passes(checked):
+    assert checked["typing_app.py"] == []
+    assert list(checked) == ["typing_app.py", "inferred.py", "mistaken.py"]
+
+
+def test_the_application_runs():
+    done = subprocess.run([sys.executable, "-W", "error", APP], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_types_are_inferred(checked):
+    found = [re.search(r'Revealed type is "(.*)"', line) for line in checked["inferred.py"]]
+    assert [type_ and type_[1].replace("builtins.", "") for type_ in found] == TYPES
+
+
+def test_mistakes_are_found_before_they_run(checked):
+    errors = [line for line in checked["mistaken.py"] if ": error:" in line]
+    found = {int(line.split(":")[1]): line.rsplit("[", 1)[-1].rstrip("]") for line in errors}
+    first = 4  # after the imports
+    assert found == dict(enumerate(MISTAKES.values(), first))
+
+
+def test_a_misspelt_field_is_an_error_at_run_time_too():
+    class OrderReturned(Event):  # like that of the application, which other tests need not know
+        reason: str | None = None
+
+    with pytest.raises(ValidationError, match="raeson"):
+        OrderReturned(raeson="torn")
+
+
+def test_the_package_passes():
+    done = run("mypy", "--strict")  # the configuration names the package
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_stub_describes_the_extension():
+    done = run("mypy.stubtest", "eventuali._eventuali")
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,176 @@
+"""An application as its author would type it: `mypy --strict` must find nothing here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID, uuid4
+
+from pydantic import BaseModel
+
+from eventuali import (
+    NO_STREAM,
+    Aggregate,
+    AppendCondition,
+    AppendConditionError,
+    Committed,
+    DomainEvent,
+    Event,
+    EventStore,
+    OptimisticConcurrencyError,
+    Query,
+    StreamInfo,
+    sync,
+)
+
+
+class Line(BaseModel):
+    product: str
+    quantity: int
+    price: Decimal
+
+
+class OrderPlaced(DomainEvent, name="order.placed", version=2):
+    customer_id: str
+    lines: list[Line]
+
+
+class OrderPaid(DomainEvent):
+    amount: Decimal
+    user_id: int  # a field of its own type, where the metadata has a str
+
+
+class OrderShipped(DomainEvent, title="Shipped"):
+    pass
+
+
+class OrderReturned(DomainEvent):
+    reason: str | None = None
+
+
+class Noted(Event):
+    text: str
+
+
+class Status(StrEnum):
+    NEW = "new"
+    PLACED = "placed"
+    PAID = "paid"
+    GONE = "gone"
+
+
+class Order(Aggregate, name="order"):
+    ignores = (Noted, "order.viewed")
+
+    status: Status = Status.NEW
+    total: Decimal = Decimal(0)
+
+    def place(self, customer_id: str, lines: list[Line], *, request: UUID) -> None:
+        if self.status is not Status.NEW:
+            raise ValueError(f"order {self.id} is {self.status}")
+        self.apply(OrderPlaced(customer_id=customer_id, lines=lines, correlation_id=request))
+
+    def apply_order_placed(self, event: OrderPlaced) -> None:
+        self.status = Status.PLACED
+        self.total = sum((line.price * line.quantity for line in event.lines), Decimal(0))
+
+    def apply_order_paid(self, event: OrderPaid) -> None:
+        self.status = Status.PAID
+
+    def apply_order_gone(self, event: OrderShipped | OrderReturned) -> None:
+        self.status = Status.GONE
+
+
+@dataclass
+class Turnover:
+    """A read model of one process."""
+
+    position: int = 0
+    by_customer: dict[str, Decimal] = field(default_factory=dict)
+
+    async def follow(self, store: EventStore) -> None:
+        async for event in store.read(Query(event_types=[OrderPlaced]), after=self.position):
+            if isinstance(event, OrderPlaced):
+                total = sum((line.price * line.quantity for line in event.lines), Decimal(0))
+                before = self.by_customer.get(event.customer_id, Decimal(0))
+                self.by_customer[event.customer_id] = before + total
+            self.position = event.meta.position or self.position
+
+
+async def pay(store: EventStore, order_id: str, by: int) -> Order:
+    while True:
+        order = await store.load_one(Order, order_id)
+        order.apply(OrderPaid(amount=order.total, user_id=by, timestamp=datetime.now(UTC)))
+        try:
+            committed: Committed = await store.save(order)
+        except OptimisticConcurrencyError as conflict:
+            print(conflict.stream, conflict.expected_version, conflict.actual_version)
+            continue
+        assert committed.versions == (order.version,)
+        return order
+
+
+async def reserve(store: EventStore, name: str) -> bool:
+    tag = f"name:{name}"
+    try:
+        await store.append(
+            [Noted(text=name, tags=[tag], headers={"from": "typing_app"}, user_id="u-1")],
+            condition=AppendCondition(Query(tags=[tag])),
+        )
+    except AppendConditionError as conflict:
+        position: int | None = conflict.position
+        return position is None
+    return True
+
+
+async def note(store: EventStore, text: str) -> Committed:
+    return await store.append([Noted(text=text)], stream=("notes", "1"), expected=NO_STREAM)
+
+
+async def ids(streams: AsyncIterator[StreamInfo]) -> list[str]:
+    return [stream.aggregate_id async for stream in streams]
+
+
+async def main() -> None:
+    async with EventStore.create("memory://") as store:
+        order = Order(id="o-1")
+        line = Line(product="lamp", quantity=2, price=Decimal("35.05"))
+        order.place("c-1", [line], request=uuid4())
+        await store.save(order)
+
+        paid = await pay(store, order.id, by=7)
+        missing: Order | None = await store.load(Order, "o-2")
+        if missing is not None:
+            raise AssertionError(missing.status)
+        early = await store.load_one(Order, "o-1", at_version=1)
+        turnover = Turnover()
+        await turnover.follow(store)
+        events: list[Event] = await store.load_events("o-1", Order)
+
+        assert (paid.status, early.status) == (Status.PAID, Status.PLACED)
+        assert turnover.by_customer == {"c-1": Decimal("70.10")}
+        assert [event.event_type for event in events] == ["order.placed", "OrderPaid"]
+        assert await ids(store.streams(Order)) == ["o-1"]
+        assert await reserve(store, "ada")
+        assert not await reserve(store, "ada")
+        assert (await note(store, "checked")).versions == (1,)
+        assert await store.get_aggregate_version("o-1") == 2
+
+
+def blocking() -> None:
+    with sync.EventStore.create("memory://", durability="relaxed") as store:
+        order = Order.from_events([OrderShipped()], id="o-3")
+        order.apply(OrderReturned())
+        loaded: Order | None = store.load(Order, order.id)
+        assert loaded is None
+        for event in store.read(Query(aggregate_type=Order) | Query(tags=["audit"])):
+            raise AssertionError(event.meta.event_id)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+    blocking()
