@@ -1,0 +1,339 @@
+"""Classes with their own ideas about JSON."""
+
+import functools
+import math
+import threading
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal, Optional
+
+import pytest
+from exactness import (
+    FOLD,
+    Event,
+    Nested,
+    assert_exact,
+    assert_refused,
+    event_of,
+    fingerprint,
+    kept_or_refused,
+)
+from pydantic import (
+    AliasPath,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    RootModel,
+    computed_field,
+    create_model,
+    field_serializer,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+
+from eventuali._exact import Codec, Inexact
+
+
+def test_config_of_nested_models_is_overruled():
+    class Inner(BaseModel):
+        model_config = ConfigDict(
+            ser_json_bytes="hex",
+            val_json_bytes="utf8",
+            ser_json_timedelta="float",
+            ser_json_inf_nan="null",
+        )
+        raw: bytes
+        lasts: timedelta
+
+    inner = Inner(raw=b"\xff", lasts=timedelta.max)
+    assert_exact(event_of(Inner, inner))
+
+
+def test_nan_is_kept_where_the_class_declares_it():
+    class Declared(Event):
+        model_config = ConfigDict(ser_json_inf_nan="strings")
+        value: float
+
+    codec = Codec(Declared)
+    for value in (math.nan, -math.inf):
+        event = Declared(value=value)
+        assert fingerprint(codec.decode(codec.encode(event))) == fingerprint(event)
+
+
+def test_lossy_field_serializer_is_refused():
+    class Rounded(Event):
+        value: float
+        other: int = 0
+
+        @field_serializer("value")
+        def _round(self, value: float) -> float:
+            return round(value)
+
+    assert_refused(Rounded(value=1.5), "value")
+    assert_exact(Rounded(value=2.0))
+
+
+def test_lossless_field_serializer_is_kept():
+    class Hex(Event):
+        value: int
+
+        @field_serializer("value")
+        def _write(self, value: int) -> str:
+            return hex(value)
+
+        @field_validator("value", mode="before")
+        @classmethod
+        def _read(cls, value: Any) -> Any:
+            return int(value, 16) if isinstance(value, str) else value
+
+    assert assert_exact(Hex(value=255)) == b'{"value":"0xff"}'
+
+
+def test_lossy_model_serializer_is_refused():
+    class Partial(Event):
+        value: int
+        other: int = 0
+
+        @model_serializer
+        def _write(self) -> dict[str, Any]:
+            return {"value": self.value}
+
+    assert_exact(Partial(value=1))
+    assert_refused(Partial(value=1, other=2), "other")
+
+
+def test_serializer_that_raises_is_refused_with_its_error():
+    class Broken(Event):
+        fine: int = 0
+        value: int
+
+        @field_serializer("value")
+        def _write(self, value: int) -> int:
+            raise LookupError("no")
+
+    with pytest.raises(Inexact) as refused:
+        Codec(Broken).encode(Broken(value=1))
+    assert refused.value.path == "value"
+    assert isinstance(refused.value.__cause__, Exception)
+
+
+def test_validator_that_is_not_idempotent_is_refused():
+    class Growing(Event):
+        value: int
+
+        @field_validator("value")
+        @classmethod
+        def _more(cls, value: int) -> int:
+            return value + 1
+
+    assert_refused(Growing(value=1), "value")
+
+
+def test_model_validator_that_is_idempotent_is_kept():
+    class Sorted(Event):
+        value: list[int]
+
+        @model_validator(mode="after")
+        def _sort(self) -> "Sorted":
+            self.value.sort()
+            return self
+
+    assert_exact(Sorted(value=[2, 1]))
+
+
+def test_text_config_is_compared():
+    class Stripped(Event):
+        model_config = ConfigDict(str_strip_whitespace=True)
+        value: str
+
+    assert_exact(Stripped(value=" a "))
+    assert_refused(Stripped(value="a").model_copy(update={"value": " a"}), "value")
+
+
+def test_excluded_field_is_kept_only_at_its_default():
+    class Secret(Event):
+        value: int = 0
+        password: str = Field(default="", exclude=True)
+
+    assert_exact(Secret(value=1))
+    assert_refused(Secret(password="x"), "password")
+
+
+def test_computed_field_is_not_written():
+    class Computed(Event):
+        value: int
+
+        @computed_field
+        @property
+        def double(self) -> int:
+            return 2 * self.value
+
+    assert assert_exact(Computed(value=1)) == b'{"value":1}'
+
+
+def test_cached_property_is_not_data():
+    class Cached(Event):
+        value: int
+
+        @functools.cached_property
+        def double(self) -> int:
+            return 2 * self.value
+
+    event = Cached(value=1)
+    assert event.double == 2
+    assert fingerprint(Codec(Cached).decode(Codec(Cached).encode(event))) == fingerprint(event)
+
+
+def test_private_attribute_is_not_data():
+    class Private(Event):
+        value: int
+        _cache: int = PrivateAttr(default=0)
+
+    event = Private(value=1)
+    event._cache = 5
+    assert Codec(Private).by_construction
+    assert Codec(Private).encode(event) == b'{"value":1}'
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        Field(alias="other"), Field(serialization_alias="other"), Field(validation_alias="other"),
+        Field(validation_alias="x", serialization_alias="y"), Field(validation_alias=AliasPath("a",
+        0)),
+    ],
+)  # fmt: skip
+def test_fields_are_written_by_name(field):
+    class Inner(BaseModel):
+        model_config = ConfigDict(populate_by_name=True)
+        value: Annotated[int, field]
+
+    class Aliased(Event):
+        model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+        value: Annotated[int, field]
+        inner: Inner
+
+    event = Aliased(value=1, inner=Inner(value=2))
+    assert assert_exact(event) == b'{"value":1,"inner":{"value":2}}'
+
+
+def test_fields_are_read_by_alias_too():
+    class Aliased(Event):
+        value: int = Field(default=0, alias="other")
+
+    assert Codec(Aliased).decode(b'{"other":7}').value == 7
+
+
+def test_swapped_aliases_are_exact():
+    class Swapped(Event):
+        a: int = Field(alias="b")
+        b: int = Field(alias="a")
+
+    assert_exact(Swapped(a=1, b=2))
+
+
+def test_a_discriminator_with_an_alias_is_kept_or_refused():
+    class A(BaseModel):
+        kind: Literal["a"] = Field("a", alias="type")
+
+    class B(BaseModel):
+        kind: Literal["b"] = Field("b", alias="type")
+
+    kept_or_refused(event_of(Annotated[A | B, Field(discriminator="kind")], {"type": "b"}), "value")
+
+
+def test_root_models_are_kept():
+    class Names(RootModel[list[str]]):
+        pass
+
+    assert assert_exact(event_of(Names, Names(["a"]))) == b'{"value":["a"]}'
+
+
+def test_pydantic_dataclasses_are_kept():
+    assert_exact(event_of(Account, Account(b"\xff", [FOLD])))
+
+
+@pydantic_dataclass
+class Account:
+    raw: bytes
+    seen: list[datetime]
+
+
+def test_custom_init_of_the_event_is_not_run_by_decode():
+    calls = []
+
+    class Counted(Event):
+        value: int
+
+        def __init__(self, /, **data: Any) -> None:
+            calls.append(data)
+            super().__init__(**data)
+
+    assert Codec(Counted).by_construction
+    assert_exact(Counted(value=1))
+    assert len(calls) == 1
+
+
+def test_forward_reference_that_was_open():
+    class Late(Event):
+        value: "Later | None" = None
+
+    class Later(BaseModel):
+        raw: bytes
+
+    assert not Late.__pydantic_complete__
+    Late.model_rebuild(_types_namespace={"Later": Later, "Optional": Optional})
+    assert_exact(Late(value=Later(raw=b"\xff")))
+
+
+def test_deferred_build():
+    class Deferred(Event):
+        model_config = ConfigDict(defer_build=True)
+        value: int
+
+    assert_exact(Deferred(value=1), Codec(Deferred))
+
+
+def test_recursive_event():
+    class Step(Event):
+        value: bytes
+        before: Optional["Step"] = None
+
+    Step.model_rebuild(_types_namespace={"Step": Step, "Optional": Optional})
+    assert_exact(Step(value=b"\xff", before=Step(value=b"\xfe")))
+
+
+def test_field_and_choice_names_that_look_like_a_schema():
+    cls = create_model(
+        "Odd", __base__=Event,
+        type=(Nested, ...), default=(Nested, ...), config=(bytes, ...), metadata=(list[bytes], ...),
+        cls=(Nested, Nested()),
+    )  # fmt: skip
+    raw = Nested(raw=b"\xff")
+    assert_exact(cls(type=raw, default=raw, config=b"\xff", metadata=[b"\xff"], cls=raw))
+
+
+def test_nested_classes_are_left_as_they_were():
+    Codec(type(event_of(list[Nested], [])))
+    assert Nested.__pydantic_complete__
+    with pytest.raises(ValueError, match="utf-8"):
+        Nested(raw=b"\xff").model_dump_json()
+
+
+def test_codecs_can_be_built_by_many_threads():
+    failures = []
+
+    def build():
+        try:
+            assert_exact(event_of(list[Nested], [Nested(raw=b"\xff")]))
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=build) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures

@@ -1,0 +1,216 @@
+"""Values that JSON would change are refused, and the path says where."""
+
+import math
+from collections import OrderedDict, defaultdict
+from datetime import date, datetime, timedelta, tzinfo
+from decimal import Decimal
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import pytest
+from exactness import (
+    FOLD,
+    Cat,
+    Chain,
+    Colour,
+    Event,
+    Level,
+    Nested,
+    Odd,
+    Point,
+    Special,
+    Text,
+    Tree,
+    assert_exact,
+    assert_refused,
+    event_of,
+    kept_or_refused,
+    nested_lists,
+)
+from pydantic import (
+    BaseModel,
+    Field,
+    PositiveInt,
+    SecretStr,
+    SerializeAsAny,
+    ValidationError,
+    create_model,
+)
+
+from eventuali._difference import MAX_DEPTH
+from eventuali._exact import Codec, Inexact
+
+
+class Moment(datetime):
+    pass
+
+
+class Blob(bytes):
+    pass
+
+
+class OddZone(tzinfo):
+    """A zone without a key whose offset depends on the fold."""
+
+    def utcoffset(self, at):
+        return timedelta(hours=2 - at.fold) if at else None
+
+    def dst(self, at):
+        return timedelta(0)
+
+
+def cyclic_list():
+    value: list = [1]
+    value.append(value)
+    return value
+
+
+def cyclic_dict():
+    value: dict = {}
+    value["self"] = {"again": value}
+    return value
+
+
+def tree(levels):
+    value = Tree()
+    for _ in range(levels - 1):
+        value = Tree(children=[value])
+    return value
+
+
+def chain(levels):
+    value = Chain()
+    for _ in range(levels - 1):
+        value = Chain(next=value)
+    return value
+
+
+REFUSED = [
+    (float, math.nan, "value", "NaN"), (float, math.inf, "value", "NaN"),
+    (list[float], [1.0, -math.inf], "value[1]", "NaN"),
+    (Any, {"k": [math.nan]}, "value['k'][0]", "NaN"),
+    (dict[str, float], {"NaN": math.nan}, "value['NaN']", "NaN"),
+    (list[Nested], [Nested(), Nested(price=math.inf)], "value[1].price", "NaN"),
+    (float | None, math.nan, "value", "NaN"), (Point, Point(math.nan), "value.x", "NaN"),
+    (Any, "\ud800", "value", "surrogate"),
+    (Any, ["x", {"k": "\udfff"}], "value[1]['k']", "surrogate"),
+    (Any, {"\ud800": 1}, "value['\\ud800']", "surrogate"), (int, 10**4300, "value", "digits"),
+    (list[int], [1, -(10**4300)], "value[1]", "digits"), (Any, [10**5000], "value[0]", "digits"),
+    (dict[int, int], {10**5000: 1}, "value[<int>]", "digits"), (Any, (1, 2), "value", "tuple"),
+    (Any, [{"k": (1,)}], "value[0]['k']", "tuple"), (Any, {1: "a"}, "value[1]", "key"),
+    (Any, {None: "a"}, "value[None]", "key"), (Any, {1: "a", "1": "b"}, "value[1]", ""),
+    (Any, {"a": {(1, 2): 3}}, "value['a'][<tuple>]", ""), (Any, {1, 2}, "value", "set"),
+    (Any, frozenset(), "value", "frozenset"), (Any, UUID(int=1), "value", "UUID"),
+    (Any, b"x", "value", "bytes"), (Any, bytearray(b"x"), "value", "bytearray"),
+    (Any, date(2020, 1, 1), "value", "date"), (Any, {"at": FOLD}, "value['at']", "datetime"),
+    (Any, timedelta(1), "value", "timedelta"), (Any, Decimal(1), "value", "Decimal"),
+    (Any, Colour.RED, "value", "Colour"), (Any, Level.LOW, "value", "Level"),
+    (Any, Point(1.0), "value", "Point"), (Any, Nested(), "value", "Nested"),
+    (Any, Text("x"), "value", "Text"), (Any, OrderedDict(a=1), "value", "OrderedDict"),
+    (Any, defaultdict(int), "value", "defaultdict"), (Any, Fraction(1, 3), "value", ""),
+    (Any, 1j, "value", ""), (Any, object(), "value", ""), (Any, cyclic_list(), "value[1]", "cycle"),
+    (Any, cyclic_dict(), "value['self']['again']", "cycle"), (Any, memoryview(b"x"), "value", ""),
+    (Any, nested_lists(10_000), "value" + "[0]" * 64, "depth"),
+    (Any, nested_lists(MAX_DEPTH + 1), "value" + "[0]" * 64, "depth"),
+    (Any, nested_lists(150), "value" + "[0]" * 64, "depth"),
+    (Any, nested_lists(230), "value" + "[0]" * 64, "depth"),
+    (Tree, tree(MAX_DEPTH + 1), "value" + ".children[0]" * 64, "depth"),
+    (Chain, chain(MAX_DEPTH + 1), "value" + ".next" * 64, "depth"),
+    (Chain, chain(5_000), "value" + ".next" * 64, "depth"),
+    (Nested, Special(more="lost"), "value", "Special"),
+    (list[Nested], [Special()], "value[0]", "Special"),
+    (dict[str, Nested], {"k": Special()}, "value['k']", "Special"),
+    (bytes, Blob(b"x"), "value", "Blob"),
+    (datetime, Moment(2020, 1, 1), "value", "Moment"), (SecretStr, "x", "value", "value"),
+    (datetime, datetime(2020, 1, 1, tzinfo=OddZone()), "value", "another value"),
+    (str | datetime, FOLD, "value", "datetime"), (Odd, Odd.PAIR, "value", "read back"),
+    (SerializeAsAny[Nested], Special(more="x"), "value", "Special"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "path", "reason"),
+    REFUSED,
+    ids=lambda x: str(type(x)) if isinstance(x, (list, dict, BaseModel, int)) else ascii(x)[:40],
+)
+def test_refused(annotation, value, path, reason):
+    assert_refused(event_of(annotation, value), path, reason)
+
+
+@pytest.mark.parametrize("value", [datetime(2020, 1, 1, tzinfo=OddZone()), datetime(2020, 1, 1)])
+def test_a_union_of_text_and_datetime_is_kept_or_refused(value):
+    kept_or_refused(event_of(str | datetime, value), "value")
+
+
+@pytest.mark.parametrize("value", [nested_lists(MAX_DEPTH), {"k": nested_lists(MAX_DEPTH - 1)}])
+def test_64_levels_in_any_are_kept(value):
+    assert_exact(event_of(Any, value))
+
+
+@pytest.mark.parametrize("value", [tree(MAX_DEPTH), chain(MAX_DEPTH)], ids=["tree", "chain"])
+def test_64_levels_of_models_are_kept(value):
+    assert_exact(event_of(type(value), value))
+
+
+def test_depth_10_000_in_a_stored_payload_is_refused():
+    cls = type(event_of(Any, 1))
+    with pytest.raises(ValidationError):
+        Codec(cls).decode(b'{"value":' + b"[" * 10_000 + b"]" * 10_000 + b"}")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "good", "bad", "path"),
+    [
+        (int, 1, True, "value"), (int, 1, "1", "value"), (int, 1, 1.0, "value"),
+        (float, 1.0, 1, "value"),
+        (str, "a", Text("a"), "value"), (str, "a", None, "value"), (bool, True, 1, "value"),
+        (Decimal, Decimal(1), 1, "value"), (Decimal, Decimal(1), Decimal("NaN"), "value"),
+        (list[int], [1], [1, True], "value[1]"), (list[int], [1], (1,), "value"),
+        (list[str], ["a"], [Text("a")], "value[0]"), (dict[str, int], {}, {"k": 1.0}, "value['k']"),
+        (dict[int, int], {}, {True: 1}, "value"), (tuple[int, str], (1, "a"), (1, "a", 2), "value"),
+        (set[int], {1}, {True}, "value"), (Colour, Colour.RED, "r", "value"),
+        (Literal["a"], "a", "b", "value"), (PositiveInt, 1, -1, "value"),
+        (datetime, FOLD, "x", "value"),
+        (Annotated[str, Field(max_length=2)], "a", "abc", "value"), (Nested, Nested(), {}, "value"),
+        (Nested, Nested(), Nested.model_construct(price=1), "value.price"),
+        (Nested, Nested(), Nested.model_construct(raw=None), "value.raw"),
+        (Tree, Tree(), Tree.model_construct(children=[Tree(), None]), "value.children[1]"),
+        (Tree, Tree(), Tree.model_construct(children=[Cat()]), "value.children[0]"),
+    ],
+)  # fmt: skip
+def test_unvalidated_values_are_refused(annotation, good, bad, path):
+    event = event_of(annotation, good).model_copy(update={"value": bad})
+    with pytest.raises(Inexact) as refused:
+        Codec(type(event)).encode(event)
+    assert refused.value.path == path
+
+
+def test_containers_changed_after_validation_are_refused():
+    event = event_of(list[int], [1])
+    event.value.append(True)
+    assert_refused(event, "value[1]", "bool")
+
+
+def test_a_model_changed_after_validation_is_refused():
+    event = event_of(Nested, Nested())
+    event.value.price = "1"
+    assert_refused(event, "value.price")
+
+
+@pytest.mark.parametrize("field", [Field(default=None), Field(default_factory=lambda: None)])
+def test_an_invalid_default_is_refused(field):
+    cls = create_model("Made", __base__=Event, value=(int, field))
+    assert_refused(cls(), "value")
+
+
+def test_a_default_beyond_its_bound_is_refused():
+    cls = create_model("Made", __base__=Event, value=(int, Field(default=0, gt=3)))
+    assert_refused(cls(), "value")
+
+
+def test_a_missing_field_is_refused():
+    cls = create_model("Made", __base__=Event, value=(int, ...), other=(str, "x"))
+    event = cls.model_construct(other="y")
+    with pytest.raises(Inexact):
+        Codec(cls).encode(event)
