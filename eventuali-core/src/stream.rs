@@ -92,9 +92,8 @@ impl fmt::Display for ExpectedVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("any"),
-            Self::NoStream => f.write_str("no stream"),
+            Self::NoStream | Self::Exact(0) => f.write_str("no stream"),
             Self::StreamExists => f.write_str("an existing stream"),
-            Self::Exact(0) => f.write_str("no stream"),
             Self::Exact(version) => write!(f, "version {version}"),
         }
     }
