@@ -12,6 +12,9 @@ use crate::query::Query;
 use crate::record::RecordChange;
 use crate::stream::{ExpectedVersion, StreamId};
 
+/// The most append conditions of a commit.
+pub const MAX_CONDITIONS: usize = 128;
+
 /// New events, the conditions that must hold, and changes to records.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Commit {
@@ -115,6 +118,12 @@ impl Commit {
         }
         if self.records.len() > limits.commit_records {
             return Err(Error::too_large("records", self.records.len(), limits.commit_records));
+        }
+        if self.writes.len() > limits.commit_events {
+            return Err(Error::too_large("streams", self.writes.len(), limits.commit_events));
+        }
+        if self.conditions.len() > MAX_CONDITIONS {
+            return Err(Error::too_large("conditions", self.conditions.len(), MAX_CONDITIONS));
         }
         let mut streams = HashSet::with_capacity(self.writes.len());
         for write in &self.writes {

@@ -74,7 +74,8 @@ pub enum ErrorKind {
     /// Something exceeds a limit of [`crate::limits::Limits`].
     TooLarge {
         /// What is too large: `payload`, `headers`, `user_id`, `commit` or `record` in bytes,
-        /// `events`, `records`, `tags`, `query items` or `index entries` in number.
+        /// `events`, `streams`, `conditions`, `records`, `keys`, `tags`, `query items`, `query
+        /// terms` or `index entries` in number.
         what: &'static str,
         /// Its size, in the unit of the limit.
         size: usize,
@@ -108,7 +109,8 @@ impl Error {
     #[must_use]
     pub fn too_large(what: &'static str, size: usize, limit: usize) -> Self {
         let unit = match what {
-            "events" | "records" | "tags" | "query items" | "index entries" => "",
+            "events" | "streams" | "conditions" | "records" | "keys" | "tags" | "query items"
+            | "query terms" | "index entries" => "",
             _ => " bytes",
         };
         let text = format!("{what}: {size}{unit}, and the limit is {limit}{unit}");

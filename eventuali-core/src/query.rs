@@ -9,6 +9,8 @@ use crate::stream::StreamId;
 
 /// The most items that a query may have.
 pub const MAX_QUERY_ITEMS: usize = 128;
+/// The most event types, tags and event ids that an item may have, together.
+pub const MAX_QUERY_TERMS: usize = 1000;
 
 /// Events of one tenant that match any of the items; without items, all of them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -177,6 +179,10 @@ impl Query {
 
 impl QueryItem {
     fn check(&self) -> Result<()> {
+        let terms = self.event_types.len() + self.tags.len() + self.event_ids.len();
+        if terms > MAX_QUERY_TERMS {
+            return Err(Error::too_large("query terms", terms, MAX_QUERY_TERMS));
+        }
         if let Some(name) = &self.aggregate_type {
             check_name("aggregate_type", name)?;
         }

@@ -206,6 +206,9 @@ pub struct Record {
     pub commit_id: Uuid,
 }
 
+/// The most keys that a query of records may name.
+pub const MAX_RECORD_KEYS: usize = 1000;
+
 /// Which records, in which order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordQuery {
@@ -245,7 +248,14 @@ impl RecordQuery {
     /// Checks its names.
     pub fn check(&self) -> Result<()> {
         check_tenant(&self.tenant)?;
-        check_name("space", &self.space)
+        check_name("space", &self.space)?;
+        match &self.select {
+            RecordSelection::Keys(keys) if keys.len() > MAX_RECORD_KEYS => {
+                Err(Error::too_large("keys", keys.len(), MAX_RECORD_KEYS))
+            }
+            RecordSelection::Index { name, .. } => check_name("index", name),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -320,6 +320,7 @@ macro_rules! contract_clauses {
             9 queries_of_conditions "Bad queries are refused in conditions.";
             9 queries_of_readers "Bad queries are refused by read.";
             9 queries_of_too_many_items "A query of more items than allowed is refused.";
+            9 commits_and_queries_without_bound "Conditions, streams without events, terms of a query and keys are bounded.";
             9 selections_of_streams "Bad selections of streams are refused.";
             9 selections_of_records "Bad selections of records are refused.";
             9 bad_input_comes_before_conflicts "Bad input is named before any conflict with the store.";

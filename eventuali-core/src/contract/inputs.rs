@@ -199,10 +199,41 @@ pub async fn selections_of_records(fixture: &dyn Fixture) {
     let all = || select(RecordSelection::Prefix(String::new()));
     let mut cases = vec![(RecordQuery { tenant: "no tenant".to_owned(), ..all() }, "tenant")];
     cases.extend(bad_names().into_iter().map(|space| (RecordQuery { space, ..all() }, "space")));
+    cases.extend(
+        bad_names()
+            .into_iter()
+            .map(|name| (select(RecordSelection::Index { name, from: None, to: None }), "index")),
+    );
     for (query, field) in cases {
         let found = store.records(query, None, 10).await;
         assert_eq!(invalid(found.map(|page| page.records.len())), field);
     }
+    works(&store).await;
+}
+
+pub async fn commits_and_queries_without_bound(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let too_large = |what, limit| ErrorKind::TooLarge { what, size: limit + 1, limit };
+    let terms = (0..1001).map(|n| n.to_string()).collect();
+    let wide = query([QueryItem { event_types: terms, ..item() }]);
+    let read = store.read(wide, ReadRange::default()).await.expect_err("it is refused");
+    assert_eq!(*read.kind(), too_large("query terms", 1000));
+    let mut conditional = deposits("1", 1);
+    for _ in 0..129 {
+        conditional = conditional.on_condition(Query::default(), u64::MAX);
+    }
+    assert_eq!(refused(&store, conditional).await, too_large("conditions", 128));
+    let limit = store.capabilities().limits.commit_events;
+    let write = |n: usize| StreamWrite {
+        stream: Arc::new(StreamId::new("Account", n.to_string())),
+        expected: NoStream,
+        events: Vec::new(),
+    };
+    let broad = Commit { writes: (0..=limit).map(write).collect(), ..Commit::default() };
+    assert_eq!(refused(&store, broad).await, too_large("streams", limit));
+    let keys = select(RecordSelection::Keys((0..1001).map(|n| n.to_string()).collect()));
+    let found = store.records(keys, None, 10).await.expect_err("it is refused");
+    assert_eq!(*found.kind(), too_large("keys", 1000));
     works(&store).await;
 }
 

@@ -9,11 +9,9 @@ use super::connection::Session;
 use super::names::Names;
 use crate::error::Result;
 use crate::event::{EventHead, EventPage, EventRef};
-use crate::query::{Query, ReadRange};
+use crate::query::{MAX_PAGE_BYTES, Query, ReadRange};
 use crate::stream::{StreamId, StreamInfo, StreamPage, StreamSelection};
 
-/// The most bytes of payloads and metadata on a page that holds more than one event.
-const PAGE_BYTES: usize = 4 << 20;
 /// The most rows that are looked at for one page; a page of a rare match is short instead of slow.
 const PAGE_ROWS: usize = 65_536;
 /// The most streams on a page, whatever was asked for.
@@ -126,7 +124,7 @@ impl Scan {
             self.looked_at += 1;
             let wanted = self.range.contains(&event) && query.is_none_or(|q| q.matches(&event));
             if wanted {
-                if !self.page.is_empty() && self.page.bytes() + payload.len() > PAGE_BYTES {
+                if !self.page.is_empty() && self.page.bytes() + payload.len() > MAX_PAGE_BYTES {
                     self.full = true;
                     return Ok(());
                 }

@@ -109,6 +109,8 @@ impl Writer {
                     // Nobody has to wait for an answer.
                     drop(request.answer.send(judged));
                 }
+                #[cfg(feature = "faults")]
+                fault::commit_late(&self.session);
             }
             // One of them cannot be written; the others must not fail with it.
             Err(error) if group.len() > 1 && !is_io(&error) => {
@@ -159,7 +161,15 @@ impl Writer {
         group: &[Request],
         (judged, last): (Vec<Result<Committed>>, u64),
     ) -> Result<Vec<Result<Committed>>> {
+        #[cfg(feature = "faults")]
+        if fault::chosen("ack-before-commit") {
+            return Ok(judged);
+        }
         if let Err(cause) = self.session.conn.execute_batch("COMMIT") {
+            #[cfg(feature = "faults")]
+            if fault::chosen("ignore-failed-flush") {
+                return Ok(judged);
+            }
             let error = Error::from(cause);
             if !is_io(&error) {
                 return Err(error);
@@ -183,6 +193,24 @@ impl Writer {
             && let Err(cause) = self.session.conn.execute_batch("ROLLBACK")
         {
             self.poisoned = Some(cause.into());
+        }
+    }
+}
+
+/// What `reliability/` must catch.
+#[cfg(feature = "faults")]
+mod fault {
+    use super::Session;
+
+    pub(super) fn chosen(name: &str) -> bool {
+        std::env::var("EVENTUALI_FAULT").is_ok_and(|chosen| chosen == name)
+    }
+
+    /// The commit that was acknowledged already, on a disk that takes its time.
+    pub(super) fn commit_late(session: &Session) {
+        if chosen("ack-before-commit") && !session.conn.is_autocommit() {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            drop(session.conn.execute_batch("COMMIT"));
         }
     }
 }
