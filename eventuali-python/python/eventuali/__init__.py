@@ -4,25 +4,29 @@
 `eventuali.sync.EventStore`, the rarer errors are in `eventuali.errors`.
 """
 
-from eventuali._eventuali import __version__
-from eventuali.aggregate import Aggregate, User
-from eventuali.errors import (
-    AggregateNotFoundError,
-    AppendConditionError,
-    ConfigurationError,
-    DatabaseError,
-    EventStoreError,
-    EventualiError,
-    IdempotencyConflictError,
-    InvalidEventError,
-    OptimisticConcurrencyError,
-    OutcomeUnknownError,
-    SerializationError,
-)
-from eventuali.event import DomainEvent, Event, EventMeta, SystemEvent, UnknownEvent
-from eventuali.expected import ANY, NO_STREAM, STREAM_EXISTS, AppendCondition, ExpectedVersion
-from eventuali.query import ALL, Query
-from eventuali.store import Committed, EventStore, StoreStats, StreamInfo
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eventuali._eventuali import __version__
+    from eventuali.aggregate import Aggregate, User
+    from eventuali.errors import (
+        AggregateNotFoundError,
+        AppendConditionError,
+        ConfigurationError,
+        DatabaseError,
+        EventStoreError,
+        EventualiError,
+        IdempotencyConflictError,
+        InvalidEventError,
+        OptimisticConcurrencyError,
+        OutcomeUnknownError,
+        SerializationError,
+    )
+    from eventuali.event import DomainEvent, Event, EventMeta, SystemEvent, UnknownEvent
+    from eventuali.expected import ANY, NO_STREAM, STREAM_EXISTS, AppendCondition, ExpectedVersion
+    from eventuali.query import ALL, Query
+    from eventuali.store import Committed, EventStore, StoreStats, StreamInfo
 
 __all__ = [
     "ALL",
@@ -56,3 +60,38 @@ __all__ = [
     "User",
     "__version__",
 ]
+
+_HOMES = {
+    "_eventuali": ("__version__",),
+    "aggregate": ("Aggregate", "User"),
+    "errors": (
+        "AggregateNotFoundError",
+        "AppendConditionError",
+        "ConfigurationError",
+        "DatabaseError",
+        "EventStoreError",
+        "EventualiError",
+        "IdempotencyConflictError",
+        "InvalidEventError",
+        "OptimisticConcurrencyError",
+        "OutcomeUnknownError",
+        "SerializationError",
+    ),
+    "event": ("DomainEvent", "Event", "EventMeta", "SystemEvent", "UnknownEvent"),
+    "expected": ("ANY", "AppendCondition", "ExpectedVersion", "NO_STREAM", "STREAM_EXISTS"),
+    "query": ("ALL", "Query"),
+    "store": ("Committed", "EventStore", "StoreStats", "StreamInfo"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Brings a name when it is first asked for, so that the import alone costs next to nothing."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'eventuali' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"eventuali.{_HOME[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

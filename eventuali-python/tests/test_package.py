@@ -1,0 +1,36 @@
+"""The package as a whole: its names, and what importing it costs."""
+
+import subprocess
+import sys
+
+import eventuali
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(eventuali.__all__) == sorted(
+        """ALL ANY NO_STREAM STREAM_EXISTS Aggregate AggregateNotFoundError AppendCondition
+        AppendConditionError Committed ConfigurationError DatabaseError DomainEvent Event EventMeta
+        EventStore EventStoreError EventualiError ExpectedVersion IdempotencyConflictError
+        InvalidEventError OptimisticConcurrencyError OutcomeUnknownError Query SerializationError
+        StoreStats StreamInfo SystemEvent UnknownEvent User __version__""".split()
+    )
+
+
+def test_every_name_is_there_and_comes_late() -> None:
+    script = """
+import sys, eventuali
+assert "pydantic" not in sys.modules and "asyncio" not in sys.modules
+assert set(eventuali.__all__) <= set(dir(eventuali))
+for name in eventuali.__all__:
+    assert getattr(eventuali, name) is not None, name
+from eventuali import *
+assert EventStore is eventuali.EventStore
+assert "asyncio" not in sys.modules, "opening a store brings it"
+try:
+    eventuali.Missing
+except AttributeError as error:
+    assert "Missing" in str(error)
+else:
+    raise AssertionError("a name that does not exist is there")
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
