@@ -43,7 +43,39 @@ from eventuali._exact import Codec, Inexact
 
 
 class Moment(datetime):
-    pass
+    """A datetime that can hold more, as ``Moment(...).note = "x"``."""
+
+
+class Labelled(date):
+    """A date that can hold more in a slot."""
+
+    __slots__ = ("label",)
+
+
+class Fine(datetime):
+    """A datetime as of pandas: its nanoseconds are in no dictionary and no slot."""
+
+    nanosecond = property(lambda _self: 1)
+
+
+class Unequal(timedelta):
+    __slots__ = ()
+    __hash__ = timedelta.__hash__
+
+    def __eq__(self, other):
+        return False
+
+
+class Never(datetime):
+    """A datetime as pandas' ``NaT``, whose methods fail."""
+
+    def utcoffset(self):
+        raise ValueError
+
+
+def noted(moment):
+    moment.note = "lost"
+    return moment
 
 
 class Blob(bytes):
@@ -122,7 +154,14 @@ REFUSED = [
     (list[Nested], [Special()], "value[0]", "Special"),
     (dict[str, Nested], {"k": Special()}, "value['k']", "Special"),
     (bytes, Blob(b"x"), "value", "Blob"),
-    (datetime, Moment(2020, 1, 1), "value", "Moment"), (SecretStr, "x", "value", "value"),
+    (datetime, noted(Moment(2020, 1, 1)), "value", "Moment"),
+    (list[datetime], [noted(Moment(2020, 1, 1))], "value[0]", "Moment"),
+    (date, Labelled(2020, 1, 1), "value", "Labelled"),
+    (datetime, Fine(2020, 1, 1), "value", "Fine"),
+    (timedelta, Unequal(1), "value", "Unequal"), (datetime, Never(2020, 1, 1), "value", "Never"),
+    (Any, Moment(2020, 1, 1), "value", "Moment"), (Any, [Labelled(2020, 1, 1)], "value[0]", ""),
+    (datetime | None, Moment(2020, 1, 1, tzinfo=OddZone()), "value", "Moment"),
+    (SecretStr, "x", "value", "value"),
     (datetime, datetime(2020, 1, 1, tzinfo=OddZone()), "value", "another value"),
     (str | datetime, FOLD, "value", "datetime"), (Odd, Odd.PAIR, "value", "read back"),
     (SerializeAsAny[Nested], Special(more="x"), "value", "Special"),
@@ -172,6 +211,7 @@ def test_depth_10_000_in_a_stored_payload_is_refused():
         (set[int], {1}, {True}, "value"), (Colour, Colour.RED, "r", "value"),
         (Literal["a"], "a", "b", "value"), (PositiveInt, 1, -1, "value"),
         (datetime, FOLD, "x", "value"),
+        (date, date(2020, 1, 1), Moment(2020, 1, 1), "value"),
         (Annotated[str, Field(max_length=2)], "a", "abc", "value"), (Nested, Nested(), {}, "value"),
         (Nested, Nested(), Nested.model_construct(price=1), "value.price"),
         (Nested, Nested(), Nested.model_construct(raw=None), "value.raw"),
