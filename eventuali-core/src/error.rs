@@ -149,6 +149,13 @@ impl Error {
         Self::new(ErrorKind::IdempotencyConflict { event_ids }, text)
     }
 
+    /// An [`ErrorKind::OutcomeUnknown`].
+    #[must_use]
+    pub fn outcome_unknown(event_ids: Vec<Uuid>) -> Self {
+        let text = "the storage failed while the commit was written; repeat it to settle whether";
+        Self::new(ErrorKind::OutcomeUnknown { event_ids }, text)
+    }
+
     /// The error that every call after `close()` gives.
     #[must_use]
     pub fn closed() -> Self {

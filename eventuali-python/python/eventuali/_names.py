@@ -40,6 +40,22 @@ def check_name(field: str, name: str) -> None:
         raise InvalidEventError(f"{field} {name[:40]!r} {fault}", field=field)
 
 
+def text(field: str, given: object) -> str:
+    """Returns a plain string that can be encoded; the core checks the rest.
+
+    Raises:
+        TypeError: It is no string.
+        InvalidEventError: It has a lone surrogate.
+    """
+    if not isinstance(given, str):
+        raise TypeError(f"{field} is a str, not {given!r:.60}")
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise InvalidEventError(f"{field} has a lone surrogate", field=field) from None
+    return str.__str__(given)  # whatever a subclass says
+
+
 def _fault(name: str) -> str | None:
     try:
         size = len(name.encode())

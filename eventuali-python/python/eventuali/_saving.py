@@ -12,6 +12,7 @@ from uuid import UUID
 from eventuali._decode import encode
 from eventuali._envelope import Batch, Envelope, EventMeta, utc, uuid7
 from eventuali._eventuali import Kind
+from eventuali._names import text
 from eventuali.aggregate import Aggregate, committed, set_pending
 from eventuali.event import Event, get_envelope, set_envelope
 
@@ -118,7 +119,7 @@ def of_aggregates(aggregates: Iterable[Aggregate]) -> Attempt | None:
         events = aggregate._uncommitted[:]
         if not events:
             continue
-        stream = (aggregate.__aggregate_type__, aggregate.id)
+        stream = (aggregate.__aggregate_type__, text("aggregate_id", aggregate.id))
         before = aggregate.version - len(events)
         prepared = _prepare(events, stream, before, batch, index)
         index += len(events)

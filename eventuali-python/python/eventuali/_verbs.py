@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 
 from eventuali._decode import Decoders, EventClasses, Replay
 from eventuali._eventuali import Page, Pending, Row, Store
+from eventuali._names import text
 from eventuali._saving import Attempt, Committed, of_aggregates, of_events
 from eventuali.aggregate import Aggregate
 from eventuali.errors import (
@@ -109,7 +110,7 @@ def _stream(stream: object) -> tuple[str, str]:
     if not (isinstance(stream, tuple) and len(stream) == 2):
         raise TypeError(f"a stream is (aggregate_type, aggregate_id), not {stream!r:.60}")
     aggregate_type, aggregate_id = stream
-    return type_name(aggregate_type), text(aggregate_id, "aggregate_id")
+    return type_name(aggregate_type), text("aggregate_id", aggregate_id)
 
 
 def _send(
@@ -155,7 +156,7 @@ def load(
         else:
             raise ValueError(f"by is 'recorded_at' or 'timestamp', not {by!r:.60}")
     name = cls.__aggregate_type__
-    key = text(aggregate_id, "aggregate_id")
+    key = text("aggregate_id", aggregate_id)
     item: Item = (name, key, [], [], [], None)
     pending: Pending | None = store.read([item], limit=PAGE, **bounds)
     replay = Replay(cls)
@@ -325,7 +326,7 @@ def _type_of(
     store: Store, aggregate_id: str, aggregate_type: str | type[Aggregate] | None
 ) -> Steps[str | None]:
     """Returns the one type that has an aggregate of this id."""
-    key = text(aggregate_id, "aggregate_id")
+    key = text("aggregate_id", aggregate_id)
     if aggregate_type is not None:
         return type_name(aggregate_type)
     streams, _ = yield store.streams(None, key, None, 2)
@@ -366,23 +367,7 @@ def type_name(aggregate_type: object) -> str:
     """Returns the wire name of an aggregate type that is given by name or class."""
     if isinstance(aggregate_type, type) and issubclass(aggregate_type, Aggregate):
         return aggregate_type.__aggregate_type__
-    return text(aggregate_type, "aggregate_type")
-
-
-def text(given: object, field: str) -> str:
-    """Returns a plain string that can be encoded.
-
-    Raises:
-        TypeError: It is no str.
-        InvalidEventError: It has a lone surrogate.
-    """
-    if not isinstance(given, str):
-        raise TypeError(f"{field} is a str, not {given!r:.60}")
-    try:
-        given.encode()
-    except UnicodeEncodeError:
-        raise InvalidEventError(f"{field} has a lone surrogate", field=field) from None
-    return str.__str__(given)
+    return text("aggregate_type", aggregate_type)
 
 
 def _microseconds(time: object) -> int:

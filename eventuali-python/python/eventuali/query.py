@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 from uuid import UUID
 
+from eventuali._names import text
 from eventuali.errors import InvalidEventError
 from eventuali.event import Event
 
@@ -61,7 +62,7 @@ class Query:
             _text(aggregate_type, "aggregate_type"),
             _text(aggregate_id, "aggregate_id"),
             [_event_type(kind) for kind in _several(event_types, "event_types")],
-            [_required(tag, "tags") for tag in _several(tags, "tags")],
+            [text("tags", tag) for tag in _several(tags, "tags")],
             [_id(one) for one in _several(event_ids, "event_ids")],
             correlation_id.bytes
             if isinstance(correlation_id, UUID)
@@ -92,7 +93,7 @@ def _several(given: Iterable[object], field: str) -> list[object]:
 def _event_type(kind: object) -> str:
     if isinstance(kind, type) and issubclass(kind, Event):
         return kind.__event_type__
-    return _required(kind, "event_types")
+    return text("event_types", kind)
 
 
 def _id(given: object) -> bytes:
@@ -102,17 +103,7 @@ def _id(given: object) -> bytes:
 
 
 def _text(given: object, field: str) -> str | None:
-    return None if given is None else _required(given, field)
-
-
-def _required(given: object, field: str) -> str:
-    if not isinstance(given, str):
-        raise TypeError(f"{field} takes str, not {given!r:.60}")
-    try:
-        given.encode()
-    except UnicodeEncodeError:
-        raise InvalidEventError(f"{field} has a lone surrogate", field=field) from None
-    return str.__str__(given)
+    return None if given is None else text(field, given)
 
 
 ALL: Final = Query()

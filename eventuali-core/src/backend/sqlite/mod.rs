@@ -129,10 +129,7 @@ impl Storage for Sqlite {
         let (sender, answer) = oneshot::channel();
         let request = Job::Commit(Box::new(Request { commit, answer: sender }));
         let sent = self.with_threads(|threads| threads.jobs.send(request).is_ok());
-        answer_from(sent, answer, || {
-            let kind = ErrorKind::OutcomeUnknown { event_ids: Vec::new() };
-            Error::new(kind, "the writer failed before it answered")
-        })
+        answer_from(sent, answer, || Error::outcome_unknown(Vec::new()))
     }
 
     fn read(&self, query: Query, range: ReadRange) -> Answer<EventPage> {

@@ -103,6 +103,9 @@ impl Writer {
     }
 
     fn commit(&mut self, group: Vec<Request>) {
+        if let Err(error) = self.begin() {
+            return fail(group, &error);
+        }
         match self.attempt(&group) {
             Ok(judged) => {
                 for (request, judged) in group.into_iter().zip(judged) {
@@ -118,33 +121,33 @@ impl Writer {
                     self.commit(vec![request]);
                 }
             }
-            Err(error) => {
-                for request in group {
-                    drop(request.answer.send(Err(error.clone())));
-                }
-            }
+            Err(error) => fail(group, &error),
         }
     }
 
-    /// One transaction: all of the group that holds, durable when this returns.
-    fn attempt(&mut self, group: &[Request]) -> Result<Vec<Result<Committed>>> {
+    fn begin(&mut self) -> Result<()> {
         if let Some(cause) = &self.poisoned {
             let text = "a write to this store failed before; open it again";
             return Err(Error::new(ErrorKind::Unavailable, text).with_source(cause.clone()));
         }
-        self.session.conn.execute_batch("BEGIN IMMEDIATE")?;
-        let written = self.write(group);
-        let result = match written {
-            Ok(judged) => self.finish(group, judged),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = &result {
+        let begun = self.session.conn.execute_batch("BEGIN IMMEDIATE").map_err(Error::from);
+        begun.inspect_err(|error| self.judge(error))
+    }
+
+    /// The rest of a transaction: all of the group that holds, durable when this returns.
+    fn attempt(&mut self, group: &[Request]) -> Result<Vec<Result<Committed>>> {
+        let written = self.write(group).and_then(|judged| self.finish(judged));
+        written.inspect_err(|error| {
             self.roll_back();
-            if is_io(error) || matches!(error.kind(), ErrorKind::OutcomeUnknown { .. }) {
-                self.poisoned = Some(error.clone());
-            }
+            self.judge(error);
+        })
+    }
+
+    /// Whether an error is one after which nothing may be acknowledged.
+    fn judge(&mut self, error: &Error) {
+        if is_io(error) || matches!(error.kind(), ErrorKind::OutcomeUnknown { .. }) {
+            self.poisoned = Some(error.clone());
         }
-        result
     }
 
     fn write(&mut self, group: &[Request]) -> Result<(Vec<Result<Committed>>, u64)> {
@@ -158,7 +161,6 @@ impl Writer {
 
     fn finish(
         &mut self,
-        group: &[Request],
         (judged, last): (Vec<Result<Committed>>, u64),
     ) -> Result<Vec<Result<Committed>>> {
         #[cfg(feature = "faults")]
@@ -175,11 +177,7 @@ impl Writer {
                 return Err(error);
             }
             // The frames may be in the file, and a later recovery may find them.
-            let event_ids = group.iter().flat_map(|request| request.commit.event_ids()).collect();
-            let text = "the file failed while the commit was written";
-            return Err(
-                Error::new(ErrorKind::OutcomeUnknown { event_ids }, text).with_source(error)
-            );
+            return Err(Error::outcome_unknown(Vec::new()).with_source(error));
         }
         self.appended.send_if_modified(|seen| std::mem::replace(seen, (*seen).max(last)) < last);
         Ok(judged)
@@ -194,6 +192,17 @@ impl Writer {
         {
             self.poisoned = Some(cause.into());
         }
+    }
+}
+
+/// Tells everybody in a group of an error; whoever is left in doubt, about their own events.
+fn fail(group: Vec<Request>, error: &Error) {
+    for request in group {
+        let mut told = error.clone();
+        if matches!(told.kind(), ErrorKind::OutcomeUnknown { .. }) {
+            told = Error::outcome_unknown(request.commit.event_ids()).with_source(told);
+        }
+        drop(request.answer.send(Err(told)));
     }
 }
 
