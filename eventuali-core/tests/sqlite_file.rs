@@ -235,3 +235,26 @@ fn a_rare_type_is_found_through_the_index() {
         assert!(page.end, "one page is enough: what lies between is not looked at");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_replaced_is_noticed_before_anything_is_acknowledged() {
+    for name in ["events.db", "events.db-wal"] {
+        let folder = folder();
+        let store = open(&folder.path).expect("it opens");
+        let commit = |n: usize| {
+            let event = NewEvent::new(Arc::new(EventKind::json("Deposited", 1)), "{}");
+            let stream = StreamId::new("Account", format!("acc-{n}"));
+            block_on(store.commit(Commit::append(stream, ExpectedVersion::NoStream, vec![event])))
+        };
+        commit(1).expect("it commits");
+        let path = folder.path.with_file_name(name);
+        std::fs::rename(&path, folder.path.with_file_name("elsewhere")).expect("it moves");
+        let doubt = commit(2).expect_err("nobody can say where this went");
+        assert!(
+            matches!(doubt.kind(), ErrorKind::OutcomeUnknown { event_ids } if event_ids.len() == 1)
+        );
+        let refused = commit(3).expect_err("the store must be opened again");
+        assert_eq!(*refused.kind(), ErrorKind::Unavailable);
+    }
+}

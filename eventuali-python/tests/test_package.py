@@ -8,11 +8,38 @@ import eventuali
 
 def test_the_public_names_are_these() -> None:
     assert sorted(eventuali.__all__) == sorted(
-        """ALL ANY NO_STREAM STREAM_EXISTS Aggregate AggregateNotFoundError AppendCondition
-        AppendConditionError Committed ConfigurationError DatabaseError DomainEvent Event EventMeta
-        EventStore EventStoreError EventualiError ExpectedVersion IdempotencyConflictError
-        InvalidEventError OptimisticConcurrencyError OutcomeUnknownError Query SerializationError
-        StoreStats StreamInfo SystemEvent UnknownEvent User __version__""".split()
+        [
+            "ALL",
+            "ANY",
+            "NO_STREAM",
+            "STREAM_EXISTS",
+            "Aggregate",
+            "AggregateNotFoundError",
+            "AppendCondition",
+            "AppendConditionError",
+            "Committed",
+            "ConfigurationError",
+            "DatabaseError",
+            "DomainEvent",
+            "Event",
+            "EventMeta",
+            "EventStore",
+            "EventStoreError",
+            "EventualiError",
+            "ExpectedVersion",
+            "IdempotencyConflictError",
+            "InvalidEventError",
+            "OptimisticConcurrencyError",
+            "OutcomeUnknownError",
+            "Query",
+            "SerializationError",
+            "StoreStats",
+            "StreamInfo",
+            "SystemEvent",
+            "UnknownEvent",
+            "User",
+            "__version__",
+        ]
     )
 
 

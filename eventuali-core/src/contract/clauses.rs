@@ -134,6 +134,7 @@ macro_rules! contract_clauses {
             5 a_repetition_does_not_undo_later_records "Repeating a commit leaves alone what was written to its records since.";
             5 an_implied_version_never_overflows "A repetition that implies the version after 2⁶⁴−1 is answered with 2⁶⁴−1.";
             5 a_commit_of_records_is_known_by_its_id "A commit without events is recognised by its own id.";
+            5 another_order_is_a_conflict "Stored events in another order are refused, and their ids named.";
             5 a_part_of_the_ids_is_a_conflict "Stored ids together with new ones are refused, and the stored ones named.";
             5 a_part_of_a_commit_alone_is_repeated "Ids that are all stored are a repetition, also where the first commit had more.";
             5 stored_ids_are_listed_in_the_order_of_the_commit "The ids that are stored are named in the order of the commit.";

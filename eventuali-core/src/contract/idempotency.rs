@@ -29,6 +29,18 @@ pub async fn the_same_commit_gives_the_same_answer(fixture: &dyn Fixture) {
     assert_eq!(picture(&store).await, before, "and writes nothing");
 }
 
+pub async fn another_order_is_a_conflict(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let commit = deposits("1", 3);
+    done(&store, commit.clone()).await;
+    let before = picture(&store).await;
+    let mut turned = commit;
+    turned.writes[0].events.reverse();
+    let event_ids = turned.event_ids();
+    assert_eq!(refused(&store, turned).await, ErrorKind::IdempotencyConflict { event_ids });
+    assert_eq!(picture(&store).await, before);
+}
+
 pub async fn a_stale_expectation_does_not_matter(fixture: &dyn Fixture) {
     let store = open(fixture).await;
     let commit = expecting("1", NoStream, 2);

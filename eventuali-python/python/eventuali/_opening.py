@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from weakref import WeakSet
 
 from eventuali._eventuali import Pending, Store
+from eventuali._names import text
 from eventuali.errors import ConfigurationError, EventualiError
 
 Durability: TypeAlias = Literal["full", "relaxed"]
@@ -26,11 +27,10 @@ def begin(url: str | os.PathLike[str], tenant: str, durability: Durability) -> P
     """
     if not isinstance(url, str | os.PathLike):
         raise TypeError(f"a store is opened by a URL or a path, not {url!r:.60}")
-    if not isinstance(tenant, str):
-        raise TypeError(f"a tenant is a str, not {tenant!r:.60}")
+    text("tenant", tenant)
     if durability not in ("full", "relaxed"):
-        text = f"durability is 'full' or 'relaxed', not {durability!r:.60}"
-        raise ConfigurationError(text)
+        message = f"durability is 'full' or 'relaxed', not {durability!r:.60}"
+        raise ConfigurationError(message)
     path = os.fspath(url)
     if not isinstance(path, str):
         raise TypeError(f"a path is a str, not {path!r:.60}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from eventuali import _verbs
 from eventuali._decode import EventClasses
 from eventuali._eventuali import Store
+from eventuali._names import text
 from eventuali._opening import Durability, begin, opened
 from eventuali._saving import Committed
 from eventuali._verbs import Steps, StreamInfo
@@ -253,7 +254,7 @@ class EventStore:
         Raises:
             InvalidEventError: The tenant is not at most 64 letters, digits, `_` and `-`.
         """
-        seen = self._store.for_tenant(tenant)
+        seen = self._store.for_tenant(text("tenant", tenant))
         return EventStore(seen, self._classes, self._bridge, root=False)
 
     @property

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{State, StoredRecord, StoredRow, Tip};
+use super::{State, StoredRecord, StoredRow};
 use crate::clock;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, Result};
@@ -32,7 +32,8 @@ impl State {
         }
         let same = commit
             .events()
-            .all(|(stream, event)| stored(event).is_some_and(|row| row.event().is(stream, event)));
+            .all(|(stream, event)| stored(event).is_some_and(|row| row.event().is(stream, event)))
+            && rows.is_sorted_by_key(|row| row.head.position);
         if !same {
             let event_ids: Vec<Uuid> = rows.iter().map(|row| row.head.event_id).collect();
             return Err(Error::idempotency_conflict(event_ids));
@@ -117,8 +118,8 @@ impl State {
             let head = &row.head;
             self.ids.insert(head.event_id, self.events.len());
             if !head.stream.is_none() {
-                let tip = Tip { version: head.version, position: head.position };
-                self.streams.insert((*head.stream).clone(), tip);
+                let positions = self.streams.entry((*head.stream).clone()).or_default();
+                positions.push(head.position);
             }
             self.recorded_at = head.recorded_at;
             committed.recorded_at = head.recorded_at;

@@ -38,7 +38,8 @@ struct State {
     events: Vec<StoredRow>,
     /// Where the event of an id lies in `events`.
     ids: BTreeMap<Uuid, usize>,
-    streams: BTreeMap<StreamId, Tip>,
+    /// The positions of a stream's events; its version is their number.
+    streams: BTreeMap<StreamId, Vec<u64>>,
     records: BTreeMap<RecordKey, StoredRecord>,
     /// The time of the last commit with events, which the next one doesn't fall below.
     recorded_at: i64,
@@ -51,13 +52,6 @@ struct StoredRow {
     metadata: Vec<u8>,
     payload: Vec<u8>,
     checksum: u32,
-}
-
-/// The last event of a stream.
-#[derive(Debug, Clone, Copy)]
-struct Tip {
-    version: u64,
-    position: u64,
 }
 
 /// A record, or what a deleted one leaves: a version from which to go on.
@@ -76,7 +70,7 @@ impl StoredRow {
 
 impl State {
     fn version(&self, stream: &StreamId) -> u64 {
-        self.streams.get(stream).map_or(0, |tip| tip.version)
+        self.streams.get(stream).map_or(0, |positions| positions.len() as u64)
     }
 
     fn record_version(&self, key: &RecordKey) -> u64 {

@@ -4,19 +4,17 @@ use super::{State, StoredRow};
 use crate::error::Result;
 use crate::event::{EventHead, EventPage};
 use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
-use crate::stream::{StreamInfo, StreamPage, StreamSelection};
+use crate::stream::{StreamId, StreamInfo, StreamPage, StreamSelection};
 
 impl State {
     /// One page of the events that match.
     pub(super) fn read(&self, query: &Query, range: ReadRange) -> Result<EventPage> {
         query.check()?;
-        let rows: Box<dyn Iterator<Item = &StoredRow>> = if range.backwards {
-            Box::new(self.events.iter().rev())
-        } else {
-            Box::new(self.events.iter())
-        };
         let mut page = EventPage::default();
-        for row in rows.filter(|row| range.contains(&row.event()) && query.matches(&row.event())) {
+        for row in self
+            .candidates(query, range)
+            .filter(|row| range.contains(&row.event()) && query.matches(&row.event()))
+        {
             let bytes = page.bytes() + row.metadata.len() + row.payload.len();
             if page.len() == range.page_limit() || (!page.is_empty() && bytes > MAX_PAGE_BYTES) {
                 return Ok(page);
@@ -36,6 +34,29 @@ impl State {
         Ok(page)
     }
 
+    /// The events of the one stream that is asked for, or of the range of positions.
+    fn candidates(
+        &self,
+        query: &Query,
+        range: ReadRange,
+    ) -> Box<dyn Iterator<Item = &StoredRow> + '_> {
+        let rows: Box<dyn DoubleEndedIterator<Item = &StoredRow>> = if let Some(stream) =
+            query.as_stream()
+        {
+            let positions = self.streams.get(&stream).map_or(&[][..], Vec::as_slice);
+            let seen = usize::try_from(range.after_version).unwrap_or(usize::MAX);
+            let left = positions.get(seen..).unwrap_or(&[]);
+            Box::new(left.iter().map(|position| &self.events[*position as usize - 1]))
+        } else {
+            let index = |position: u64| {
+                usize::try_from(position).map_or(self.events.len(), |p| p.min(self.events.len()))
+            };
+            let (first, last) = (index(range.after), index(range.until));
+            Box::new(self.events.get(first..last).unwrap_or(&[]).iter())
+        };
+        if range.backwards { Box::new(rows.rev()) } else { Box::new(rows) }
+    }
+
     /// One page of streams; the map is sorted as the pages are.
     pub(super) fn streams(
         &self,
@@ -44,19 +65,28 @@ impl State {
         limit: usize,
     ) -> Result<StreamPage> {
         selection.check()?;
-        let same = |wanted: &Option<String>, found: &str| {
-            wanted.as_ref().is_none_or(|wanted| wanted == found)
-        };
+        let first = StreamId::new(
+            selection.aggregate_type.as_deref().unwrap_or_default(),
+            selection
+                .aggregate_id
+                .as_deref()
+                .filter(|_| selection.aggregate_type.is_some())
+                .unwrap_or_default(),
+        );
         let mut streams: Vec<StreamInfo> = self
             .streams
-            .iter()
-            .filter(|(stream, _)| stream.tenant == selection.tenant)
-            .filter(|(stream, _)| same(&selection.aggregate_type, &stream.aggregate_type))
-            .filter(|(stream, _)| same(&selection.aggregate_id, &stream.aggregate_id))
-            .map(|(stream, tip)| StreamInfo {
+            .range(first.with_tenant(&selection.tenant)..)
+            .take_while(|(stream, _)| stream.tenant == selection.tenant)
+            .take_while(|(stream, _)| {
+                selection.aggregate_type.as_ref().is_none_or(|only| *only == stream.aggregate_type)
+            })
+            .filter(|(stream, _)| {
+                selection.aggregate_id.as_ref().is_none_or(|only| *only == stream.aggregate_id)
+            })
+            .map(|(stream, positions)| StreamInfo {
                 stream: stream.clone(),
-                version: tip.version,
-                last_position: tip.position,
+                version: positions.len() as u64,
+                last_position: positions.last().copied().unwrap_or(0),
             })
             .filter(|info| after.is_none_or(|after| place(info) > *after))
             .collect();

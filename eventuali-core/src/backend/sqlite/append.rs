@@ -169,7 +169,7 @@ fn settle(session: &mut Session, commit: &Commit) -> Result<Verdict> {
             None => version_of(session, write)?,
         });
     }
-    if !same {
+    if !same || !positions.is_sorted() {
         return Ok(Verdict::Refused(Error::idempotency_conflict(stored)));
     }
     let record_versions = records::versions_of_repeated(session, commit)?;

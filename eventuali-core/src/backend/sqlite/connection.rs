@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension};
@@ -33,6 +34,10 @@ impl Session {
         let mut conn = match target {
             Target::Memory => Connection::open_in_memory()?,
             Target::File(path) => {
+                // A file that one thread has just made and not closed yet must not be opened by
+                // another: closing it would give up the other's locks.
+                static OPENING: Mutex<()> = Mutex::new(());
+                let _alone = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
                 prepare_file(path)?;
                 Connection::open_with_flags(path, flags(path)?)?
             }
@@ -87,12 +92,9 @@ impl Session {
 }
 
 fn flags(path: &Path) -> Result<OpenFlags> {
-    // NOFOLLOW is not set: a link to a database on another volume is common.
-    let writable = !File::open(path)
-        .and_then(|file| file.metadata())
-        .map_err(|e| unavailable(path, e))?
-        .permissions()
-        .readonly();
+    // Looked at, and not opened: closing any descriptor of a file gives up the locks that SQLite
+    // holds on it in this process. NOFOLLOW is not set: a link to another volume is common.
+    let writable = !path.metadata().map_err(|e| unavailable(path, e))?.permissions().readonly();
     let access =
         if writable { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
     Ok(access | OpenFlags::SQLITE_OPEN_NO_MUTEX)

@@ -8,6 +8,7 @@ mod names;
 mod reader;
 mod records;
 mod schema;
+mod witness;
 mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,6 +20,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use tokio::sync::{oneshot, watch};
 
 use self::connection::Session;
+use self::witness::Witness;
 use self::writer::{Job, Request, Writer};
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, ErrorKind, Result};
@@ -78,7 +80,7 @@ impl Sqlite {
         let (last, _) = session.last_event()?;
         let (sender, appended) = watch::channel(last);
         let (jobs, queue) = unbounded();
-        let writer = Writer::new(session, sender);
+        let writer = Writer::new(session, Witness::of(target), sender);
         spawn("eventuali-writer", move || writer.run(&queue))?;
         let (mut reads, mut readers) = (None, Vec::new());
         if let Target::File(path) = target {

@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 use super::append::{Tail, append};
 use super::connection::Session;
 use super::error::is_io;
+use super::witness::Witness;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -43,6 +44,7 @@ pub(super) struct Request {
 /// The writer: its connection, and whether that can still be trusted.
 pub(super) struct Writer {
     session: Session,
+    witness: Witness,
     appended: watch::Sender<u64>,
     /// Set by the first write or fsync that fails: a second fsync of the same file "succeeds"
     /// without having written what the first one lost.
@@ -50,8 +52,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(session: Session, appended: watch::Sender<u64>) -> Self {
-        Self { session, appended, poisoned: None }
+    pub(super) fn new(session: Session, witness: Witness, appended: watch::Sender<u64>) -> Self {
+        Self { session, witness, appended, poisoned: None }
     }
 
     /// Serves until the store is closed or dropped.
@@ -177,6 +179,9 @@ impl Writer {
                 return Err(error);
             }
             // The frames may be in the file, and a later recovery may find them.
+            return Err(Error::outcome_unknown(Vec::new()).with_source(error));
+        }
+        if let Err(error) = self.witness.check() {
             return Err(Error::outcome_unknown(Vec::new()).with_source(error));
         }
         self.appended.send_if_modified(|seen| std::mem::replace(seen, (*seen).max(last)) < last);

@@ -1,0 +1,97 @@
+"""The benchmark runs, measures what its table names, and says so where a target is missed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "benchmarks.svg"]
+DATA = ROOT / "target" / "bench"
+LIMIT = 120  # seconds: a benchmark that hangs fails
+
+
+@pytest.fixture(autouse=True)
+def _package(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+def test_a_smoke_run_measures_every_row_and_leaves_no_trace():
+    from benchmarks.rows import GROUPS
+
+    before = [page.read_bytes() for page in PAGES if page.exists()]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks", "--smoke"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+    printed, complaints = process.communicate(timeout=LIMIT)
+    assert process.returncode == 0, complaints
+    medians = printed.partition("medians of")[2].partition("How many times")[0]
+    for row in (row for group in GROUPS for row in group.rows):
+        line = next(line for line in medians.splitlines() if line.startswith(row.title))
+        assert line.removeprefix(row.title).split()[1] in {"s", "ms", "µs", "ns"}
+    assert before == [page.read_bytes() for page in PAGES if page.exists()]
+    assert list(DATA.glob(f"data-{process.pid}-*")) == []
+
+
+def test_every_operation_of_the_table_exists():
+    from benchmarks.rows import FLUSH, GROUPS, OURS
+
+    files = {
+        OURS: ["benchmarks/subjects/ours.py"],
+        "s": ["benchmarks/subjects/sourcing.py"],
+        "uma": ["benchmarks/subjects/uma.py"],
+        "plain": ["benchmarks/subjects/plain.py"],
+        "raw": ["eventuali-core/benches/raw_sqlite/raw.rs"],
+        "core": ["eventuali-core/benches/raw_sqlite/core_alone.rs"],
+    }
+    sources = {name: (ROOT / path).read_text() for name, (path,) in files.items()}
+    for group in (FLUSH, *GROUPS):
+        asked = [(OURS, row.op) for row in group.rows] + list(group.peers.items())
+        for subject, op in asked:
+            assert f"def op_{op}(" in sources[subject] or f'"{op}" =>' in sources[subject]
+        targets = {peer for row in group.rows for peer in row.targets}
+        assert {group.bound[0], *targets} <= set(group.peers)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "met"),
+    [([1.0, 1.0, 9.0], [2.0, 2.0, 2.0], True), ([1.0, 2.0, 2.0], [2.0, 2.0, 2.0], False)],
+)
+def test_a_target_is_met_where_the_median_of_the_rounds_reaches_it(ours, theirs, met):
+    from benchmarks import page, report
+    from benchmarks.rounds import Results
+    from benchmarks.rows import Group, Row
+
+    row = Row("save", "save", {"s": 1.5})
+    group = Group((row,), {"s": "save"}, 1, 1, (1, 1), ("s", "a peer"))
+    results = Results([group], 3, {"ours": {}, "s": {}})
+    results.seconds = {(0, "ours", "save"): ours, (0, "s", "save"): theirs}
+    (verdict,) = report.verdicts(results)
+    assert verdict.met is met
+    assert verdict.line()[-1] == ("met" if met else "missed")
+    assert ("missed: save beside eventsourcing" in page.summary(results)) is not met
+
+
+def test_two_commits_are_compared_round_by_round():
+    from benchmarks import comparison
+    from benchmarks.rounds import Results
+    from benchmarks.rows import Group, Row
+
+    group = Group((Row("save", "save"), Row("new", "new")), {}, 1, 1, (1, 1), ("s", ""))
+    results = Results([group], 2, {})
+    results.seconds = {
+        (0, "ours@a", "save"): [2e-3, 4e-3],
+        (0, "ours@b", "save"): [1e-3, 1e-3],
+        (0, "ours@b", "new"): [1e-3, 1e-3],
+    }
+    table = comparison.table(results, "ours@a", "ours@b", {})
+    (saved,) = [line.split() for line in table.splitlines() if line.startswith("save")]
+    assert saved == ["save", "3.00", "ms", "1.00", "ms", "3.00x", "2.00–4.00", "faster"]
+    assert "not in both" in next(line for line in table.splitlines() if line.startswith("new"))
