@@ -118,3 +118,14 @@ def save_for(number: int, barrier: Any, url: str, seconds: float) -> tuple[list[
                 store.append([Counted(number=other)], stream=("Other", "shared"))
                 shared.append(other)
     return acknowledged, shared
+
+
+def open_fresh(number: int, barrier: Any, folder: str, rounds: int) -> list[int]:
+    """In each round every process opens the same file, which does not exist yet, and appends."""
+    versions = []
+    for turn in range(rounds):
+        barrier.wait(30)
+        with sync.EventStore.create(f"{folder}/{turn}.db") as store:
+            committed = store.append([Counted(number=number)], stream=("Other", "shared"))
+            versions.append(committed.versions[0])
+    return versions

@@ -8,7 +8,7 @@ from itertools import chain
 
 import pytest
 from ledger import Counted, Ledger, Other, check_log, check_versions, counted
-from racers import race, save_for, save_same_version
+from racers import open_fresh, race, save_for, save_same_version
 from stores import each_backend, each_store, gathered, opened, url_of
 
 from eventuali import (
@@ -88,6 +88,13 @@ def test_eight_processes_save_to_one_file(tmp_path):
         check_log(store.read(), chain.from_iterable(own + shared for own, shared in answers))
         for number in range(8):
             assert store.load_one(Other, f"own-{number}").version > 0
+
+
+def test_eight_processes_open_a_fresh_file(tmp_path):
+    rounds = 400 if LONG else 60
+    answers = race(open_fresh, 8, str(tmp_path), rounds)
+    for versions in zip(*answers, strict=True):
+        assert sorted(versions) == list(range(1, 9))
 
 
 @each_store

@@ -17,7 +17,11 @@ pub(super) fn inspect(conn: &Connection) -> Result<()> {
         let text = format!("SQLite {} can corrupt a WAL; 3.51.3 is needed", rusqlite::version());
         return Err(Error::new(ErrorKind::Unavailable, text));
     }
+    // One snapshot: another process may be making the schema at this moment.
+    let snapshot = if conn.is_autocommit() { Some(conn.unchecked_transaction()?) } else { None };
     let (application, format) = identity(conn)?;
+    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    drop(snapshot);
     if application == APPLICATION_ID && format as usize <= MIGRATIONS.len() {
         return Ok(());
     }
@@ -28,7 +32,6 @@ pub(super) fn inspect(conn: &Connection) -> Result<()> {
         );
         return Err(Error::new(ErrorKind::SchemaMismatch, text));
     }
-    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if tables > 0 || application != 0 {
         let text = "the database holds something else than an Eventuali store";
         return Err(Error::new(ErrorKind::SchemaMismatch, text));
