@@ -96,6 +96,20 @@ impl Commit {
         self.events().next().map_or(self.id, |(_, event)| event.event_id)
     }
 
+    /// What tells its record changes from others; 0 where it has none. Part of its identity: the
+    /// same events with other record changes are another commit. Stored, so it never changes.
+    #[must_use]
+    pub fn records_digest(&self) -> i64 {
+        if self.records.is_empty() {
+            return 0;
+        }
+        let mut bytes = Vec::new();
+        self.records.iter().for_each(|change| change.digest_into(&mut bytes));
+        let (high, low) = (crc32c::crc32c(&bytes), crc32c::crc32c_append(1, &bytes));
+        // Never 0, which says that there are none.
+        ((i64::from(high) << 32) | i64::from(low)) | 1
+    }
+
     /// Whether it would change nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::event::{EventRef, Reference};
+use crate::event::{EventHead, EventRef, Reference};
 use crate::name::{check_event_type, check_name, check_tenant};
 use crate::stream::StreamId;
 
@@ -106,6 +106,17 @@ impl ReadRange {
             && (self.after_version < head.version || self.after_version == 0)
             && head.version <= self.until_version
             && (self.recorded_from..=self.recorded_until).contains(&head.recorded_at)
+    }
+
+    /// Whether this event and all that follow it, in the direction of reading, lie beyond the
+    /// range of times: `recorded_at` never falls.
+    #[must_use]
+    pub fn is_over(&self, head: &EventHead) -> bool {
+        if self.backwards {
+            head.recorded_at < self.recorded_from
+        } else {
+            head.recorded_at > self.recorded_until
+        }
     }
 
     /// The range that is left once everything up to `looked_to` has been read.

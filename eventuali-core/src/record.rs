@@ -186,6 +186,30 @@ impl RecordChange {
         Ok(())
     }
 
+    /// Adds all of it to `bytes`, each part behind its length.
+    pub(crate) fn digest_into(&self, bytes: &mut Vec<u8>) {
+        let mut part = |given: &[u8]| {
+            bytes.extend_from_slice(&(given.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(given);
+        };
+        for name in [&self.key.tenant, &self.key.space, &self.key.key] {
+            part(name.as_bytes());
+        }
+        part(self.expected.to_string().as_bytes());
+        let Some(value) = &self.value else { return part(b"deleted") };
+        part(&value.bytes);
+        part(&value.due.map_or(Vec::new(), |due| due.to_le_bytes().to_vec()));
+        for (name, scalar) in &value.index {
+            part(name.as_bytes());
+            part(&[scalar.rank()]);
+            match scalar {
+                Scalar::Int(number) => part(&number.to_le_bytes()),
+                Scalar::Real(number) => part(&number.to_le_bytes()),
+                Scalar::Text(text) => part(text.as_bytes()),
+            }
+        }
+    }
+
     /// How many bytes it adds to a commit.
     #[must_use]
     pub fn size(&self) -> usize {

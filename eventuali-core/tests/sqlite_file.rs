@@ -161,6 +161,40 @@ fn what_is_not_a_store_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn a_damaged_event_is_in_the_way_of_those_who_read_it_only() {
+    let folder = folder();
+    filled(&folder.path);
+    Connection::open(&folder.path)
+        .and_then(|connection| {
+            connection.execute_batch(
+                "DROP TRIGGER event_log_stays;
+                 UPDATE event_log SET payload = x'00' WHERE position = 2",
+            )
+        })
+        .expect("it changes");
+    let store = open(&folder.path).expect("it opens");
+    let commit = |n: u8| {
+        let event = NewEvent::new(Arc::new(EventKind::json("Opened", 1)), "{}");
+        Commit::append(StreamId::new("T", n.to_string()), ExpectedVersion::NoStream, vec![event])
+    };
+    let damaged = block_on(store.commit(commit(1).on_condition(Query::default(), 1)))
+        .expect_err("the condition cannot be judged");
+    assert_eq!(*damaged.kind(), ErrorKind::Corrupted { position: Some(2) });
+    block_on(store.commit(commit(2))).expect("others go on");
+}
+
+#[test]
+fn a_foreign_version_number_is_refused() {
+    for version in [1, 5] {
+        let folder = folder();
+        Connection::open(&folder.path)
+            .and_then(|foreign| foreign.pragma_update(None, "user_version", version))
+            .expect("it is written");
+        assert_eq!(refusal(&folder.path), ErrorKind::SchemaMismatch);
+    }
+}
+
+#[test]
 fn a_newer_format_is_refused() {
     let folder = folder();
     filled(&folder.path);

@@ -132,7 +132,7 @@ macro_rules! contract_clauses {
             5 sixteen_threads_with_one_commit_get_one_answer "One commit sent by 16 threads is written once; all get the same answer.";
             5 a_repetition_does_not_raise_record_versions "Repeating a commit leaves its records at their versions.";
             5 a_repetition_does_not_undo_later_records "Repeating a commit leaves alone what was written to its records since.";
-            5 an_implied_version_never_overflows "A repetition that implies the version after 2⁶⁴−1 is answered with 2⁶⁴−1.";
+            5 other_record_changes_are_a_conflict "Stored events with other record changes are refused: they are another commit.";
             5 a_commit_of_records_is_known_by_its_id "A commit without events is recognised by its own id.";
             5 another_order_is_a_conflict "Stored events in another order are refused, and their ids named.";
             5 a_part_of_the_ids_is_a_conflict "Stored ids together with new ones are refused, and the stored ones named.";
@@ -289,6 +289,7 @@ macro_rules! contract_clauses {
             8 closing_wakes_who_waits "Closing the store wakes a waiting receiver.";
         }
         lifecycle {
+            1 everybody_who_closes_waits_for_the_end "Closing again, while the first is not done, waits for the writes that have begun, too.";
             9 every_verb_says_closed "After closing, every verb says so.";
             9 closed_comes_before_bad_input "A closed store does not judge its input.";
             6 closing_twice_is_fine "Closing again does nothing.";

@@ -138,17 +138,27 @@ pub async fn a_repetition_does_not_undo_later_records(fixture: &dyn Fixture) {
     assert_eq!(record(&store, "a").await.expect("a is there").value.bytes, b"3");
 }
 
-pub async fn an_implied_version_never_overflows(fixture: &dyn Fixture) {
+pub async fn other_record_changes_are_a_conflict(fixture: &dyn Fixture) {
     let store = open(fixture).await;
-    let commit = deposits("1", 1);
-    done(&store, commit.clone()).await;
-    for version in [i64::MAX as u64, u64::MAX] {
-        let change = vec![put("a", "x").expecting(ExpectedRecord::Exact(version))];
-        let repeated = done(&store, Commit { records: change, ..commit.clone() }).await;
-        assert_eq!(repeated.record_versions, [version.saturating_add(1)]);
+    let plain = deposits("1", 1);
+    let with = |value| Commit { records: vec![put("a", value)], ..deposits("2", 1) };
+    let noted = with("x");
+    done(&store, plain.clone()).await;
+    done(&store, noted.clone()).await;
+    let before = picture(&store).await;
+    let others = [
+        Commit { records: vec![put("a", "x")], ..plain },
+        Commit { records: Vec::new(), ..noted.clone() },
+        Commit { records: with("y").records, ..noted.clone() },
+        Commit { records: vec![put("b", "x")], ..noted.clone() },
+        Commit { records: vec![put("a", "x"), put("b", "x")], ..noted.clone() },
+    ];
+    for other in others {
+        let event_ids = other.event_ids();
+        assert_eq!(refused(&store, other).await, ErrorKind::IdempotencyConflict { event_ids });
     }
-    assert_eq!(record(&store, "a").await, None);
-    done(&store, deposits("1", 1)).await;
+    assert_eq!(done(&store, noted).await.record_versions, [1]);
+    assert_eq!(picture(&store).await, before);
 }
 
 pub async fn a_commit_of_records_is_known_by_its_id(fixture: &dyn Fixture) {

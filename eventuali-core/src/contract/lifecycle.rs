@@ -1,5 +1,6 @@
 //! Clauses about opening, closing, and what lies between.
 
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use super::given::{
@@ -44,6 +45,21 @@ pub async fn closing_twice_is_fine(fixture: &dyn Fixture) {
     let (first, second) = (store.close(), store.close());
     second.await.expect("the store is closed");
     first.await.expect("the store is closed");
+}
+
+pub async fn everybody_who_closes_waits_for_the_end(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let begun: Vec<_> = (0..50).map(|n| store.commit(deposits(&n.to_string(), 20))).collect();
+    let first = store.close();
+    store.close().await.expect("the store closes");
+    let mut context = Context::from_waker(Waker::noop());
+    for mut answer in begun {
+        let Poll::Ready(answer) = answer.as_mut().poll(&mut context) else {
+            panic!("the store is closed, and a write that has begun is not done")
+        };
+        answer.expect("the write is done");
+    }
+    first.await.expect("the store closes");
 }
 
 pub async fn closing_from_two_threads_is_fine(fixture: &dyn Fixture) {

@@ -25,15 +25,17 @@ impl State {
 
     /// The answer that this commit got before, if it did.
     fn repetition(&self, commit: &Commit) -> Result<Option<Committed>> {
-        let stored = |event: &NewEvent| self.ids.get(&event.event_id).map(|at| &self.events[*at]);
+        let stored =
+            |event: &NewEvent| self.ids.get(&event.event_id).map(|(at, _)| &self.events[*at]);
+        let records = commit.records_digest();
+        let like = |event: &NewEvent| self.ids[&event.event_id].1 == records;
         let rows: Vec<_> = commit.events().filter_map(|(_, event)| stored(event)).collect();
         if rows.is_empty() {
             return Ok(self.record_repetition(commit));
         }
-        let same = commit
-            .events()
-            .all(|(stream, event)| stored(event).is_some_and(|row| row.event().is(stream, event)))
-            && rows.is_sorted_by_key(|row| row.head.position);
+        let same = commit.events().all(|(stream, event)| {
+            stored(event).is_some_and(|row| row.event().is(stream, event)) && like(event)
+        }) && rows.is_sorted_by_key(|row| row.head.position);
         if !same {
             let event_ids: Vec<Uuid> = rows.iter().map(|row| row.head.event_id).collect();
             return Err(Error::idempotency_conflict(event_ids));
@@ -114,9 +116,10 @@ impl State {
     fn write(&mut self, commit: &Commit) -> Result<Committed> {
         let mut committed = Committed::default();
         let rows = self.rows(commit, clock::now().max(self.recorded_at))?;
+        let records = commit.records_digest();
         for row in rows {
             let head = &row.head;
-            self.ids.insert(head.event_id, self.events.len());
+            self.ids.insert(head.event_id, (self.events.len(), records));
             if !head.stream.is_none() {
                 let positions = self.streams.entry((*head.stream).clone()).or_default();
                 positions.push(head.position);

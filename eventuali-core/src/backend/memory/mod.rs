@@ -36,8 +36,8 @@ struct State {
     closed: bool,
     /// By position, which is the index plus one.
     events: Vec<StoredRow>,
-    /// Where the event of an id lies in `events`.
-    ids: BTreeMap<Uuid, usize>,
+    /// Where the event of an id lies in `events`, and the digest of its commit's records.
+    ids: BTreeMap<Uuid, (usize, i64)>,
     /// The positions of a stream's events; its version is their number.
     streams: BTreeMap<StreamId, Vec<u64>>,
     records: BTreeMap<RecordKey, StoredRecord>,

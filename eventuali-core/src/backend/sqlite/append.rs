@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::connection::Session;
 use super::{reader, records};
 use crate::commit::{AppendCondition, Commit, Committed, StreamWrite};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventHead, NewEvent};
 use crate::query::ReadRange;
 use crate::stream::StreamId;
@@ -32,7 +32,14 @@ pub(super) type Judged = Result<Committed>;
 
 /// Judges `commit` and, where it holds, writes it.
 pub(super) fn append(session: &mut Session, tail: &mut Tail, commit: &Commit) -> Result<Judged> {
-    match judge(session, commit)? {
+    let verdict = match judge(session, commit) {
+        // A damaged event stood in the way of this commit, and of no other.
+        Err(error) if matches!(error.kind(), ErrorKind::Corrupted { position: Some(_) }) => {
+            Verdict::Refused(error)
+        }
+        verdict => verdict?,
+    };
+    match verdict {
         Verdict::Repeated(committed) => Ok(Ok(committed)),
         Verdict::Refused(error) => Ok(Err(error)),
         Verdict::Holds(heads) => write(session, tail, commit, &heads).map(Ok),
@@ -118,30 +125,36 @@ fn repetition(session: &mut Session, commit: &Commit) -> Result<Option<Verdict>>
 fn last_run_meets(session: &Session, run: IdRun) -> Result<bool> {
     let last = Uuid::from_u128(run.first + (run.count - 1));
     let found = id_run_before(session, last)?;
-    Ok(found.is_some_and(|(stored, _)| stored.first + (stored.count - 1) >= run.first))
+    Ok(found.is_some_and(|(stored, ..)| stored.first + (stored.count - 1) >= run.first))
 }
 
-fn id_run_before(session: &Session, id: Uuid) -> Result<Option<(IdRun, u64)>> {
+fn id_run_before(session: &Session, id: Uuid) -> Result<Option<(IdRun, u64, i64)>> {
     Ok(session
         .statement(include_str!("sql/id_run_before.sql"))?
         .query_row([id.as_bytes().as_slice()], |row| {
             let first = u128::from_be_bytes(row.get::<_, [u8; 16]>(0)?);
             let count = row.get::<_, i64>(2)? as u128;
-            Ok((IdRun { first, count }, row.get::<_, i64>(1)? as u64))
+            Ok((IdRun { first, count }, row.get::<_, i64>(1)? as u64, row.get(3)?))
         })
         .optional()?)
 }
 
 /// The position of the event with this id.
 pub(super) fn position_of(session: &Session, id: Uuid) -> Result<Option<u64>> {
-    let Some((run, position)) = id_run_before(session, id)? else { return Ok(None) };
+    Ok(stored_at(session, id)?.map(|(position, _)| position))
+}
+
+/// Position of the event with this id, and the digest of the records of its commit.
+fn stored_at(session: &Session, id: Uuid) -> Result<Option<(u64, i64)>> {
+    let Some((run, position, records)) = id_run_before(session, id)? else { return Ok(None) };
     let offset = id.as_u128() - run.first;
-    Ok((offset < run.count).then(|| position + offset as u64))
+    Ok((offset < run.count).then(|| (position + offset as u64, records)))
 }
 
 /// The verdict on a commit of which at least one id is stored: the original answer where all of it
 /// is, else a conflict that names the ids.
 fn settle(session: &mut Session, commit: &Commit) -> Result<Verdict> {
+    let records = commit.records_digest();
     let mut stored = Vec::new();
     let mut positions = Vec::new();
     let mut recorded_at = 0;
@@ -150,7 +163,7 @@ fn settle(session: &mut Session, commit: &Commit) -> Result<Verdict> {
     for write in &commit.writes {
         let mut version = None;
         for event in &write.events {
-            let Some(position) = position_of(session, event.event_id)? else {
+            let Some((position, digest)) = stored_at(session, event.event_id)? else {
                 same = false;
                 continue;
             };
@@ -158,7 +171,7 @@ fn settle(session: &mut Session, commit: &Commit) -> Result<Verdict> {
             positions.push(position);
             let page = reader::at(session, position)?;
             let found = page.get(0);
-            same &= found.is(&write.stream, event);
+            same &= digest == records && found.is(&write.stream, event);
             version = Some(found.head.version);
             if positions.len() == 1 {
                 recorded_at = found.head.recorded_at;
@@ -194,10 +207,12 @@ fn write(
         answer.recorded_at = tail.recorded_at;
     }
     let mut position = first;
+    let records = commit.records_digest();
     let mut statement = session.statement(include_str!("sql/insert_id_run.sql"))?;
     for run in id_runs(commit.events().map(|(_, event)| event)) {
         let id = run.first.to_be_bytes();
-        statement.execute(params![id.as_slice(), position as i64, run.count as i64])?;
+        let count = run.count as i64;
+        statement.execute(params![id.as_slice(), position as i64, count, records])?;
         position += run.count as u64;
     }
     drop(statement);

@@ -2,7 +2,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension};
@@ -34,10 +33,6 @@ impl Session {
         let mut conn = match target {
             Target::Memory => Connection::open_in_memory()?,
             Target::File(path) => {
-                // A file that one thread has just made and not closed yet must not be opened by
-                // another: closing it would give up the other's locks.
-                static OPENING: Mutex<()> = Mutex::new(());
-                let _alone = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
                 prepare_file(path)?;
                 Connection::open_with_flags(path, flags(path)?)?
             }

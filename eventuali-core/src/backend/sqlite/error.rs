@@ -12,7 +12,6 @@ pub(super) fn kind_of(error: &rusqlite::Error) -> ErrorKind {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             ErrorKind::Corrupted { position: None }
         }
-        Some(ErrorCode::TooBig) => ErrorKind::TooLarge { what: "commit", size: 0, limit: 0 },
         Some(_) => ErrorKind::Unavailable,
         // A column that has another type than what was written there.
         None => ErrorKind::Corrupted { position: None },

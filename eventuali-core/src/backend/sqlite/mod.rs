@@ -7,6 +7,7 @@ mod error;
 mod names;
 mod reader;
 mod records;
+mod registry;
 mod schema;
 mod witness;
 mod writer;
@@ -20,6 +21,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use tokio::sync::{oneshot, watch};
 
 use self::connection::Session;
+use self::registry::Registered;
 use self::witness::Witness;
 use self::writer::{Job, Request, Writer};
 use crate::commit::{Commit, Committed};
@@ -61,6 +63,7 @@ pub enum Durability {
 pub struct Sqlite {
     threads: Mutex<Option<Threads>>,
     appended: watch::Receiver<u64>,
+    ended: watch::Receiver<bool>,
     durable: bool,
 }
 
@@ -76,12 +79,32 @@ type Read = Box<dyn FnOnce(Result<&mut Session>) + Send>;
 impl Sqlite {
     /// Opens the database, or makes it where there is none. Blocks while it does.
     pub fn open(target: &Target, durability: Durability) -> Result<Self> {
-        let session = Session::writer(target, durability)?;
+        let target = &match target {
+            Target::Memory => Target::Memory,
+            // Readers open the file later, and the process may be elsewhere by then.
+            Target::File(path) => Target::File(std::path::absolute(path).map_err(|cause| {
+                let text = format!("{} has no absolute form", path.display());
+                Error::new(ErrorKind::Configuration, text).with_source(cause)
+            })?),
+        };
+        let (session, registered) = match target {
+            Target::Memory => (Session::writer(target, durability)?, None),
+            Target::File(path) => {
+                let open = || Session::writer(target, durability);
+                let (session, registered) = Registered::opening(path, open)?;
+                (session, Some(registered))
+            }
+        };
         let (last, _) = session.last_event()?;
         let (sender, appended) = watch::channel(last);
+        let (ending, ended) = watch::channel(false);
         let (jobs, queue) = unbounded();
         let writer = Writer::new(session, Witness::of(target), sender);
-        spawn("eventuali-writer", move || writer.run(&queue))?;
+        spawn("eventuali-writer", move || {
+            writer.run(&queue);
+            drop(registered);
+            ending.send_replace(true);
+        })?;
         let (mut reads, mut readers) = (None, Vec::new());
         if let Target::File(path) = target {
             let (sender, queue) = unbounded::<Read>();
@@ -92,7 +115,7 @@ impl Sqlite {
             reads = Some(sender);
         }
         let threads = Mutex::new(Some(Threads { jobs, reads, readers }));
-        Ok(Self { threads, appended, durable: matches!(target, Target::File(_)) })
+        Ok(Self { threads, appended, ended, durable: matches!(target, Target::File(_)) })
     }
 
     /// Runs `work` beside the writer and answers with what it returns.
@@ -162,15 +185,18 @@ impl Storage for Sqlite {
 
     fn close(&self) -> Answer<()> {
         let threads = self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        let Some(Threads { jobs, reads, readers }) = threads else {
-            return Box::pin(std::future::ready(Ok(())));
-        };
-        // Without a sender the readers end once their queue is empty.
-        drop(reads);
-        let (sender, answer) = oneshot::channel();
-        let end = Job::Close { readers, answer: sender };
-        let sent = jobs.send(end).is_ok();
-        answer_from(sent, answer, lost)
+        if let Some(Threads { jobs, reads, readers }) = threads {
+            // Without a sender the readers end once their queue is empty.
+            drop(reads);
+            // A writer that is gone has nothing left to close.
+            drop(jobs.send(Job::Close(readers)));
+        }
+        let mut ended = self.ended.clone();
+        Box::pin(async move {
+            // Whoever closes waits for the same end. A sender that is dropped has ended too.
+            drop(ended.wait_for(|ended| *ended).await);
+            Ok(())
+        })
     }
 
     fn capabilities(&self) -> Capabilities {

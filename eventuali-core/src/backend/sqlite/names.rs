@@ -99,6 +99,9 @@ impl Names {
             .prepare_cached(include_str!("sql/category.sql"))?
             .query_row(params![key.0, key.1], |row| row.get(0))
             .optional()?;
+        if self.category_ids.len() >= REMEMBERED {
+            self.category_ids.clear();
+        }
         if let Some(id) = found {
             self.category_ids.insert(key, id);
         }

@@ -9,16 +9,23 @@ use super::connection::Session;
 use super::names::Names;
 use crate::error::Result;
 use crate::event::{EventHead, EventPage, EventRef};
-use crate::query::{MAX_PAGE_BYTES, Query, ReadRange};
+use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
 use crate::stream::{StreamId, StreamInfo, StreamPage, StreamSelection};
 
 /// The most rows that are looked at for one page; a page of a rare match is short instead of slow.
 const PAGE_ROWS: usize = 65_536;
-/// The most streams on a page, whatever was asked for.
-const MAX_PAGE_STREAMS: usize = 4096;
 
 /// One page of the events that match.
 pub(super) fn page(session: &mut Session, query: &Query, range: ReadRange) -> Result<EventPage> {
+    page_of(session, query, range, PAGE_ROWS)
+}
+
+fn page_of(
+    session: &mut Session,
+    query: &Query,
+    range: ReadRange,
+    rows: usize,
+) -> Result<EventPage> {
     query.check()?;
     // Everything up to the last position is settled: a writer holds the only write lock.
     let (last, _) = session.last_event()?;
@@ -27,15 +34,17 @@ pub(super) fn page(session: &mut Session, query: &Query, range: ReadRange) -> Re
         let looked_to = if range.backwards { range.after.saturating_add(1) } else { range.after };
         return Ok(EventPage::nothing(looked_to));
     }
+    let scan = Scan::new(range, rows);
     match query.as_stream() {
-        Some(stream) => stream_page(session, query, &stream, range),
-        None => log_page(session, query, range),
+        Some(stream) => stream_page(session, query, &stream, scan),
+        None => log_page(session, query, scan),
     }
 }
 
 /// The page that holds the one event at `position`.
 pub(super) fn at(session: &mut Session, position: u64) -> Result<EventPage> {
-    let mut scan = Scan::new(ReadRange { after: position - 1, limit: 1, ..ReadRange::default() });
+    let range = ReadRange { after: position - 1, limit: 1, ..ReadRange::default() };
+    let mut scan = Scan::new(range, PAGE_ROWS);
     scan.span(session, None, (position, position))?;
     if scan.page.is_empty() {
         return Err(EventHead::corrupted(position));
@@ -47,29 +56,46 @@ fn stream_page(
     session: &mut Session,
     query: &Query,
     stream: &StreamId,
-    range: ReadRange,
+    mut scan: Scan,
 ) -> Result<EventPage> {
-    let mut scan = Scan::new(range);
+    let range = scan.range;
     if let Some(id) = session.names.stream(&session.conn, stream)? {
         let sql = if range.backwards {
             include_str!("sql/stream_events_backward.sql")
         } else {
             include_str!("sql/stream_events_forward.sql")
         };
-        let versions = [id, clamp(range.after_version), clamp(range.until_version)];
-        scan.rows(session, sql, &versions, Some(query))?;
+        // A page that follows another begins at an event of the stream, which tells its version:
+        // the runs before it need not be looked at.
+        let after_version = version_at(session, id, range.after)?.unwrap_or(0);
+        let until_version = version_at(session, id, range.until + 1)?.unwrap_or(u64::MAX);
+        let bounds = [
+            id,
+            clamp(range.after_version.max(after_version)),
+            clamp(range.until_version.min(until_version)),
+            clamp(range.after),
+            clamp(range.until),
+        ];
+        scan.rows(session, sql, &bounds, Some(query))?;
     }
     Ok(scan.finish())
 }
 
-fn log_page(session: &mut Session, query: &Query, range: ReadRange) -> Result<EventPage> {
-    let mut scan = Scan::new(range);
-    let mut left = range;
-    while !scan.full && left.after < left.until {
+fn version_at(session: &Session, stream: i64, position: u64) -> Result<Option<u64>> {
+    let found = session
+        .statement(include_str!("sql/version_at.sql"))?
+        .query_row([clamp(position), stream], |row| Ok(row.get::<_, i64>(0)? as u64))
+        .optional()?;
+    Ok(found)
+}
+
+fn log_page(session: &mut Session, query: &Query, mut scan: Scan) -> Result<EventPage> {
+    let mut left = scan.range;
+    while left.after < left.until {
         let found = candidates(session, query, left)?;
         for span in found.spans {
             scan.span(session, Some(query), span)?;
-            if scan.full {
+            if scan.full || scan.over {
                 return Ok(scan.finish());
             }
         }
@@ -84,13 +110,18 @@ struct Scan {
     page: EventPage,
     range: ReadRange,
     looked_to: u64,
-    looked_at: usize,
+    /// How many rows may still be looked at.
+    rows_left: usize,
+    /// No more fits on the page.
     full: bool,
+    /// Nothing that follows can match.
+    over: bool,
 }
 
 impl Scan {
-    fn new(range: ReadRange) -> Self {
-        Self { page: EventPage::default(), range, looked_to: 0, looked_at: 0, full: false }
+    fn new(range: ReadRange, rows_left: usize) -> Self {
+        let page = EventPage::default();
+        Self { page, range, looked_to: 0, rows_left, full: false, over: false }
     }
 
     /// Adds what matches between two positions, both included.
@@ -120,18 +151,24 @@ impl Scan {
             if head.checksum(metadata, payload) != row.get::<_, u32>(7)? {
                 return Err(EventHead::corrupted(position));
             }
+            if self.range.is_over(&head) {
+                self.over = true;
+                return Ok(());
+            }
             let event = EventRef { head: &head, metadata_bytes: metadata, payload };
-            self.looked_at += 1;
+            self.rows_left -= 1;
             let wanted = self.range.contains(&event) && query.is_none_or(|q| q.matches(&event));
             if wanted {
-                if !self.page.is_empty() && self.page.bytes() + payload.len() > MAX_PAGE_BYTES {
+                if !self.page.is_empty()
+                    && self.page.bytes() + metadata.len() + payload.len() > MAX_PAGE_BYTES
+                {
                     self.full = true;
                     return Ok(());
                 }
                 self.page.push(head, metadata, payload);
             }
             self.looked_to = position;
-            if self.page.len() == self.range.page_limit() || self.looked_at == PAGE_ROWS {
+            if self.page.len() == self.range.page_limit() || self.rows_left == 0 {
                 self.full = true;
                 return Ok(());
             }
@@ -176,7 +213,7 @@ pub(super) fn streams(
     limit: usize,
 ) -> Result<StreamPage> {
     selection.check()?;
-    let limit = limit.clamp(1, MAX_PAGE_STREAMS);
+    let limit = limit.clamp(1, MAX_PAGE_EVENTS);
     let (from_type, from_id) = after.map_or(("", ""), |(kind, id)| (kind, id));
     let mut streams = Vec::new();
     for (category, aggregate_type) in categories(session, selection, from_type)? {
@@ -238,4 +275,94 @@ fn ids(
 pub(super) fn clamp(number: u64) -> i64 {
     // One below the largest: the SQL adds one to it.
     i64::try_from(number).unwrap_or(i64::MAX).min(i64::MAX - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::backend::sqlite::append::{Tail, append};
+    use crate::backend::sqlite::{Durability, Target};
+    use crate::commit::Commit;
+    use crate::event::{EventKind, NewEvent};
+    use crate::query::QueryItem;
+    use crate::stream::ExpectedVersion;
+
+    /// 120 events in four streams, of two types, recorded in twelve steps of time.
+    fn filled() -> Session {
+        let mut session = Session::writer(&Target::Memory, Durability::Full).expect("it opens");
+        let kinds = ["Common", "Rare"].map(|name| Arc::new(EventKind::json(name, 1)));
+        session.conn.execute_batch("BEGIN IMMEDIATE").expect("it begins");
+        for step in 0..12 {
+            let mut tail = Tail { position: step * 10, recorded_at: step as i64 };
+            let event = |n: u64| NewEvent::new(Arc::clone(&kinds[usize::from(n % 7 == 3)]), "{}");
+            let events = (0..10).map(|n| event(step * 10 + n)).collect();
+            let stream = StreamId::new("T", format!("s{}", step % 4));
+            let commit = Commit::append(stream, ExpectedVersion::Any, events);
+            append(&mut session, &mut tail, &commit).expect("it is written").expect("it holds");
+        }
+        session.conn.execute_batch("COMMIT").expect("it commits");
+        session
+    }
+
+    fn queries() -> Vec<Query> {
+        let rare = QueryItem { event_types: vec!["Rare".to_owned()], ..QueryItem::default() };
+        let some = QueryItem { aggregate_type: Some("T".to_owned()), ..QueryItem::default() };
+        let items = |items| Query { items, ..Query::default() };
+        vec![
+            Query::default(),
+            Query::stream(&StreamId::new("T", "s1")),
+            items(vec![rare.clone()]),
+            items(vec![rare, Query::stream(&StreamId::new("T", "s2")).items.remove(0)]),
+            items(vec![some]),
+        ]
+    }
+
+    fn ranges() -> Vec<ReadRange> {
+        let whole = ReadRange { limit: 7, ..ReadRange::default() };
+        let mut ranges = vec![
+            whole,
+            ReadRange { after: 33, until: 101, ..whole },
+            ReadRange { after_version: 4, until_version: 21, ..whole },
+            ReadRange { recorded_until: 5, ..whole },
+            ReadRange { recorded_from: 3, recorded_until: 8, after: 2, ..whole },
+        ];
+        let turned: Vec<_> =
+            ranges.iter().map(|range| ReadRange { backwards: true, ..*range }).collect();
+        ranges.extend(turned);
+        ranges
+    }
+
+    /// Reads to the end, `rows` at a time, and sees to it that every page gets further.
+    fn all(session: &mut Session, query: &Query, mut range: ReadRange, rows: usize) -> Vec<u64> {
+        let mut found = Vec::new();
+        loop {
+            let page = page_of(session, query, range, rows).expect("it reads");
+            found.extend(page.iter().map(|event| event.head.position));
+            if page.end {
+                return found;
+            }
+            let left = range.continued(page.looked_to);
+            assert!(left != range && left.after < left.until, "{range:?} to {left:?}");
+            range = left;
+        }
+    }
+
+    #[test]
+    fn pages_that_end_at_a_number_of_rows_make_up_the_whole() {
+        let mut session = filled();
+        for query in queries() {
+            for range in ranges() {
+                let whole = all(&mut session, &query, range, PAGE_ROWS);
+                for rows in [1, 2, 3, 10, 64] {
+                    assert_eq!(
+                        all(&mut session, &query, range, rows),
+                        whole,
+                        "{query:?} {range:?}"
+                    );
+                }
+            }
+        }
+    }
 }

@@ -7,13 +7,12 @@ use uuid::Uuid;
 use super::connection::Session;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, Result};
+use crate::query::MAX_PAGE_EVENTS;
 use crate::record::{
     ExpectedRecord, Record, RecordChange, RecordCursor, RecordKey, RecordPage, RecordQuery,
     RecordSelection, RecordValue, Scalar,
 };
 
-/// The most records on a page, whatever was asked for.
-const MAX_PAGE_RECORDS: usize = 1000;
 /// Above and below every rank of a scalar.
 const RANKS: (i64, i64) = (-1, 9);
 
@@ -107,7 +106,7 @@ pub(super) fn page(
     limit: usize,
 ) -> Result<RecordPage> {
     query.check()?;
-    let limit = limit.clamp(1, MAX_PAGE_RECORDS);
+    let limit = limit.clamp(1, MAX_PAGE_EVENTS);
     let mut found = match &query.select {
         RecordSelection::Keys(keys) => by_keys(session, query, keys, after, limit + 1)?,
         _ => selected(session, query, after, limit + 1)?,

@@ -32,7 +32,7 @@ pub(super) fn inspect(conn: &Connection) -> Result<()> {
         );
         return Err(Error::new(ErrorKind::SchemaMismatch, text));
     }
-    if tables > 0 || application != 0 {
+    if tables > 0 || application != 0 || format != 0 {
         let text = "the database holds something else than an Eventuali store";
         return Err(Error::new(ErrorKind::SchemaMismatch, text));
     }

@@ -1,8 +1,9 @@
 //! Whether the files under a store are still the ones that it opened.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::Target;
+use super::registry::Identity;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The database and its WAL, as they were when the store was opened.
@@ -15,9 +16,6 @@ pub(super) struct Witness {
     files: Vec<(PathBuf, Option<Identity>)>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity(u64, u64);
-
 impl Witness {
     /// Notes what there is. A file that is not there yet is noted when it is first looked for.
     pub(super) fn of(target: &Target) -> Self {
@@ -25,13 +23,13 @@ impl Witness {
         let mut wal = path.clone().into_os_string();
         wal.push("-wal");
         let files = [path.clone(), PathBuf::from(wal)];
-        Self { files: files.map(|path| (path.clone(), identity(&path))).into() }
+        Self { files: files.map(|path| (path.clone(), Identity::of(&path))).into() }
     }
 
     /// Looks again.
     pub(super) fn check(&mut self) -> Result<()> {
         for (path, noted) in &mut self.files {
-            let found = identity(path);
+            let found = Identity::of(path);
             if noted.is_none() {
                 *noted = found;
             }
@@ -46,16 +44,4 @@ impl Witness {
         }
         Ok(())
     }
-}
-
-#[cfg(unix)]
-fn identity(path: &Path) -> Option<Identity> {
-    use std::os::unix::fs::MetadataExt;
-    path.metadata().ok().map(|found| Identity(found.dev(), found.ino()))
-}
-
-/// Elsewhere an open file can be neither deleted nor replaced.
-#[cfg(not(unix))]
-fn identity(_: &Path) -> Option<Identity> {
-    None
 }

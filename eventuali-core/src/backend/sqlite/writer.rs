@@ -25,14 +25,9 @@ pub(super) enum Job {
     Commit(Box<Request>),
     /// Anything else, for a store whose readers share this connection.
     Read(Box<dyn FnOnce(&mut Session) + Send>),
-    /// The end; answered once everything before it is done.
-    Close {
-        /// Threads that are about to end; the writer's connection is the last to go, so that
-        /// SQLite folds the WAL into the database.
-        readers: Vec<JoinHandle<()>>,
-        /// Where to say so.
-        answer: oneshot::Sender<Result<()>>,
-    },
+    /// The end, once everything before it is done. The readers are about to end; the writer's
+    /// connection is the last to go, so that SQLite folds the WAL into the database.
+    Close(Vec<JoinHandle<()>>),
 }
 
 /// A commit and where its answer goes.
@@ -66,13 +61,11 @@ impl Writer {
                     // A job that panics has only read.
                     drop(catch_unwind(AssertUnwindSafe(|| work(&mut self.session))));
                 }
-                Job::Close { readers, answer } => {
+                Job::Close(readers) => {
                     for reader in readers {
                         // A reader that panicked has ended too.
                         drop(reader.join());
                     }
-                    drop(self);
-                    drop(answer.send(Ok(())));
                     return;
                 }
             }
@@ -95,12 +88,7 @@ impl Writer {
                 Err(_) => break,
             }
         }
-        // Nothing is known of a transaction in which something panicked.
-        if catch_unwind(AssertUnwindSafe(|| self.commit(group))).is_err() {
-            self.roll_back();
-            let text = "the writer panicked; open the store again";
-            self.poisoned = Some(Error::new(ErrorKind::Unavailable, text));
-        }
+        self.commit(group);
         other
     }
 
@@ -108,7 +96,8 @@ impl Writer {
         if let Err(error) = self.begin() {
             return fail(group, &error);
         }
-        match self.attempt(&group) {
+        let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt(&group)));
+        match attempt.unwrap_or_else(|_| Err(self.panicked())) {
             Ok(judged) => {
                 for (request, judged) in group.into_iter().zip(judged) {
                     // Nobody has to wait for an answer.
@@ -118,13 +107,21 @@ impl Writer {
                 fault::commit_late(&self.session);
             }
             // One of them cannot be written; the others must not fail with it.
-            Err(error) if group.len() > 1 && !is_io(&error) => {
+            Err(_) if group.len() > 1 && self.poisoned.is_none() => {
                 for request in group {
                     self.commit(vec![request]);
                 }
             }
             Err(error) => fail(group, &error),
         }
+    }
+
+    /// Nothing is known of a transaction in which something panicked.
+    fn panicked(&mut self) -> Error {
+        self.roll_back();
+        let error = Error::outcome_unknown(Vec::new());
+        self.judge(&error);
+        error
     }
 
     fn begin(&mut self) -> Result<()> {

@@ -52,11 +52,12 @@ CREATE TABLE stream_runs (
     PRIMARY KEY (stream, first_version)
 ) WITHOUT ROWID;
 
--- Ids first_id, first_id + 1 … as 128-bit numbers.
+-- Ids first_id, first_id + 1 … as 128-bit numbers. records is Commit::records_digest of the commit.
 CREATE TABLE id_runs (
     first_id BLOB PRIMARY KEY,
     position INTEGER NOT NULL,
-    count INTEGER NOT NULL
+    count INTEGER NOT NULL,
+    records INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 -- Which kinds of event stand among the 64 positions of a block (position >> 6).
