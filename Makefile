@@ -3,7 +3,7 @@
 # ARGS reaches the program behind a target:   make test ARGS="-k save"
 # The inner loop, two seconds a change:       MATURIN_PEP517_ARGS="--profile fast" make test
 
-.PHONY: help demo test check examples bench docs wheel lint build
+.PHONY: help demo test check examples bench fire fire-quick docs wheel lint build
 .NOTPARALLEL:
 
 ARGS  =
@@ -15,7 +15,7 @@ TESTS = eventuali-python/tests
 EXTENSION = eventuali-python/python/eventuali/_eventuali.abi3.so
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: build ## save, load and print a few events
 	@$(RUN) python examples/01_basic_event_store_simple.py $(ARGS)
@@ -24,18 +24,28 @@ test: build ## the tests of the core and of the Python package
 	$(CARGO) test --locked $(CORE)
 	$(RUN) pytest $(ARGS)
 
-check: ## everything that must be green before a commit: lint, test (searching longer), examples, docs
+check: ## everything that must be green before a commit: lint, test (searching longer), examples, docs, fire-quick
 	@$(MAKE) --no-print-directory lint
 	@HYPOTHESIS_PROFILE=check $(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory examples
 	@$(MAKE) --no-print-directory docs
+	@$(MAKE) --no-print-directory fire-quick
 
 examples: build ## run every example, stop at the first that fails
 	@$(RUN) python tools/run_examples.py $(ARGS)
 
-bench: ## how fast it is on this machine
-	@env -u MATURIN_PEP517_ARGS $(MAKE) --no-print-directory build
-	$(RUN) python benchmarks/first_look.py $(ARGS)
+bench: ## how fast it is on this machine, beside its peers; or against another commit
+	@tools/setup
+	@echo "Building a release wheel; the first time takes about two minutes."
+	@env -u MATURIN_PEP517_ARGS UV_PROJECT_ENVIRONMENT=target/bench/env $(UV) sync --quiet \
+		--locked --no-dev --group bench --no-editable --reinstall-package eventuali
+	@target/bench/env/bin/python -m benchmarks $(ARGS)
+
+fire: build ## break things on purpose: kills, full disks, failing files, forks; half an hour
+	$(RUN) python -m reliability $(ARGS)
+
+fire-quick: build ## the same in three minutes
+	$(RUN) python -m reliability --quick $(ARGS)
 
 docs: build ## run the code of the docs, follow their links
 	@$(RUN) python tools/check_links.py
@@ -54,6 +64,7 @@ lint: ## format, lints, types, layers
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
+	$(RUN) mypy --strict -p reliability
 	$(RUN) mypy --strict tools/*.py examples/*.py $(TESTS)/typing_app.py
 	$(RUN) python -m mypy.stubtest eventuali._eventuali
 	$(RUN) lint-imports --no-logo

@@ -62,6 +62,11 @@ impl Kind {
     fn new(event_type: String, event_version: u32, codec: String) -> Self {
         Self { kind: Arc::new(EventKind { event_type, event_version, codec }) }
     }
+
+    /// For pickling: an aggregate whose save was cut off keeps what it sent.
+    fn __getnewargs__(&self) -> (&str, u32, &str) {
+        (&self.kind.event_type, self.kind.event_version, &self.kind.codec)
+    }
 }
 
 /// (correlation, causation, user, headers, tags); a reference is 16 bytes of a UUID, or a text.

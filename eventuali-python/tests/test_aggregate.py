@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Generic, Optional, TypeVar, Union
 from uuid import UUID
 
 import pytest
-from pydantic import PrivateAttr, ValidationError
+from pydantic import BaseModel, PrivateAttr, ValidationError
 
 from eventuali._names import snake_case
-from eventuali.aggregate import Aggregate, User, UserRegistered, committed
+from eventuali.aggregate import Aggregate, User, UserRegistered, check_replayed, committed
 from eventuali.errors import InvalidEventError, UnknownEventTypeError
 from eventuali.event import (
     Batch,
@@ -619,6 +619,194 @@ def test_a_handler_must_not_apply():
     with pytest.raises(InvalidEventError, match="must not apply"):
         nested.apply(Tagged(tag="a"))
     assert (nested.n, nested.version, nested.get_uncommitted_events()) == (0, 0, [])
+
+
+def test_a_handler_must_not_apply_in_a_replay_either():
+    class Nested(Aggregate):
+        def apply_tagged(self, event: Tagged) -> None:
+            if event.tag == "apply":
+                self.apply(Noted())
+
+        def apply_noted(self, event: Noted) -> None: ...
+
+    for events in ([Tagged(tag="apply")], [Tagged(tag="apply"), Noted()]):
+        with pytest.raises(InvalidEventError, match="must not apply") as caught:
+            Nested.from_events(events)
+        assert caught.value.field == "event"
+    nested = Nested.from_events([Tagged(tag="")])
+    check_replayed(nested)
+    Nested.__handlers__()[Tagged](nested, Tagged(tag="apply"))  # as the store does
+    with pytest.raises(InvalidEventError, match=r"Nested.*must not apply"):
+        check_replayed(nested)
+
+
+# --- validate_assignment --------------------------------------------------------------------------
+
+
+class Strict(Aggregate, validate_assignment=True):
+    n: int = 0
+    tags: list[str] = []
+
+    def apply_deposited(self, event: Deposited) -> None:
+        self.n = self.n + int(event.amount)
+        self.tags.append("x")
+        self.n = "many" if event.amount < 0 else self.n
+
+
+def test_versions_count_where_assignments_are_validated():
+    strict = Strict(id="a")
+    events = [deposit(), deposit("2")]
+    for event in events:
+        strict.apply(event)
+    assert (strict.version, strict.n) == (2, 3)
+    assert [event.aggregate_version for event in events] == [1, 2]
+    assert Strict.from_events([deposit(), deposit()]).version == 2
+
+
+def test_a_failing_handler_is_undone_where_assignments_are_validated():
+    strict = Strict(id="a")
+    for expected in (1, 2):
+        strict.apply(deposit())
+        before = whole(strict)
+        with pytest.raises(ValidationError):
+            strict.apply(deposit("-5"))
+        assert whole(strict) == before
+        assert (strict.version, strict.n, len(strict.tags)) == (expected,) * 3
+
+
+# --- what the state and an event share ------------------------------------------------------------
+
+
+class Item(BaseModel):
+    name: str
+    parts: list[str] = []
+
+
+class Listed(Event):
+    items: list[Item]
+    tags: dict[str, list[str]] = {}
+    other: Any = None
+    stamps: tuple[Any, ...] = ()
+
+
+class Fixed(Event):
+    texts: tuple[str, ...]
+    kind: Kind | None = None
+
+
+class More(Event, extra="allow"):
+    pass
+
+
+class Keeper(Aggregate):
+    items: list[Item] = []
+    tags: dict[str, list[str]] = {}
+    kept: list[Any] = []
+
+    def apply_listed(self, event: Listed) -> None:
+        self.items, self.tags = event.items, event.tags
+        self.kept.append((event.other, event.stamps))
+
+    def apply_fixed(self, event: Fixed) -> None:
+        self.kept.append(event)
+
+    def apply_more(self, event: More) -> None:
+        self.kept.append(event.model_extra["more"])
+
+    def apply_tagged(self, event: Tagged) -> None:
+        for item in self.items:
+            item.parts.append(event.tag)
+        self.items.append(Item(name=event.tag))
+        self.tags.setdefault("t", []).append(event.tag)
+        for value in self.kept:
+            if type(value) is list:
+                value.append(event.tag)
+            elif type(value) is tuple:
+                value[0].append(event.tag)
+                value[1][0].add(event.tag)
+        if event.tag == "bad":
+            raise ValueError("bad")
+
+
+def listed():
+    return Listed(items=[Item(name="i")], tags={"t": ["0"]}, other=["o"], stamps=({"s"},))
+
+
+def test_an_event_says_what_it_said_whatever_becomes_of_the_state():
+    keeper, event, more = Keeper(), listed(), More(more=["m"])
+    keeper.apply(event)
+    keeper.apply(more)
+    keeper.apply(Tagged(tag="x"))
+    assert keeper.items == [Item(name="i", parts=["x"]), Item(name="x")]
+    assert keeper.tags == {"t": ["0", "x"]}
+    assert keeper.kept == [(["o", "x"], ({"s", "x"},)), ["m", "x"]]
+    assert event == listed()
+    assert more == More(more=["m"])
+    assert keeper.get_uncommitted_events()[:2] == [event, more]
+    assert keeper.get_uncommitted_events()[0] is event
+
+
+def test_putting_back_leaves_the_events_as_they_are():
+    keeper, event = Keeper(), listed()
+    keeper.apply(event)
+    keeper.apply(Tagged(tag="x"))
+    before = whole(keeper)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="bad"):
+            keeper.apply(Tagged(tag="bad"))
+        assert whole(keeper) == before
+    assert event == listed()
+
+
+def test_replayed_events_are_not_shared_with_the_state():
+    events = [listed(), Tagged(tag="x")]
+    assert Keeper.from_events(events, "a") == Keeper.from_events(events, "a")
+    assert events[0] == listed()
+
+
+def test_an_event_that_cannot_change_reaches_the_handler_itself():
+    keeper, event = Keeper(), Fixed(texts=("a", "b"), kind=Kind.PLAIN)
+    keeper.apply(event)
+    assert keeper.kept == [event]
+    assert keeper.kept[0] is event
+
+
+def test_the_metadata_that_a_handler_reads_is_that_of_the_stored_event():
+    class Reader(Aggregate):
+        seen: list[Any] = []
+
+        def apply_any(self, event: Listed | Fixed) -> None:
+            self.seen.append((event.event_id, event.timestamp))
+
+        def apply_tagged(self, event: Tagged) -> None:
+            self.seen.append(event)
+            raise ValueError("no")
+
+    built = Fixed.model_validate({"texts": ("a",)})
+    events = [listed(), Fixed(texts=("a",)), Listed(items=[], correlation_id="c"), built]
+    reader = Reader(id="a")
+    for version, event in enumerate(events, 1):
+        reader.apply(event)
+        assert reader.seen[-1] == (event.event_id, event.timestamp)
+        assert event.aggregate_version == version
+    before = whole(reader)
+    with pytest.raises(ValueError, match="no"):
+        reader.apply(Tagged(tag="t"))
+    assert whole(reader) == before
+
+
+def test_an_event_kept_in_the_state_has_the_metadata_of_the_stored_one():
+    class History(Aggregate):
+        seen: list[Any] = []
+
+        def apply_listed(self, event: Listed) -> None:
+            self.seen.append(event)
+
+    history, event = History(id="a"), listed()
+    history.apply(event)
+    assert history.seen == [event]
+    assert history.seen[0].meta == event.meta
+    assert event.aggregate_version == 1
 
 
 # --- copies ---------------------------------------------------------------------------------------

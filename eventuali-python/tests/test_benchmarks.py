@@ -85,11 +85,11 @@ def test_two_commits_are_compared_round_by_round():
     from benchmarks.rows import Group, Row
 
     group = Group((Row("save", "save"), Row("new", "new")), {}, 1, 1, (1, 1), ("s", ""))
-    results = Results([group], 2, {})
+    results = Results([group], 5, {})
     results.seconds = {
-        (0, "ours@a", "save"): [2e-3, 4e-3],
-        (0, "ours@b", "save"): [1e-3, 1e-3],
-        (0, "ours@b", "new"): [1e-3, 1e-3],
+        (0, "ours@a", "save"): [2e-3, 4e-3, 3e-3, 3e-3, 3e-3],
+        (0, "ours@b", "save"): [1e-3] * 5,
+        (0, "ours@b", "new"): [1e-3] * 5,
     }
     table = comparison.table(results, "ours@a", "ours@b", {})
     (saved,) = [line.split() for line in table.splitlines() if line.startswith("save")]

@@ -1,5 +1,6 @@
 """Values that JSON would change are refused, and the path says where."""
 
+import dataclasses
 import math
 from collections import OrderedDict, defaultdict
 from datetime import date, datetime, timedelta, tzinfo
@@ -30,14 +31,19 @@ from exactness import (
 )
 from pydantic import (
     BaseModel,
+    ConfigDict,
     Field,
     PositiveInt,
     SecretStr,
     SerializeAsAny,
     ValidationError,
     create_model,
+    field_serializer,
+    field_validator,
+    model_validator,
 )
 
+import eventuali.event
 from eventuali._difference import MAX_DEPTH
 from eventuali._exact import Codec, Inexact
 
@@ -252,5 +258,77 @@ def test_a_default_beyond_its_bound_is_refused():
 def test_a_missing_field_is_refused():
     cls = create_model("Made", __base__=Event, value=(int, ...), other=(str, "x"))
     event = cls.model_construct(other="y")
-    with pytest.raises(Inexact):
+    with pytest.raises(Inexact) as refused:
         Codec(cls).encode(event)
+    assert refused.value.path == "value"
+
+
+def test_an_extra_field_that_cannot_be_written_is_named():
+    cls = create_model("Made", __config__=ConfigDict(extra="allow"), value=(int, 1))
+    assert_refused(cls(more=object()), "more")
+
+
+def test_a_field_that_is_written_as_nan_is_named():
+    class Written(Event):
+        value: int = 1
+        more: str = "x"
+
+        @field_serializer("more", return_type=float)
+        def write(self, more):
+            return math.nan
+
+        @field_validator("more", mode="before")
+        @classmethod
+        def read(cls, more):
+            return "x"
+
+    assert_refused(Written(), "more", "NaN")
+
+
+def test_only_a_rule_about_the_whole_event_has_no_path():
+    class Ruled(Event):
+        value: int
+
+        @model_validator(mode="after")
+        def rule(self):
+            if self.value < 0:
+                raise ValueError("negative")
+            return self
+
+    assert_refused(Ruled.model_construct(value=-1), "", "negative")
+
+
+class Fact(eventuali.event.Event):
+    text: str = ""
+
+
+class Holder(BaseModel):
+    fact: Fact | None = None
+
+
+@dataclasses.dataclass
+class Held:
+    fact: Fact
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "path"),
+    [
+        (Fact, Fact(), "value"), (Fact | None, Fact(), "value"), (Fact | int, Fact(), "value"),
+        (list[Fact], [Fact()], "value[0]"), (tuple[Fact, ...], (Fact(), Fact()), "value[0]"),
+        (dict[str, Fact], {"k": Fact()}, "value['k']"), (Holder, Holder(fact=Fact()), "value.fact"),
+        (Held, Held(Fact()), "value.fact"), (list[Tree | Fact], [Tree(), Fact()], "value[1]"),
+        (SerializeAsAny[BaseModel], Fact(), "value"), (Any, Fact(), "value"),
+        (Any, [Fact()], "value[0]"),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_an_event_inside_another_is_refused(annotation, value, path):
+    assert_refused(event_of(annotation, value), path)
+    declared = annotation not in (Any, SerializeAsAny[BaseModel])
+    outer = create_model("Outer", __base__=eventuali.event.Event, value=(annotation, ...))
+    assert_refused(outer(value=value), path, "metadata" if declared else "")
+
+
+def test_a_model_that_could_hold_an_event_and_does_not_is_kept():
+    assert_exact(event_of(Holder, Holder()))

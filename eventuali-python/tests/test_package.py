@@ -36,3 +36,19 @@ else:
     raise AssertionError("a name that does not exist is there")
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_modules_are_attributes_and_come_late() -> None:
+    script = """
+import sys, eventuali
+for name in ("errors", "event", "aggregate", "query", "expected", "store", "sync"):
+    assert name in dir(eventuali), name
+    module = getattr(eventuali, name)
+    assert module is sys.modules["eventuali." + name], name
+    assert "asyncio" not in sys.modules
+    assert "eventuali.sync" not in sys.modules or name == "sync"
+assert issubclass(eventuali.errors.StoreClosedError, eventuali.EventualiError)
+for name in ("_bridge", "testing"):
+    assert not hasattr(eventuali, name), name
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

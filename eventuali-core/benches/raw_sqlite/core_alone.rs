@@ -104,9 +104,6 @@ impl Core {
             if page.end {
                 return Ok(found);
             }
-            if query.as_stream().is_some() {
-                range.after_version = page.get(page.len() - 1).head.version;
-            }
             range = range.continued(page.looked_to);
         }
     }

@@ -102,7 +102,7 @@ impl Raw {
         let count = save.payloads.len() as i64;
         let run = params![save.stream, save.version, first, count];
         self.statement(STREAM_RUN)?.execute(run)?;
-        let run = params![&save.first_id.to_be_bytes()[..], first, count];
+        let run = params![&save.first_id.to_be_bytes()[..], first, count, 0];
         self.statement(ID_RUN)?.execute(run)?;
         (self.position, self.block) = (first + count - 1, block);
         Ok(())
@@ -126,7 +126,7 @@ impl Raw {
         }
         timed(repeat, || {
             for save in streams {
-                let found = self.select(OF_STREAM, &[save.stream, 0, i64::MAX])?;
+                let found = self.select(OF_STREAM, &[save.stream, 0, i64::MAX, 0, i64::MAX])?;
                 assert_eq!(found, events);
             }
             Ok(())

@@ -8,6 +8,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from eventuali import aggregate as aggregate
+    from eventuali import errors as errors
+    from eventuali import event as event
+    from eventuali import expected as expected
+    from eventuali import query as query
+    from eventuali import store as store
+    from eventuali import sync as sync
     from eventuali._eventuali import __version__
     from eventuali.aggregate import Aggregate, User
     from eventuali.errors import (
@@ -82,11 +89,14 @@ _HOMES = {
     "query": ("ALL", "Query"),
     "store": ("Committed", "EventStore", "StoreStats", "StreamInfo"),
 }
+_MODULES = {"aggregate", "errors", "event", "expected", "query", "store", "sync"}
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
     """Brings a name when it is first asked for, so that the import alone costs next to nothing."""
+    if name in _MODULES:
+        return import_module(f"eventuali.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'eventuali' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(f"eventuali.{_HOME[name]}"), name)
@@ -94,4 +104,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from eventuali._guards import BOUNDS, PLAIN, Guard, bounded, compiled_test, every
+from eventuali.event import Event
 
 Node = dict[str, Any]
 _INERT = frozenset({"type", "metadata", "ref", "strict", "microseconds_precision"})
@@ -94,7 +95,8 @@ class Analysis:
         return build(node)
 
     def _model(self, node: Node) -> Guard | None:
-        guards = None if node.get("custom_init") else self._fields(node)
+        refused = node.get("custom_init") or issubclass(node["cls"], Event)
+        guards = None if refused else self._fields(node)
         return None if guards is None else Guard(frozenset({node["cls"]}), compiled_test(guards))
 
     def _nullable(self, node: Node) -> Guard | None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from threading import Thread
 from typing import Any
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, finalize, ref
 
 from eventuali._eventuali import Mailbox, Pending
 
@@ -24,12 +25,15 @@ class Bridge:
 
     def __init__(self) -> None:
         self._boxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Box] = WeakKeyDictionary()
+        self._closed = False
 
     def answer(self, pending: Pending) -> asyncio.Future[Any]:
         """Returns a future of the running loop for an answer; cancelling it stops nothing."""
         loop = asyncio.get_running_loop()
         box = self._boxes.get(loop)
         if box is None:
+            if self._closed:
+                return _now(loop, pending)
             box = self._boxes[loop] = _Box(loop)
         future = loop.create_future()
         token = next(_tokens)
@@ -38,36 +42,48 @@ class Bridge:
         return future
 
     def close(self) -> None:
-        """Stops watching, on every loop that is still open."""
+        """Stops watching, on every loop that is still open, once nobody waits there any more."""
+        self._closed = True
         here = asyncio.get_running_loop()
         for loop, box in list(self._boxes.items()):
             if loop is here:
-                box.close(loop)
-            elif not loop.is_closed():
-                loop.call_soon_threadsafe(box.close, loop)
+                box.close()
+            else:
+                with suppress(RuntimeError):  # a closed loop waits for nothing
+                    loop.call_soon_threadsafe(box.close)
         self._boxes.clear()
 
 
+def _now(loop: asyncio.AbstractEventLoop, pending: Pending) -> asyncio.Future[Any]:
+    """Returns a future that is done: a closed store answers at once."""
+    future = loop.create_future()
+    try:
+        future.set_result(pending.wait())
+    except Exception as error:
+        future.set_exception(error)
+    return future
+
+
 class _Box:
-    """What one loop waits for."""
+    """What one loop waits for. The loop does not keep it: a store that is dropped goes."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.mailbox = Mailbox()
         self.waiting: dict[int, asyncio.Future[Any]] = {}
-        self._open = True
+        self._closing = False
+        self._self: _Box | None = None
         try:
-            loop.add_reader(self.mailbox.fileno(), self._deliver)
+            loop.add_reader(self.mailbox.fileno(), _deliver, ref(self))
         except NotImplementedError:  # loops without descriptors, such as Windows' Proactor
             Thread(target=_watch, args=(ref(self), ref(loop)), daemon=True).start()
+            self.end = finalize(self, bool)  # nothing: its thread ends by itself
+        else:
+            # It keeps the mailbox, and so the descriptor, until the loop has let go of it.
+            self.end = finalize(self, partial(_unwatch, ref(loop), self.mailbox))
+        self.end.atexit = False
 
-    def close(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._open = False
-        try:
-            loop.remove_reader(self.mailbox.fileno())
-        except NotImplementedError:
-            return  # its thread looks at `_open`
-
-    def _deliver(self) -> None:
+    def deliver(self) -> None:
+        """Gives what has arrived to those who wait for it; runs on the loop."""
         for token, value, error in self.mailbox.drain():
             future = self.waiting.pop(token)
             if future.done():
@@ -76,18 +92,50 @@ class _Box:
                 future.set_result(value)
             else:
                 future.set_exception(error)
+        if self._closing and not self.waiting and self.end.detach() is not None:
+            self._self = None
+            with suppress(NotImplementedError):  # its thread looks at `end`
+                asyncio.get_running_loop().remove_reader(self.mailbox.fileno())
+
+    def close(self) -> None:
+        """Lets go of the loop as soon as every answer has arrived; runs on the loop."""
+        self._closing = True
+        # The bridge lets go of this box; until the last answer it keeps itself.
+        self._self = self if self.waiting else None
+        self.deliver()
+
+
+def _deliver(box: ref[_Box]) -> None:
+    here = box()
+    if here is not None:
+        here.deliver()
+
+
+def _unwatch(loop: ref[asyncio.AbstractEventLoop], mailbox: Mailbox) -> None:
+    there = loop()
+    if there is None or there.is_closed():
+        return
+    with suppress(RuntimeError):  # closed meanwhile
+        there.call_soon_threadsafe(_remove, loop, mailbox)
+
+
+def _remove(loop: ref[asyncio.AbstractEventLoop], mailbox: Mailbox) -> None:
+    there = loop()
+    if there is not None and not there.is_closed():
+        there.remove_reader(mailbox.fileno())
 
 
 def _watch(box: ref[_Box], loop: ref[asyncio.AbstractEventLoop]) -> None:
     """Waits for answers in a thread, for as long as somebody holds box and loop."""
     while True:
         here, there = box(), loop()
-        if here is None or there is None or not here._open or there.is_closed():
+        if here is None or there is None or not here.end.alive or there.is_closed():
             return
         mailbox = here.mailbox
         del here
         if mailbox.wait(0.1) and (here := box()) is not None:
             _hand_over(here, there)
+            del here
         del there
 
 
@@ -96,12 +144,9 @@ def _hand_over(box: _Box, loop: asyncio.AbstractEventLoop) -> None:
     done: Future[None] = Future()
 
     def deliver() -> None:
-        box._deliver()
+        box.deliver()
         done.set_result(None)
 
-    try:
+    with suppress(RuntimeError, TimeoutError):  # closed meanwhile; a loop that stands still
         loop.call_soon_threadsafe(deliver)
-    except RuntimeError:  # closed meanwhile
-        return
-    with suppress(TimeoutError):  # a loop that stands still is asked again
         done.result(1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -46,13 +46,23 @@ def encode(event: Event) -> tuple[Kind, bytes]:
         SerializationError: A value would not come back as it is; `path` says which.
     """
     cls = type(event)
+    if cls is UnknownEvent:
+        return _as_stored(event)
     how: Wire = cls.__codec__ or wire(cls)
     try:
         return how.kind, how.encode(event)
     except Inexact as refused:
         name = cls.__event_type__
-        text = f"{name}.{refused.path} can't be stored exactly: {refused.reason}"
+        where = f"{name}.{refused.path}" if refused.path else name
+        text = f"{where} can't be stored exactly: {refused.reason}"
         raise SerializationError(text, path=refused.path, event_type=name) from refused.__cause__
+
+
+def _as_stored(event: Event) -> tuple[Kind, bytes]:
+    """Returns kind and payload of an event that no class claimed when it was read."""
+    meta = event.meta
+    payload: bytes = cast("UnknownEvent", event).payload
+    return Kind(meta.event_type, meta.event_version, "json"), payload
 
 
 def decode(codec: Codec[Any], payload: bytes, row: Row) -> Event:

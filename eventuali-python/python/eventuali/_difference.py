@@ -23,6 +23,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from eventuali.event import Event
+
 MAX_DEPTH = 64
 """Levels of nesting below the event.
 
@@ -242,6 +244,8 @@ def _compare_set(left: Any, right: Any, depth: int) -> None:
 
 
 def _compare_model(left: Any, right: Any, depth: int) -> None:
+    if isinstance(left, Event):
+        raise _Found("an event inside another would lose its metadata; store its data as a model")
     _enter(depth)
     _compare_fields(left, right, depth, depth + 1)
 

@@ -8,20 +8,19 @@ class or wire name is `OrderPlaced`, `order.placed` or alike.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from inspect import unwrap
 from types import FunctionType, SimpleNamespace, UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 from weakref import WeakKeyDictionary
 
+from eventuali._isolation import Handler, isolating
 from eventuali._names import snake_case
 from eventuali.errors import InvalidEventError, UnknownEventTypeError
 from eventuali.event import DomainEvent, Event, SystemEvent, registered
 
 if TYPE_CHECKING:
     from eventuali.aggregate import Aggregate
-
-Handler = Callable[[Any, Any], object]
 
 _PREFIX = "apply_"
 # Annotations that leave it to the method's name.
@@ -38,6 +37,9 @@ class Handlers(dict[type[Event], Handler]):
 
     An event class that is not in here yet is looked up once: its own handler, else the one of its
     nearest base that a handler is annotated with.
+
+    Attributes:
+        isolating: The same handlers, for events that somebody keeps.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Handlers(dict[type[Event], Handler]):
         self._annotated: dict[type[Event], str] = {}
         self._by_name: dict[str, Handler] = {}
         self._pending = _methods(aggregate)
+        self.isolating = Isolating(self)
         self.classes = EventClasses(self)
         self._resolve(local, final=False)
 
@@ -138,6 +141,18 @@ class Handlers(dict[type[Event], Handler]):
                 )
             self.classes.add(event_type)
             self[event_type] = handler
+
+
+class Isolating(dict[type[Event], Handler]):
+    """The handlers, made so that state and event share nothing that can change."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        super().__init__()
+        self._handlers = handlers
+
+    def __missing__(self, event_type: type[Event]) -> Handler:
+        handler = self[event_type] = isolating(self._handlers[event_type], event_type)
+        return handler
 
 
 class EventClasses(dict[str, type[Event]]):

@@ -16,6 +16,7 @@ class Kind:
     """A kind of event: wire name, schema version, codec."""
 
     def __new__(cls, event_type: str, event_version: int, codec: str) -> Kind: ...
+    def __getnewargs__(self) -> tuple[str, int, str]: ...
 
 @final
 class Pending:

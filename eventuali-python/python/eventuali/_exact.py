@@ -34,7 +34,8 @@ class Inexact(Exception):
     """An event whose JSON would not give the same event back.
 
     Attributes:
-        path: The field, such as ``items[2].price``; empty where it can't be told.
+        path: The field, such as ``items[2].price``; empty where it is the event as a whole that a
+            validator or serializer of its class refuses.
         reason: What would change.
     """
 
@@ -120,14 +121,15 @@ class Codec(Generic[E]):
         try:
             payload = serializer.to_json(event, round_trip=True, warnings=False)
         except (PydanticSerializationError, UnicodeEncodeError) as error:
-            self._refuse(event, unwritable(event), self._unwritten_field(event), error)
+            self._refuse(event, unwritable(event), self._field_of(event), error)
         try:
             twin = self.decode(payload)
         except ValidationError as error:
             self._refuse(event, unwritable(event), _located(event, error), error)
         found = difference(event, twin)
-        if found is None and _mentions_non_finite(payload) and not _is_standard_json(payload):
-            found = unwritable(event, non_finite=True) or Difference("", "NaN isn't JSON")
+        if found is None and _mentions_non_finite(payload) and _isnt_standard_json(payload):
+            where = self._field_of(event, _isnt_standard_json)
+            found = unwritable(event, non_finite=True) or Difference(where, "NaN isn't JSON")
         if found is not None:
             raise Inexact(found.path, found.reason)
         return payload
@@ -136,11 +138,14 @@ class Codec(Generic[E]):
         path, reason = found or Difference(path, _text(error))
         raise Inexact(path, reason) from error
 
-    def _unwritten_field(self, event: E) -> str:
-        for name in type(event).__pydantic_fields__:
+    def _field_of(self, event: E, wrong: Callable[[bytes], bool] = lambda payload: False) -> str:
+        """The first field that can't be written, or that alone gives a payload that is wrong."""
+        names: list[str] = [*type(event).__pydantic_fields__, *(event.__pydantic_extra__ or ())]
+        for name in names:
             try:
-                self._serializer.to_json(event, include={name}, warnings=False)
-            except PydanticSerializationError:
+                if wrong(self._serializer.to_json(event, include={name}, warnings=False)):
+                    return name
+            except (PydanticSerializationError, UnicodeEncodeError):
                 return name
         return ""
 
@@ -167,6 +172,8 @@ def _located(event: BaseModel, error: ValidationError) -> str:
             value, path = value[step], f"{path}[{step}]"
         elif isinstance(value, dict) and step in value:
             value, path = value[step], f"{path}[{step!r}]"
+        elif value is event and step in type(event).__pydantic_fields__:
+            return str(step)  # a field that isn't set
     return path.removeprefix(".")
 
 
@@ -184,9 +191,9 @@ def _mentions_non_finite(payload: bytes) -> bool:
     return b"NaN" in payload or b"Infinity" in payload
 
 
-def _is_standard_json(payload: bytes) -> bool:
+def _isnt_standard_json(payload: bytes) -> bool:
     try:
         from_json(payload, allow_inf_nan=False)
     except ValueError:
-        return False
-    return True
+        return True
+    return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 from contextlib import suppress
+from time import monotonic
 from typing import Literal, TypeAlias
 from weakref import WeakSet
 
@@ -48,8 +49,13 @@ def opened(store: Store) -> Store:
 
 @atexit.register
 def _close_all() -> None:
-    """Lets writes that have begun end; a store that takes longer than 5 s is left as it is."""
+    """Lets writes that have begun end; stores that take longer than 5 s are left as they are."""
+    deadline = monotonic() + _EXIT_SECONDS
+    closing = []
     for store in list(_open):
         # The threads of a forked child's store live in its parent, which closes it.
         with suppress(EventualiError):
-            store.close().wait(_EXIT_SECONDS)
+            closing.append(store.close())
+    for pending in closing:
+        with suppress(EventualiError, TimeoutError):
+            pending.wait(max(deadline - monotonic(), 0.0))

@@ -7,23 +7,14 @@ changed in place, so they are made again: from a copy taken once a batch, and th
 from __future__ import annotations
 
 from copy import deepcopy
-from datetime import date, datetime, time, timedelta, timezone
-from decimal import Decimal
-from enum import Enum
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
+
+from eventuali._isolation import IMMUTABLE, immutable
 
 if TYPE_CHECKING:
     from eventuali.aggregate import Aggregate
 
 _State = dict[str, Any]
-
-_IMMUTABLE: frozenset[type] = frozenset(
-    {
-        *(type(None), bool, int, float, complex, str, bytes),
-        *(Decimal, UUID, date, datetime, time, timedelta, timezone),
-    }
-)
 
 
 class Base:
@@ -47,7 +38,7 @@ class Base:
         object.__setattr__(scratch, "__pydantic_extra__", None)
         object.__setattr__(scratch, "__pydantic_private__", self.private and _copies(self.private))
         for event in aggregate._uncommitted[self.start :]:
-            cls.__dispatch__[type(event)](scratch, event)
+            cls.__dispatch__.isolating[type(event)](scratch, event)
             scratch.__dict__["version"] += 1
         return scratch
 
@@ -79,7 +70,7 @@ def restore(
 
 def _replace_mutable(state: _State, rebuilt: _State) -> None:
     for name, value in state.items():
-        if name in rebuilt and not _immutable(value):
+        if name in rebuilt and not immutable(value):
             state[name] = rebuilt[name]
 
 
@@ -88,12 +79,12 @@ def _copies(state: _State) -> _State:
 
 
 def _copied(value: Any) -> Any:
-    if _immutable(value):
+    if immutable(value):
         return value
     kind = type(value)
-    if (kind is list or kind is set) and _IMMUTABLE.issuperset(map(type, value)):
+    if (kind is list or kind is set) and IMMUTABLE.issuperset(map(type, value)):
         return value.copy()
-    if kind is dict and _plain(value) and _IMMUTABLE.issuperset(map(type, value)):
+    if kind is dict and _plain(value) and IMMUTABLE.issuperset(map(type, value)):
         return value.copy()
     try:
         return deepcopy(value)
@@ -102,11 +93,4 @@ def _copied(value: Any) -> Any:
 
 
 def _plain(state: dict[Any, Any]) -> bool:
-    return _IMMUTABLE.issuperset(map(type, state.values()))
-
-
-def _immutable(value: Any) -> bool:
-    kind = type(value)
-    if kind in _IMMUTABLE or issubclass(kind, Enum):
-        return True
-    return (kind is tuple or kind is frozenset) and all(map(_immutable, value))
+    return IMMUTABLE.issuperset(map(type, state.values()))

@@ -14,9 +14,16 @@ from eventuali._envelope import Batch, Envelope, EventMeta, utc, uuid7
 from eventuali._eventuali import Kind
 from eventuali._names import text
 from eventuali.aggregate import Aggregate, committed, set_pending
+from eventuali.errors import (
+    IdempotencyConflictError,
+    InvalidEventError,
+    OptimisticConcurrencyError,
+    OutcomeUnknownError,
+    SerializationError,
+)
 from eventuali.event import Event, get_envelope, set_envelope
 
-__all__ = ["Attempt", "Committed", "of_aggregates", "of_events"]
+__all__ = ["Attempt", "Committed", "merged", "of_aggregates", "of_events"]
 
 Metadata: TypeAlias = tuple[
     bytes | str | None, bytes | str | None, str | None, list[tuple[str, str]], list[str]
@@ -47,85 +54,116 @@ class Committed:
 
 
 class Attempt:
-    """One commit: what is sent, and for whom. Sending it again gives the same answer.
+    """One commit: what is sent. Sending it again gives the same answer.
+
+    An aggregate keeps the attempt at its save until it knows what became of it. Several aggregates
+    can share one, and copies of an aggregate do.
 
     Attributes:
         writes: What the extension takes.
-        aggregates: Those whose events these are, with how many of them.
+        answer: What the commit became, once that is known.
+        failed: Whether it is certain that nothing was written.
     """
 
-    __slots__ = ("_batch", "_events", "_settled", "aggregates", "writes")
+    __slots__ = ("_batch", "_counts", "_doubtful", "_events", "answer", "failed", "writes")
 
-    def __init__(
-        self,
-        writes: list[Write],
-        batch: Batch,
-        aggregates: Sequence[tuple[Aggregate, int]],
-        events: Sequence[Event] = (),
-    ) -> None:
+    def __init__(self, writes: list[Write], batch: Batch, events: Sequence[Event] = ()) -> None:
         self.writes = writes
-        self.aggregates = aggregates
+        self.answer: Committed | None = None
+        self.failed = False
         self._batch = batch
         self._events = events
-        self._settled = False
+        self._counts = {write[:2]: len(write[3]) for write in writes}
+        self._doubtful = False
 
-    def begin(self) -> None:
-        """Marks the aggregates: until there is an answer, this is what a save repeats."""
-        for aggregate, _ in self.aggregates:
-            set_pending(aggregate, self)
-
-    def fail(self) -> None:
-        """Notes that nothing was written, for certain."""
-        for aggregate, _ in self.aggregates:
-            if aggregate._pending is self:
-                set_pending(aggregate, None)
-
-    def settle(self, answer: Answer) -> Committed:
+    def take(self, answer: Answer) -> Committed:
         """Notes that everything was written."""
         positions, versions, recorded_at = answer
         self._batch.positions = positions
         self._batch.recorded_at = recorded_at
-        if not self._settled:
-            self._settled = True
-            for aggregate, count in self.aggregates:
-                committed(aggregate, count)
-            if self._events and versions[0]:
-                self._number(versions[0] - len(self._events))
-        return Committed(tuple(positions), tuple(versions), utc(recorded_at))
+        self.answer = Committed(tuple(positions), tuple(versions), utc(recorded_at))
+        if self._events and versions[0]:
+            self._bind(versions[0] - len(self._events))
+        return self.answer
 
-    def _number(self, before: int) -> None:
-        """Tells events that were appended without an aggregate their versions."""
+    def fail(self, error: BaseException) -> None:
+        """Notes what an error says of the commit.
+
+        Once an attempt was cut off, only a verdict on its content says that it was not written:
+        that the store is closed or full now says nothing of the attempt before.
+        """
+        cut_off = not isinstance(error, Exception) or isinstance(error, OutcomeUnknownError)
+        if cut_off:
+            self._doubtful = True
+        elif not self._doubtful or isinstance(error, _VERDICTS):
+            self.failed = True
+            self._release()
+
+    def settle(self, aggregate: Aggregate) -> None:
+        """Tells an aggregate that keeps this attempt what became of it."""
+        if aggregate._pending is not self:
+            return
+        if self.answer is not None:
+            committed(aggregate, self._counts.get((aggregate.__aggregate_type__, aggregate.id), 0))
+        elif self.failed:
+            set_pending(aggregate, None)
+
+    def _bind(self, before: int) -> None:
+        """Tells events that were appended without an aggregate their stream and versions."""
         aggregate_type, aggregate_id = self.writes[0][:2]
         for index, event in enumerate(self._events):
+            place = (aggregate_type, aggregate_id, before + index + 1, self._batch, index)
             state = get_envelope(event)
             if type(state) is Envelope and state.batch is self._batch:
-                state.bind(aggregate_type, aggregate_id, before + index + 1, self._batch, index)
+                state.bind(*place)
             elif type(state) is tuple and state[4] is self._batch:
-                bound = (state[0], aggregate_type, aggregate_id, before + index + 1, *state[4:])
-                set_envelope(event, bound)
+                set_envelope(event, (state[0], *place))
+
+    def _release(self) -> None:
+        """Frees events that were not appended; they keep their ids."""
+        for event in self._events:
+            state = get_envelope(event)
+            if type(state) is tuple and state[4] is self._batch:
+                envelope = Envelope(state[0] // 1000)
+                envelope.event_id = UUID(int=self._batch.first + state[5])
+                set_envelope(event, envelope)
+            elif type(state) is Envelope and state.batch is self._batch:
+                state.bind("", "", 0, None, 0)
+
+
+_VERDICTS = (
+    OptimisticConcurrencyError,
+    IdempotencyConflictError,
+    InvalidEventError,
+    SerializationError,
+)
 
 
 def of_aggregates(aggregates: Iterable[Aggregate]) -> Attempt | None:
     """Returns the commit of what the aggregates have not saved; None where that is nothing.
+
+    The aggregates keep it from now on.
 
     Raises:
         SerializationError: A value would not come back as it is. Nothing has changed.
     """
     batch = Batch(_first_id())
     writes: list[Write] = []
-    saved = []
     index = 0
-    for aggregate in aggregates:
+    saved = [aggregate for aggregate in aggregates if aggregate._uncommitted]
+    for aggregate in saved:
         events = aggregate._uncommitted[:]
-        if not events:
-            continue
         stream = (aggregate.__aggregate_type__, text("aggregate_id", aggregate.id))
         before = aggregate.version - len(events)
         prepared = _prepare(events, stream, before, batch, index)
         index += len(events)
         writes.append((*stream, before, prepared))
-        saved.append((aggregate, len(events)))
-    return Attempt(writes, batch, saved) if writes else None
+    if not writes:
+        return None
+    attempt = Attempt(writes, batch)
+    for aggregate in saved:
+        set_pending(aggregate, attempt)
+    return attempt
 
 
 def of_events(
@@ -135,12 +173,36 @@ def of_events(
 
     Raises:
         SerializationError: A value would not come back as it is. Nothing has changed.
+        InvalidEventError: An event waits in an aggregate to be saved.
     """
+    for event in events:
+        if _waits(event):
+            name = type(event).__name__
+            text = f"this {name} was applied to an aggregate; save the aggregate"
+            raise InvalidEventError(text, field="event")
     batch = Batch(_first_id())
     aggregate_type, aggregate_id = stream or ("", "")
-    prepared = _prepare(events, (aggregate_type, aggregate_id), None, batch, 0)
-    write = (aggregate_type, aggregate_id, expected, prepared)
-    return Attempt([write], batch, (), events)
+    prepared = _prepare(events, ("", ""), None, batch, 0)
+    return Attempt([(aggregate_type, aggregate_id, expected, prepared)], batch, events)
+
+
+def merged(answers: Sequence[Committed]) -> Committed:
+    """Returns the answer to a save that took several commits."""
+    if len(answers) == 1:
+        return answers[0]
+    positions = tuple(position for answer in answers for position in answer.positions)
+    return Committed(positions, answers[-1].versions, answers[-1].recorded_at)
+
+
+def _waits(event: Event) -> bool:
+    state = getattr(event, "_envelope", None)
+    if type(state) is tuple:
+        version, batch = state[3], state[4]
+    elif type(state) is Envelope:
+        version, batch = state.version, state.batch
+    else:
+        return False
+    return version != 0 and (batch is None or batch.positions is None)
 
 
 def _first_id() -> int:
@@ -173,31 +235,33 @@ def _prepare(
             set_envelope(event, (ns, aggregate_type, aggregate_id, version, batch, index))
             prepared.append((kind, ns // 1000, payload, (first + index).to_bytes(16), None))
         else:
-            bound = _bound(event, state, stream, version, batch, index)
-            prepared.append((kind, *bound[:1], payload, *bound[1:]))
+            if kept is Envelope and (state.batch is None or state.batch.positions is None):
+                state.event_id = state.event_id or (
+                    state.fix_id() if state.batch else UUID(int=first + index)
+                )
+                state.bind(aggregate_type, aggregate_id, version, batch, index)
+            elif kept is tuple and state[4].positions is None:
+                # Sent before under another attempt, which failed: the id stays.
+                state = _envelope_of(event.meta)
+                state.bind(aggregate_type, aggregate_id, version, batch, index)
+                set_envelope(event, state)
+            else:  # stored: what it is stays as it is
+                state = _envelope_of(event.meta)
+            prepared.append((kind, state.timestamp, payload, state.event_id.bytes, _given(state)))
         index += 1
     return prepared
 
 
-def _bound(
-    event: Event, state: Any, stream: tuple[str, str], version: int, batch: Batch, index: int
-) -> tuple[int, bytes, Metadata | None]:
-    """Binds an event that has an id or metadata; returns its time in µs, its id and the rest."""
-    if type(state) is not Envelope:
-        state = _envelope_of(event.meta)
-        set_envelope(event, state)
-    if state.event_id is None:
-        state.event_id = UUID(int=batch.first + index) if state.batch is None else state.fix_id()
-    state.bind(*stream, version, batch, index)
+def _given(envelope: Envelope) -> Metadata | None:
+    """Returns the metadata that was given with an event."""
     metadata: Metadata = (
-        _wire_reference(state.correlation_id),
-        _wire_reference(state.causation_id),
-        state.user_id,
-        list(state.headers.items()),
-        list(state.tags),
+        _wire_reference(envelope.correlation_id),
+        _wire_reference(envelope.causation_id),
+        envelope.user_id,
+        list(envelope.headers.items()),
+        list(envelope.tags),
     )
-    given = metadata if metadata != _NO_METADATA else None
-    return state.timestamp, state.event_id.bytes, given
+    return metadata if metadata != _NO_METADATA else None
 
 
 _NO_METADATA: Metadata = (None, None, None, [], [])

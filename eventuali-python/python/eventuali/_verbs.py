@@ -14,14 +14,9 @@ from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 from eventuali._decode import Decoders, EventClasses, Replay
 from eventuali._eventuali import Page, Pending, Row, Store
 from eventuali._names import text
-from eventuali._saving import Attempt, Committed, of_aggregates, of_events
+from eventuali._saving import Attempt, Committed, merged, of_aggregates, of_events
 from eventuali.aggregate import Aggregate
-from eventuali.errors import (
-    AggregateNotFoundError,
-    EventualiError,
-    InvalidEventError,
-    OutcomeUnknownError,
-)
+from eventuali.errors import AggregateNotFoundError, InvalidEventError
 from eventuali.event import Event
 from eventuali.expected import AppendCondition, wire
 from eventuali.expected import position as checked
@@ -61,13 +56,25 @@ def save(store: Store, aggregates: Sequence[Aggregate]) -> Steps[Committed]:
             raise TypeError(f"save takes aggregates, not {aggregate!r:.60}")
     if len({id(aggregate) for aggregate in aggregates}) < len(aggregates):
         raise InvalidEventError("an aggregate stands twice in one save", field="aggregates")
+    answers = []
+    while (attempt := _attempt(aggregates)) is not None:
+        if not attempt.failed:
+            answers.append(attempt.answer or (yield from _send(store, attempt, aggregates)))
+        for aggregate in aggregates:
+            attempt.settle(aggregate)
+    return merged(answers) if answers else (yield from _nothing(store))
+
+
+def _attempt(aggregates: Sequence[Aggregate]) -> Attempt | None:
+    """Returns what an earlier save left open, or another task's save has begun; else what is new.
+
+    New events are sent only when nothing is open: two commits at once could overtake each other.
+    """
     for aggregate in aggregates:
         if aggregate._pending is not None:
-            yield from _send(store, aggregate._pending)
-    attempt = of_aggregates(aggregates)
-    if attempt is None:
-        return (yield from _nothing(store))
-    return (yield from _send(store, attempt))
+            pending: Attempt = aggregate._pending
+            return pending
+    return of_aggregates(aggregates)
 
 
 def _nothing(store: Store) -> Steps[Committed]:
@@ -103,7 +110,7 @@ def append(
     if not listed:
         return (yield from _nothing(store))
     attempt = of_events(listed, None if stream is None else _stream(stream), wanted)
-    return (yield from _send(store, attempt, conditions))
+    return (yield from _send(store, attempt, (), conditions))
 
 
 def _stream(stream: object) -> tuple[str, str]:
@@ -114,17 +121,19 @@ def _stream(stream: object) -> tuple[str, str]:
 
 
 def _send(
-    store: Store, attempt: Attempt, conditions: Sequence[tuple[list[Item], int]] = ()
+    store: Store,
+    attempt: Attempt,
+    aggregates: Sequence[Aggregate] = (),
+    conditions: Sequence[tuple[list[Item], int]] = (),
 ) -> Steps[Committed]:
-    attempt.begin()
     try:
         answer = yield store.commit(attempt.writes, conditions)
-    except OutcomeUnknownError:
+    except BaseException as error:
+        attempt.fail(error)
+        for aggregate in aggregates:
+            attempt.settle(aggregate)
         raise
-    except (EventualiError, TypeError, ValueError):
-        attempt.fail()
-        raise
-    return attempt.settle(answer)
+    return attempt.take(answer)
 
 
 class _Bounds(TypedDict, total=False):
@@ -145,31 +154,33 @@ def load(
         raise TypeError(f"load takes the class of an aggregate, not {cls!r:.60}")
     bounds: _Bounds = {}
     happened_until = None
+    if by not in ("recorded_at", "timestamp"):
+        raise ValueError(f"by is 'recorded_at' or 'timestamp', not {by!r:.60}")
     if at_version is not None:
         bounds["until_version"] = checked(at_version, "at_version")
     if at_time is not None:
         until = _microseconds(at_time)
         if by == "recorded_at":
             bounds["recorded_until"] = until
-        elif by == "timestamp":
-            happened_until = until
         else:
-            raise ValueError(f"by is 'recorded_at' or 'timestamp', not {by!r:.60}")
+            happened_until = until
     name = cls.__aggregate_type__
     key = text("aggregate_id", aggregate_id)
     item: Item = (name, key, [], [], [], None)
     pending: Pending | None = store.read([item], limit=PAGE, **bounds)
     replay = Replay(cls)
     aggregate: A | None = None
+    seen = 0
     while pending is not None:
         page: Page = yield pending
+        seen = page.last_version or seen
         # The next page is read while this one is decoded.
         pending = None
         if not page.end:
             pending = store.read(
                 [item],
                 after=page.looked_to,
-                after_version=page.last_version,
+                after_version=seen,
                 limit=PAGE,
                 **bounds,
             )

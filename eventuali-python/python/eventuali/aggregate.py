@@ -123,33 +123,35 @@ class Aggregate(_Slots):
                 stored before (`field` is `"event"`).
         """
         handlers = self.__dispatch__
-        handler = handlers[type(event)]
+        handler = handlers.isolating[type(event)]
         try:
             stamp = event._envelope
         except AttributeError:  # built by pydantic: the time was not taken yet
             stamp = time_ns()
+            set_envelope(event, stamp)
         if type(stamp) is not int:
             _check_free(event, stamp)
         uncommitted = self._uncommitted
         count = len(uncommitted)
         base = self._base or _begin(self, count)
-        state = self.__dict__
-        before = state.copy()
+        before = self.__dict__.copy()
         private = base.private and (self.__pydantic_private__ or {}).copy()
         try:
             handler(self, event)
             if len(uncommitted) != count:
-                raise InvalidEventError("a handler must not apply events itself", field="event")
+                raise _applied_itself(self)
         except BaseException as error:
             del uncommitted[count:]
             restore(self, base, before, private, error)
             raise
-        state["version"] = version = before["version"] + 1
+        # Looked up again: `validate_assignment` replaces the state, a look at the id the stamp.
+        self.__dict__["version"] = version = before["version"] + 1
+        stamp = event._envelope
         if type(stamp) is int:
-            place = (stamp, handlers.aggregate_type, state["id"], version, None, 0)
+            place = (stamp, handlers.aggregate_type, before["id"], version, None, 0)
             set_envelope(event, place)
         else:
-            stamp.bind(handlers.aggregate_type, state["id"], version, None, 0)
+            stamp.bind(handlers.aggregate_type, before["id"], version, None, 0)
         uncommitted.append(event)
 
     @classmethod
@@ -161,8 +163,8 @@ class Aggregate(_Slots):
             id: The id; by default that of the stored events, or a new one.
 
         Raises:
-            InvalidEventError: An event has no handler, belongs to another aggregate, or is not the
-                next version.
+            InvalidEventError: An event has no handler, belongs to another aggregate, is not the
+                next version, or its handler applied an event.
         """
         aggregate: Self | None = None if id is None else cls(id=id)
         for event in events:
@@ -172,7 +174,8 @@ class Aggregate(_Slots):
             if aggregate is None:
                 aggregate = cls() if meta.aggregate_id is None else cls(id=meta.aggregate_id)
             _check_next(aggregate, event)
-            cls.__dispatch__[type(event)](aggregate, event)
+            cls.__dispatch__.isolating[type(event)](aggregate, event)
+            check_replayed(aggregate)
             aggregate.__dict__["version"] += 1
         return cls() if aggregate is None else aggregate
 
@@ -252,6 +255,21 @@ def committed(aggregate: Aggregate, count: int) -> None:
     del aggregate._uncommitted[:count]
     set_pending(aggregate, None)
     set_base(aggregate, None)
+
+
+def check_replayed(aggregate: Aggregate) -> None:
+    """Refuses what handlers applied while stored events were replayed; for the store, after it.
+
+    Raises:
+        InvalidEventError: An event waits to be saved, where the replay began with none.
+    """
+    if aggregate._uncommitted:
+        raise _applied_itself(aggregate)
+
+
+def _applied_itself(aggregate: Aggregate) -> InvalidEventError:
+    text = f"{type(aggregate).__name__}: a handler must not apply events itself"
+    return InvalidEventError(text, field="event")
 
 
 def _begin(aggregate: Aggregate, waiting: int) -> Base:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from eventuali._names import text
+from eventuali.aggregate import Aggregate
 from eventuali.errors import InvalidEventError
 from eventuali.event import Event
-
-if TYPE_CHECKING:
-    from eventuali.aggregate import Aggregate
 
 __all__ = ["ALL", "Query"]
 
@@ -37,9 +35,9 @@ class Query:
         *,
         aggregate_type: str | type[Aggregate] | None = None,
         aggregate_id: str | None = None,
-        event_types: Iterable[str | type[Event]] = (),
-        tags: Iterable[str] = (),
-        event_ids: Iterable[UUID] = (),
+        event_types: Iterable[str | type[Event]] | None = None,
+        tags: Iterable[str] | None = None,
+        event_ids: Iterable[UUID] | None = None,
         correlation_id: UUID | str | None = None,
     ) -> None:
         """Makes a query; without arguments it matches every event.
@@ -54,12 +52,10 @@ class Query:
 
         Raises:
             TypeError: An argument has another type.
-            InvalidEventError: An iterable is empty where it was given, which would match nothing.
+            InvalidEventError: An iterable is empty, which would match nothing.
         """
-        if isinstance(aggregate_type, type):
-            aggregate_type = aggregate_type.__aggregate_type__
         item: Item = (
-            _text(aggregate_type, "aggregate_type"),
+            _aggregate_type(aggregate_type),
             _text(aggregate_id, "aggregate_id"),
             [_event_type(kind) for kind in _several(event_types, "event_types")],
             [text("tags", tag) for tag in _several(tags, "tags")],
@@ -81,13 +77,21 @@ class Query:
         return both
 
 
-def _several(given: Iterable[object], field: str) -> list[object]:
-    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+def _several(given: Iterable[object] | None, field: str) -> list[object]:
+    if given is None:
+        return []
+    if isinstance(given, str | bytes | type) or not isinstance(given, Iterable):
         raise TypeError(f"{field} takes several values, not {given!r:.60}")
     values = list(given)
-    if not values and given != ():
+    if not values:
         raise InvalidEventError(f"{field} is empty and would match nothing", field=field)
     return values
+
+
+def _aggregate_type(kind: object) -> str | None:
+    if isinstance(kind, type) and issubclass(kind, Aggregate):
+        return kind.__aggregate_type__
+    return _text(kind, "aggregate_type")
 
 
 def _event_type(kind: object) -> str:

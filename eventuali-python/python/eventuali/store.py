@@ -321,7 +321,11 @@ class Opening:
         from eventuali._bridge import Bridge  # brings asyncio, which `import eventuali` need not
 
         bridge = Bridge()
-        store = await bridge.answer(begin(*self._arguments))
+        try:
+            store = await bridge.answer(begin(*self._arguments))
+        except BaseException:
+            bridge.close()
+            raise
         return EventStore(opened(store), EventClasses(), bridge)
 
     def __await__(self) -> Generator[Any, None, EventStore]:

@@ -1,0 +1,335 @@
+"""Saves that are repeated, shared, copied or refused: nothing is forgotten, nothing comes twice."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import gc
+import os
+import pickle
+
+import pytest
+
+from eventuali import (
+    Aggregate,
+    Committed,
+    Event,
+    EventStore,
+    IdempotencyConflictError,
+    InvalidEventError,
+    OptimisticConcurrencyError,
+    Query,
+    sync,
+)
+from eventuali.errors import StoreClosedError
+
+
+class Noted(Event):
+    text: str
+
+
+class Notes(Aggregate):
+    texts: tuple[str, ...] = ()
+
+    def apply_noted(self, event: Noted) -> None:
+        self.texts += (event.text,)
+
+
+def notes(key: str, *texts: str) -> Notes:
+    aggregate = Notes(id=key)
+    for text in texts:
+        aggregate.apply(Noted(text=text))
+    return aggregate
+
+
+async def cut_off(store: EventStore, *aggregates: Notes) -> None:
+    """Begins a save and stops waiting for it at once."""
+    task = asyncio.ensure_future(store.save(*aggregates))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def stored(store: EventStore, key: str) -> tuple[str, ...]:
+    return (await store.load_one(Notes, key)).texts
+
+
+@pytest.fixture(params=["memory://", "file"])
+def url(request, tmp_path):
+    return request.param if request.param == "memory://" else str(tmp_path / "notes.db")
+
+
+def run(url, test):
+    async def main():
+        async with EventStore.create(url) as store:
+            await test(store)
+
+    asyncio.run(main())
+
+
+def test_two_tasks_that_save_one_aggregate_lose_nothing(url):
+    async def test(store):
+        one = notes("a", "1")
+        await cut_off(store, one)
+        one.apply(Noted(text="2"))
+        saves = [asyncio.ensure_future(store.save(one)) for _ in range(2)]
+        await asyncio.sleep(0)
+        one.apply(Noted(text="3"))
+        await asyncio.gather(*saves)
+        await store.save(one)
+        assert await stored(store, "a") == ("1", "2", "3")
+        assert not one.has_uncommitted_events()
+
+    run(url, test)
+
+
+def test_what_an_aggregate_no_longer_keeps_is_not_taken_from_it(url):
+    async def test(store):
+        x, y = notes("x", "1"), notes("y", "1")
+        await cut_off(store, x, y)
+        x.mark_events_as_committed()
+        x.apply(Noted(text="2"))
+        await store.save(y)
+        assert [event.text for event in x.get_uncommitted_events()] == ["2"]
+        await store.save(x)
+        assert await stored(store, "x") == ("1", "2")
+
+    run(url, test)
+
+
+def test_aggregates_of_one_save_can_be_settled_one_by_one(url):
+    async def test(store):
+        x, y = notes("x", "1"), notes("y", "1")
+        await cut_off(store, x, y)
+        await store.save(y)
+        y.apply(Noted(text="2"))
+        await store.save(y)
+        x.apply(Noted(text="2"))
+        await store.save(x)
+        assert await stored(store, "x") == await stored(store, "y") == ("1", "2")
+
+    run(url, test)
+
+
+def test_a_repeated_save_gives_the_first_answer(url):
+    async def test(store):
+        one = notes("a", "1", "2")
+        await cut_off(store, one)
+        first = await store.save(one)
+        assert first.positions == (1, 2)
+        assert first.versions == (2,)
+        assert first.recorded_at is not None
+        await cut_off(store, other := notes("b", "1"))
+        other.apply(Noted(text="2"))
+        both = await store.save(other)
+        assert both.positions == (3, 4)
+        assert both.versions == (2,)
+        assert await store.save(other) == Committed()
+
+    run(url, test)
+
+
+def test_a_store_that_is_closed_says_nothing_of_the_save_before(tmp_path):
+    async def main():
+        url = str(tmp_path / "notes.db")
+        one = notes("a", "1")
+        store = await EventStore.create(url)
+        await cut_off(store, one)
+        await store.close()
+        with pytest.raises(StoreClosedError):
+            await store.save(one)
+        async with EventStore.create(url) as store:
+            one.apply(Noted(text="2"))
+            await store.save(one)
+            assert await stored(store, "a") == ("1", "2")
+
+    asyncio.run(main())
+
+
+def test_a_save_that_was_refused_can_be_made_again(url):
+    async def test(store):
+        one, other = notes("a", "1"), notes("a", "2")
+        await store.save(one)
+        for _ in range(2):
+            with pytest.raises(OptimisticConcurrencyError):
+                await store.save(other)
+        assert [event.text for event in other.get_uncommitted_events()] == ["2"]
+        assert await stored(store, "a") == ("1",)
+
+    run(url, test)
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_a_copy_settles_for_itself(url, duplicate):
+    async def test(store):
+        one = notes("a", "1")
+        await cut_off(store, one)
+        other = duplicate(one)
+        other.apply(Noted(text="2"))
+        await store.save(other)
+        assert not other.has_uncommitted_events()
+        assert await stored(store, "a") == ("1", "2")
+
+    run(url, test)
+
+
+def test_an_aggregate_whose_save_was_cut_off_survives_pickling(url):
+    async def test(store):
+        one = notes("a", "1")
+        await cut_off(store, one)
+        other = pickle.loads(pickle.dumps(one))
+        other.apply(Noted(text="2"))
+        await store.save(other)
+        assert await stored(store, "a") == ("1", "2")
+
+    run(url, test)
+
+
+def test_an_unknown_event_is_copied_as_it_is(url):
+    async def test(store):
+        class Ticked(Event, name="no class claims this any more"):
+            n: int
+
+        await store.append([Ticked(n=7)], stream=("T", "t"))
+        del Ticked
+        gc.collect()
+        raw = [event async for event in store.read(raw=True)]
+        async with EventStore.create("memory://") as other:
+            await other.append(raw, stream=("T", "t"))
+            (found,) = [event async for event in other.read(raw=True)]
+            assert found.payload == b'{"n":7}'
+            assert found.meta.event_type == "no class claims this any more"
+            assert found.meta.event_id == raw[0].meta.event_id
+
+    run(url, test)
+
+
+def test_an_event_that_was_read_stays_what_it_is(url):
+    async def test(store):
+        await store.save(notes("a", "1"))
+        (event,) = [event async for event in store.read()]
+        before = event.meta
+        with pytest.raises(IdempotencyConflictError):
+            await store.append([event], stream=("Other", "b"))
+        assert event.meta == before
+        assert (await store.append([event], stream=("Notes", "a"))).positions == (1,)
+        assert event.meta == before
+
+    run(url, test)
+
+
+def test_an_event_whose_append_was_refused_is_free_and_keeps_its_id(url):
+    async def test(store):
+        plain, given = Noted(text="1"), Noted(text="2", correlation_id="c")
+        for event in (plain, given):
+            with pytest.raises(OptimisticConcurrencyError):
+                await store.append([event], stream=("Notes", "a"), expected=9)
+        ids = [plain.event_id, given.event_id]
+        one = Notes(id="a")
+        one.apply(plain)
+        one.apply(given)
+        await store.save(one)
+        found = [event.meta.event_id async for event in store.read()]
+        assert found == ids
+
+    run(url, test)
+
+
+def test_an_event_that_waits_in_an_aggregate_is_not_appended(url):
+    async def test(store):
+        one = notes("a", "1")
+        with pytest.raises(InvalidEventError) as caught:
+            await store.append(one.get_uncommitted_events())
+        assert caught.value.field == "event"
+        await store.save(one)
+
+    run(url, test)
+
+
+def test_appended_events_know_where_they_are(url):
+    async def test(store):
+        await store.append([Noted(text="0")], stream=("Notes", "a"))
+        events = [Noted(text="1"), Noted(text="2", user_id="u")]
+        await store.append(events, stream=("Notes", "a"))
+        found = [
+            (e.aggregate_type, e.aggregate_id, e.aggregate_version, e.position) for e in events
+        ]
+        assert found == [("Notes", "a", 2, 2), ("Notes", "a", 3, 3)]
+
+    run(url, test)
+
+
+def test_everybody_who_closes_waits_and_nobody_is_forgotten(tmp_path):
+    async def main():
+        store = await EventStore.create(tmp_path / "notes.db")
+        saves = [asyncio.ensure_future(store.save(notes(str(n), "1"))) for n in range(50)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            await asyncio.gather(store.close(), store.close(), *saves)
+            with pytest.raises(StoreClosedError):
+                await store.save(notes("late", "1"))
+
+    asyncio.run(main())
+
+
+def test_a_store_reads_the_file_it_opened_wherever_the_process_goes(tmp_path, monkeypatch):
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        with sync.EventStore.create("notes.db") as store:
+            store.save(notes("a", folder.name))
+    monkeypatch.chdir(here)
+    with sync.EventStore.create("notes.db") as store:
+        monkeypatch.chdir(there)
+        assert store.load_one(Notes, "a").texts == ("here",)
+        store.save(notes("b", "1"))
+        assert store.load_one(Notes, "b").texts == ("1",)
+
+
+def test_opening_in_vain_and_dropping_leave_no_descriptors(tmp_path):
+    def count():
+        gc.collect()
+        return len(os.listdir("/dev/fd"))
+
+    async def main():
+        await (await EventStore.create("memory://")).close()
+        before = count()
+        for _ in range(20):
+            with pytest.raises(ValueError, match="directory"):
+                await EventStore.create(tmp_path)
+            store = await EventStore.create("memory://")
+            await store.save(notes("a", "1"))
+            del store
+            opening = asyncio.ensure_future(EventStore.create("memory://")._open())
+            await asyncio.sleep(0)
+            opening.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            if count() <= before:
+                return
+        raise AssertionError(f"{count()} descriptors, {before} before")
+
+    if not os.path.isdir("/dev/fd"):
+        pytest.skip("descriptors can't be counted here")
+    asyncio.run(main())
+
+
+def test_a_long_stream_is_read_page_by_page_from_anywhere(url):
+    async def test(store):
+        for start in range(0, 4000, 500):
+            events = [Noted(text=str(n)) for n in range(start, start + 500)]
+            await store.append(events, stream=("Notes", "long"))
+            await store.append([Noted(text="between")], stream=("Notes", "other"))
+        one = Query(aggregate_type="Notes", aggregate_id="long")
+        forward = [int(event.text) async for event in store.read(one)]
+        assert forward == list(range(4000))
+        assert [int(e.text) async for e in store.read(one, backwards=True)] == forward[::-1]
+        tail = [int(event.text) async for event in store.read(one, after=3500, limit=3)]
+        assert tail == [3494, 3495, 3496]  # six others lie between
+        assert len(await store.load_events("long", from_version=3990)) == 11
+
+    run(url, test)

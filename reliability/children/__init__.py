@@ -1,0 +1,1 @@
+"""Programs that scenarios start, watch and kill."""

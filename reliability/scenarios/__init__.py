@@ -1,0 +1,26 @@
+"""The scenarios, one module each; a new one gets its line here."""
+
+from reliability.scenario import Scenario
+from reliability.scenarios import (
+    cancel,
+    contention,
+    disk_full,
+    failing_io,
+    fork,
+    interrupt,
+    kill,
+    leave,
+    switch,
+)
+
+ALL: tuple[Scenario, ...] = (
+    kill.SCENARIO,
+    cancel.SCENARIO,
+    disk_full.SCENARIO,
+    failing_io.SCENARIO,
+    contention.SCENARIO,
+    leave.SCENARIO,
+    fork.SCENARIO,
+    interrupt.SCENARIO,
+    switch.SCENARIO,
+)
