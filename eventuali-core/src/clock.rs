@@ -1,6 +1,8 @@
-//! The wall clock, as events carry it.
+//! The wall clock, as events carry it, and ids that begin with it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use uuid::{Timestamp, Uuid};
 
 /// Now, in µs since 1970 UTC; negative before. A clock outside of what fits is taken to its limit.
 #[must_use]
@@ -9,4 +11,12 @@ pub fn now() -> i64 {
         Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |us| -us),
     }
+}
+
+/// A new id, a `UUIDv7`. A clock before 1970, which such an id cannot say, counts as 1970.
+#[must_use]
+pub fn new_id() -> Uuid {
+    let now = now().max(0) as u64;
+    let (seconds, nanos) = (now / 1_000_000, (now % 1_000_000) as u32 * 1000);
+    Uuid::new_v7(Timestamp::from_unix(uuid::NoContext, seconds, nanos))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::event::NewEvent;
 use crate::limits::Limits;
@@ -50,7 +51,12 @@ pub struct AppendCondition {
 
 impl Default for Commit {
     fn default() -> Self {
-        Self { id: Uuid::now_v7(), writes: Vec::new(), conditions: Vec::new(), records: Vec::new() }
+        Self {
+            id: clock::new_id(),
+            writes: Vec::new(),
+            conditions: Vec::new(),
+            records: Vec::new(),
+        }
     }
 }
 

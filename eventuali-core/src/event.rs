@@ -211,7 +211,7 @@ impl NewEvent {
     #[must_use]
     pub fn new(kind: Arc<EventKind>, payload: impl Into<Vec<u8>>) -> Self {
         Self {
-            event_id: Uuid::now_v7(),
+            event_id: crate::clock::new_id(),
             kind,
             timestamp: crate::clock::now(),
             metadata: None,

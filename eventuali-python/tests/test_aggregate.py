@@ -746,6 +746,44 @@ def test_an_event_says_what_it_said_whatever_becomes_of_the_state():
     assert keeper.get_uncommitted_events()[0] is event
 
 
+def test_values_of_every_kind_reach_the_handler_as_they_are():
+    class Frozen(BaseModel, frozen=True):
+        texts: tuple[str, ...] = ()
+
+    class Loose(BaseModel, extra="allow"):
+        _own: list[int] = PrivateAttr(default_factory=list)
+
+    class Anything(Event):
+        value: Any
+
+    class Taker(Aggregate):
+        taken: Any = None
+
+        def apply_anything(self, event: Anything) -> None:
+            self.taken = event
+
+    loose = Loose(more=["m"])
+    loose._own.append(1)
+    same = [Frozen(texts=("a",)), Kind.PLAIN, ("a", (1, frozenset({2}))), "text", None]
+    other = [[1], {1}, {"k": [1]}, ({"k"},), loose, Note(["n"]), Loose(), [Item(name="i")]]
+    for value in (*same, *other, same, other):
+        taker, event = Taker(), Anything(value=value)
+        taker.apply(event)
+        assert taker.taken == event
+        assert type(taker.taken.value) is type(value)
+        assert (taker.taken.value is value) == (value in same)
+    assert taker.taken.value[4].more is not loose.more
+    assert taker.taken.value[4]._own is not loose._own
+    assert taker.taken.value[4].model_fields_set == loose.model_fields_set
+
+
+def test_a_value_that_contains_itself_is_left_to_the_save():
+    keeper, cycle = Keeper(), []
+    cycle.append(cycle)
+    keeper.apply(Listed(items=[], other=cycle))
+    assert keeper.version == 1
+
+
 def test_putting_back_leaves_the_events_as_they_are():
     keeper, event = Keeper(), listed()
     keeper.apply(event)

@@ -24,21 +24,21 @@ from eventuali import (
 from eventuali.errors import StoreClosedError
 
 
-class Noted(Event):
+class Jotted(Event):
     text: str
 
 
 class Notes(Aggregate):
     texts: tuple[str, ...] = ()
 
-    def apply_noted(self, event: Noted) -> None:
+    def apply_jotted(self, event: Jotted) -> None:
         self.texts += (event.text,)
 
 
 def notes(key: str, *texts: str) -> Notes:
     aggregate = Notes(id=key)
     for text in texts:
-        aggregate.apply(Noted(text=text))
+        aggregate.apply(Jotted(text=text))
     return aggregate
 
 
@@ -72,10 +72,10 @@ def test_two_tasks_that_save_one_aggregate_lose_nothing(url):
     async def test(store):
         one = notes("a", "1")
         await cut_off(store, one)
-        one.apply(Noted(text="2"))
+        one.apply(Jotted(text="2"))
         saves = [asyncio.ensure_future(store.save(one)) for _ in range(2)]
         await asyncio.sleep(0)
-        one.apply(Noted(text="3"))
+        one.apply(Jotted(text="3"))
         await asyncio.gather(*saves)
         await store.save(one)
         assert await stored(store, "a") == ("1", "2", "3")
@@ -89,7 +89,7 @@ def test_what_an_aggregate_no_longer_keeps_is_not_taken_from_it(url):
         x, y = notes("x", "1"), notes("y", "1")
         await cut_off(store, x, y)
         x.mark_events_as_committed()
-        x.apply(Noted(text="2"))
+        x.apply(Jotted(text="2"))
         await store.save(y)
         assert [event.text for event in x.get_uncommitted_events()] == ["2"]
         await store.save(x)
@@ -103,9 +103,9 @@ def test_aggregates_of_one_save_can_be_settled_one_by_one(url):
         x, y = notes("x", "1"), notes("y", "1")
         await cut_off(store, x, y)
         await store.save(y)
-        y.apply(Noted(text="2"))
+        y.apply(Jotted(text="2"))
         await store.save(y)
-        x.apply(Noted(text="2"))
+        x.apply(Jotted(text="2"))
         await store.save(x)
         assert await stored(store, "x") == await stored(store, "y") == ("1", "2")
 
@@ -121,7 +121,7 @@ def test_a_repeated_save_gives_the_first_answer(url):
         assert first.versions == (2,)
         assert first.recorded_at is not None
         await cut_off(store, other := notes("b", "1"))
-        other.apply(Noted(text="2"))
+        other.apply(Jotted(text="2"))
         both = await store.save(other)
         assert both.positions == (3, 4)
         assert both.versions == (2,)
@@ -140,7 +140,7 @@ def test_a_store_that_is_closed_says_nothing_of_the_save_before(tmp_path):
         with pytest.raises(StoreClosedError):
             await store.save(one)
         async with EventStore.create(url) as store:
-            one.apply(Noted(text="2"))
+            one.apply(Jotted(text="2"))
             await store.save(one)
             assert await stored(store, "a") == ("1", "2")
 
@@ -166,7 +166,7 @@ def test_a_copy_settles_for_itself(url, duplicate):
         one = notes("a", "1")
         await cut_off(store, one)
         other = duplicate(one)
-        other.apply(Noted(text="2"))
+        other.apply(Jotted(text="2"))
         await store.save(other)
         assert not other.has_uncommitted_events()
         assert await stored(store, "a") == ("1", "2")
@@ -179,7 +179,7 @@ def test_an_aggregate_whose_save_was_cut_off_survives_pickling(url):
         one = notes("a", "1")
         await cut_off(store, one)
         other = pickle.loads(pickle.dumps(one))
-        other.apply(Noted(text="2"))
+        other.apply(Jotted(text="2"))
         await store.save(other)
         assert await stored(store, "a") == ("1", "2")
 
@@ -221,7 +221,7 @@ def test_an_event_that_was_read_stays_what_it_is(url):
 
 def test_an_event_whose_append_was_refused_is_free_and_keeps_its_id(url):
     async def test(store):
-        plain, given = Noted(text="1"), Noted(text="2", correlation_id="c")
+        plain, given = Jotted(text="1"), Jotted(text="2", correlation_id="c")
         for event in (plain, given):
             with pytest.raises(OptimisticConcurrencyError):
                 await store.append([event], stream=("Notes", "a"), expected=9)
@@ -249,8 +249,8 @@ def test_an_event_that_waits_in_an_aggregate_is_not_appended(url):
 
 def test_appended_events_know_where_they_are(url):
     async def test(store):
-        await store.append([Noted(text="0")], stream=("Notes", "a"))
-        events = [Noted(text="1"), Noted(text="2", user_id="u")]
+        await store.append([Jotted(text="0")], stream=("Notes", "a"))
+        events = [Jotted(text="1"), Jotted(text="2", user_id="u")]
         await store.append(events, stream=("Notes", "a"))
         found = [
             (e.aggregate_type, e.aggregate_id, e.aggregate_version, e.position) for e in events
@@ -321,9 +321,9 @@ def test_opening_in_vain_and_dropping_leave_no_descriptors(tmp_path):
 def test_a_long_stream_is_read_page_by_page_from_anywhere(url):
     async def test(store):
         for start in range(0, 4000, 500):
-            events = [Noted(text=str(n)) for n in range(start, start + 500)]
+            events = [Jotted(text=str(n)) for n in range(start, start + 500)]
             await store.append(events, stream=("Notes", "long"))
-            await store.append([Noted(text="between")], stream=("Notes", "other"))
+            await store.append([Jotted(text="between")], stream=("Notes", "other"))
         one = Query(aggregate_type="Notes", aggregate_id="long")
         forward = [int(event.text) async for event in store.read(one)]
         assert forward == list(range(4000))

@@ -350,10 +350,15 @@ def child(store):
         else:
             raise AssertionError("no ForkedProcessError")
     assert time.monotonic() - start < 1, "it took too long"
-    for mine in (own, url):
-        with sync.EventStore.create(mine) as other:
-            other.save(counted("child", 3))
-            assert other.get_aggregate_version("child") == 1
+    with sync.EventStore.create(own) as other:
+        other.save(counted("child", 3))
+        assert other.get_aggregate_version("child") == 1
+    try:
+        sync.EventStore.create(url)
+    except ForkedProcessError:
+        pass  # SQLite's locks on a file that is open are inherited, and hold nothing
+    else:
+        raise AssertionError("the parent's file was opened")
 
     async def with_a_loop():
         async with EventStore.create(own) as other:
@@ -382,7 +387,7 @@ def test_a_forked_child_opens_its_own_store(end, tmp_path):
     code = FORK.replace("{end}", end)
     own = f"sqlite:///{tmp_path / 'own.db'}"
     output = output_of(code, url_of("sqlite", tmp_path), own, timeout=40)
-    assert output.splitlines() == ["0", "[1, 3, 5]"]
+    assert output.splitlines() == ["0", "[1, 5]"]
 
 
 FORK_ASYNC = """

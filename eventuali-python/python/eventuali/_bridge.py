@@ -75,8 +75,8 @@ class _Box:
         try:
             loop.add_reader(self.mailbox.fileno(), _deliver, ref(self))
         except NotImplementedError:  # loops without descriptors, such as Windows' Proactor
-            Thread(target=_watch, args=(ref(self), ref(loop)), daemon=True).start()
             self.end = finalize(self, bool)  # nothing: its thread ends by itself
+            Thread(target=_watch, args=(ref(self), ref(loop)), daemon=True).start()
         else:
             # It keeps the mailbox, and so the descriptor, until the loop has let go of it.
             self.end = finalize(self, partial(_unwatch, ref(loop), self.mailbox))

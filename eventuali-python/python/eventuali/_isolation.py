@@ -12,6 +12,7 @@ from copy import deepcopy
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -103,18 +104,35 @@ def _is_frozen(model: BaseModel) -> bool:
 
 
 def _copied(value: Any) -> Any:
-    """Copies a value of an event, which is a tree: this is a fraction of the time of `deepcopy`."""
-    kind = type(value)
+    """Copies a value of an event, which is a tree, in less than half the time of `deepcopy`."""
+    kind: Any = type(value)
+    return value if kind in IMMUTABLE else _copier(kind)(value)
+
+
+@lru_cache(maxsize=1024)
+def _copier(kind: type) -> Callable[[Any], Any]:
+    if kind in (list, set, tuple, frozenset):
+        return _items_copied
     if kind is dict:
-        plain = IMMUTABLE.issuperset(map(type, value.values()))
-        return value.copy() if plain else {key: _copied(item) for key, item in value.items()}
-    if kind is list or kind is set or kind is tuple or kind is frozenset:
-        plain = IMMUTABLE.issuperset(map(type, value))
-        return kind(value) if plain else kind(map(_copied, value))
+        return _dict_copied
+    if issubclass(kind, BaseModel) and kind.__deepcopy__ is BaseModel.__deepcopy__:
+        return _deeply_copied if kind.model_config.get("frozen") else _twin
+    return _deeply_copied
+
+
+def _items_copied(value: Any) -> Any:
+    plain = IMMUTABLE.issuperset(map(type, value))
+    return type(value)(value if plain else map(_copied, value))
+
+
+def _dict_copied(value: dict[Any, Any]) -> dict[Any, Any]:
+    plain = IMMUTABLE.issuperset(map(type, value.values()))
+    return value.copy() if plain else {key: _copied(item) for key, item in value.items()}
+
+
+def _deeply_copied(value: Any) -> Any:
     if immutable(value):
         return value
-    if isinstance(value, BaseModel) and kind.__deepcopy__ is BaseModel.__deepcopy__:
-        return _twin(value)
     try:
         return deepcopy(value)
     except Exception:  # a lock, a file: it stays shared
@@ -122,9 +140,10 @@ def _copied(value: Any) -> Any:
 
 
 def _twin(model: M) -> M:
-    twin = model.__new__(type(model))
+    kind = type(model)
+    twin = kind.__new__(kind)
     extra, private = model.__pydantic_extra__, model.__pydantic_private__
-    object.__setattr__(twin, "__dict__", _copied(model.__dict__))
+    object.__setattr__(twin, "__dict__", _dict_copied(model.__dict__))
     object.__setattr__(twin, "__pydantic_fields_set__", model.__pydantic_fields_set__.copy())
     object.__setattr__(twin, "__pydantic_extra__", extra and _copied(extra))
     object.__setattr__(twin, "__pydantic_private__", private and _copied(private))

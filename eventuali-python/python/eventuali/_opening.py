@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 from eventuali._eventuali import Pending, Store
 from eventuali._names import text
-from eventuali.errors import ConfigurationError, EventualiError
+from eventuali.errors import ConfigurationError, EventualiError, InvalidEventError
 
 Durability: TypeAlias = Literal["full", "relaxed"]
 
@@ -39,6 +39,18 @@ def begin(url: str | os.PathLike[str], tenant: str, durability: Durability) -> P
         return Store.open(path, tenant, durability == "relaxed")
     except UnicodeEncodeError:
         raise ConfigurationError("a store URL has no lone surrogate") from None
+
+
+def named_tenant(tenant: object) -> str:
+    """Returns the tenant to see a store as; a claim that is missing must not mean the default.
+
+    Raises:
+        InvalidEventError: It is empty.
+    """
+    name = text("tenant", tenant)
+    if not name:
+        raise InvalidEventError("a tenant to see the store as is not empty", field="tenant")
+    return name
 
 
 def opened(store: Store) -> Store:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from eventuali import _verbs
 from eventuali._decode import EventClasses
 from eventuali._eventuali import Store
-from eventuali._names import text
-from eventuali._opening import Durability, begin, opened
+from eventuali._opening import Durability, begin, named_tenant, opened
 from eventuali._saving import Committed
 from eventuali._verbs import Steps, StreamInfo
 from eventuali.aggregate import Aggregate
@@ -254,7 +253,7 @@ class EventStore:
         Raises:
             InvalidEventError: The tenant is not at most 64 letters, digits, `_` and `-`.
         """
-        seen = self._store.for_tenant(text("tenant", tenant))
+        seen = self._store.for_tenant(named_tenant(tenant))
         return EventStore(seen, self._classes, self._bridge, root=False)
 
     @property

@@ -12,8 +12,7 @@ from typing import Literal, Self, TypeVar
 from eventuali import _verbs
 from eventuali._decode import EventClasses
 from eventuali._eventuali import Store
-from eventuali._names import text
-from eventuali._opening import Durability, begin, opened
+from eventuali._opening import Durability, begin, named_tenant, opened
 from eventuali._saving import Committed
 from eventuali._verbs import Steps, StreamInfo
 from eventuali.aggregate import Aggregate
@@ -156,7 +155,7 @@ class EventStore:
 
     def for_tenant(self, tenant: str) -> EventStore:
         """Returns the same store, seen as another tenant; closing it is the first one's to do."""
-        return EventStore(self._store.for_tenant(text("tenant", tenant)), self._classes, root=False)
+        return EventStore(self._store.for_tenant(named_tenant(tenant)), self._classes, root=False)
 
     @property
     def url(self) -> str:

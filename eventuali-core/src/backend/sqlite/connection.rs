@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rusqlite::hooks::Wal;
 use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension};
 
 use super::names::Names;
@@ -13,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// How long a connection waits for another process before it gives up.
 const BUSY_LIMIT: Duration = Duration::from_mins(1);
 /// WAL pages before they are copied back into the database: 1.2–2x over SQLite's 1,000 in bulk.
-const WAL_PAGES: u32 = 10_000;
+const WAL_PAGES: i32 = 10_000;
 /// KiB of page cache a connection.
 const CACHE_KIB: i64 = 65_536;
 
@@ -48,7 +49,7 @@ impl Session {
             Durability::Relaxed => "NORMAL",
         };
         conn.pragma_update(None, "synchronous", synchronous)?;
-        conn.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+        conn.wal_hook(Some(check_point));
         schema::migrate(&mut conn)?;
         Ok(Self::new(conn))
     }
@@ -142,9 +143,7 @@ fn unavailable(path: &Path, error: std::io::Error) -> Error {
 fn switch_to_wal(conn: &Connection) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let mode: rusqlite::Result<String> =
-            conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0));
-        match mode {
+        match ask_for_wal(conn) {
             Ok(mode) if mode == "wal" => return Ok(()),
             Ok(mode) => {
                 let text = format!("this file cannot be used with a WAL (journal mode {mode})");
@@ -160,6 +159,18 @@ fn switch_to_wal(conn: &Connection) -> Result<()> {
     }
 }
 
+/// The journal mode after the switch. The statement runs to its end: it answers first and commits
+/// then, so that a caller who stops at the answer never hears of a switch that failed.
+fn ask_for_wal(conn: &Connection) -> rusqlite::Result<String> {
+    let mut statement = conn.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = statement.query([])?;
+    let mut mode = String::new();
+    while let Some(row) = rows.next()? {
+        mode = row.get(0)?;
+    }
+    Ok(mode)
+}
+
 fn configure(conn: &Connection) -> Result<()> {
     conn.set_prepared_statement_cache_capacity(64);
     conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
@@ -167,6 +178,19 @@ fn configure(conn: &Connection) -> Result<()> {
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "trusted_schema", false)?;
     Ok(())
+}
+
+/// Copies a long WAL back into the database, as `wal_autocheckpoint` would, but a file that failed
+/// fails the commit that met it: SQLite's own keeps silent, and the writer would trust the file.
+fn check_point(wal: &Wal, pages: i32) -> rusqlite::Result<()> {
+    if pages < WAL_PAGES {
+        return Ok(());
+    }
+    match wal.checkpoint() {
+        Err(cause) if super::error::kind_of(&cause) == ErrorKind::Unavailable => Err(cause),
+        // Another process copies, or the disk is full: the WAL keeps everything meanwhile.
+        _ => Ok(()),
+    }
 }
 
 /// Waits while another process writes: short naps that grow, so that many writers share a file.

@@ -1,11 +1,15 @@
 //! What SQLite's errors mean to a caller.
 
-use rusqlite::ffi::ErrorCode;
+use rusqlite::ffi::{ErrorCode, SQLITE_IOERR_SHMSIZE};
 
 use crate::error::{Error, ErrorKind};
 
 /// The kind of error that SQLite's code stands for.
 pub(super) fn kind_of(error: &rusqlite::Error) -> ErrorKind {
+    // The -shm file holds no data: that it cannot grow says that the disk is full, no more.
+    if error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_SHMSIZE) {
+        return ErrorKind::Full;
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Busy,
         Some(ErrorCode::DiskFull) => ErrorKind::Full,
