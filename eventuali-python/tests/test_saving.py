@@ -333,3 +333,21 @@ def test_a_long_stream_is_read_page_by_page_from_anywhere(url):
         assert len(await store.load_events("long", from_version=3990)) == 11
 
     run(url, test)
+
+
+class Restless(Aggregate, name="Notes"):
+    """A handler that applies events itself is refused, live and when it is replayed."""
+
+    def apply_jotted(self, event: Jotted) -> None:
+        if event.text != "2":
+            self.apply(Jotted(text="2"))
+
+
+def test_a_handler_that_applies_events_is_refused_at_load(url):
+    async def test(store):
+        await store.save(notes("a", "1"))
+        with pytest.raises(InvalidEventError) as caught:
+            await store.load(Restless, "a")
+        assert caught.value.field == "event"
+
+    run(url, test)

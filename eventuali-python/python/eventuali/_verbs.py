@@ -15,7 +15,7 @@ from eventuali._decode import Decoders, EventClasses, Replay
 from eventuali._eventuali import Page, Pending, Row, Store
 from eventuali._names import text
 from eventuali._saving import Attempt, Committed, merged, of_aggregates, of_events
-from eventuali.aggregate import Aggregate
+from eventuali.aggregate import Aggregate, check_replayed
 from eventuali.errors import AggregateNotFoundError, InvalidEventError
 from eventuali.event import Event
 from eventuali.expected import AppendCondition, wire
@@ -190,6 +190,7 @@ def load(
             if happened_until is not None and _cut(columns, happened_until):
                 pending = None
             replay.apply(aggregate, columns)
+            check_replayed(aggregate)
     if aggregate is None and (at_version is not None or at_time is not None):
         streams, _ = yield store.streams(name, key, None, 1)
         return cls(id=key) if streams else None
