@@ -252,9 +252,7 @@ impl NewEvent {
     }
 
     fn check_sizes(&self, limits: &Limits) -> Result<()> {
-        if self.payload.len() > limits.event_bytes {
-            return Err(Error::too_large("payload", self.payload.len(), limits.event_bytes));
-        }
+        limits.check_payload(self.payload.len())?;
         self.metadata.as_ref().map_or(Ok(()), |metadata| metadata.check(limits))
     }
 }

@@ -1,5 +1,7 @@
 //! The sizes that a store accepts.
 
+use crate::error::{Error, Result};
+
 /// The sizes that a store accepts; the same everywhere unless a backend says less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -36,4 +38,12 @@ impl Limits {
         record_index_entries: 64,
         index_text_bytes: 1 << 10,
     };
+
+    /// Checks the size of an event's payload.
+    pub fn check_payload(&self, size: usize) -> Result<()> {
+        if size > self.event_bytes {
+            return Err(Error::too_large("payload", size, self.event_bytes));
+        }
+        Ok(())
+    }
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use eventuali_core::commit::Committed;
 use eventuali_core::event::{EventHead, EventKind, EventPage, Metadata, NewEvent, Reference};
+use eventuali_core::limits::Limits;
 use eventuali_core::query::{Partition, Query, QueryItem};
 use eventuali_core::store::EventStore;
 use eventuali_core::stream::{ExpectedVersion, StreamPage};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyRange, PyString};
 use uuid::Uuid;
 
 use crate::error::to_python;
@@ -29,10 +30,12 @@ impl Outcome {
     pub(crate) fn into_object(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         Ok(match self {
             Self::Opened(store) => Py::new(py, Store::new(store))?.into_any(),
-            Self::Committed(done) => (done.positions, done.versions, done.recorded_at)
-                .into_pyobject(py)?
-                .into_any()
-                .unbind(),
+            Self::Committed(done) => {
+                (positions(py, done.positions)?, done.versions, done.recorded_at)
+                    .into_pyobject(py)?
+                    .into_any()
+                    .unbind()
+            }
             Self::Page(page) => Py::new(py, Page { page })?.into_any(),
             Self::Streams(page) => {
                 let streams: Vec<_> = page
@@ -48,6 +51,16 @@ impl Outcome {
             Self::Closed => py.None(),
         })
     }
+}
+
+/// A range where the positions follow one another, as on one server; else a list.
+fn positions(py: Python<'_>, positions: Vec<u64>) -> PyResult<Bound<'_, PyAny>> {
+    if let (Some(first), Some(last)) = (positions.first(), positions.last())
+        && last - first == positions.len() as u64 - 1
+    {
+        return Ok(PyRange::new(py, *first as isize, *last as isize + 1)?.into_any());
+    }
+    positions.into_pyobject(py)
 }
 
 /// A kind of event, made once a class: wire name, schema version, codec.
@@ -89,35 +102,50 @@ impl From<RefArg> for Reference {
     }
 }
 
-/// The event that (kind, timestamp µs, payload, id, metadata or None) stands for.
-pub(crate) fn new_event(tuple: &Bound<'_, PyAny>) -> PyResult<NewEvent> {
-    let tuple = tuple.cast::<PyTuple>()?;
-    let kind = tuple.get_item(0)?;
-    let kind = Arc::clone(&kind.cast::<Kind>()?.get().kind);
-    let id = tuple.get_item(3)?;
-    let payload = tuple.get_item(2)?;
-    let metadata: Option<MetadataTuple> = tuple.get_item(4)?.extract()?;
-    let event = NewEvent {
-        event_id: uuid_of(id.cast::<PyBytes>()?.as_bytes())?,
-        kind,
-        timestamp: tuple.get_item(1)?.extract()?,
-        metadata: None,
-        payload: payload.cast::<PyBytes>()?.as_bytes().to_vec(),
-    };
-    let Some((correlation, causation, user_id, headers, tags)) = metadata else {
-        return Ok(event);
-    };
-    Ok(event.with_metadata(Metadata {
+/// (kind, id of the first, times in µs, payloads, metadata of each); the ids follow one another.
+pub(crate) type RunTuple<'py> =
+    (Py<Kind>, [u8; 16], Vec<i64>, Bound<'py, PyList>, Option<MetadataTuple>);
+
+/// Adds the events of a run.
+///
+/// A payload that no store takes is refused here, before it is copied.
+pub(crate) fn add_events(events: &mut Vec<NewEvent>, run: RunTuple<'_>) -> PyResult<()> {
+    let (kind, first, times, payloads, metadata) = run;
+    let py = payloads.py();
+    let kind = &kind.get().kind;
+    let metadata = metadata.map(metadata_of);
+    events.reserve(times.len());
+    for ((payload, timestamp), id) in
+        payloads.iter().zip(times).zip(Uuid::from_bytes(first).as_u128()..)
+    {
+        let payload = payload.cast::<PyBytes>()?.as_bytes();
+        Limits::DEFAULT
+            .check_payload(payload.len())
+            .map_err(|error| to_python(py, &error.of(&kind.event_type)))?;
+        let event = NewEvent {
+            event_id: Uuid::from_u128(id),
+            kind: Arc::clone(kind),
+            timestamp,
+            metadata: None,
+            payload: payload.to_vec(),
+        };
+        events.push(match &metadata {
+            Some(metadata) => event.with_metadata(metadata.clone()),
+            None => event,
+        });
+    }
+    Ok(())
+}
+
+fn metadata_of(given: MetadataTuple) -> Metadata {
+    let (correlation, causation, user_id, headers, tags) = given;
+    Metadata {
         correlation_id: correlation.map(Reference::from),
         causation_id: causation.map(Reference::from),
         user_id,
         headers,
         tags,
-    }))
-}
-
-fn uuid_of(bytes: &[u8]) -> PyResult<Uuid> {
-    Uuid::from_slice(bytes).map_err(|_| PyValueError::new_err("an event id has 16 bytes"))
+    }
 }
 
 /// A number, or `"any"`, `"no_stream"`, `"stream_exists"`.

@@ -9,9 +9,8 @@ use eventuali_core::query::ReadRange;
 use eventuali_core::store::{EventStore, Options};
 use eventuali_core::stream::{StreamId, StreamSelection};
 use pyo3::prelude::*;
-use pyo3::types::PyList;
 
-use crate::convert::{ItemTuple, Outcome, expected_version, new_event, query};
+use crate::convert::{ItemTuple, Outcome, RunTuple, add_events, expected_version, query};
 use crate::error::to_python;
 use crate::runtime::Pending;
 
@@ -27,8 +26,8 @@ impl Store {
     }
 }
 
-/// (type, id or None, expected version, events).
-type WriteTuple<'py> = (String, String, Bound<'py, PyAny>, Bound<'py, PyList>);
+/// (type, id, expected version, runs of events).
+type WriteTuple<'py> = (String, String, Bound<'py, PyAny>, Vec<RunTuple<'py>>);
 
 #[pymethods]
 impl Store {
@@ -84,13 +83,15 @@ impl Store {
         conditions: Vec<(Vec<ItemTuple>, u64)>,
     ) -> PyResult<Pending> {
         let mut commit = Commit::default();
-        for (aggregate_type, aggregate_id, expected, events) in writes {
+        for (aggregate_type, aggregate_id, expected, runs) in writes {
+            let mut events = Vec::new();
+            runs.into_iter().try_for_each(|run| add_events(&mut events, run))?;
             commit.writes.push(StreamWrite {
                 stream: Arc::new(
                     StreamId::new(aggregate_type, aggregate_id).with_tenant(self.store.tenant()),
                 ),
                 expected: expected_version(&expected)?,
-                events: events.iter().map(|event| new_event(&event)).collect::<PyResult<_>>()?,
+                events,
             });
         }
         for (items, after) in conditions {

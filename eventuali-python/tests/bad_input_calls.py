@@ -314,7 +314,7 @@ def clock_at(ns: int) -> Callable[[Place], None]:
 
     def act(at: Place) -> None:
         with ExitStack() as stack:
-            for module in ("event", "aggregate", "_envelope", "_saving"):
+            for module in ("event", "aggregate", "_envelope", "_outgoing"):
                 stack.enter_context(mock.patch(f"eventuali.{module}.time_ns", return_value=ns))
             at.store.append([Counted(number=1)])
             ledger = counted(uuid4().hex, 2)

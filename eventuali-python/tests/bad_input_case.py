@@ -136,5 +136,5 @@ def refused_value(annotation: Any, value: Any) -> Callable[[Place], object]:
 
 def plant(store: sync.EventStore, name: str, payload: bytes) -> None:
     """Stores a payload that no class of events made, as another program might."""
-    event = (Kind(name, 1, "json"), 0, payload, uuid4().bytes, None)
+    event = (Kind(name, 1, "json"), uuid4().bytes, [0], [payload], None)
     store._store.commit([("", "", "any", [event])], []).wait()

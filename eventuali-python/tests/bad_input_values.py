@@ -249,8 +249,8 @@ def huge(field: str, count: int) -> Callable[[Place], None]:
         file = url.removeprefix("sqlite:///")
         done = script(HUGE, field, count, url, file, f"{file}-wal", timeout=60)
         assert (done.returncode, done.stderr) == (0, "")
-        # Two copies are 2.00, give or take a few pages.
-        assert float(done.stdout) < 1.98, f"it took {done.stdout.strip()} times the payload"
+        # Pydantic's buffer and the bytes that it makes of it; a copy of ours would be a third.
+        assert float(done.stdout) < 2, f"it took {done.stdout.strip()} times the payload"
 
     return act
 

@@ -123,7 +123,9 @@ def test_an_applied_event_keeps_its_creation_time_in_a_tuple():
     event = deposit()
     created = get_envelope(event)
     Account(id="a").apply(event)
-    assert get_envelope(event) == (created, "account", "a", 1, None, 0)
+    *place, batch, index = get_envelope(event)
+    assert (place, index) == ([created, "account", "a", 1], 0)
+    assert (batch.first, batch.positions) == (0, None)
 
 
 def test_given_metadata_survives_apply():

@@ -294,7 +294,7 @@ def test_the_id_of_a_batch_counts_up_and_positions_appear_once_stored():
 
 def test_reading_the_id_before_a_save_fixes_it():
     event = paid()
-    set_envelope(event, (1, "Invoice", "i-1", 4, None, 0))
+    set_envelope(event, (1, "Invoice", "i-1", 4, Batch(), 0))
     fixed = event.event_id
     envelope = get_envelope(event)
     assert type(envelope) is Envelope

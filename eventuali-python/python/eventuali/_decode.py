@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -39,30 +39,25 @@ def wire(cls: type[Event]) -> Wire:
     return found
 
 
-def encode(event: Event) -> tuple[Kind, bytes]:
-    """Returns kind and payload of an event, exact.
+def encoded(how: Wire, events: Iterable[Event]) -> list[bytes]:
+    """Returns the payloads of events of one class, exact.
 
     Raises:
         SerializationError: A value would not come back as it is; `path` says which.
     """
-    cls = type(event)
-    if cls is UnknownEvent:
-        return _as_stored(event)
-    how: Wire = cls.__codec__ or wire(cls)
     try:
-        return how.kind, how.encode(event)
+        return list(map(how.encode, events))
     except Inexact as refused:
-        name = cls.__event_type__
+        name: str = how.codec.cls.__event_type__
         where = f"{name}.{refused.path}" if refused.path else name
         text = f"{where} can't be stored exactly: {refused.reason}"
         raise SerializationError(text, path=refused.path, event_type=name) from refused.__cause__
 
 
-def _as_stored(event: Event) -> tuple[Kind, bytes]:
-    """Returns kind and payload of an event that no class claimed when it was read."""
+def as_stored(event: UnknownEvent) -> tuple[Kind, list[Event], list[bytes]]:
+    """Returns an event that no class claimed when it was read, with the kind and payload it had."""
     meta = event.meta
-    payload: bytes = cast("UnknownEvent", event).payload
-    return Kind(meta.event_type, meta.event_version, "json"), payload
+    return Kind(meta.event_type, meta.event_version, "json"), [event], [event.payload]
 
 
 def decode(codec: Codec[Any], payload: bytes, row: Row) -> Event:

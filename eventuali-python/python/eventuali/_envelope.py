@@ -14,7 +14,7 @@ anything with `.meta()`        stored; the object gives the `EventMeta`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from os import urandom
@@ -32,9 +32,13 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 def uuid7(ns: int) -> UUID:
     """Makes a UUIDv7 (RFC 9562, 5.7) of a time in nanoseconds; the rest is random."""
+    return UUID(int=_uuid7(ns))
+
+
+def _uuid7(ns: int) -> int:
     rest = int.from_bytes(urandom(10))
     high = ((ns // 1_000_000) & (1 << 48) - 1) << 80
-    return UUID(int=high | 7 << 76 | (rest >> 68) << 64 | 2 << 62 | rest & (1 << 62) - 1)
+    return high | 7 << 76 | (rest >> 68) << 64 | 2 << 62 | rest & (1 << 62) - 1
 
 
 def utc(microseconds: int) -> datetime:
@@ -101,20 +105,27 @@ class EventMeta:
 
 
 class Batch:
-    """The events of one save. Event `i` has the id `first + i`; the store fills in the rest.
+    """Events that are saved together. Event `i` has the id `first + i`; the store fills in the rest.
 
     Attributes:
-        first: The id of the first event as an integer.
+        first: The id of the first event as an integer; 0 before they are sent.
         positions: One for each event, once they are stored.
         recorded_at: The store's clock in µs since 1970, once they are stored.
     """
 
     __slots__ = ("first", "positions", "recorded_at")
 
-    def __init__(self, first: int) -> None:
+    def __init__(self, first: int = 0) -> None:
         self.first = first
-        self.positions: list[int] | None = None
+        self.positions: Sequence[int] | None = None
         self.recorded_at: int | None = None
+
+    def fix_first(self) -> int:
+        """Returns the id of the first event, made now if there is none; it never changes after."""
+        if not self.first:
+            # With one bit clear, the ids that follow stay within the random part of a UUIDv7.
+            self.first = _uuid7(time_ns()) & ~(1 << 61)
+        return self.first
 
     def __copy__(self) -> Self:
         return self

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal, final
 
-from eventuali._saving import Write
+from eventuali._outgoing import Write
 from eventuali.event import EventMeta
 from eventuali.query import Item
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
+from eventuali._envelope import Batch
 from eventuali._isolation import IMMUTABLE, immutable
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _State = dict[str, Any]
 class Base:
     """The state at the beginning of a batch: nothing mutable in it is shared with the aggregate."""
 
-    __slots__ = ("fields_set", "private", "start", "state")
+    __slots__ = ("batch", "fields_set", "private", "start", "state")
 
     def __init__(self, aggregate: Aggregate, start: int) -> None:
         private = aggregate.__pydantic_private__
@@ -28,6 +29,7 @@ class Base:
         self.private = private and _copies(private)
         self.fields_set = aggregate.__pydantic_fields_set__.copy()
         self.start = start  # how many events waited already
+        self.batch = Batch()
 
     def replay(self, aggregate: Aggregate) -> Aggregate:
         """Makes the state anew that the aggregate has by the events that wait in it."""

@@ -54,7 +54,7 @@ def save(store: Store, aggregates: Sequence[Aggregate]) -> Steps[Committed]:
     for aggregate in aggregates:
         if not isinstance(aggregate, Aggregate):
             raise TypeError(f"save takes aggregates, not {aggregate!r:.60}")
-    if len({id(aggregate) for aggregate in aggregates}) < len(aggregates):
+    if len(aggregates) > 1 and len(set(map(id, aggregates))) < len(aggregates):
         raise InvalidEventError("an aggregate stands twice in one save", field="aggregates")
     answers = []
     while (attempt := _attempt(aggregates)) is not None:
@@ -127,7 +127,7 @@ def _send(
     conditions: Sequence[tuple[list[Item], int]] = (),
 ) -> Steps[Committed]:
     try:
-        answer = yield store.commit(attempt.writes, conditions)
+        answer = yield store.commit(attempt.outgoing.writes, conditions)
     except BaseException as error:
         attempt.fail(error)
         for aggregate in aggregates:

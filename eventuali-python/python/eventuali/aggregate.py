@@ -148,7 +148,8 @@ class Aggregate(_Slots):
         self.__dict__["version"] = version = before["version"] + 1
         stamp = event._envelope
         if type(stamp) is int:
-            place = (stamp, handlers.aggregate_type, before["id"], version, None, 0)
+            index = count - base.start
+            place = (stamp, handlers.aggregate_type, before["id"], version, base.batch, index)
             set_envelope(event, place)
         else:
             stamp.bind(handlers.aggregate_type, before["id"], version, None, 0)

@@ -258,7 +258,7 @@ def _settled(event: Event) -> Any:
         state = time_ns()
     if type(state) is int:
         return _unfold(event, state, "", "", 0)
-    if type(state) is tuple and state[4] is None:
+    if type(state) is tuple and not state[4].first:
         return _unfold(event, *state[:4])
     if type(state) is Envelope:
         state.fix_id()

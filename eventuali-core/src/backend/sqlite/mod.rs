@@ -1,5 +1,6 @@
 //! SQLite, embedded: one thread that writes, and threads that read beside it.
 
+mod ahead;
 mod append;
 mod candidates;
 mod connection;
@@ -20,6 +21,7 @@ use std::thread::{Builder, JoinHandle};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use tokio::sync::{oneshot, watch};
 
+use self::ahead::Ahead;
 use self::connection::Session;
 use self::registry::Registered;
 use self::witness::Witness;
@@ -99,7 +101,8 @@ impl Sqlite {
         let (sender, appended) = watch::channel(last);
         let (ending, ended) = watch::channel(false);
         let (jobs, queue) = unbounded();
-        let writer = Writer::new(session, Witness::of(target), sender);
+        let writer =
+            Writer::new(session, Witness::of(target), Ahead::of(target, durability), sender);
         spawn("eventuali-writer", move || {
             writer.run(&queue);
             drop(registered);

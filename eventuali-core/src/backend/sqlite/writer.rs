@@ -7,6 +7,7 @@ use crossbeam_channel::Receiver;
 use rusqlite::TransactionState;
 use tokio::sync::{oneshot, watch};
 
+use super::ahead::Ahead;
 use super::append::{Tail, append};
 use super::connection::Session;
 use super::error::is_io;
@@ -40,6 +41,7 @@ pub(super) struct Request {
 pub(super) struct Writer {
     session: Session,
     witness: Witness,
+    ahead: Ahead,
     appended: watch::Sender<u64>,
     /// Set by the first write or fsync that fails: a second fsync of the same file "succeeds"
     /// without having written what the first one lost.
@@ -47,8 +49,13 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(session: Session, witness: Witness, appended: watch::Sender<u64>) -> Self {
-        Self { session, witness, appended, poisoned: None }
+    pub(super) fn new(
+        session: Session,
+        witness: Witness,
+        ahead: Ahead,
+        appended: watch::Sender<u64>,
+    ) -> Self {
+        Self { session, witness, ahead, appended, poisoned: None }
     }
 
     /// Serves until the store is closed or dropped.
@@ -150,6 +157,7 @@ impl Writer {
     }
 
     fn write(&mut self, group: &[Request]) -> Result<(Vec<Result<Committed>>, u64)> {
+        self.ahead.grow()?;
         let mut tail = Tail::of(&self.session)?;
         let mut judged = Vec::with_capacity(group.len());
         for request in group {
@@ -181,6 +189,7 @@ impl Writer {
         if let Err(error) = self.witness.check() {
             return Err(Error::outcome_unknown(Vec::new()).with_source(error));
         }
+        self.ahead.note();
         self.appended.send_if_modified(|seen| std::mem::replace(seen, (*seen).max(last)) < last);
         Ok(judged)
     }

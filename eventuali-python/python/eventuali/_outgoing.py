@@ -1,0 +1,184 @@
+"""What a commit sends: runs of events that share a kind, their metadata and a sequence of ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from time import time_ns
+from typing import Any, NamedTuple, TypeAlias
+from uuid import UUID
+
+from eventuali._decode import Wire, as_stored, encoded, wire
+from eventuali._envelope import Batch, Envelope, EventMeta, utc
+from eventuali._eventuali import Kind
+from eventuali.event import Event, UnknownEvent, get_envelope, set_envelope
+
+Metadata: TypeAlias = tuple[
+    bytes | str | None, bytes | str | None, str | None, list[tuple[str, str]], list[str]
+]
+Run: TypeAlias = tuple[Kind, bytes, list[int], list[bytes], Metadata | None]
+"""(kind, id of the first event, times in µs, payloads, metadata of each)"""
+Write: TypeAlias = tuple[str, str, int | str, list[Run]]
+"""(aggregate type, aggregate id, expected version, runs)"""
+Place: TypeAlias = tuple[str, str, int]
+"""(aggregate type, aggregate id, version)"""
+
+
+class Part(NamedTuple):
+    """Events of one class that follow one another, encoded."""
+
+    kind: Kind
+    events: Sequence[Event]
+    payloads: list[bytes]
+
+
+def encode(events: Sequence[Event]) -> list[Part]:
+    """Encodes events; changes nothing.
+
+    Raises:
+        SerializationError: A value would not come back as it is; `path` says which.
+    """
+    if len(set(map(type, events))) == 1:
+        return _parts(type(events[0]), events)
+    return [part for cls, same in groupby(events, type) for part in _parts(cls, list(same))]
+
+
+def _parts(cls: type[Event], events: Sequence[Event]) -> list[Part]:
+    if issubclass(cls, UnknownEvent):
+        return [Part(*as_stored(event)) for event in events if isinstance(event, UnknownEvent)]
+    how: Wire = cls.__codec__ or wire(cls)
+    return [Part(how.kind, events, encoded(how, events))]
+
+
+class Outgoing:
+    """The events of one commit.
+
+    Attributes:
+        writes: What the extension takes.
+        batch: Of events that are in no other batch; there, they are numbered as in the commit.
+    """
+
+    __slots__ = ("_count", "_starts", "batch", "writes")
+
+    def __init__(self) -> None:
+        self.writes: list[Write] = []
+        self.batch = Batch()
+        self._count = 0
+        # Where in the commit the first event of each batch stands.
+        self._starts = {self.batch: 0}
+
+    def adopt(self, events: Iterable[Event]) -> None:
+        """Takes new events that were not applied to an aggregate into the batch."""
+        for index, event in enumerate(events, self._count):
+            state = _state(event)
+            if type(state) is int:
+                set_envelope(event, (state, "", "", 0, self.batch, index))
+
+    def add(
+        self, stream: tuple[str, str], expected: int | str, before: int | None, parts: list[Part]
+    ) -> None:
+        """Adds the events for one stream.
+
+        Args:
+            stream: Its type and id.
+            expected: The version that it must be at.
+            before: The version of the aggregate before them; None where they were not applied.
+            parts: The events.
+        """
+        start = self._count
+        runs: list[Run] = []
+        for part in parts:
+            run = self._run(part)
+            if run is not None:
+                runs.append(run)
+                self._count += len(part.events)
+                continue
+            for event, payload in zip(part.events, part.payloads, strict=True):
+                version = before + 1 + self._count - start if before is not None else 0
+                place = (*(stream if version else ("", "")), version)
+                runs.append(self._single(event, part.kind, payload, place))
+                self._count += 1
+        self.writes.append((*stream, expected, runs))
+
+    def _run(self, part: Part) -> Run | None:
+        """Returns all events of a part at once, where one batch holds them and nothing else."""
+        try:
+            states = list(map(get_envelope, part.events))
+            times = [state[0] // 1000 for state in states]
+        except (AttributeError, TypeError):
+            return None
+        batch, index = states[0][4:]
+        last = states[-1]
+        if batch.positions or last[4] is not batch or last[5] - index != len(states) - 1:
+            return None
+        return part.kind, self._id(batch, index), times, part.payloads, None
+
+    def _single(self, event: Event, kind: Kind, payload: bytes, place: Place) -> Run:
+        state = _state(event)
+        if type(state) is tuple and not state[4].positions:
+            return kind, self._id(*state[4:]), [state[0] // 1000], [payload], None
+        if type(state) is Envelope and (state.batch is None or not state.batch.positions):
+            state.event_id = state.event_id or UUID(bytes=self._id(self.batch, self._count))
+            state.bind(*place, self.batch, self._count)
+        else:  # stored: what it is stays as it is
+            state = _envelope_of(event.meta)
+        return kind, state.fix_id().bytes, [state.timestamp], [payload], _given(state)
+
+    def _id(self, batch: Batch, index: int) -> bytes:
+        """Returns the id of an event of a batch, which is a part of this commit from now on."""
+        self._starts.setdefault(batch, self._count - index)
+        return (batch.fix_first() + index).to_bytes(16)
+
+    def holds(self, batch: Batch | None) -> bool:
+        """Tells whether events of a batch are in this commit."""
+        return batch in self._starts
+
+    def count(self, stream: tuple[str, str]) -> int:
+        """Returns how many events there are for a stream."""
+        writes = (write[3] for write in self.writes if write[:2] == stream)
+        return sum(len(run[2]) for runs in writes for run in runs)
+
+    def stored(self, positions: Sequence[int], recorded_at: int) -> None:
+        """Notes where the events are stored, and when they were."""
+        for batch, start in self._starts.items():
+            batch.positions = positions[start:] if start else positions
+            batch.recorded_at = recorded_at
+
+
+def _state(event: Event) -> Any:
+    try:
+        return get_envelope(event)
+    except AttributeError:  # made by pydantic, inside of another model
+        return time_ns()
+
+
+def _given(envelope: Envelope) -> Metadata | None:
+    """Returns the metadata that was given with an event."""
+    metadata: Metadata = (
+        _wire_reference(envelope.correlation_id),
+        _wire_reference(envelope.causation_id),
+        envelope.user_id,
+        list(envelope.headers.items()),
+        list(envelope.tags),
+    )
+    return metadata if metadata != _NO_METADATA else None
+
+
+_NO_METADATA: Metadata = (None, None, None, [], [])
+
+
+def _envelope_of(meta: EventMeta) -> Envelope:
+    """Returns what an event that was stored takes along."""
+    since = meta.timestamp - utc(0)
+    envelope = Envelope((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
+    envelope.event_id = meta.event_id
+    envelope.correlation_id = meta.correlation_id
+    envelope.causation_id = meta.causation_id
+    envelope.user_id = meta.user_id
+    envelope.headers = meta.headers  # type: ignore[assignment]
+    envelope.tags = meta.tags
+    return envelope
+
+
+def _wire_reference(reference: UUID | str | None) -> bytes | str | None:
+    return reference.bytes if isinstance(reference, UUID) else reference
