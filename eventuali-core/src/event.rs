@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::checksum::Checksum;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 use crate::name::{check_event_type, check_name};
@@ -280,15 +281,14 @@ impl EventHead {
     /// The CRC32C (RFC 3720) over everything that is stored of the event.
     #[must_use]
     pub fn checksum(&self, metadata: &[u8], payload: &[u8]) -> u32 {
-        let mut fixed = [0u8; 56];
-        fixed[..8].copy_from_slice(&self.position.to_le_bytes());
-        fixed[8..16].copy_from_slice(&self.version.to_le_bytes());
-        fixed[16..24].copy_from_slice(&self.timestamp.to_le_bytes());
-        fixed[24..32].copy_from_slice(&self.recorded_at.to_le_bytes());
-        fixed[32..48].copy_from_slice(self.event_id.as_bytes());
-        fixed[48..52].copy_from_slice(&self.kind.event_version.to_le_bytes());
-        fixed[52..].copy_from_slice(&(metadata.len() as u32).to_le_bytes());
-        let mut sum = crc32c::crc32c(&fixed);
+        let mut sum = Checksum::new();
+        sum.add(&self.position.to_le_bytes());
+        sum.add(&self.version.to_le_bytes());
+        sum.add(&self.timestamp.to_le_bytes());
+        sum.add(&self.recorded_at.to_le_bytes());
+        sum.add(self.event_id.as_bytes());
+        sum.add(&self.kind.event_version.to_le_bytes());
+        sum.add(&(metadata.len() as u32).to_le_bytes());
         for name in [
             &self.stream.tenant,
             &self.stream.aggregate_type,
@@ -296,10 +296,12 @@ impl EventHead {
             &self.kind.event_type,
             &self.kind.codec,
         ] {
-            sum = crc32c::crc32c_append(sum, &[name.len() as u8]);
-            sum = crc32c::crc32c_append(sum, name.as_bytes());
+            sum.add(&[name.len() as u8]);
+            sum.add(name.as_bytes());
         }
-        crc32c::crc32c_append(crc32c::crc32c_append(sum, metadata), payload)
+        sum.add(metadata);
+        sum.add(payload);
+        sum.value()
     }
 
     /// The error for an event whose checksum is wrong.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backend;
+mod checksum;
 pub mod clock;
 pub mod commit;
 #[cfg(feature = "contract")]

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 /// Modules of one level do not know each other; only the vocabulary, level 0, is one whole.
 const LEVELS: [&[&str]; 5] = [
-    &["clock", "commit", "error", "event", "limits", "name", "query", "record", "stream"],
+    &[
+        "checksum", "clock", "commit", "error", "event", "limits", "name", "query", "record",
+        "stream",
+    ],
     &["codec", "storage", "url"],
     &["backend"],
     &["contract", "store"],

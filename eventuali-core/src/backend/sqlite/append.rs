@@ -1,17 +1,14 @@
 //! One commit within the writer's transaction: judged first, written only when it holds.
 
-use std::sync::Arc;
-
 use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
 
 use super::connection::Session;
-use super::{reader, records};
+use super::{reader, records, rows};
 use crate::commit::{AppendCondition, Commit, Committed, StreamWrite};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{EventHead, NewEvent};
+use crate::event::NewEvent;
 use crate::query::ReadRange;
-use crate::stream::StreamId;
 
 /// The end of the log within one transaction, carried from commit to commit.
 pub(super) struct Tail {
@@ -49,8 +46,15 @@ pub(super) fn append(session: &mut Session, tail: &mut Tail, commit: &Commit) ->
 enum Verdict {
     Repeated(Committed),
     Refused(Error),
-    /// The version that each write's stream is at.
-    Holds(Vec<u64>),
+    /// Where each write's stream ends.
+    Holds(Vec<Head>),
+}
+
+/// A stream's number and the version it is at; none and 0 before its first event.
+#[derive(Clone, Copy, Default)]
+struct Head {
+    stream: Option<i64>,
+    version: u64,
 }
 
 fn judge(session: &mut Session, commit: &Commit) -> Result<Verdict> {
@@ -59,12 +63,12 @@ fn judge(session: &mut Session, commit: &Commit) -> Result<Verdict> {
     }
     let mut heads = Vec::with_capacity(commit.writes.len());
     for write in &commit.writes {
-        let actual = version_of(session, write)?;
-        if !write.expected.holds(actual) {
-            let error = Error::conflict(&write.stream, write.expected, actual);
+        let head = head_of(session, write)?;
+        if !write.expected.holds(head.version) {
+            let error = Error::conflict(&write.stream, write.expected, head.version);
             return Ok(Verdict::Refused(error));
         }
-        heads.push(actual);
+        heads.push(head);
     }
     for condition in &commit.conditions {
         if let Some(position) = first_match(session, condition)? {
@@ -80,14 +84,12 @@ fn judge(session: &mut Session, commit: &Commit) -> Result<Verdict> {
     Ok(Verdict::Holds(heads))
 }
 
-fn version_of(session: &mut Session, write: &StreamWrite) -> Result<u64> {
-    if write.stream.is_none() {
-        return Ok(0);
-    }
-    match session.names.stream(&session.conn, &write.stream)? {
-        Some(id) => Ok(session.stream_head(id)?.0),
-        None => Ok(0),
-    }
+fn head_of(session: &mut Session, write: &StreamWrite) -> Result<Head> {
+    let Some(id) = session.names.stream(&session.conn, &write.stream)? else {
+        return Ok(Head::default());
+    };
+    let version = if write.stream.is_none() { 0 } else { session.stream_head(id)?.0 };
+    Ok(Head { stream: Some(id), version })
 }
 
 fn first_match(session: &mut Session, condition: &AppendCondition) -> Result<Option<u64>> {
@@ -109,7 +111,7 @@ fn repetition(session: &mut Session, commit: &Commit) -> Result<Option<Verdict>>
     if commit.events().next().is_none() {
         let Some(mut answer) = records::repetition(session, commit)? else { return Ok(None) };
         for write in &commit.writes {
-            answer.versions.push(version_of(session, write)?);
+            answer.versions.push(head_of(session, write)?.version);
         }
         return Ok(Some(Verdict::Repeated(answer)));
     }
@@ -179,7 +181,7 @@ fn settle(session: &mut Session, commit: &Commit) -> Result<Verdict> {
         }
         versions.push(match version {
             Some(version) => version,
-            None => version_of(session, write)?,
+            None => head_of(session, write)?.version,
         });
     }
     if !same || !positions.is_sorted() {
@@ -193,14 +195,14 @@ fn write(
     session: &mut Session,
     tail: &mut Tail,
     commit: &Commit,
-    heads: &[u64],
+    heads: &[Head],
 ) -> Result<Committed> {
     let first = tail.position + 1;
     let mut answer = Committed::default();
     for (write, head) in commit.writes.iter().zip(heads) {
         append_to_stream(session, tail, write, *head)?;
-        let none = write.stream.is_none();
-        answer.versions.push(if none { 0 } else { head + write.events.len() as u64 });
+        let added = if write.stream.is_none() { 0 } else { write.events.len() as u64 };
+        answer.versions.push(head.version + added);
     }
     answer.positions.extend(first..=tail.position);
     if !answer.positions.is_empty() {
@@ -226,70 +228,24 @@ fn append_to_stream(
     session: &mut Session,
     tail: &mut Tail,
     write: &StreamWrite,
-    head: u64,
+    head: Head,
 ) -> Result<()> {
     if write.events.is_empty() {
         return Ok(());
     }
-    let stream = session.names.stream_or_new(&session.conn, &write.stream)?;
+    let stream = match head.stream {
+        Some(stream) => stream,
+        None => session.names.new_stream(&session.conn, &write.stream)?,
+    };
     let first = tail.position + 1;
-    let in_stream = !write.stream.is_none();
-    for (index, event) in write.events.iter().enumerate() {
-        tail.position += 1;
-        let version = if in_stream { head + 1 + index as u64 } else { 0 };
-        insert(session, tail, (stream, &write.stream), version, event)?;
-    }
-    if in_stream {
+    rows::insert(session, tail, (stream, head.version), write)?;
+    if !write.stream.is_none() {
         let count = write.events.len() as i64;
         session.statement(include_str!("sql/insert_stream_run.sql"))?.execute(params![
             stream,
-            (head + 1) as i64,
+            (head.version + 1) as i64,
             first as i64,
             count
-        ])?;
-    }
-    Ok(())
-}
-
-fn insert(
-    session: &mut Session,
-    tail: &Tail,
-    (stream, name): (i64, &Arc<StreamId>),
-    version: u64,
-    event: &NewEvent,
-) -> Result<()> {
-    let kind = session.names.kind_id(&session.conn, &event.kind)?;
-    let metadata = event.metadata.as_ref().map_or(Ok(Vec::new()), |given| given.encode())?;
-    let head = EventHead {
-        position: tail.position,
-        event_id: event.event_id,
-        stream: Arc::clone(name),
-        version,
-        kind: Arc::clone(&event.kind),
-        timestamp: event.timestamp,
-        recorded_at: tail.recorded_at,
-    };
-    let checksum = head.checksum(&metadata, &event.payload);
-    let text = std::str::from_utf8(&metadata)
-        .map_err(|e| Error::invalid("headers", "metadata is not UTF-8").with_source(e))?;
-    session.statement(include_str!("sql/insert_event.sql"))?.execute(params![
-        head.position as i64,
-        stream,
-        version as i64,
-        kind,
-        event.event_id.as_bytes().as_slice(),
-        event.timestamp,
-        head.recorded_at,
-        checksum,
-        (!text.is_empty()).then_some(text),
-        event.payload,
-    ])?;
-    session.names.note_kind(&session.conn, kind, head.position)?;
-    for tag in event.tags() {
-        session.statement(include_str!("sql/insert_tag.sql"))?.execute(params![
-            name.tenant,
-            tag,
-            head.position as i64
         ])?;
     }
     Ok(())

@@ -68,6 +68,12 @@ impl Session {
         Ok(self.conn.prepare_cached(sql)?)
     }
 
+    /// Runs a statement without parameters that gives no rows.
+    pub(super) fn run(&self, sql: &str) -> Result<()> {
+        self.statement(sql)?.execute([])?;
+        Ok(())
+    }
+
     /// Version and position of a stream's last event; zeros where it has none.
     pub(super) fn stream_head(&self, id: i64) -> Result<(u64, u64)> {
         let head = self

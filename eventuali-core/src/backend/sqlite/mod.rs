@@ -9,6 +9,7 @@ mod names;
 mod reader;
 mod records;
 mod registry;
+mod rows;
 mod schema;
 mod witness;
 mod writer;

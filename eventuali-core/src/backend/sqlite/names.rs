@@ -19,7 +19,8 @@ pub(super) struct Names {
     streams: HashMap<i64, Arc<StreamId>>,
     kinds: HashMap<i64, Arc<EventKind>>,
     kind_ids: HashMap<Arc<EventKind>, i64>,
-    category_ids: HashMap<(String, String), i64>,
+    /// By tenant and type.
+    category_ids: HashMap<String, HashMap<String, i64>>,
     kind_blocks: HashMap<i64, i64>,
 }
 
@@ -91,19 +92,21 @@ impl Names {
 
     /// The number of a tenant's aggregate type, where there is one.
     pub(super) fn category(&mut self, conn: &Connection, stream: &StreamId) -> Result<Option<i64>> {
-        let key = (stream.tenant.clone(), stream.aggregate_type.clone());
-        if let Some(id) = self.category_ids.get(&key) {
+        let StreamId { tenant, aggregate_type, .. } = stream;
+        let known = self.category_ids.get(tenant).and_then(|types| types.get(aggregate_type));
+        if let Some(id) = known {
             return Ok(Some(*id));
         }
         let found = conn
             .prepare_cached(include_str!("sql/category.sql"))?
-            .query_row(params![key.0, key.1], |row| row.get(0))
+            .query_row(params![tenant, aggregate_type], |row| row.get(0))
             .optional()?;
-        if self.category_ids.len() >= REMEMBERED {
-            self.category_ids.clear();
-        }
         if let Some(id) = found {
-            self.category_ids.insert(key, id);
+            if self.category_ids.values().map(HashMap::len).sum::<usize>() >= REMEMBERED {
+                self.category_ids.clear();
+            }
+            let types = self.category_ids.entry(tenant.clone()).or_default();
+            types.insert(aggregate_type.clone(), id);
         }
         Ok(found)
     }
@@ -117,11 +120,8 @@ impl Names {
             .optional()?)
     }
 
-    /// The number of a stream; made where there is none.
-    pub(super) fn stream_or_new(&mut self, conn: &Connection, stream: &StreamId) -> Result<i64> {
-        if let Some(id) = self.stream(conn, stream)? {
-            return Ok(id);
-        }
+    /// The number of a stream that is made now.
+    pub(super) fn new_stream(&mut self, conn: &Connection, stream: &StreamId) -> Result<i64> {
         let category = if let Some(id) = self.category(conn, stream)? {
             id
         } else {

@@ -136,7 +136,7 @@ impl Writer {
             let text = "a write to this store failed before; open it again";
             return Err(Error::new(ErrorKind::Unavailable, text).with_source(cause.clone()));
         }
-        let begun = self.session.conn.execute_batch("BEGIN IMMEDIATE").map_err(Error::from);
+        let begun = self.session.run("BEGIN IMMEDIATE");
         begun.inspect_err(|error| self.judge(error))
     }
 
@@ -174,12 +174,11 @@ impl Writer {
         if fault::chosen("ack-before-commit") {
             return Ok(judged);
         }
-        if let Err(cause) = self.session.conn.execute_batch("COMMIT") {
+        if let Err(error) = self.session.run("COMMIT") {
             #[cfg(feature = "faults")]
             if fault::chosen("ignore-failed-flush") {
                 return Ok(judged);
             }
-            let error = Error::from(cause);
             if !is_io(&error) {
                 return Err(error);
             }

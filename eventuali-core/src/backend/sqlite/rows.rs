@@ -1,0 +1,110 @@
+//! The rows of the event log: sixteen a statement where there are as many.
+
+use std::sync::Arc;
+
+use rusqlite::{CachedStatement, Connection, params};
+use uuid::Uuid;
+
+use super::append::Tail;
+use super::connection::Session;
+use crate::commit::StreamWrite;
+use crate::error::{Error, Result};
+use crate::event::{EventHead, NewEvent};
+
+/// Rows that `insert_16_events.sql` takes: SQLite's cost of a statement is shared by them.
+const ROWS: usize = 16;
+const COLUMNS: usize = 10;
+
+/// Adds the events of `write` to stream number `stream`, which is at `version`.
+pub(super) fn insert(
+    session: &mut Session,
+    tail: &mut Tail,
+    (stream, version): (i64, u64),
+    write: &StreamWrite,
+) -> Result<()> {
+    let Session { conn, names } = session;
+    let Some(first) = write.events.first() else { return Ok(()) };
+    let mut row = Row { stream, kind: names.kind_id(conn, &first.kind)?, head: head(write, first) };
+    row.head.version = version;
+    row.head.position = tail.position;
+    row.head.recorded_at = tail.recorded_at;
+    for events in write.events.chunks(ROWS) {
+        let many = events.len() == ROWS;
+        let mut statement = if many {
+            conn.prepare_cached(include_str!("sql/insert_16_events.sql"))?
+        } else {
+            conn.prepare_cached(include_str!("sql/insert_event.sql"))?
+        };
+        for (index, event) in events.iter().enumerate() {
+            if !Arc::ptr_eq(&row.head.kind, &event.kind) {
+                row.kind = names.kind_id(conn, &event.kind)?;
+                row.head.kind = Arc::clone(&event.kind);
+            }
+            row.head.position += 1;
+            row.head.version += u64::from(!write.stream.is_none());
+            row.bind(&mut statement, if many { index * COLUMNS } else { 0 }, event)?;
+            if !many || index == ROWS - 1 {
+                statement.raw_execute()?;
+            }
+            names.note_kind(conn, row.kind, row.head.position)?;
+            insert_tags(conn, &row.head, event)?;
+        }
+    }
+    tail.position = row.head.position;
+    Ok(())
+}
+
+fn head(write: &StreamWrite, first: &NewEvent) -> EventHead {
+    EventHead {
+        position: 0,
+        event_id: Uuid::nil(),
+        stream: Arc::clone(&write.stream),
+        version: 0,
+        kind: Arc::clone(&first.kind),
+        timestamp: 0,
+        recorded_at: 0,
+    }
+}
+
+/// A row in the making; what events of one write share stays from one to the next.
+struct Row {
+    stream: i64,
+    kind: i64,
+    head: EventHead,
+}
+
+impl Row {
+    /// Binds the row of `event` to the parameters after the first `bound`.
+    fn bind(
+        &mut self,
+        statement: &mut CachedStatement<'_>,
+        bound: usize,
+        event: &NewEvent,
+    ) -> Result<()> {
+        let head = &mut self.head;
+        head.event_id = event.event_id;
+        head.timestamp = event.timestamp;
+        let metadata = event.metadata.as_ref().map_or(Ok(Vec::new()), |given| given.encode())?;
+        let text = std::str::from_utf8(&metadata)
+            .map_err(|e| Error::invalid("headers", "metadata is not UTF-8").with_source(e))?;
+        statement.raw_bind_parameter(bound + 1, head.position as i64)?;
+        statement.raw_bind_parameter(bound + 2, self.stream)?;
+        statement.raw_bind_parameter(bound + 3, head.version as i64)?;
+        statement.raw_bind_parameter(bound + 4, self.kind)?;
+        statement.raw_bind_parameter(bound + 5, head.event_id.as_bytes().as_slice())?;
+        statement.raw_bind_parameter(bound + 6, head.timestamp)?;
+        statement.raw_bind_parameter(bound + 7, head.recorded_at)?;
+        statement.raw_bind_parameter(bound + 8, head.checksum(&metadata, &event.payload))?;
+        statement.raw_bind_parameter(bound + 9, (!text.is_empty()).then_some(text))?;
+        statement.raw_bind_parameter(bound + 10, event.payload.as_slice())?;
+        Ok(())
+    }
+}
+
+fn insert_tags(conn: &Connection, head: &EventHead, event: &NewEvent) -> Result<()> {
+    for tag in event.tags() {
+        let tag = params![head.stream.tenant, tag, head.position as i64];
+        conn.prepare_cached(include_str!("sql/insert_tag.sql"))?.execute(tag)?;
+    }
+    Ok(())
+}
