@@ -263,6 +263,30 @@ impl Row {
         &self.head.kind.event_type
     }
 
+    /// The version of the event's schema.
+    #[getter]
+    fn event_version(&self) -> u32 {
+        self.head.kind.event_version
+    }
+
+    /// The id of the event's stream; None without a stream.
+    #[getter]
+    fn aggregate_id(&self) -> Option<&str> {
+        Some(self.head.stream.aggregate_id.as_str()).filter(|id| !id.is_empty())
+    }
+
+    /// The type of the event's stream; None without a stream.
+    #[getter]
+    fn aggregate_type(&self) -> Option<&str> {
+        Some(self.head.stream.aggregate_type.as_str()).filter(|name| !name.is_empty())
+    }
+
+    /// The event's number in its stream; None without a stream.
+    #[getter]
+    fn aggregate_version(&self) -> Option<u64> {
+        Some(self.head.version).filter(|version| *version > 0)
+    }
+
     /// When the event happened, µs since 1970 UTC.
     #[getter]
     fn timestamp(&self) -> i64 {

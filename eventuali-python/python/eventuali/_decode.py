@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -142,17 +142,16 @@ class Decoders:
         self._raw = raw
         self._table: dict[str, tuple[Decode, Codec[Any]] | None] = {}
 
-    def events(self, columns: tuple[list[str], list[bytes], list[Row]]) -> list[Event]:
-        """Returns the events of a page."""
+    def events(self, columns: tuple[list[str], list[bytes], list[Row]]) -> Iterator[Event]:
+        """Yields the events of a page, each decoded when its turn comes."""
         table = self._table
-        events: list[Event] = []
         for name, payload, row in zip(*columns, strict=True):
             try:
                 found = table[name]
             except KeyError:
                 found = table[name] = self._find(name, row)
             if found is None:
-                events.append(UnknownEvent.from_stored(row, payload))
+                yield UnknownEvent.from_stored(row, payload)
                 continue
             validate, codec = found
             try:
@@ -160,8 +159,7 @@ class Decoders:
             except ValidationError:
                 event = decode(codec, payload, row)
             set_envelope(event, row)
-            events.append(event)
-        return events
+            yield event
 
     def _find(self, name: str, row: Row) -> tuple[Decode, Codec[Any]] | None:
         cls = self._classes.find(name)

@@ -7,7 +7,7 @@ unset                          built by pydantic; the time is taken when somebod
 `int`                          creation time by `time.time_ns()`, nothing else
 `tuple`                        `(time_ns, aggregate_type, aggregate_id, version, batch, index)`
 `Envelope`                     something was given or read
-anything with `.meta()`        stored; the object gives the `EventMeta`
+anything with `.meta()`        stored; the object gives the `EventMeta`, and may have `AT_HAND`
 =============================  =====================================================================
 """
 
@@ -105,7 +105,7 @@ class EventMeta:
 
 
 class Batch:
-    """Events that are saved together. Event `i` has the id `first + i`; the store fills in the rest.
+    """Events that are saved together. Event `i` has the id `first + i`; the store gives the rest.
 
     Attributes:
         first: The id of the first event as an integer; 0 before they are sent.
@@ -333,3 +333,14 @@ _READERS = {
 }
 FIELDS = frozenset(EventMeta.__dataclass_fields__)
 GIVEN = frozenset(_READERS)
+AT_HAND = frozenset(
+    {
+        "aggregate_id",
+        "aggregate_type",
+        "aggregate_version",
+        "event_type",
+        "event_version",
+        "position",
+    }
+)
+"""What a stored row has as attributes, as in `EventMeta`."""

@@ -58,8 +58,24 @@ class Row:
         """The event's number in its stream; 0 without a stream."""
 
     @property
+    def aggregate_id(self) -> str | None:
+        """The id of the event's stream; None without a stream."""
+
+    @property
+    def aggregate_type(self) -> str | None:
+        """The type of the event's stream; None without a stream."""
+
+    @property
+    def aggregate_version(self) -> int | None:
+        """The event's number in its stream; None without a stream."""
+
+    @property
     def event_type(self) -> str:
         """The event's type, by its wire name."""
+
+    @property
+    def event_version(self) -> int:
+        """The version of the event's schema."""
 
     @property
     def timestamp(self) -> int:

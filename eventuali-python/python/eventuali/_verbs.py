@@ -263,8 +263,8 @@ class Reading:
             limit=PAGE if self._left is None else min(PAGE, self._left),
         )
 
-    def take(self, page: Page) -> list[Event]:
-        """Returns the events of the page that has arrived, and sends for the next one."""
+    def take(self, page: Page) -> Iterator[Event]:
+        """Sends for the next page, and returns the events of the one that has arrived."""
         if self._left is not None:
             self._left -= len(page)
         if self._backwards:

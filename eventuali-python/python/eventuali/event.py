@@ -23,6 +23,7 @@ from pydantic_core import from_json
 
 from eventuali import _registry
 from eventuali._envelope import (
+    AT_HAND,
     FIELDS,
     GIVEN,
     Batch,
@@ -154,7 +155,7 @@ class Event(_Flat):
 
         def __getattr__(self, item: str) -> Any:
             if item in FIELDS and item not in type(self).__pydantic_fields__:
-                return getattr(self.meta, item)
+                return _at_hand(self, item) if item in AT_HAND else getattr(self.meta, item)
             return super().__getattr__(item)
 
     @classmethod
@@ -226,6 +227,19 @@ _slot: Any = vars(Event)["_envelope"]
 set_envelope: Callable[[Event, object], None] = _slot.__set__
 get_envelope: Callable[[Event], Any] = _slot.__get__
 
+
+def _at_hand(event: Event, item: str) -> Any:
+    """Returns what a stored row can say without making the whole `EventMeta`."""
+    try:
+        state = get_envelope(event)
+    except AttributeError:
+        state = None
+    if type(state) not in _OURS and hasattr(state, item):
+        return getattr(state, item)
+    return getattr(event.meta, item)
+
+
+_OURS = (type(None), int, tuple, Envelope, Kept)
 _no_metadata: Callable[[Mapping[str, Any]], bool] = FIELDS.isdisjoint  # bound once: 8 % of creation
 
 _ABSTRACT = {"DomainEvent", "SystemEvent", "UnknownEvent"}
