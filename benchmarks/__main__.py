@@ -4,6 +4,7 @@ make bench                                  five rounds, some minutes; writes do
 make bench ARGS="--rounds 9 --only load"    a part of it, more often; writes nothing
 make bench ARGS="--compare HEAD~5"          an earlier commit beside the working tree
 make bench ARGS="--compare HEAD~5 HEAD~1"   two commits
+make bench ARGS=--scale                     beside 10,000,000 stored events; writes a page, too
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import comparison, page
+from benchmarks import comparison, page, scale
 from benchmarks.commits import environment
 from benchmarks.machine import busy, machine
 from benchmarks.rounds import Measurement, Results
@@ -37,6 +38,7 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured")
     parser.add_argument("--only", default="", metavar="WORD", help="rows whose titles contain it")
     parser.add_argument("--compare", nargs="+", metavar="COMMIT", help="one commit, or two")
+    parser.add_argument("--scale", action="store_true", help="what 10,000,000 stored events cost")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, one round, no page")
     given = parser.parse_args(words)
     if given.rounds < 1:
@@ -111,6 +113,8 @@ def main(words: Sequence[str] | None = None) -> None:
     """Measures and tells."""
     given = arguments(words)
     DATA.mkdir(parents=True, exist_ok=True)
+    if given.scale:
+        return scale.run(DATA)
     folder = Path(tempfile.mkdtemp(prefix=f"data-{os.getpid()}-", dir=DATA))
     try:
         with ExitStack() as stack:
