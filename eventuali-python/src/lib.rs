@@ -2,6 +2,7 @@
 
 mod convert;
 mod error;
+mod fork;
 mod runtime;
 mod store;
 
@@ -12,6 +13,8 @@ use pyo3::prelude::*;
 mod _eventuali {
     #[pymodule_export]
     use super::convert::{Kind, Page, Row};
+    #[pymodule_export]
+    use super::fork::{after_fork_in_child, after_fork_in_parent, before_fork};
     #[pymodule_export]
     use super::runtime::{Mailbox, Pending};
     #[pymodule_export]

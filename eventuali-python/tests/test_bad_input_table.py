@@ -95,19 +95,8 @@ def check(case: Case, error: BaseException) -> None:
     assert {name: getattr(error, name) for name in case.attributes} == case.attributes
 
 
-GAPS = {
-    "23-10,000 levels in the store": "UnknownEvent.data raises a plain ValueError",
-    "28-a serializer that raises": "pydantic hides the user's exception",
-    "28-a model that raises": "pydantic hides the user's exception",
-    "28-a dict that grows": "pydantic panics",
-}
-"""Cases that are not right yet, and why."""
-
-
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_bad_input(case, places, tally, request):
-    if (why := GAPS.get(str(case))) is not None:
-        request.applymarker(pytest.mark.xfail(reason=why))
+def test_a_bad_input(case, places, tally):
     met, faults = {}, {}
     for kind in case.kinds:
         tally.tried[kind] += 1

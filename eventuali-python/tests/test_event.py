@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from eventuali import event as module
-from eventuali.errors import InvalidEventError
+from eventuali.errors import InvalidEventError, SerializationError
 from eventuali.event import (
     Batch,
     DomainEvent,
@@ -495,8 +495,9 @@ def test_an_unknown_event_shows_what_is_stored():
     for copied in (copy.copy(event), copy.deepcopy(event), pickle.loads(pickle.dumps(event))):
         assert copied == event
         assert copied.meta == event.meta
-    with pytest.raises(ValueError, match="EOF"):
+    with pytest.raises(SerializationError, match=r"this Paid .* EOF") as caught:
         _ = UnknownEvent.from_stored(Row(), b"{").data
+    assert caught.value.event_type == "Paid"
 
 
 # --- the module -----------------------------------------------------------------------------------

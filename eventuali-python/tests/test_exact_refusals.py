@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections import OrderedDict, defaultdict
+from collections.abc import Callable
 from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from fractions import Fraction
@@ -40,12 +41,14 @@ from pydantic import (
     create_model,
     field_serializer,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
 import eventuali.event
 from eventuali._difference import MAX_DEPTH
 from eventuali._exact import Codec, Inexact
+from eventuali._guards import encoder
 
 
 class Moment(datetime):
@@ -332,3 +335,72 @@ def test_an_event_inside_another_is_refused(annotation, value, path):
 
 def test_a_model_that_could_hold_an_event_and_does_not_is_kept():
     assert_exact(event_of(Holder, Holder()))
+
+
+class Own(Exception):
+    """An exception of the user."""
+
+
+class Serialised(Event):
+    """Its serializer does what it is told, then lets pydantic go on."""
+
+    first: int = 0
+    act: Callable[[], object] = Field(default=int, exclude=True)
+    value: dict[str, Any] = Field(default_factory=dict)
+
+    @field_serializer("value", mode="wrap", when_used="json")
+    def write(self, value: Any, handler: Callable[[Any], Any]) -> Any:
+        self.act()
+        return handler(value)
+
+
+def raising(error: BaseException) -> Callable[[], object]:
+    def act() -> None:
+        raise error
+
+    return act
+
+
+@pytest.mark.parametrize("error", [Own("mine"), ValueError("mine"), RuntimeError("mine")], ids=repr)
+def test_what_a_serializer_raises_is_the_cause(error):
+    event = Serialised(act=raising(error))
+    with pytest.raises(Inexact, match="mine") as refused:
+        Codec(Serialised).encode(event)
+    assert refused.value.path == "value"
+    assert refused.value.__cause__ is error
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_what_ends_more_than_a_save_goes_through_a_serializer(kind):
+    with pytest.raises(kind):
+        Codec(Serialised).encode(Serialised(act=raising(kind())))
+
+
+class Growing(BaseModel):
+    """Adds to the dict that holds it while that is written."""
+
+    @model_serializer
+    def write(self) -> dict[str, int]:
+        GROWING[str(len(GROWING))] = self
+        return {}
+
+
+GROWING: dict[str, Any] = {}
+
+
+@pytest.mark.parametrize("cls", [create_model("Plain", __base__=Event, value=dict), Serialised])
+def test_a_dict_that_grows_while_it_is_written_is_refused(cls):
+    GROWING.clear()
+    GROWING["a"] = Growing()
+    assert_refused(cls.model_construct(first=0, value=GROWING, act=int), "value", "changed size")
+
+
+Panic = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
+
+
+@pytest.mark.parametrize("error", [ValueError(), Panic()], ids=repr)
+def test_an_event_that_cannot_be_written_at_once_is_compared(error):
+    encode = encoder({}, set(), lambda event: raising(error)(), lambda event: b"compared")
+    assert encode(Special()) == b"compared"
+    with pytest.raises(KeyboardInterrupt):
+        encoder({}, set(), lambda event: raising(KeyboardInterrupt())(), bytes)(Special())

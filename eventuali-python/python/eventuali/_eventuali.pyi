@@ -9,7 +9,30 @@ from eventuali.query import Item
 
 __version__: str
 
-__all__ = ["Kind", "Mailbox", "Page", "Pending", "Row", "Store", "__version__"]
+__all__ = [
+    "Kind",
+    "Mailbox",
+    "Page",
+    "Pending",
+    "Row",
+    "Store",
+    "__version__",
+    "after_fork_in_child",
+    "after_fork_in_parent",
+    "before_fork",
+]
+
+def before_fork() -> None:
+    """Waits until no thread is inside SQLite, and keeps them outside; five seconds at most.
+
+    Other Python threads run meanwhile, so that none that holds a lock is waited for.
+    """
+
+def after_fork_in_parent() -> None:
+    """Lets the threads of the parent go on."""
+
+def after_fork_in_child() -> None:
+    """Lets the threads of the child begin."""
 
 @final
 class Kind:

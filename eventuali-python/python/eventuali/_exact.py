@@ -24,7 +24,7 @@ from pydantic_core import (
 
 from eventuali._analysis import Analysis
 from eventuali._difference import Difference, difference, unwritable
-from eventuali._guards import encoder
+from eventuali._guards import encoder, panicked
 from eventuali._schemas import Forms
 
 E = TypeVar("E", bound=BaseModel)
@@ -121,11 +121,17 @@ class Codec(Generic[E]):
         try:
             payload = serializer.to_json(event, round_trip=True, warnings=False)
         except (PydanticSerializationError, UnicodeEncodeError) as error:
-            self._refuse(event, unwritable(event), self._field_of(event), error)
+            self._cannot_write(event, serializer, error)
+        except BaseException as error:
+            if not panicked(error):
+                raise
+            reason = f"pydantic gave up on it: {error}"
+            raise Inexact(self._field_of(event), reason) from error
         try:
             twin = self.decode(payload)
         except ValidationError as error:
-            self._refuse(event, unwritable(event), _located(event, error), error)
+            path, reason = unwritable(event) or Difference(_located(event, error), _text(error))
+            raise Inexact(path, reason) from error
         found = difference(event, twin)
         if found is None and _mentions_non_finite(payload) and _isnt_standard_json(payload):
             where = self._field_of(event, _isnt_standard_json)
@@ -134,8 +140,12 @@ class Codec(Generic[E]):
             raise Inexact(found.path, found.reason)
         return payload
 
-    def _refuse(self, event: E, found: Difference | None, path: str, error: Exception) -> NoReturn:
-        path, reason = found or Difference(path, _text(error))
+    def _cannot_write(self, event: E, serializer: SchemaSerializer, error: Exception) -> NoReturn:
+        """Refuses an event, because of what one of its own serializers raised if it was that."""
+        plainer = _raised_again(event, serializer)
+        if plainer is not None:
+            raise Inexact(self._field_of(event), str(plainer)) from plainer.__cause__
+        path, reason = unwritable(event) or Difference(self._field_of(event), str(error))
         raise Inexact(path, reason) from error
 
     def _field_of(self, event: E, wrong: Callable[[bytes], bool] = lambda payload: False) -> str:
@@ -146,6 +156,10 @@ class Codec(Generic[E]):
                 if wrong(self._serializer.to_json(event, include={name}, warnings=False)):
                     return name
             except (PydanticSerializationError, UnicodeEncodeError):
+                return name
+            except BaseException as error:
+                if not panicked(error):
+                    raise
                 return name
         return ""
 
@@ -159,6 +173,30 @@ class Codec(Generic[E]):
 
 
 _UNKNOWN_FIELD = frozenset({"extra_forbidden", "unexpected_keyword_argument"})
+
+
+def _raised_again(event: BaseModel, serializer: SchemaSerializer) -> Exception | None:
+    """Lets a serializer of the event's class raise again what pydantic's JSON writer dropped.
+
+    Returns:
+        Pydantic's error, whose cause is the class's own exception; None where that isn't it.
+
+    Raises:
+        BaseException: The cause, where it ends more than a save, such as `KeyboardInterrupt`.
+    """
+    try:
+        serializer.to_python(event, mode="json", round_trip=True, warnings=False)
+    except PydanticSerializationError as error:
+        cause = error.__cause__
+        if cause is None or isinstance(cause, Exception) or panicked(cause):
+            return error if cause else None
+        raise cause from None
+    except Exception:
+        return None  # it can't be written in another way either
+    except BaseException as error:
+        if not panicked(error):
+            raise
+    return None
 
 
 def _located(event: BaseModel, error: ValidationError) -> str:
@@ -181,10 +219,8 @@ def _problems(error: ValidationError) -> list[ErrorDetails]:
     return error.errors(include_url=False, include_context=False, include_input=False)
 
 
-def _text(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        return f"would not be read back: {_problems(error)[0]['msg']}"
-    return str(error)
+def _text(error: ValidationError) -> str:
+    return f"would not be read back: {_problems(error)[0]['msg']}"
 
 
 def _mentions_non_finite(payload: bytes) -> bool:

@@ -92,6 +92,15 @@ def bounded(guard: Guard, bounds: dict[str, Any]) -> Guard:
     return guard._replace(test=test)
 
 
+def panicked(error: BaseException) -> bool:
+    """Tells whether pydantic's core gave up, as it does on a dict that grows while it is written.
+
+    Its exception can't be imported, and is no `Exception`.
+    """
+    kind = type(error)
+    return (kind.__module__, kind.__name__) == ("pyo3_runtime", "PanicException")
+
+
 def _doubts(kinds: set[str]) -> list[str]:
     """What in the payload itself calls for a comparison."""
     doubts = []
@@ -125,6 +134,7 @@ def encoder(
     template = _ENCODER if guards else _ENCODER.replace("fields = value.__dict__", "")
     source = template.format(checks=checks, doubts=" or ".join(doubts) or "False")
     names |= {"to_json": to_json, "verify": verify}
+    names["panicked"] = panicked
     exec(source, names)  # noqa: S102
     encode: Callable[[E], bytes] = names["function"]
     return encode
@@ -162,6 +172,9 @@ def function(value):
                 return payload
     except Exception:
         pass
+    except BaseException as error:
+        if not panicked(error):
+            raise
     return verify(value)
 """
 _TEST = """

@@ -1,4 +1,4 @@
-"""How a store is opened, and closed when the interpreter ends."""
+"""How a store is opened, let through a fork, and closed when the interpreter ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from time import monotonic
 from typing import Literal, TypeAlias
 from weakref import WeakSet
 
-from eventuali._eventuali import Pending, Store
+from eventuali._eventuali import (
+    Pending,
+    Store,
+    after_fork_in_child,
+    after_fork_in_parent,
+    before_fork,
+)
 from eventuali._names import text
 from eventuali.errors import ConfigurationError, EventualiError, InvalidEventError
 
@@ -17,6 +23,14 @@ Durability: TypeAlias = Literal["full", "relaxed"]
 
 _EXIT_SECONDS = 5.0
 _open: WeakSet[Store] = WeakSet()
+
+if hasattr(os, "register_at_fork"):
+    # Threads that are inside SQLite would leave its mutexes locked in the child.
+    os.register_at_fork(
+        before=before_fork,
+        after_in_parent=after_fork_in_parent,
+        after_in_child=after_fork_in_child,
+    )
 
 
 def begin(url: str | os.PathLike[str], tenant: str, durability: Durability) -> Pending:

@@ -38,7 +38,7 @@ from eventuali._envelope import (
 )
 from eventuali._names import check_event_type, keywords
 from eventuali._registry import registered
-from eventuali.errors import InvalidEventError
+from eventuali.errors import InvalidEventError, SerializationError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -361,9 +361,14 @@ class UnknownEvent(Event):
         """The payload, decoded at each access.
 
         Raises:
-            ValueError: It is not JSON.
+            SerializationError: It is not JSON, or nested too deeply to be read.
         """
-        return from_json(self.payload)
+        try:
+            return from_json(self.payload)
+        except ValueError as error:
+            name = self.meta.event_type
+            text = f"the payload of this {name} can't be decoded: {error}"
+            raise SerializationError(text, event_type=name) from error
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, UnknownEvent):

@@ -8,7 +8,7 @@ use rusqlite::hooks::Wal;
 use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension};
 
 use super::names::Names;
-use super::{Durability, Target, schema};
+use super::{Durability, Target, fork, schema};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a connection waits for another process before it gives up.
@@ -51,13 +51,14 @@ impl Session {
         conn.pragma_update(None, "synchronous", synchronous)?;
         conn.wal_hook(Some(check_point));
         schema::migrate(&mut conn)?;
+        conn.busy_handler(Some(wait_aside))?;
         Ok(Self::new(conn))
     }
 
     /// Opens a connection that only reads.
     pub(super) fn reader(path: &Path) -> Result<Self> {
         let conn = Connection::open_with_flags(path, flags(path)?)?;
-        conn.busy_handler(Some(wait_for_others))?;
+        conn.busy_handler(Some(wait_aside))?;
         configure(&conn)?;
         conn.pragma_update(None, "query_only", true)?;
         Ok(Self::new(conn))
@@ -201,12 +202,26 @@ fn check_point(wal: &Wal, pages: i32) -> rusqlite::Result<()> {
 
 /// Waits while another process writes: short naps that grow, so that many writers share a file.
 fn wait_for_others(tries: i32) -> bool {
-    let nap = match tries {
+    std::thread::sleep(nap_before(tries));
+    is_patient(tries)
+}
+
+/// The same, once the store is open: a fork need not wait, since a connection that waits for
+/// another process holds no mutex of SQLite's.
+fn wait_aside(tries: i32) -> bool {
+    fork::nap(nap_before(tries));
+    is_patient(tries)
+}
+
+fn nap_before(tries: i32) -> Duration {
+    match tries {
         0..=20 => Duration::from_micros(200),
         21..=100 => Duration::from_millis(1),
         _ => Duration::from_millis(5),
-    };
-    std::thread::sleep(nap);
+    }
+}
+
+fn is_patient(tries: i32) -> bool {
     // 20 naps of 0.2 ms and 80 of 1 ms before the long ones.
     i64::from(tries) < 100 + i64::try_from(BUSY_LIMIT.as_millis()).unwrap_or(i64::MAX) / 5
 }

@@ -5,6 +5,7 @@ mod append;
 mod candidates;
 mod connection;
 mod error;
+pub mod fork;
 mod names;
 mod reader;
 mod records;
@@ -90,6 +91,8 @@ impl Sqlite {
                 Error::new(ErrorKind::Configuration, text).with_source(cause)
             })?),
         };
+        // From before the registry's lock until after it: no child inherits the lock taken.
+        let _inside = fork::at_work();
         let (session, registered) = match target {
             Target::Memory => (Session::writer(target, durability)?, None),
             Target::File(path) => {
@@ -102,11 +105,14 @@ impl Sqlite {
         let (sender, appended) = watch::channel(last);
         let (ending, ended) = watch::channel(false);
         let (jobs, queue) = unbounded();
-        let writer =
+        let mut writer =
             Writer::new(session, Witness::of(target), Ahead::of(target, durability), sender);
         spawn("eventuali-writer", move || {
             writer.run(&queue);
+            let inside = fork::at_work();
+            drop(writer);
             drop(registered);
+            drop(inside);
             ending.send_replace(true);
         })?;
         let (mut reads, mut readers) = (None, Vec::new());
@@ -232,6 +238,7 @@ fn lost() -> Error {
 fn read_all(queue: &Receiver<Read>, path: &std::path::Path) {
     let mut open = None;
     while let Ok(read) = queue.recv() {
+        let _inside = fork::at_work();
         let session = match open.take().map_or_else(|| Session::reader(path), Ok) {
             Ok(session) => session,
             Err(error) => {
@@ -247,6 +254,8 @@ fn read_all(queue: &Receiver<Read>, path: &std::path::Path) {
         }))
         .ok();
     }
+    let _inside = fork::at_work();
+    drop(open);
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {

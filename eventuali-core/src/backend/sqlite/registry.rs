@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// How long somebody else may take to open a file; a fork may have left the lock held for ever.
+/// How long somebody else may take to open a file. A fork that did not wait for them (`fork.rs`)
+/// has left the lock held for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 static OPEN: Mutex<Vec<Entry>> = Mutex::new(Vec::new());

@@ -11,6 +11,7 @@ use super::ahead::Ahead;
 use super::append::{Tail, append};
 use super::connection::Session;
 use super::error::is_io;
+use super::fork;
 use super::witness::Witness;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, ErrorKind, Result};
@@ -59,12 +60,16 @@ impl Writer {
     }
 
     /// Serves until the store is closed or dropped.
-    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+    pub(super) fn run(&mut self, jobs: &Receiver<Job>) {
         let mut next = jobs.recv().ok();
         while let Some(job) = next.take() {
             match job {
-                Job::Commit(first) => next = self.group(*first, jobs),
+                Job::Commit(first) => {
+                    let _inside = fork::at_work();
+                    next = self.group(*first, jobs);
+                }
                 Job::Read(work) => {
+                    let _inside = fork::at_work();
                     // A job that panics has only read.
                     drop(catch_unwind(AssertUnwindSafe(|| work(&mut self.session))));
                 }

@@ -1,0 +1,24 @@
+//! What `os.register_at_fork` takes.
+
+use eventuali_core::backend::sqlite::fork;
+use pyo3::prelude::*;
+
+/// Waits until no thread is inside SQLite, and keeps them outside; five seconds at most.
+///
+/// Other Python threads run meanwhile, so that none that holds a lock is waited for.
+#[pyfunction]
+pub(crate) fn before_fork(py: Python<'_>) {
+    py.detach(fork::before);
+}
+
+/// Lets the threads of the parent go on.
+#[pyfunction]
+pub(crate) fn after_fork_in_parent() {
+    fork::after_in_parent();
+}
+
+/// Lets the threads of the child begin.
+#[pyfunction]
+pub(crate) fn after_fork_in_child() {
+    fork::after_in_child();
+}
