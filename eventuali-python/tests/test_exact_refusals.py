@@ -362,12 +362,13 @@ def raising(error: BaseException) -> Callable[[], object]:
 
 
 @pytest.mark.parametrize("error", [Own("mine"), ValueError("mine"), RuntimeError("mine")], ids=repr)
-def test_what_a_serializer_raises_is_the_cause(error):
-    event = Serialised(act=raising(error))
-    with pytest.raises(Inexact, match="mine") as refused:
-        Codec(Serialised).encode(event)
-    assert refused.value.path == "value"
-    assert refused.value.__cause__ is error
+def test_what_a_serializer_raises_comes_through(error):
+    error.__cause__ = before = KeyError("before")
+    with pytest.raises(type(error), match="mine") as raised:
+        Codec(Serialised).encode(Serialised(act=raising(error)))
+    assert raised.value is error
+    assert error.__cause__ is before
+    assert error.__notes__ == ["raised while Serialised.value was written"]
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])

@@ -141,11 +141,13 @@ class Codec(Generic[E]):
         return payload
 
     def _cannot_write(self, event: E, serializer: SchemaSerializer, error: Exception) -> NoReturn:
-        """Refuses an event, because of what one of its own serializers raised if it was that."""
-        plainer = _raised_again(event, serializer)
-        if plainer is not None:
-            raise Inexact(self._field_of(event), str(plainer)) from plainer.__cause__
-        path, reason = unwritable(event) or Difference(self._field_of(event), str(error))
+        """Raises what one of the event's own serializers raised, else `Inexact`."""
+        field = self._field_of(event)
+        own = _raised_by(event, serializer)
+        if own is not None:
+            own.add_note(f"raised while {type(event).__name__}.{field} was written")
+            raise own from own.__cause__
+        path, reason = unwritable(event) or Difference(field, str(error))
         raise Inexact(path, reason) from error
 
     def _field_of(self, event: E, wrong: Callable[[bytes], bool] = lambda payload: False) -> str:
@@ -175,28 +177,19 @@ class Codec(Generic[E]):
 _UNKNOWN_FIELD = frozenset({"extra_forbidden", "unexpected_keyword_argument"})
 
 
-def _raised_again(event: BaseModel, serializer: SchemaSerializer) -> Exception | None:
-    """Lets a serializer of the event's class raise again what pydantic's JSON writer dropped.
-
-    Returns:
-        Pydantic's error, whose cause is the class's own exception; None where that isn't it.
-
-    Raises:
-        BaseException: The cause, where it ends more than a save, such as `KeyboardInterrupt`.
-    """
+def _raised_by(event: BaseModel, serializer: SchemaSerializer) -> BaseException | None:
+    """Returns what a serializer of the event's class raises, which pydantic's JSON writer drops."""
     try:
         serializer.to_python(event, mode="json", round_trip=True, warnings=False)
     except PydanticSerializationError as error:
-        cause = error.__cause__
-        if cause is None or isinstance(cause, Exception) or panicked(cause):
-            return error if cause else None
-        raise cause from None
+        own = error.__cause__
     except Exception:
         return None  # it can't be written in another way either
     except BaseException as error:
-        if not panicked(error):
-            raise
-    return None
+        own = error
+    else:
+        return None
+    return None if own is None or panicked(own) else own
 
 
 def _located(event: BaseModel, error: ValidationError) -> str:
