@@ -15,8 +15,10 @@ use crate::error::{Error, ErrorKind, Result};
 const BUSY_LIMIT: Duration = Duration::from_mins(1);
 /// WAL pages before they are copied back into the database: 1.2–2x over SQLite's 1,000 in bulk.
 const WAL_PAGES: i32 = 10_000;
-/// KiB of page cache a connection.
-const CACHE_KIB: i64 = 65_536;
+/// KiB of page cache of the writer, which comes back to the pages of its indexes.
+const WRITER_CACHE_KIB: i64 = 65_536;
+/// KiB of page cache of a reader: a scan of the log needs each page once.
+const READER_CACHE_KIB: i64 = 8_192;
 
 /// One connection, and the names that were looked up on it.
 pub(super) struct Session {
@@ -43,7 +45,7 @@ impl Session {
         if matches!(target, Target::File(_)) {
             switch_to_wal(&conn)?;
         }
-        configure(&conn)?;
+        configure(&conn, WRITER_CACHE_KIB)?;
         let synchronous = match durability {
             Durability::Full => "FULL",
             Durability::Relaxed => "NORMAL",
@@ -59,7 +61,7 @@ impl Session {
     pub(super) fn reader(path: &Path) -> Result<Self> {
         let conn = Connection::open_with_flags(path, flags(path)?)?;
         conn.busy_handler(Some(wait_aside))?;
-        configure(&conn)?;
+        configure(&conn, READER_CACHE_KIB)?;
         conn.pragma_update(None, "query_only", true)?;
         Ok(Self::new(conn))
     }
@@ -178,9 +180,9 @@ fn ask_for_wal(conn: &Connection) -> rusqlite::Result<String> {
     Ok(mode)
 }
 
-fn configure(conn: &Connection) -> Result<()> {
+fn configure(conn: &Connection, cache_kib: i64) -> Result<()> {
     conn.set_prepared_statement_cache_capacity(64);
-    conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    conn.pragma_update(None, "cache_size", -cache_kib)?;
     conn.pragma_update(None, "mmap_size", 0)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "trusted_schema", false)?;
