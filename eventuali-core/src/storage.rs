@@ -30,6 +30,13 @@ pub trait Storage: Send + Sync + 'static {
     /// gives the original answer, even where its expected versions are stale by now.
     fn commit(&self, commit: Commit) -> Answer<Committed>;
 
+    /// The same commit, for a caller that waits for the answer and does nothing else: a backend may
+    /// do the work on this thread and so spare a hand-over. It may block, but not for as long as
+    /// another process keeps a lock.
+    fn commit_here(&self, commit: Commit) -> Answer<Committed> {
+        self.commit(commit)
+    }
+
     /// One page of the events that match `query` within `range`, in the order of their positions.
     ///
     /// Once any reader has seen position P, no event ever appears at a position below P. A page

@@ -95,7 +95,20 @@ impl EventStore {
 
     /// See [`Storage::commit`].
     #[must_use]
-    pub fn commit(&self, mut commit: Commit) -> Answer<Committed> {
+    pub fn commit(&self, commit: Commit) -> Answer<Committed> {
+        let commit = self.owned(commit);
+        self.ask(|storage| storage.commit(commit))
+    }
+
+    /// See [`Storage::commit_here`].
+    #[must_use]
+    pub fn commit_here(&self, commit: Commit) -> Answer<Committed> {
+        let commit = self.owned(commit);
+        self.ask(|storage| storage.commit_here(commit))
+    }
+
+    /// The commit, of this tenant.
+    fn owned(&self, mut commit: Commit) -> Commit {
         for write in &mut commit.writes {
             if write.stream.tenant != self.tenant {
                 let stream = StreamId::clone(&write.stream).with_tenant(&self.tenant);
@@ -108,7 +121,7 @@ impl EventStore {
         for change in &mut commit.records {
             change.key.tenant.clone_from(&self.tenant);
         }
-        self.ask(|storage| storage.commit(commit))
+        commit
     }
 
     /// See [`Storage::read`].

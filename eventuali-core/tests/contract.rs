@@ -8,10 +8,12 @@ use std::path::Path;
 use eventuali_core::contract::{CLAUSES, page};
 use eventuali_core::contract_tests;
 
+use fixtures::here::Here;
 use fixtures::{InProcess, SqliteFile};
 
 contract_tests!(memory, InProcess::memory());
 contract_tests!(sqlite, SqliteFile::new());
+contract_tests!(sqlite_on_the_thread_of_the_caller, Here(SqliteFile::new()));
 contract_tests!(sqlite_in_memory, InProcess::sqlite());
 
 /// Whatever is written as a clause is also run, and under one name only.

@@ -18,11 +18,12 @@ use crate::runtime::Pending;
 #[pyclass(frozen, weakref, module = "eventuali._eventuali")]
 pub(crate) struct Store {
     store: EventStore,
+    blocking: bool,
 }
 
 impl Store {
     pub(crate) fn new(store: EventStore) -> Self {
-        Self { store }
+        Self { store, blocking: false }
     }
 }
 
@@ -73,12 +74,20 @@ impl Store {
 
     /// The same store, seen as another tenant.
     fn for_tenant(&self, py: Python<'_>, tenant: &str) -> PyResult<Self> {
-        self.store.for_tenant(tenant).map(Self::new).map_err(|e| to_python(py, &e))
+        let store = self.store.for_tenant(tenant).map_err(|e| to_python(py, &e))?;
+        Ok(Self { store, blocking: self.blocking })
+    }
+
+    /// The same store, for callers that wait for each answer: they may do the work of a commit
+    /// themselves.
+    fn blocking(&self) -> Self {
+        Self { store: self.store.clone(), blocking: true }
     }
 
     /// Commits (type, id, expected version, events) of each stream, on conditions (items, after).
     fn commit(
         &self,
+        py: Python<'_>,
         writes: Vec<WriteTuple<'_>>,
         conditions: Vec<(Vec<ItemTuple>, u64)>,
     ) -> PyResult<Pending> {
@@ -97,7 +106,11 @@ impl Store {
         for (items, after) in conditions {
             commit.conditions.push(AppendCondition { query: query(items, None), after });
         }
-        let answer = self.store.commit(commit);
+        let answer = if self.blocking {
+            py.detach(|| self.store.commit_here(commit))
+        } else {
+            self.store.commit(commit)
+        };
         Ok(Pending::new(async { answer.await.map(Outcome::Committed) }))
     }
 

@@ -104,7 +104,7 @@ def test_lossy_model_serializer_is_refused():
     assert_refused(Partial(value=1, other=2), "other")
 
 
-def test_serializer_that_raises_is_refused_with_its_error():
+def test_what_a_serializer_raises_comes_through():
     class Broken(Event):
         fine: int = 0
         value: int
@@ -113,10 +113,8 @@ def test_serializer_that_raises_is_refused_with_its_error():
         def _write(self, value: int) -> int:
             raise LookupError("no")
 
-    with pytest.raises(Inexact) as refused:
+    with pytest.raises(LookupError, match="no"):
         Codec(Broken).encode(Broken(value=1))
-    assert refused.value.path == "value"
-    assert isinstance(refused.value.__cause__, Exception)
 
 
 def test_validator_that_is_not_idempotent_is_refused():

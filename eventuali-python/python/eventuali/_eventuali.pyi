@@ -153,6 +153,12 @@ class Store:
     def for_tenant(self, tenant: str) -> Store:
         """Returns the same store, seen as another tenant."""
 
+    def blocking(self) -> Store:
+        """Returns the same store, for callers that wait for each answer.
+
+        They may do the work of a commit themselves.
+        """
+
     def commit(
         self, writes: Sequence[Write], conditions: Sequence[tuple[Sequence[Item], int]]
     ) -> Pending:

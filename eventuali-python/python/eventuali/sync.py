@@ -49,8 +49,8 @@ class EventStore:
     ) -> Self:
         """Opens a store; see `eventuali.EventStore.create`."""
         _refuse_in_loop()
-        store = begin(url, tenant, durability).wait()
-        return cls(opened(store), EventClasses())
+        store: Store = begin(url, tenant, durability).wait()
+        return cls(opened(store.blocking()), EventClasses())
 
     def save(self, *aggregates: Aggregate) -> Committed:
         """Saves the new events of the aggregates; see `eventuali.EventStore.save`."""

@@ -1,5 +1,6 @@
 //! Connections: how a file is opened, and what is remembered beside it.
 
+use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -202,6 +203,18 @@ fn check_point(wal: &Wal, pages: i32) -> rusqlite::Result<()> {
     }
 }
 
+thread_local! {
+    static IMPATIENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` on this thread so that a lock of another process is an error at once.
+pub(super) fn without_waiting<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    IMPATIENT.set(true);
+    let result = work();
+    IMPATIENT.set(false);
+    result
+}
+
 /// Waits while another process writes: short naps that grow, so that many writers share a file.
 fn wait_for_others(tries: i32) -> bool {
     std::thread::sleep(nap_before(tries));
@@ -211,6 +224,9 @@ fn wait_for_others(tries: i32) -> bool {
 /// The same, once the store is open: a fork need not wait, since a connection that waits for
 /// another process holds no mutex of SQLite's.
 fn wait_aside(tries: i32) -> bool {
+    if IMPATIENT.get() {
+        return false;
+    }
     fork::nap(nap_before(tries));
     is_patient(tries)
 }

@@ -7,6 +7,7 @@ mod connection;
 mod error;
 pub mod fork;
 mod names;
+mod queue;
 mod reader;
 mod records;
 mod registry;
@@ -17,7 +18,7 @@ mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -25,6 +26,7 @@ use tokio::sync::{oneshot, watch};
 
 use self::ahead::Ahead;
 use self::connection::Session;
+use self::queue::{Place, Queue};
 use self::registry::Registered;
 use self::witness::Witness;
 use self::writer::{Job, Request, Writer};
@@ -62,9 +64,12 @@ pub enum Durability {
 
 /// A store in SQLite.
 ///
-/// The writer's queue is a channel rather than a lock around the connection: whoever waits is
-/// committed together, and a caller that stops waiting stops nothing.
+/// The writer has a queue rather than a lock around the connection: whoever waits is committed
+/// together, and a caller that stops waiting stops nothing.
 pub struct Sqlite {
+    queue: Arc<Queue>,
+    /// Locked by whoever has the turn of the queue; none once the store is closed.
+    writer: Arc<Mutex<Option<Writer>>>,
     threads: Mutex<Option<Threads>>,
     appended: watch::Receiver<u64>,
     ended: watch::Receiver<bool>,
@@ -72,7 +77,6 @@ pub struct Sqlite {
 }
 
 struct Threads {
-    jobs: Sender<Job>,
     /// None where the readers share the writer's connection.
     reads: Option<Sender<Read>>,
     readers: Vec<JoinHandle<()>>,
@@ -104,13 +108,15 @@ impl Sqlite {
         let (last, _) = session.last_event()?;
         let (sender, appended) = watch::channel(last);
         let (ending, ended) = watch::channel(false);
-        let (jobs, queue) = unbounded();
-        let mut writer =
-            Writer::new(session, Witness::of(target), Ahead::of(target, durability), sender);
+        let ahead = Ahead::of(target, durability);
+        let writer = Writer::new(session, Witness::of(target), ahead, sender);
+        let writer = Arc::new(Mutex::new(Some(writer)));
+        let queue = Arc::new(Queue::default());
+        let (shared, jobs) = (Arc::clone(&writer), Arc::clone(&queue));
         spawn("eventuali-writer", move || {
-            writer.run(&queue);
+            write_all(&jobs, &shared);
             let inside = fork::at_work();
-            drop(writer);
+            drop(locked(&shared).take());
             drop(registered);
             drop(inside);
             ending.send_replace(true);
@@ -124,8 +130,9 @@ impl Sqlite {
             }
             reads = Some(sender);
         }
-        let threads = Mutex::new(Some(Threads { jobs, reads, readers }));
-        Ok(Self { threads, appended, ended, durable: matches!(target, Target::File(_)) })
+        let threads = Mutex::new(Some(Threads { reads, readers }));
+        let durable = matches!(target, Target::File(_));
+        Ok(Self { queue, writer, threads, appended, ended, durable })
     }
 
     /// Runs `work` beside the writer and answers with what it returns.
@@ -141,20 +148,17 @@ impl Sqlite {
                 return reads.send(read).is_ok();
             }
             let job = Job::Read(Box::new(|session| respond(work(session))));
-            threads.jobs.send(job).is_ok()
+            self.queue.put(job)
         });
         answer_from(sent, answer, lost)
     }
 
     fn with_threads(&self, send: impl FnOnce(&Threads) -> bool) -> bool {
-        // A panic while the lock is held leaves nothing half done.
-        let threads = self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        threads.as_ref().is_some_and(send)
+        locked(&self.threads).as_ref().is_some_and(send)
     }
-}
 
-impl Storage for Sqlite {
-    fn commit(&self, commit: Commit) -> Answer<Committed> {
+    /// Checks a commit, and gives it to `put`, which says whether anybody will do it.
+    fn send(&self, commit: Commit, put: impl FnOnce(Box<Request>) -> bool) -> Answer<Committed> {
         if !self.with_threads(|_| true) {
             return Box::pin(std::future::ready(Err(Error::closed())));
         }
@@ -162,9 +166,42 @@ impl Storage for Sqlite {
             return Box::pin(std::future::ready(Err(error)));
         }
         let (sender, answer) = oneshot::channel();
-        let request = Job::Commit(Box::new(Request { commit, answer: sender }));
-        let sent = self.with_threads(|threads| threads.jobs.send(request).is_ok());
+        let sent = put(Box::new(Request { commit, answer: sender }));
         answer_from(sent, answer, || Error::outcome_unknown(Vec::new()))
+    }
+
+    /// Does a commit on this thread, or leaves it to the writer's where that is busy or would be.
+    fn write_here(&self, request: Box<Request>) -> bool {
+        match self.queue.put_or_take(request) {
+            None => return false,
+            Some(Place::InQueue) => {}
+            Some(Place::Here(request, turn)) => {
+                let mut writer = locked(&self.writer);
+                let left = writer.as_mut().and_then(|writer| writer.run_here(request));
+                drop(writer);
+                if let Some(request) = left {
+                    self.queue.put_back(request);
+                }
+                drop(turn);
+            }
+        }
+        true
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.queue.end();
+    }
+}
+
+impl Storage for Sqlite {
+    fn commit(&self, commit: Commit) -> Answer<Committed> {
+        self.send(commit, |request| self.queue.put(Job::Commit(request)))
+    }
+
+    fn commit_here(&self, commit: Commit) -> Answer<Committed> {
+        self.send(commit, |request| self.write_here(request))
     }
 
     fn read(&self, query: Query, range: ReadRange) -> Answer<EventPage> {
@@ -194,12 +231,10 @@ impl Storage for Sqlite {
     }
 
     fn close(&self) -> Answer<()> {
-        let threads = self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if let Some(Threads { jobs, reads, readers }) = threads {
+        if let Some(Threads { reads, readers }) = locked(&self.threads).take() {
             // Without a sender the readers end once their queue is empty.
             drop(reads);
-            // A writer that is gone has nothing left to close.
-            drop(jobs.send(Job::Close(readers)));
+            self.queue.put(Job::Close(readers));
         }
         let mut ended = self.ended.clone();
         Box::pin(async move {
@@ -235,6 +270,20 @@ fn lost() -> Error {
     Error::new(ErrorKind::Unavailable, "the storage failed before it answered")
 }
 
+/// A panic while one of these locks is held leaves nothing half done.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write_all(queue: &Queue, writer: &Mutex<Option<Writer>>) {
+    while let Some((job, turn)) = queue.next() {
+        if let Some(writer) = locked(writer).as_mut() {
+            writer.run(job, queue);
+        }
+        drop(turn);
+    }
+}
+
 fn read_all(queue: &Receiver<Read>, path: &std::path::Path) {
     let mut open = None;
     while let Ok(read) = queue.recv() {
@@ -262,4 +311,61 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
     Builder::new().name(name.to_owned()).spawn(run).map_err(|cause| {
         Error::new(ErrorKind::Unavailable, "cannot start a thread").with_source(cause)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::event::{EventKind, NewEvent};
+    use crate::stream::{ExpectedVersion, StreamId};
+
+    fn commit() -> Commit {
+        let event = NewEvent::new(Arc::new(EventKind::json("Opened", 1)), "{}");
+        Commit::append(StreamId::new("T", "s"), ExpectedVersion::Any, vec![event])
+    }
+
+    /// What is there at once; None where it is on its way.
+    fn now<T>(answer: &mut Answer<T>) -> Option<Result<T>> {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match answer.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(result) => Some(result),
+            std::task::Poll::Pending => None,
+        }
+    }
+
+    fn opened(folder: &tempfile::TempDir) -> (PathBuf, Sqlite) {
+        let path = folder.path().join("events.db");
+        let store = Sqlite::open(&Target::File(path.clone()), Durability::Full).expect("it opens");
+        (path, store)
+    }
+
+    #[test]
+    fn a_caller_that_waits_does_the_work() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let (_, store) = opened(&folder);
+        let done = now(&mut store.commit_here(commit())).expect("no thread was asked");
+        assert_eq!(done.expect("it commits").positions, [1]);
+    }
+
+    #[test]
+    fn it_does_not_wait_for_another_process() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let (path, store) = opened(&folder);
+        let other = rusqlite::Connection::open(path).expect("it opens");
+        other.execute_batch("BEGIN IMMEDIATE").expect("it locks");
+        let mut answer = store.commit_here(commit());
+        assert!(now(&mut answer).is_none(), "the writer's thread waits for the lock");
+        other.execute_batch("COMMIT").expect("it unlocks");
+        let begun = Instant::now();
+        let done = loop {
+            if let Some(done) = now(&mut answer) {
+                break done;
+            }
+            assert!(begun.elapsed() < Duration::from_mins(1), "it hangs");
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        assert_eq!(done.expect("it commits").positions, [1]);
+    }
 }

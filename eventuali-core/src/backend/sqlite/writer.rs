@@ -3,15 +3,15 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::Receiver;
 use rusqlite::TransactionState;
 use tokio::sync::{oneshot, watch};
 
 use super::ahead::Ahead;
 use super::append::{Tail, append};
-use super::connection::Session;
+use super::connection::{Session, without_waiting};
 use super::error::is_io;
 use super::fork;
+use super::queue::Queue;
 use super::witness::Witness;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, ErrorKind, Result};
@@ -59,55 +59,61 @@ impl Writer {
         Self { session, witness, ahead, appended, poisoned: None }
     }
 
-    /// Serves until the store is closed or dropped.
-    pub(super) fn run(&mut self, jobs: &Receiver<Job>) {
-        let mut next = jobs.recv().ok();
-        while let Some(job) = next.take() {
-            match job {
-                Job::Commit(first) => {
-                    let _inside = fork::at_work();
-                    next = self.group(*first, jobs);
-                }
-                Job::Read(work) => {
-                    let _inside = fork::at_work();
-                    // A job that panics has only read.
-                    drop(catch_unwind(AssertUnwindSafe(|| work(&mut self.session))));
-                }
-                Job::Close(readers) => {
-                    for reader in readers {
-                        // A reader that panicked has ended too.
-                        drop(reader.join());
-                    }
-                    return;
-                }
+    /// Does a job of the queue, on its own thread.
+    pub(super) fn run(&mut self, job: Job, queue: &Queue) {
+        match job {
+            Job::Commit(first) => {
+                let _inside = fork::at_work();
+                self.group(*first, queue);
             }
-            next = next.or_else(|| jobs.recv().ok());
+            Job::Read(work) => {
+                let _inside = fork::at_work();
+                // A job that panics has only read.
+                drop(catch_unwind(AssertUnwindSafe(|| work(&mut self.session))));
+            }
+            Job::Close(readers) => {
+                for reader in readers {
+                    // A reader that panicked has ended too.
+                    drop(reader.join());
+                }
+                queue.end();
+            }
         }
     }
 
-    /// Commits `first` together with all that waits behind it; returns a job that is no commit.
-    fn group(&mut self, first: Request, jobs: &Receiver<Job>) -> Option<Job> {
+    /// Does one commit on the thread of a caller, who can't wait long: where another process is
+    /// writing, gives it back.
+    pub(super) fn run_here(&mut self, request: Box<Request>) -> Option<Box<Request>> {
+        let _inside = fork::at_work();
+        match without_waiting(|| self.begin()) {
+            Ok(()) => self.carry_out(vec![*request]),
+            Err(error) if *error.kind() == ErrorKind::Busy => return Some(request),
+            Err(error) => fail(vec![*request], &error),
+        }
+        None
+    }
+
+    /// Commits `first` together with the commits that wait behind it.
+    fn group(&mut self, first: Request, queue: &Queue) {
         let mut bytes = first.commit.size();
         let mut group = vec![first];
-        let mut other = None;
-        while other.is_none() && bytes < GROUP_BYTES && group.len() < GROUP_COMMITS {
-            match jobs.try_recv() {
-                Ok(Job::Commit(request)) => {
-                    bytes += request.commit.size();
-                    group.push(*request);
-                }
-                Ok(job) => other = Some(job),
-                Err(_) => break,
-            }
+        while bytes < GROUP_BYTES && group.len() < GROUP_COMMITS {
+            let Some(request) = queue.another_commit() else { break };
+            bytes += request.commit.size();
+            group.push(*request);
         }
         self.commit(group);
-        other
     }
 
     fn commit(&mut self, group: Vec<Request>) {
-        if let Err(error) = self.begin() {
-            return fail(group, &error);
+        match self.begin() {
+            Ok(()) => self.carry_out(group),
+            Err(error) => fail(group, &error),
         }
+    }
+
+    /// The rest of a transaction that has begun, and the answers.
+    fn carry_out(&mut self, group: Vec<Request>) {
         let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt(&group)));
         match attempt.unwrap_or_else(|_| Err(self.panicked())) {
             Ok(judged) => {

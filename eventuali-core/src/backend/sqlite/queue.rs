@@ -1,0 +1,113 @@
+//! What waits for the writer, and whose turn it is to write.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::writer::{Job, Request};
+
+/// The jobs in the order in which they came. One thread at a time has the turn to do them: the
+/// writer's own, or that of a caller who would wait for it anyway.
+///
+/// A mutex and a wake-up rather than a channel: a caller who can have the turn at once wakes nobody.
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    some: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    taken: bool,
+    ended: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while the lock is held leaves nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a job at the end; false where nobody will do it any more.
+    pub(super) fn put(&self, job: Job) -> bool {
+        let mut state = self.lock();
+        if state.ended {
+            return false;
+        }
+        state.jobs.push_back(job);
+        self.wake(&state);
+        true
+    }
+
+    /// Gives the caller the turn to do a commit, where nothing is done or waits; else puts it at
+    /// the end. None where nobody will do it any more.
+    pub(super) fn put_or_take(&self, request: Box<Request>) -> Option<Place<'_>> {
+        let mut state = self.lock();
+        if state.ended {
+            return None;
+        }
+        if state.taken || !state.jobs.is_empty() {
+            state.jobs.push_back(Job::Commit(request));
+            return Some(Place::InQueue);
+        }
+        state.taken = true;
+        Some(Place::Here(request, Turn(self)))
+    }
+
+    /// Puts a commit back to where it was taken from.
+    pub(super) fn put_back(&self, request: Box<Request>) {
+        self.lock().jobs.push_front(Job::Commit(request));
+    }
+
+    /// The next job and the turn to do it, once there is one; None at the end.
+    pub(super) fn next(&self) -> Option<(Job, Turn<'_>)> {
+        let state = self.lock();
+        let waits = |state: &mut State| state.taken || (state.jobs.is_empty() && !state.ended);
+        let mut state = self.some.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner);
+        let job = state.jobs.pop_front()?;
+        state.taken = true;
+        Some((job, Turn(self)))
+    }
+
+    /// The next job, where it is a commit; for whoever has the turn.
+    pub(super) fn another_commit(&self) -> Option<Box<Request>> {
+        match self.lock().jobs.pop_front_if(|job| matches!(job, Job::Commit(_)))? {
+            Job::Commit(request) => Some(request),
+            _ => None,
+        }
+    }
+
+    /// Takes no more jobs; what waits is done.
+    pub(super) fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        self.wake(&state);
+    }
+
+    fn wake(&self, state: &State) {
+        if !state.taken {
+            self.some.notify_one();
+        }
+    }
+}
+
+/// What became of a commit that somebody would do at once.
+pub(super) enum Place<'queue> {
+    /// It waits.
+    InQueue,
+    /// It is the caller's to do.
+    Here(Box<Request>, Turn<'queue>),
+}
+
+/// The turn to write, until this is dropped.
+pub(super) struct Turn<'queue>(&'queue Queue);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.taken = false;
+        if !state.jobs.is_empty() || state.ended {
+            self.0.some.notify_one();
+        }
+    }
+}
