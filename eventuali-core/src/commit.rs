@@ -156,10 +156,17 @@ impl Commit {
                 return Err(Error::invalid("expected", "events without a stream have no version"));
             }
         }
-        let mut ids = HashSet::with_capacity(count);
+        // Ids that rise, as those of one save do, are known to differ.
+        let rising = self.events().is_sorted_by(|(_, a), (_, b)| a.event_id < b.event_id);
+        let mut ids = HashSet::new();
+        let mut kind = None;
         for (_, event) in self.events() {
-            event.check(limits)?;
-            if !ids.insert(event.event_id) {
+            if !kind.is_some_and(|known| Arc::ptr_eq(known, &event.kind)) {
+                event.kind.check()?;
+                kind = Some(&event.kind);
+            }
+            event.check_own(limits)?;
+            if !rising && !ids.insert(event.event_id) {
                 let text = format!("event_id {} stands twice in one commit", event.event_id);
                 return Err(Error::invalid("event_id", text));
             }

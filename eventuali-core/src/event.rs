@@ -29,6 +29,15 @@ impl EventKind {
     pub fn json(event_type: impl Into<String>, event_version: u32) -> Self {
         Self { event_type: event_type.into(), event_version, codec: "json".to_owned() }
     }
+
+    /// Checks its names.
+    pub fn check(&self) -> Result<()> {
+        check_event_type(&self.event_type)?;
+        if self.event_version == 0 {
+            return Err(Error::invalid("event_version", "event_version counts from 1"));
+        }
+        check_name("codec", &self.codec)
+    }
 }
 
 /// An id that came from elsewhere: either a UUID or any text, given back as it was given.
@@ -241,14 +250,15 @@ impl NewEvent {
 
     /// Checks its names and sizes.
     pub fn check(&self, limits: &Limits) -> Result<()> {
+        self.kind.check()?;
+        self.check_own(limits)
+    }
+
+    /// Checks what it does not share with other events of its kind.
+    pub(crate) fn check_own(&self, limits: &Limits) -> Result<()> {
         if self.event_id.is_nil() {
             return Err(Error::invalid("event_id", "event_id is the nil UUID"));
         }
-        check_event_type(&self.kind.event_type)?;
-        if self.kind.event_version == 0 {
-            return Err(Error::invalid("event_version", "event_version counts from 1"));
-        }
-        check_name("codec", &self.kind.codec)?;
         self.check_sizes(limits).map_err(|error| error.of(&self.kind.event_type))
     }
 

@@ -33,7 +33,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from eventuali._exact import Codec, Inexact
+from eventuali._exact import Codec
 
 
 def test_config_of_nested_models_is_overruled():

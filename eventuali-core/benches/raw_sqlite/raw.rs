@@ -172,6 +172,7 @@ impl Subject for Raw {
         conn.pragma_update(None, "synchronous", "FULL")?;
         conn.pragma_update(None, "wal_autocheckpoint", 10_000)?;
         conn.pragma_update(None, "cache_size", -65_536)?;
+        conn.pragma_update(None, "foreign_keys", false)?;
         conn.execute_batch(SCHEMA)?;
         conn.execute_batch(
             "INSERT INTO categories VALUES (1, '', 'Account');

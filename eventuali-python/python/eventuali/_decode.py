@@ -25,7 +25,6 @@ class Wire(NamedTuple):
     """How the events of a class are stored."""
 
     kind: Kind
-    encode: Callable[[Any], bytes]
     codec: Codec[Any]
 
 
@@ -35,7 +34,7 @@ def wire(cls: type[Event]) -> Wire:
     if found is None:
         codec = Codec(cls)
         kind = Kind(cls.__event_type__, cls.__event_version__, "json")
-        found = cls.__codec__ = Wire(kind, codec.encode, codec)
+        found = cls.__codec__ = Wire(kind, codec)
     return found
 
 
@@ -46,7 +45,7 @@ def encoded(how: Wire, events: Iterable[Event]) -> list[bytes]:
         SerializationError: A value would not come back as it is; `path` says which.
     """
     try:
-        return list(map(how.encode, events))
+        return how.codec.encode_all(events)
     except Inexact as refused:
         name: str = how.codec.cls.__event_type__
         where = f"{name}.{refused.path}" if refused.path else name

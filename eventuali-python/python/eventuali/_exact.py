@@ -9,7 +9,7 @@ A datetime or time that pydantic's JSON would change is written in the form of `
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -51,12 +51,12 @@ class Codec(Generic[E]):
     Attributes:
         cls: The class; `encode` expects its instances, not those of a subclass.
         by_construction: Whether the class's JSON is exact without a comparison of each event.
-        encode: Gives an event's JSON or raises `Inexact`.
+        encode_all: Gives the JSON of each event or raises `Inexact`.
         validate_json: The fast half of `decode`: pydantic's bound method, which refuses unknown
             fields and the second form of datetimes.
     """
 
-    encode: Callable[[E], bytes]
+    encode_all: Callable[[Iterable[E]], list[bytes]]
     validate_json: Callable[[bytes], E]
 
     def __init__(self, cls: type[E]) -> None:
@@ -77,10 +77,18 @@ class Codec(Generic[E]):
         analysis = Analysis(cls)
         guards = analysis.guards(cls.__pydantic_core_schema__)
         self.by_construction = guards is not None
-        self.encode = self._verified
+        self.encode_all = lambda events: list(map(self._verified, events))
         if guards is not None:
             to_json = forms.serializer(extra="forbid").to_json
-            self.encode = encoder(guards, analysis.kinds, to_json, self._verified)
+            self.encode_all = encoder(guards, analysis.kinds, to_json, self._verified)
+
+    def encode(self, event: E) -> bytes:
+        """Gives an event's JSON.
+
+        Raises:
+            Inexact: It would not give the same event back.
+        """
+        return self.encode_all((event,))[0]
 
     def decode(self, payload: bytes) -> E:
         """Gives the event back.

@@ -184,6 +184,7 @@ fn ask_for_wal(conn: &Connection) -> rusqlite::Result<String> {
 fn configure(conn: &Connection, cache_kib: i64) -> Result<()> {
     conn.set_prepared_statement_cache_capacity(64);
     conn.pragma_update(None, "cache_size", -cache_kib)?;
+    conn.pragma_update(None, "foreign_keys", false)?;
     conn.pragma_update(None, "mmap_size", 0)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "trusted_schema", false)?;
