@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, Optional, TypeVar, Union
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, PrivateAttr, ValidationError
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from eventuali._names import snake_case
 from eventuali.aggregate import Aggregate, User, UserRegistered, check_replayed, committed
@@ -640,6 +640,35 @@ def test_a_handler_must_not_apply_in_a_replay_either():
     Nested.__handlers__()[Tagged](nested, Tagged(tag="apply"))  # as the store does
     with pytest.raises(InvalidEventError, match=r"Nested.*must not apply"):
         check_replayed(nested)
+
+
+# --- assignment -----------------------------------------------------------------------------------
+
+
+class Guarded(Aggregate):
+    fixed: int = Field(default=1, frozen=True)
+    free: int = 0
+    _hidden: int = 0
+
+
+class GuardedWhole(Guarded, frozen=True):
+    pass
+
+
+@pytest.mark.parametrize("name", ["id", "version", "fixed"])
+def test_a_frozen_field_cannot_be_assigned(name):
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(Guarded(), name, 2)
+
+
+def test_what_is_declared_can_be_assigned_and_nothing_else():
+    guarded = Guarded()
+    guarded.free, guarded._hidden = 3, 4
+    assert (guarded.free, guarded._hidden, guarded.model_fields_set) == (3, 4, {"free"})
+    with pytest.raises(ValueError, match="fre"):
+        guarded.fre = 5
+    with pytest.raises(ValidationError, match="frozen"):
+        GuardedWhole().free = 6
 
 
 # --- validate_assignment --------------------------------------------------------------------------

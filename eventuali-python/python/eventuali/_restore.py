@@ -19,17 +19,30 @@ _State = dict[str, Any]
 
 
 class Base:
-    """The state at the beginning of a batch: nothing mutable in it is shared with the aggregate."""
+    """The state at the beginning of a batch: nothing mutable in it is shared with the aggregate.
 
-    __slots__ = ("batch", "fields_set", "private", "start", "state")
+    Beside it stands what `Aggregate.apply` needs for each event of the batch.
+    """
 
-    def __init__(self, aggregate: Aggregate, start: int) -> None:
+    __slots__ = (
+        "aggregate_type",
+        "batch",
+        "fields_set",
+        "isolating",
+        "private",
+        "start",
+        "state",
+    )
+
+    def __init__(self, aggregate: Aggregate) -> None:
         private = aggregate.__pydantic_private__
         self.state = _copies(aggregate.__dict__)
         self.private = private and _copies(private)
         self.fields_set = aggregate.__pydantic_fields_set__.copy()
-        self.start = start  # how many events waited already
+        self.start = len(aggregate._uncommitted)  # how many events waited already
         self.batch = Batch()
+        self.isolating = aggregate.__dispatch__.isolating
+        self.aggregate_type = aggregate.__aggregate_type__
 
     def replay(self, aggregate: Aggregate) -> Aggregate:
         """Makes the state anew that the aggregate has by the events that wait in it."""

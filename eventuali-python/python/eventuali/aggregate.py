@@ -84,6 +84,7 @@ class Aggregate(_Slots):
     ignores: ClassVar[Iterable[type[Event] | str]] = ()
 
     __aggregate_type__: ClassVar[str] = "Aggregate"
+    __assignable__: ClassVar[frozenset[str]] = frozenset()
     __dispatch__: ClassVar[Handlers]
 
     if not TYPE_CHECKING:  # type checkers make the constructor from the fields
@@ -99,11 +100,19 @@ class Aggregate(_Slots):
         def __init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
             super().__init_subclass__(**kwargs)
 
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name in self.__assignable__:  # as pydantic does it, in half the time
+                self.__dict__[name] = value
+                self.__pydantic_fields_set__.add(name)
+            else:
+                super().__setattr__(name, value)
+
     @classmethod
     def __pydantic_init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         cls.__aggregate_type__ = _wire_name(cls, name)
         _check_fields(cls)
+        cls.__assignable__ = _assignable(cls)
         cls.__dispatch__ = Handlers(cls, cls.ignores, outer_locals())
 
     @property
@@ -122,8 +131,8 @@ class Aggregate(_Slots):
             InvalidEventError: No handler takes it (`field` is `"event_type"`), or it was applied or
                 stored before (`field` is `"event"`).
         """
-        handlers = self.__dispatch__
-        handler = handlers.isolating[type(event)]
+        base = self._base or _begin(self)
+        handler = base.isolating[type(event)]
         try:
             stamp = event._envelope
         except AttributeError:  # built by pydantic: the time was not taken yet
@@ -133,7 +142,6 @@ class Aggregate(_Slots):
             _check_free(event, stamp)
         uncommitted = self._uncommitted
         count = len(uncommitted)
-        base = self._base or _begin(self, count)
         before = self.__dict__.copy()
         private = base.private and (self.__pydantic_private__ or {}).copy()
         try:
@@ -149,10 +157,10 @@ class Aggregate(_Slots):
         stamp = event._envelope
         if type(stamp) is int:
             index = count - base.start
-            place = (stamp, handlers.aggregate_type, before["id"], version, base.batch, index)
+            place = (stamp, base.aggregate_type, before["id"], version, base.batch, index)
             set_envelope(event, place)
         else:
-            stamp.bind(handlers.aggregate_type, before["id"], version, None, 0)
+            stamp.bind(base.aggregate_type, before["id"], version, None, 0)
         uncommitted.append(event)
 
     @classmethod
@@ -273,9 +281,9 @@ def _applied_itself(aggregate: Aggregate) -> InvalidEventError:
     return InvalidEventError(text, field="event")
 
 
-def _begin(aggregate: Aggregate, waiting: int) -> Base:
+def _begin(aggregate: Aggregate) -> Base:
     """Keeps the state from which a failing handler's damage can be undone."""
-    base = Base(aggregate, waiting)
+    base = Base(aggregate)
     set_base(aggregate, base)
     return base
 
@@ -299,6 +307,14 @@ def _check_fields(cls: type[Aggregate]) -> None:
                 f"{cls.__name__}.{name} needs a default: before its first event an aggregate has "
                 f"none but that, so write `{name}: ... = <value>`"
             )
+
+
+def _assignable(cls: type[Aggregate]) -> frozenset[str]:
+    """Returns the fields whose assignment pydantic neither refuses nor validates."""
+    if cls.model_config.get("frozen") or cls.model_config.get("validate_assignment"):
+        return frozenset()
+    fields = cls.__pydantic_fields__
+    return frozenset(name for name, field in fields.items() if not field.frozen)
 
 
 def _check_free(event: Event, state: object) -> None:
