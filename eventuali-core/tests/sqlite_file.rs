@@ -292,3 +292,103 @@ fn a_file_that_is_replaced_is_noticed_before_anything_is_acknowledged() {
         assert_eq!(*refused.kind(), ErrorKind::Unavailable);
     }
 }
+
+fn opened_event(number: usize) -> NewEvent {
+    let name = if number.is_multiple_of(3) { "Opened" } else { "Moved" };
+    let event = NewEvent::new(Arc::new(EventKind::json(name, 1)), format!("{{\"n\":{number}}}"));
+    let tags = (0..number % 3).map(|tag| format!("tag-{tag}")).collect();
+    event.with_metadata(Metadata { tags, ..Metadata::default() })
+}
+
+fn append(store: &Sqlite, count: usize) {
+    let events = (0..count).map(opened_event).collect();
+    block_on(store.commit(Commit::append(StreamId::new("T", "s"), ExpectedVersion::Any, events)))
+        .expect("it commits");
+}
+
+/// Number, version, type and payload of every event.
+fn all(store: &Sqlite) -> Vec<(u64, u64, String, Vec<u8>)> {
+    let mut range = ReadRange::default();
+    let mut found = Vec::new();
+    loop {
+        let page = block_on(store.read(Query::default(), range)).expect("it reads");
+        found.extend(page.iter().map(|event| {
+            let head = event.head;
+            let kind = head.kind.event_type.clone();
+            (head.position, head.version, kind, event.payload.to_vec())
+        }));
+        if page.end {
+            return found;
+        }
+        range = range.continued(page.looked_to);
+    }
+}
+
+#[test]
+fn rows_are_the_same_however_many_there_are_in_a_commit() {
+    let folder = folder();
+    let store = open(&folder.path).expect("it opens");
+    let sizes = [1, 15, 16, 17, 31, 32, 33, 48, 100];
+    sizes.iter().for_each(|count| append(&store, *count));
+    let mut version = 0;
+    let numbers = sizes.iter().flat_map(|count| 0..*count);
+    for (found, number) in all(&store).into_iter().zip(numbers) {
+        version += 1;
+        let event = opened_event(number);
+        assert_eq!(found, (version, version, event.kind.event_type.clone(), event.payload));
+        let item = QueryItem {
+            tags: event.metadata.map(|m| m.tags).unwrap_or_default(),
+            ..QueryItem::default()
+        };
+        let query = Query { items: vec![item], ..Query::default() };
+        let range = ReadRange { after: version - 1, until: version, ..ReadRange::default() };
+        assert_eq!(block_on(store.read(query, range)).expect("it reads").len(), 1);
+    }
+    assert_eq!(version as usize, sizes.iter().sum::<usize>());
+}
+
+fn wal(path: &Path) -> PathBuf {
+    PathBuf::from(format!("{}-wal", path.display()))
+}
+
+#[cfg(unix)]
+#[test]
+fn zeros_at_the_end_of_the_wal_mean_nothing() {
+    let folder = folder();
+    drop(open(&folder.path).expect("it is made"));
+    let link = folder.path.with_file_name("link.db");
+    std::os::unix::fs::symlink(&folder.path, &link).expect("it is linked");
+    let store = Sqlite::open(&Target::File(link), Durability::Full).expect("it opens");
+    (0..40).for_each(|_| append(&store, 1));
+    let bytes = std::fs::read(wal(&folder.path)).expect("the WAL lies beside the file");
+    assert!(bytes.len() >= 512 << 10, "it grew ahead, to {} bytes", bytes.len());
+    assert!(bytes.ends_with(&[0; 4120]), "and is not filled yet");
+    // What a crash leaves: the files as they are, while the store is open.
+    let copy = folder.path.with_file_name("copy.db");
+    std::fs::copy(&folder.path, &copy).expect("it is copied");
+    std::fs::write(wal(&copy), &bytes).expect("it is copied");
+    let found = open(&copy).expect("it is recovered");
+    assert_eq!(all(&found), all(&store));
+    assert_eq!(all(&found).len(), 40);
+    append(&found, 1);
+    assert_eq!(all(&found).len(), 41);
+    drop(block_on(store.close()));
+    assert!(!wal(&folder.path).exists(), "the last to close folds it in");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_wal_that_took_the_place_of_ours_is_not_touched() {
+    let folder = folder();
+    let store = open(&folder.path).expect("it opens");
+    (0..3).for_each(|_| append(&store, 1));
+    let other = folder.path.with_file_name("other");
+    std::fs::write(&other, b"another WAL").expect("it is written");
+    std::fs::rename(&other, wal(&folder.path)).expect("it takes the place");
+    for _ in 0..20 {
+        let commit =
+            Commit::append(StreamId::new("T", "s"), ExpectedVersion::Any, vec![opened_event(1)]);
+        block_on(store.commit(commit)).expect_err("it is not acknowledged");
+    }
+    assert_eq!(std::fs::read(wal(&folder.path)).expect("it is there"), b"another WAL");
+}

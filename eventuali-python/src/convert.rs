@@ -8,7 +8,7 @@ use eventuali_core::limits::Limits;
 use eventuali_core::query::{Partition, Query, QueryItem};
 use eventuali_core::store::EventStore;
 use eventuali_core::stream::{ExpectedVersion, StreamPage};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyList, PyRange, PyString};
@@ -112,6 +112,9 @@ pub(crate) type RunTuple<'py> =
 pub(crate) fn add_events(events: &mut Vec<NewEvent>, run: RunTuple<'_>) -> PyResult<()> {
     let (kind, first, times, payloads, metadata) = run;
     let py = payloads.py();
+    if times.len() != payloads.len() {
+        return Err(PyValueError::new_err("each event of a run has a time and a payload"));
+    }
     let kind = &kind.get().kind;
     let metadata = metadata.map(metadata_of);
     events.reserve(times.len());

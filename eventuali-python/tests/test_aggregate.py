@@ -125,7 +125,7 @@ def test_an_applied_event_keeps_its_creation_time_in_a_tuple():
     Account(id="a").apply(event)
     *place, batch, index = get_envelope(event)
     assert (place, index) == ([created, "account", "a", 1], 0)
-    assert (batch.first, batch.positions) == (0, None)
+    assert (batch.first, batch.untouched) == (0, True)
 
 
 def test_given_metadata_survives_apply():

@@ -281,7 +281,7 @@ def test_the_id_of_a_batch_counts_up_and_positions_appear_once_stored():
     assert event.event_id == UUID(int=ID.int + 2)
     assert given.event_id == UUID(int=ID.int + 3)
     assert event.meta.position is None
-    batch.positions, batch.recorded_at = [7, 8, 9, 10], 1_500_000
+    batch.note(0, [7, 8, 9, 10], 1_500_000)
     for one, index in ((event, 2), (given, 3)):
         meta = one.meta
         assert meta.position == 7 + index
@@ -327,7 +327,7 @@ def stored():
 
 def in_batch():
     event, batch = paid(), Batch(ID.int)
-    batch.positions, batch.recorded_at = [5], 6
+    batch.note(0, [5], 6)
     set_envelope(event, (10**9, "Invoice", "i-1", 4, batch, 0))
     return event
 

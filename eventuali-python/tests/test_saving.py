@@ -9,6 +9,7 @@ import os
 import pickle
 
 import pytest
+from pydantic import field_serializer
 
 from eventuali import (
     Aggregate,
@@ -21,7 +22,7 @@ from eventuali import (
     Query,
     sync,
 )
-from eventuali.errors import StoreClosedError
+from eventuali.errors import OutcomeUnknownError, SerializationError, StoreClosedError
 
 
 class Jotted(Event):
@@ -351,3 +352,136 @@ def test_a_handler_that_applies_events_is_refused_at_load(url):
         assert caught.value.field == "event"
 
     run(url, test)
+
+
+# --- parts of a batch -----------------------------------------------------------------------------
+
+
+class Interrupted:
+    """A store whose next commit is cut off before it is sent."""
+
+    def __init__(self, store):
+        self._store, self.cut = store, False
+
+    def commit(self, *arguments):
+        if self.cut:
+            self.cut = False
+            raise OutcomeUnknownError("cut off", event_ids=[])
+        return self._store.commit(*arguments)
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+
+@pytest.fixture
+def unsure(url):
+    """Gives a store, and a function that appends without anybody knowing whether it did."""
+    with sync.EventStore.create(url) as store:
+        store._store = Interrupted(store._store)
+
+        def append_unsure(events):
+            store._store.cut = True
+            with pytest.raises(OutcomeUnknownError):
+                store.append(events, stream=STREAM)
+
+        yield store, append_unsure
+
+
+STREAM = ("Notes", "n")
+
+
+def jotted(*texts):
+    return [Jotted(text=text) for text in texts]
+
+
+def assert_as_stored(store, *events):
+    """What the events say of themselves is what the store says of them."""
+    found = {event.text: event.meta for event in store.load_events("n", "Notes")}
+    assert [event.meta for event in events] == [found[event.text] for event in events]
+
+
+def test_events_in_doubt_can_be_appended_one_by_one(unsure):
+    store, append_unsure = unsure
+    a, b, c = events = jotted("a", "b", "c")
+    append_unsure(events)
+    store.append([b], stream=STREAM)
+    assert (a.position, c.position) == (None, None)
+    store.append([c], stream=STREAM)
+    store.append([a], stream=STREAM)
+    assert_as_stored(store, a, b, c)
+
+
+def test_an_event_among_those_in_doubt_keeps_its_own_id(unsure):
+    store, append_unsure = unsure
+    a, b, c = events = jotted("a", "b", "c")
+    append_unsure(events)
+    (new,) = jotted("new")
+    store.append([a, new, c], stream=STREAM)
+    store.append([b], stream=STREAM)
+    assert_as_stored(store, a, new, c, b)
+    assert len({event.event_id for event in (a, b, c, new)}) == 4
+
+
+def test_events_in_doubt_can_be_appended_in_another_order(unsure):
+    store, append_unsure = unsure
+    a, b, c, d = events = jotted("a", "b", "c", "d")
+    append_unsure(events)
+    ids = [event.event_id for event in events]
+    store.append([a, c, b, d], stream=STREAM)
+    assert [event.event_id for event in events] == ids
+    assert_as_stored(store, a, c, b, d)
+
+
+def test_events_that_are_refused_have_ids_of_their_own(unsure):
+    store, append_unsure = unsure
+    a, _, c = events = jotted("a", "b", "c")
+    append_unsure(events)
+    new = jotted("x", "y")
+    for event in new:
+        with pytest.raises(OptimisticConcurrencyError):
+            store.append([a, event, c], stream=STREAM, expected=5)
+    assert len({event.event_id for event in (*events, *new)}) == 5
+    assert all(event.event_id.version == 7 for event in new)
+
+
+def test_a_shallow_copy_saves_its_own_part(url):
+    with sync.EventStore.create(url) as store:
+        one, other = notes("one", "1", "2"), notes("other", "1")
+        twin = copy.copy(one)
+        one.apply(Jotted(text="3"))
+        last = one.get_uncommitted_events()[-1]
+        store.save(twin, other)
+        assert (last.position, last.recorded_at) == (None, None)
+        assert other.version == 1
+        with pytest.raises(IdempotencyConflictError):
+            store.save(one)
+
+
+def test_a_refusal_takes_nothing_from_another_append_of_the_same_events(url):
+    async def test(store):
+        events = jotted("a", "b")
+        good = asyncio.ensure_future(store.append(events, stream=STREAM))
+        bad = asyncio.ensure_future(store.append(events, stream=STREAM, expected=7))
+        await asyncio.wait([good, bad])
+        committed = good.result()
+        assert [event.position for event in events] == list(committed.positions)
+        assert [event.aggregate_version for event in events] == [1, 2]
+
+    run(url, test)
+
+
+class Picked(Event):
+    currency: str
+
+    @field_serializer("currency")
+    def pick(self, value: str) -> str:
+        return next(name for name in ("EUR", "GBP") if name == value)
+
+
+def test_a_serializer_that_runs_out_is_refused_and_drops_nothing(url):
+    with sync.EventStore.create(url) as store:
+        events = [Picked(currency=name) for name in ("EUR", "USD", "EUR")]
+        with pytest.raises(SerializationError, match=r"Picked\.currency.*StopIteration"):
+            store.append(events)
+        assert store.stats().last_position == 0
+        assert len(store.append([events[0], events[2]]).positions) == 2

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from os import urandom
+from threading import Lock
 from time import time_ns
 from typing import Any, Never, Self
 from uuid import UUID
@@ -105,33 +106,63 @@ class EventMeta:
 
 
 class Batch:
-    """Events that are saved together. Event `i` has the id `first + i`; the store gives the rest.
+    """Events that were made one after another. Event `i` has the id `first + i`.
+
+    The events of a batch are saved together as a rule, but a copy of an aggregate can save a part
+    of one, and so can a second attempt at an append.
 
     Attributes:
         first: The id of the first event as an integer; 0 before they are sent.
-        positions: One for each event, once they are stored.
-        recorded_at: The store's clock in µs since 1970, once they are stored.
+        under_way: How many commits with events of this batch wait for their answer.
     """
 
-    __slots__ = ("first", "positions", "recorded_at")
+    __slots__ = ("_stored", "first", "under_way")
 
     def __init__(self, first: int = 0) -> None:
         self.first = first
-        self.positions: Sequence[int] | None = None
-        self.recorded_at: int | None = None
+        self.under_way = 0
+        self._stored: list[tuple[int, Sequence[int], int]] = []
 
     def fix_first(self) -> int:
         """Returns the id of the first event, made now if there is none; it never changes after."""
         if not self.first:
-            # With one bit clear, the ids that follow stay within the random part of a UUIDv7.
-            self.first = _uuid7(time_ns()) & ~(1 << 61)
+            with _making_ids:
+                # With one bit clear, the ids that follow stay within the random part of a UUIDv7.
+                self.first = self.first or _uuid7(time_ns()) & ~(1 << 61)
         return self.first
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing of it is stored."""
+        return not self._stored
+
+    def note(self, index: int, positions: Sequence[int], recorded_at: int) -> None:
+        """Notes where the events from `index` on are stored, and when they were, in µs."""
+        if self.at(index) is None:
+            self._stored.append((index, positions, recorded_at))
+
+    def at(self, index: int) -> tuple[int, int] | None:
+        """Returns position and time of an event, in µs since 1970; None before it is stored."""
+        for start, positions, recorded_at in self._stored:
+            if 0 <= index - start < len(positions):
+                return positions[index - start], recorded_at
+        return None
 
     def __copy__(self) -> Self:
         return self
 
     def __deepcopy__(self, memo: object) -> Self:
         return self
+
+    def __getstate__(self) -> tuple[int, list[tuple[int, Sequence[int], int]]]:
+        return self.first, self._stored
+
+    def __setstate__(self, state: tuple[int, list[tuple[int, Sequence[int], int]]]) -> None:
+        self.first, self._stored = state
+        self.under_way = 0
+
+
+_making_ids = Lock()
 
 
 class Envelope:
@@ -224,9 +255,8 @@ class Kept:
 
 def stored_at(batch: Batch | None, index: int) -> tuple[int | None, datetime | None]:
     """Returns position and `recorded_at` of an event of a batch, where they are known."""
-    if batch is None or batch.positions is None or batch.recorded_at is None:
-        return None, None
-    return batch.positions[index], utc(batch.recorded_at)
+    found = None if batch is None else batch.at(index)
+    return (None, None) if found is None else (found[0], utc(found[1]))
 
 
 def parse_from(data: dict[str, Any], keywords: frozenset[str]) -> Envelope:

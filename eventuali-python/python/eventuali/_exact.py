@@ -77,7 +77,8 @@ class Codec(Generic[E]):
         analysis = Analysis(cls)
         guards = analysis.guards(cls.__pydantic_core_schema__)
         self.by_construction = guards is not None
-        self.encode_all = lambda events: list(map(self._verified, events))
+        # Not `map`: what a serializer raises comes through, and StopIteration would end it.
+        self.encode_all = lambda events: [self._verified(event) for event in events]
         if guards is not None:
             to_json = forms.serializer(extra="forbid").to_json
             self.encode_all = encoder(guards, analysis.kinds, to_json, self._verified)
@@ -152,11 +153,11 @@ class Codec(Generic[E]):
         """Raises what one of the event's own serializers raised, else `Inexact`."""
         field = self._field_of(event)
         own = _raised_by(event, serializer)
-        if own is not None:
+        if own is not None and not isinstance(own, StopIteration):  # no generator lets it through
             own.add_note(f"raised while {type(event).__name__}.{field} was written")
             raise own from own.__cause__
         path, reason = unwritable(event) or Difference(field, str(error))
-        raise Inexact(path, reason) from error
+        raise Inexact(path, reason) from own or error
 
     def _field_of(self, event: E, wrong: Callable[[bytes], bool] = lambda payload: False) -> str:
         """The first field that can't be written, or that alone gives a payload that is wrong."""

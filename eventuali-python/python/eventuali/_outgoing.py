@@ -56,22 +56,28 @@ class Outgoing:
     Attributes:
         writes: What the extension takes.
         batch: Of events that are in no other batch; there, they are numbered as in the commit.
+        count: How many events there are.
         counts: The number of events for each stream.
     """
 
-    __slots__ = ("_count", "_starts", "batch", "counts", "writes")
+    __slots__ = ("_ranges", "batch", "count", "counts", "writes")
 
     def __init__(self) -> None:
         self.writes: list[Write] = []
-        self.counts: dict[tuple[str, str], int] = {}
         self.batch = Batch()
-        self._count = 0
-        # Where in the commit the first event of each batch stands.
-        self._starts = {self.batch: 0}
+        self.count = 0
+        self.counts: dict[tuple[str, str], int] = {}
+        # Batch, index of an event there, its place in the commit, how many follow in both.
+        self._ranges: list[tuple[Batch, int, int, int]] = []
+
+    @property
+    def batches(self) -> set[Batch]:
+        """The batches of which events are in this commit."""
+        return {batch for batch, *_ in self._ranges}
 
     def adopt(self, events: Iterable[Event]) -> None:
         """Takes new events that were not applied to an aggregate into the batch."""
-        for index, event in enumerate(events, self._count):
+        for index, event in enumerate(events, self.count):
             state = _state(event)
             if type(state) is int:
                 set_envelope(event, (state, "", "", 0, self.batch, index))
@@ -87,60 +93,65 @@ class Outgoing:
             before: The version of the aggregate before them; None where they were not applied.
             parts: The events.
         """
-        start = self._count
+        start = self.count
         runs: list[Run] = []
         for part in parts:
             run = self._run(part)
             if run is not None:
                 runs.append(run)
-                self._count += len(part.events)
+                self.count += len(part.events)
                 continue
             for event, payload in zip(part.events, part.payloads, strict=True):
-                version = before + 1 + self._count - start if before is not None else 0
+                version = before + 1 + self.count - start if before is not None else 0
                 place = (*(stream if version else ("", "")), version)
                 runs.append(self._single(event, part.kind, payload, place))
-                self._count += 1
+                self.count += 1
         self.writes.append((*stream, expected, runs))
-        self.counts[stream] = self._count - start
+        self.counts[stream] = self.count - start
 
     def _run(self, part: Part) -> Run | None:
-        """Returns all events of a part at once, where one batch holds them and nothing else."""
+        """Returns all events of a part at once, where they follow one another in a batch."""
         try:
             states = list(map(get_envelope, part.events))
-            times = [state[0] // 1000 for state in states]
+            batch, first = states[0][4:]
+            times = [
+                state[0] // 1000
+                for index, state in enumerate(states, first)
+                if state[4] is batch and state[5] == index
+            ]
         except (AttributeError, TypeError):
             return None
-        batch, index = states[0][4:]
-        last = states[-1]
-        if batch.positions or last[4] is not batch or last[5] - index != len(states) - 1:
+        if len(times) < len(states) or not batch.untouched:
             return None
-        return part.kind, self._id(batch, index), times, part.payloads, None
+        return part.kind, self._id(batch, first, len(times)), times, part.payloads, None
 
     def _single(self, event: Event, kind: Kind, payload: bytes, place: Place) -> Run:
         state = _state(event)
-        if type(state) is tuple and not state[4].positions:
+        if type(state) is tuple and state[4].at(state[5]) is None:
             return kind, self._id(*state[4:]), [state[0] // 1000], [payload], None
-        if type(state) is Envelope and (state.batch is None or not state.batch.positions):
-            state.event_id = state.event_id or UUID(bytes=self._id(self.batch, self._count))
-            state.bind(*place, self.batch, self._count)
+        if type(state) is Envelope and (state.batch is None or state.batch.at(state.index) is None):
+            if state.batch is None or not state.batch.under_way:
+                state.bind(*place, self.batch, self.count)
+            made = self._id(state.batch or self.batch, state.index)
+            state.event_id = state.event_id or UUID(bytes=made)
         else:  # stored: what it is stays as it is
             state = _envelope_of(event.meta)
         return kind, state.fix_id().bytes, [state.timestamp], [payload], _given(state)
 
-    def _id(self, batch: Batch, index: int) -> bytes:
-        """Returns the id of an event of a batch, which is a part of this commit from now on."""
-        self._starts.setdefault(batch, self._count - index)
+    def _id(self, batch: Batch, index: int, events: int = 1) -> bytes:
+        """Returns the id of an event of a batch; it and those after it are in the commit now."""
+        if self._ranges:
+            last, start, place, many = self._ranges[-1]
+            if last is batch and start + many == index and place + many == self.count:
+                self._ranges[-1] = last, start, place, many + events
+                return (batch.first + index).to_bytes(16)
+        self._ranges.append((batch, index, self.count, events))
         return (batch.fix_first() + index).to_bytes(16)
-
-    def holds(self, batch: Batch | None) -> bool:
-        """Tells whether events of a batch are in this commit."""
-        return batch in self._starts
 
     def stored(self, positions: Sequence[int], recorded_at: int) -> None:
         """Notes where the events are stored, and when they were."""
-        for batch, start in self._starts.items():
-            batch.positions = positions[start:] if start else positions
-            batch.recorded_at = recorded_at
+        for batch, index, place, many in self._ranges:
+            batch.note(index, positions[place : place + many], recorded_at)
 
 
 def _state(event: Event) -> Any:

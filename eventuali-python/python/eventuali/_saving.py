@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 from typing import TypeAlias
 from uuid import UUID
 
@@ -67,9 +68,22 @@ class Attempt:
         self._events = events
         self._doubtful = False
 
+    def begin(self) -> None:
+        """Notes that it is sent; `take` or `fail` follows."""
+        for batch in self.outgoing.batches:
+            batch.under_way += 1
+
+    def _end(self) -> None:
+        for batch in self.outgoing.batches:
+            batch.under_way -= 1
+
     def take(self, answer: Answer) -> Committed:
         """Notes that everything was written."""
+        self._end()
         positions, versions, recorded_at = answer
+        if len(positions) != self.outgoing.count:
+            sent = self.outgoing.count
+            raise RuntimeError(f"{sent} events were sent, and {len(positions)} were stored")
         self.outgoing.stored(positions, recorded_at)
         self.answer = Committed(tuple(positions), tuple(versions), utc(recorded_at))
         if self._events and versions[0]:
@@ -82,6 +96,7 @@ class Attempt:
         Once an attempt was cut off, only a verdict on its content says that it was not written:
         that the store is closed or full now says nothing of the attempt before.
         """
+        self._end()
         cut_off = not isinstance(error, Exception) or isinstance(error, OutcomeUnknownError)
         if cut_off:
             self._doubtful = True
@@ -102,22 +117,27 @@ class Attempt:
     def _bind(self, before: int) -> None:
         """Tells events that were appended without an aggregate their stream and versions."""
         stream = self.outgoing.writes[0][:2]
+        batches = self.outgoing.batches
         for version, event in enumerate(self._events, before + 1):
             state = get_envelope(event)
-            if type(state) is Envelope and self.outgoing.holds(state.batch):
+            if type(state) is Envelope and state.batch in batches:
                 state.bind(*stream, version, state.batch, state.index)
-            elif type(state) is tuple and self.outgoing.holds(state[4]):
+            elif type(state) is tuple and state[4] in batches:
                 set_envelope(event, (state[0], *stream, version, *state[4:]))
 
     def _release(self) -> None:
-        """Frees events that were not appended; they keep their ids."""
+        """Frees events that were not appended; they keep their ids.
+
+        Another attempt at the same events that is under way decides for itself.
+        """
+        batches = {batch for batch in self.outgoing.batches if not batch.under_way}
         for event in self._events:
             state = get_envelope(event)
-            if type(state) is tuple and self.outgoing.holds(state[4]):
+            if type(state) is tuple and state[4] in batches:
                 envelope = Envelope(state[0] // 1000)
                 envelope.event_id = UUID(int=state[4].first + state[5])
                 set_envelope(event, envelope)
-            elif type(state) is Envelope and self.outgoing.holds(state.batch):
+            elif type(state) is Envelope and state.batch in batches:
                 state.bind("", "", 0, None, 0)
 
 
@@ -171,9 +191,13 @@ def of_events(
             raise InvalidEventError(text, field="event")
     parts = encode(events)
     outgoing = Outgoing()
-    outgoing.adopt(events)
-    outgoing.add(stream or ("", ""), expected, None, parts)
+    with _adopting:  # two threads may append the same events
+        outgoing.adopt(events)
+        outgoing.add(stream or ("", ""), expected, None, parts)
     return Attempt(outgoing, events)
+
+
+_adopting = Lock()
 
 
 def merged(answers: Sequence[Committed]) -> Committed:
@@ -187,9 +211,9 @@ def merged(answers: Sequence[Committed]) -> Committed:
 def _waits(event: Event) -> bool:
     state = getattr(event, "_envelope", None)
     if type(state) is tuple:
-        version, batch = state[3], state[4]
+        version, batch, index = state[3:]
     elif type(state) is Envelope:
-        version, batch = state.version, state.batch
+        version, batch, index = state.version, state.batch, state.index
     else:
         return False
-    return version != 0 and (batch is None or batch.positions is None)
+    return version != 0 and (batch is None or batch.at(index) is None)

@@ -126,6 +126,7 @@ def _send(
     aggregates: Sequence[Aggregate] = (),
     conditions: Sequence[tuple[list[Item], int]] = (),
 ) -> Steps[Committed]:
+    attempt.begin()
     try:
         answer = yield store.commit(attempt.outgoing.writes, conditions)
     except BaseException as error:

@@ -17,7 +17,7 @@ mod witness;
 mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
@@ -41,6 +41,8 @@ use crate::stream::{StreamPage, StreamSelection};
 
 /// Threads that read.
 const READERS: usize = 2;
+/// The largest commit that a caller does itself: bytes, and events.
+const HERE: (usize, usize) = (256 << 10, 1_000);
 
 /// Where the database lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +84,18 @@ struct Threads {
     readers: Vec<JoinHandle<()>>,
 }
 
+impl Threads {
+    fn reading(path: &Path) -> Result<Self> {
+        let (sender, queue) = unbounded::<Read>();
+        let mut readers = Vec::new();
+        for _ in 0..READERS {
+            let (queue, path) = (queue.clone(), path.to_owned());
+            readers.push(spawn("eventuali-reader", move || read_all(&queue, &path))?);
+        }
+        Ok(Self { reads: Some(sender), readers })
+    }
+}
+
 type Read = Box<dyn FnOnce(Result<&mut Session>) + Send>;
 
 impl Sqlite {
@@ -105,6 +119,7 @@ impl Sqlite {
                 (session, Some(registered))
             }
         };
+        let target = &without_links(target)?;
         let (last, _) = session.last_event()?;
         let (sender, appended) = watch::channel(last);
         let (ending, ended) = watch::channel(false);
@@ -114,6 +129,7 @@ impl Sqlite {
         let queue = Arc::new(Queue::default());
         let (shared, jobs) = (Arc::clone(&writer), Arc::clone(&queue));
         spawn("eventuali-writer", move || {
+            let _end = End(&jobs);
             write_all(&jobs, &shared);
             let inside = fork::at_work();
             drop(locked(&shared).take());
@@ -121,18 +137,14 @@ impl Sqlite {
             drop(inside);
             ending.send_replace(true);
         })?;
-        let (mut reads, mut readers) = (None, Vec::new());
-        if let Target::File(path) = target {
-            let (sender, queue) = unbounded::<Read>();
-            for _ in 0..READERS {
-                let (queue, path) = (queue.clone(), path.clone());
-                readers.push(spawn("eventuali-reader", move || read_all(&queue, &path))?);
-            }
-            reads = Some(sender);
-        }
-        let threads = Mutex::new(Some(Threads { reads, readers }));
+        let threads = Mutex::new(Some(Threads { reads: None, readers: Vec::new() }));
         let durable = matches!(target, Target::File(_));
-        Ok(Self { queue, writer, threads, appended, ended, durable })
+        // From here on the writer's thread ends when this is dropped.
+        let store = Self { queue, writer, threads, appended, ended, durable };
+        if let Target::File(path) = target {
+            *locked(&store.threads) = Some(Threads::reading(path)?);
+        }
+        Ok(store)
     }
 
     /// Runs `work` beside the writer and answers with what it returns.
@@ -201,6 +213,11 @@ impl Storage for Sqlite {
     }
 
     fn commit_here(&self, commit: Commit) -> Answer<Committed> {
+        // Nothing reaches the caller meanwhile, Ctrl-C for instance: what takes long is not for here.
+        let large = commit.size() > HERE.0 || commit.events().count() > HERE.1;
+        if large || !commit.conditions.is_empty() {
+            return self.commit(commit);
+        }
         self.send(commit, |request| self.write_here(request))
     }
 
@@ -270,6 +287,25 @@ fn lost() -> Error {
     Error::new(ErrorKind::Unavailable, "the storage failed before it answered")
 }
 
+/// The file itself: SQLite puts the WAL beside it, and not beside a link to it.
+fn without_links(target: &Target) -> Result<Target> {
+    let Target::File(path) = target else { return Ok(target.clone()) };
+    let found = path.canonicalize().map_err(|cause| {
+        let text = format!("{} is not there any more", path.display());
+        Error::new(ErrorKind::Unavailable, text).with_source(cause)
+    })?;
+    Ok(Target::File(found))
+}
+
+/// The end of the writer's thread, however it comes: nobody may wait for it any more.
+struct End<'queue>(&'queue Queue);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
 /// A panic while one of these locks is held leaves nothing half done.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -284,7 +320,7 @@ fn write_all(queue: &Queue, writer: &Mutex<Option<Writer>>) {
     }
 }
 
-fn read_all(queue: &Receiver<Read>, path: &std::path::Path) {
+fn read_all(queue: &Receiver<Read>, path: &Path) {
     let mut open = None;
     while let Ok(read) = queue.recv() {
         let _inside = fork::at_work();

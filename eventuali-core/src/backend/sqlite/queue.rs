@@ -84,6 +84,15 @@ impl Queue {
         self.wake(&state);
     }
 
+    /// Drops what waits, because nobody is left to do it.
+    pub(super) fn abandon(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        let left = std::mem::take(&mut state.jobs);
+        drop(state);
+        drop(left);
+    }
+
     fn wake(&self, state: &State) {
         if !state.taken {
             self.some.notify_one();

@@ -31,14 +31,21 @@ impl Identity {
     /// The file that a path leads to now; none where it leads nowhere.
     #[cfg(unix)]
     pub(super) fn of(path: &Path) -> Option<Self> {
-        use std::os::unix::fs::MetadataExt;
-        path.metadata().ok().map(|found| Self(found.dev(), found.ino()))
+        path.metadata().ok().map(|found| Self::from(&found))
     }
 
     /// Elsewhere there is no fork, and an open file can be neither deleted nor replaced.
     #[cfg(not(unix))]
     pub(super) fn of(_: &Path) -> Option<Self> {
         None
+    }
+}
+
+#[cfg(unix)]
+impl From<&std::fs::Metadata> for Identity {
+    fn from(found: &std::fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self(found.dev(), found.ino())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Target;
+use super::ahead::wal_of;
 use super::registry::Identity;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -20,9 +21,7 @@ impl Witness {
     /// Notes what there is. A file that is not there yet is noted when it is first looked for.
     pub(super) fn of(target: &Target) -> Self {
         let Target::File(path) = target else { return Self { files: Vec::new() } };
-        let mut wal = path.clone().into_os_string();
-        wal.push("-wal");
-        let files = [path.clone(), PathBuf::from(wal)];
+        let files = [path.clone(), wal_of(path)];
         Self { files: files.map(|path| (path.clone(), Identity::of(&path))).into() }
     }
 
