@@ -126,7 +126,8 @@ def markdown(
         "",
         "`make bench ARGS=--scale` wrote this page; nothing on it is written by hand. Streams of "
         f"{STREAM} events under random ids; each commit goes to a random stored stream and is "
-        f"flushed to the device. Medians of {ROUNDS} rounds of {SAVES} commits, in turns; the ratio is the median of the ratios of each round.",
+        f"flushed to the device. Medians of {ROUNDS} rounds of {SAVES} commits, in turns; "
+        "the ratio is the median of the ratios of each round.",
         "",
         f"|  | beside {small} events | beside {large} events | ratio | at most |  |",
         "|---|---:|---:|---:|---:|---:|",

@@ -138,7 +138,7 @@ class Batch:
 
     def note(self, index: int, positions: Sequence[int], recorded_at: int) -> None:
         """Notes where the events from `index` on are stored, and when they were, in µs."""
-        if self.at(index) is None:
+        if not self._stored or self.at(index) is None:
             self._stored.append((index, positions, recorded_at))
 
     def at(self, index: int) -> tuple[int, int] | None:

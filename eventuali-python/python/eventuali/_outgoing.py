@@ -56,24 +56,21 @@ class Outgoing:
     Attributes:
         writes: What the extension takes.
         batch: Of events that are in no other batch; there, they are numbered as in the commit.
+        batches: All batches of which events are in the commit.
         count: How many events there are.
         counts: The number of events for each stream.
     """
 
-    __slots__ = ("_ranges", "batch", "count", "counts", "writes")
+    __slots__ = ("_ranges", "batch", "batches", "count", "counts", "writes")
 
     def __init__(self) -> None:
         self.writes: list[Write] = []
         self.batch = Batch()
+        self.batches: dict[Batch, None] = {}
         self.count = 0
         self.counts: dict[tuple[str, str], int] = {}
         # Batch, index of an event there, its place in the commit, how many follow in both.
         self._ranges: list[tuple[Batch, int, int, int]] = []
-
-    @property
-    def batches(self) -> set[Batch]:
-        """The batches of which events are in this commit."""
-        return {batch for batch, *_ in self._ranges}
 
     def adopt(self, events: Iterable[Event]) -> None:
         """Takes new events that were not applied to an aggregate into the batch."""
@@ -146,12 +143,15 @@ class Outgoing:
                 self._ranges[-1] = last, start, place, many + events
                 return (batch.first + index).to_bytes(16)
         self._ranges.append((batch, index, self.count, events))
+        self.batches[batch] = None
         return (batch.fix_first() + index).to_bytes(16)
 
     def stored(self, positions: Sequence[int], recorded_at: int) -> None:
         """Notes where the events are stored, and when they were."""
         for batch, index, place, many in self._ranges:
-            batch.note(index, positions[place : place + many], recorded_at)
+            whole = place == 0 and many == len(positions)
+            found = positions if whole else positions[place : place + many]
+            batch.note(index, found, recorded_at)
 
 
 def _state(event: Event) -> Any:
