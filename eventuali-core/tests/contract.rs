@@ -8,9 +8,10 @@ use std::path::Path;
 use eventuali_core::contract::{CLAUSES, page};
 use eventuali_core::contract_tests;
 
-use fixtures::{InProcess, SqliteFile};
+use fixtures::{InProcess, PostgresTable, SqliteFile};
 
 contract_tests!(memory, InProcess::memory());
+contract_tests!(postgres, PostgresTable::new());
 contract_tests!(sqlite, SqliteFile::new());
 contract_tests!(sqlite_in_memory, InProcess::sqlite());
 

@@ -1,0 +1,424 @@
+//! Reading: pages of events and of streams.
+
+use std::sync::Arc;
+
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use super::batch::sealed;
+use super::candidates::{Span, candidates};
+use super::connection::Session;
+use super::names::Names;
+use crate::error::Result;
+use crate::event::{EventHead, EventPage, EventRef};
+use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
+use crate::stream::{StreamId, StreamInfo, StreamPage, StreamSelection};
+
+/// The most rows that are looked at for one page; a page of a rare match is short instead of slow.
+const PAGE_ROWS: usize = 65_536;
+
+/// How far a reader may look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// To where everything is settled.
+    Horizon,
+    /// To the last event: nobody else writes.
+    Last,
+}
+
+/// One page of the events that match.
+pub(super) async fn page(
+    session: &mut Session,
+    query: &Query,
+    range: ReadRange,
+    until: Until,
+) -> Result<EventPage> {
+    query.check()?;
+    if let Some(stream) = query.as_stream() {
+        return stream_page(session, query, &stream, range).await;
+    }
+    let last = last_position(session, until).await?;
+    let range = ReadRange { until: range.until.min(last), ..range };
+    if range.until <= range.after {
+        return Ok(nothing(range));
+    }
+    log_page(session, query, Scan::new(range)).await
+}
+
+/// The position up to which a reader may look.
+pub(super) async fn last_position(session: &mut Session, until: Until) -> Result<u64> {
+    let statements = &session.shared.statements;
+    let query = match until {
+        Until::Horizon => statements.horizon.query(),
+        Until::Last => statements.last_position.query(),
+    };
+    Ok(query.fetch_one(&mut session.conn).await?.try_get::<i64, _>(0)? as u64)
+}
+
+/// The events between pairs of positions that are known to be there, whatever they are.
+pub(super) async fn events_at(session: &mut Session, spans: &[Span]) -> Result<EventPage> {
+    let mut scan = Scan::new(ReadRange { limit: usize::MAX, ..ReadRange::default() });
+    let mut all = EventPage::default();
+    let mut left = spans.to_vec();
+    while !left.is_empty() {
+        let exhausted = scan.spans(session, None, None, &left).await?;
+        for event in scan.page.iter() {
+            all.push(event.head.clone(), event.metadata_bytes, event.payload);
+        }
+        if exhausted {
+            break;
+        }
+        left.retain(|span| span.1 > scan.looked_to);
+        left.iter_mut().for_each(|span| span.0 = span.0.max(scan.looked_to + 1));
+        scan = Scan::new(scan.range);
+    }
+    Ok(all)
+}
+
+fn nothing(range: ReadRange) -> EventPage {
+    let looked_to = if range.backwards { range.after.saturating_add(1) } else { range.after };
+    EventPage::nothing(looked_to)
+}
+
+/// A page of one stream, which needs no horizon: whoever extends a stream waits for the one before,
+/// so that its events are seen in their order.
+async fn stream_page(
+    session: &mut Session,
+    query: &Query,
+    stream: &StreamId,
+    range: ReadRange,
+) -> Result<EventPage> {
+    if range.until <= range.after {
+        return Ok(nothing(range));
+    }
+    let mut scan = Scan::new(range);
+    let mut left = range;
+    while !scan.stream(session, query, stream, left).await? && !scan.full && !scan.over {
+        left = left.continued(scan.looked_to);
+    }
+    // What lies beyond the last event is not looked at: another one may be on its way there.
+    let seen = if range.backwards { range.after + 1 } else { scan.looked_to.max(range.after) };
+    let full = scan.full;
+    let mut page = scan.finish(seen);
+    page.end = !full;
+    Ok(page)
+}
+
+async fn log_page(session: &mut Session, query: &Query, mut scan: Scan) -> Result<EventPage> {
+    let edge = if scan.range.backwards { scan.range.after + 1 } else { scan.range.until };
+    let kinds = wanted_kinds(session, query).await?;
+    let mut left = scan.range;
+    while left.after < left.until {
+        let found = candidates(session, query, left).await?;
+        let mut spans = found.spans.as_slice();
+        while let Some(count) = chunk(spans) {
+            let (now, later) = spans.split_at(count);
+            scan.all(session, query, kinds.as_deref(), now).await?;
+            if scan.full || scan.over {
+                return Ok(scan.finish(edge));
+            }
+            spans = later;
+        }
+        scan.looked_to = found.looked_to;
+        left = left.continued(found.looked_to);
+    }
+    Ok(scan.finish(edge))
+}
+
+/// How many spans make one statement: one, or several that are short.
+fn chunk(spans: &[Span]) -> Option<usize> {
+    let mut rows = 0;
+    let short = spans.iter().take_while(|span| {
+        rows += span.1 - span.0 + 1;
+        rows <= MAX_PAGE_EVENTS as u64
+    });
+    (!spans.is_empty()).then_some(short.count().max(1))
+}
+
+/// The kinds of event that a query can match; none where it can match any.
+async fn wanted_kinds(session: &mut Session, query: &Query) -> Result<Option<Vec<i32>>> {
+    if query.items.is_empty() || query.items.iter().any(|item| item.event_types.is_empty()) {
+        return Ok(None);
+    }
+    let types: Vec<&str> =
+        query.items.iter().flat_map(|item| &item.event_types).map(String::as_str).collect();
+    let asked = session.shared.statements.kinds_of_type.query().bind(types);
+    let rows = asked.fetch_all(&mut session.conn).await?;
+    Ok(Some(rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?))
+}
+
+/// A page in the making.
+struct Scan {
+    page: EventPage,
+    range: ReadRange,
+    looked_to: u64,
+    /// How many rows the next statement asks for.
+    step: usize,
+    /// How many rows may still be looked at.
+    rows_left: usize,
+    /// No more fits on the page.
+    full: bool,
+    /// Nothing that follows can match.
+    over: bool,
+}
+
+impl Scan {
+    fn new(range: ReadRange) -> Self {
+        Self {
+            page: EventPage::default(),
+            range,
+            looked_to: 0,
+            step: range.page_limit(),
+            rows_left: PAGE_ROWS,
+            full: false,
+            over: false,
+        }
+    }
+
+    /// Adds what matches in `spans`, until they are exhausted or the page is full.
+    async fn all(
+        &mut self,
+        session: &mut Session,
+        query: &Query,
+        kinds: Option<&[i32]>,
+        spans: &[Span],
+    ) -> Result<()> {
+        let mut left = spans.to_vec();
+        while !left.is_empty() {
+            let exhausted = self.spans(session, Some(query), kinds, &left).await?;
+            if exhausted || self.full || self.over {
+                break;
+            }
+            let at = self.looked_to;
+            if self.range.backwards {
+                left.retain(|span| span.0 < at);
+                left.iter_mut().for_each(|span| span.1 = span.1.min(at - 1));
+            } else {
+                left.retain(|span| span.1 > at);
+                left.iter_mut().for_each(|span| span.0 = span.0.max(at + 1));
+            }
+        }
+        Ok(())
+    }
+
+    /// One statement for `spans`; whether they hold no more than it gave.
+    async fn spans(
+        &mut self,
+        session: &mut Session,
+        query: Option<&Query>,
+        kinds: Option<&[i32]>,
+        spans: &[Span],
+    ) -> Result<bool> {
+        let statements = &session.shared.statements;
+        let asked = if let [(first, last)] = spans {
+            let statement = if self.range.backwards {
+                &statements.events_backward
+            } else {
+                &statements.events_forward
+            };
+            statement.query().bind(clamp(*first)).bind(clamp(*last))
+        } else {
+            let statement = if self.range.backwards {
+                &statements.spans_backward
+            } else {
+                &statements.spans_forward
+            };
+            let ends = |end: fn(&Span) -> u64| spans.iter().map(end).map(clamp).collect();
+            statement.query().bind::<Vec<i64>>(ends(|s| s.0)).bind::<Vec<i64>>(ends(|s| s.1))
+        };
+        let asked = asked.bind(kinds).bind(self.step as i64).bind(MAX_PAGE_BYTES as i64);
+        let rows = asked.fetch_all(&mut session.conn).await?;
+        self.rows(session, &rows, query).await
+    }
+
+    /// One statement for a stream; whether it holds no more than this gave.
+    async fn stream(
+        &mut self,
+        session: &mut Session,
+        query: &Query,
+        stream: &StreamId,
+        left: ReadRange,
+    ) -> Result<bool> {
+        let statements = &session.shared.statements;
+        let statement = if self.range.backwards {
+            &statements.stream_events_backward
+        } else {
+            &statements.stream_events_forward
+        };
+        let asked = statement
+            .query()
+            .bind(&stream.tenant)
+            .bind(&stream.aggregate_type)
+            .bind(&stream.aggregate_id)
+            .bind(clamp(left.after_version))
+            .bind(clamp(left.until_version))
+            .bind(clamp(left.after))
+            .bind(clamp(left.until))
+            .bind(self.step as i64)
+            .bind(MAX_PAGE_BYTES as i64);
+        let rows = asked.fetch_all(&mut session.conn).await?;
+        self.rows(session, &rows, Some(query)).await
+    }
+
+    /// Adds what matches of `rows`; whether there were no more than these.
+    async fn rows(
+        &mut self,
+        session: &mut Session,
+        rows: &[PgRow],
+        query: Option<&Query>,
+    ) -> Result<bool> {
+        let streams: Vec<i64> = column(rows, 1)?;
+        let kinds: Vec<i32> = column(rows, 3)?;
+        session.learn(streams.into_iter(), kinds.into_iter()).await?;
+        let shared = Arc::clone(&session.shared);
+        let names = shared.names();
+        let mut bytes = 0;
+        for row in rows {
+            bytes += self.row(&names, row, query)?;
+            if self.full || self.over {
+                return Ok(false);
+            }
+        }
+        let exhausted = rows.len() < self.step && bytes <= MAX_PAGE_BYTES;
+        // Where few rows match, look at more of them at once.
+        self.step = (self.step * 4).min(MAX_PAGE_EVENTS);
+        Ok(exhausted)
+    }
+
+    /// Adds a row where it matches; its size.
+    fn row(&mut self, names: &Names, row: &PgRow, query: Option<&Query>) -> Result<usize> {
+        let position = row.try_get::<i64, _>(0)? as u64;
+        let metadata = row.try_get::<Option<&str>, _>(8)?.unwrap_or_default().as_bytes();
+        let payload: &[u8] = row.try_get(9)?;
+        let head = head(names, row, position)?;
+        if sealed(&head, metadata, payload) != row.try_get::<i64, _>(7)? {
+            return Err(EventHead::corrupted(position));
+        }
+        let size = metadata.len() + payload.len();
+        if self.range.is_over(&head) {
+            self.over = true;
+            return Ok(size);
+        }
+        let event = EventRef { head: &head, metadata_bytes: metadata, payload };
+        let wanted = self.range.contains(&event) && query.is_none_or(|q| q.matches(&event));
+        if wanted {
+            if !self.page.is_empty() && self.page.bytes() + size > MAX_PAGE_BYTES {
+                self.full = true;
+                return Ok(size);
+            }
+            self.page.push(head, metadata, payload);
+        }
+        self.looked_to = position;
+        self.rows_left -= 1;
+        self.full = self.page.len() == self.range.page_limit() || self.rows_left == 0;
+        Ok(size)
+    }
+
+    /// The page; where it is not full, everything to `edge` has been looked at.
+    fn finish(mut self, edge: u64) -> EventPage {
+        self.page.looked_to = if self.full { self.looked_to } else { edge };
+        self.page.end = !self.full || self.looked_to == edge;
+        self.page
+    }
+}
+
+fn column<T>(rows: &[PgRow], index: usize) -> Result<Vec<T>>
+where
+    T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    Ok(rows.iter().map(|row| row.try_get(index)).collect::<sqlx::Result<_>>()?)
+}
+
+fn head(names: &Names, row: &PgRow, position: u64) -> Result<EventHead> {
+    Ok(EventHead {
+        position,
+        event_id: row.try_get(4)?,
+        stream: names.stream(row.try_get(1)?)?,
+        version: row.try_get::<i64, _>(2)? as u64,
+        kind: names.kind(row.try_get(3)?)?,
+        timestamp: row.try_get(5)?,
+        recorded_at: row.try_get(6)?,
+    })
+}
+
+/// One page of streams, sorted by (type, id).
+pub(super) async fn streams(
+    session: &mut Session,
+    selection: &StreamSelection,
+    after: Option<&(String, String)>,
+    limit: usize,
+) -> Result<StreamPage> {
+    selection.check()?;
+    let limit = limit.clamp(1, MAX_PAGE_EVENTS);
+    let (from_type, from_id) = after.map_or(("", ""), |(kind, id)| (kind, id));
+    let mut streams = Vec::new();
+    for aggregate_type in aggregate_types(session, selection, from_type).await? {
+        let from_id = if aggregate_type == from_type { from_id } else { "" };
+        let room = limit + 1 - streams.len();
+        streams.extend(of_type(session, selection, &aggregate_type, from_id, room).await?);
+        if streams.len() > limit {
+            break;
+        }
+    }
+    let more = streams.len() > limit;
+    streams.truncate(limit);
+    let last = streams.last().filter(|_| more).map(|info| &info.stream);
+    let next = last.map(|last| (last.aggregate_type.clone(), last.aggregate_id.clone()));
+    Ok(StreamPage { streams, next })
+}
+
+async fn aggregate_types(
+    session: &mut Session,
+    selection: &StreamSelection,
+    from: &str,
+) -> Result<Vec<String>> {
+    if let Some(only) = &selection.aggregate_type {
+        let wanted = (only.as_str() >= from).then(|| only.clone());
+        return Ok(wanted.into_iter().collect());
+    }
+    let asked = session.shared.statements.aggregate_types.query();
+    let asked = asked.bind(&selection.tenant).bind(up_to_nul(from));
+    column(&asked.fetch_all(&mut session.conn).await?, 0)
+}
+
+async fn of_type(
+    session: &mut Session,
+    selection: &StreamSelection,
+    aggregate_type: &str,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<StreamInfo>> {
+    let statements = &session.shared.statements;
+    let statement = match &selection.aggregate_id {
+        Some(only) if only.as_str() <= after => return Ok(Vec::new()),
+        Some(only) => statements.stream.query().bind(&selection.tenant).bind(aggregate_type).bind(only),
+        None => statements
+            .streams_of_type
+            .query()
+            .bind(&selection.tenant)
+            .bind(aggregate_type)
+            .bind(up_to_nul(after))
+            .bind(limit as i64),
+    };
+    let info = |row: PgRow| -> Result<StreamInfo> {
+        let id: String = row.try_get(0)?;
+        Ok(StreamInfo {
+            stream: StreamId::new(aggregate_type, id).with_tenant(&selection.tenant),
+            version: row.try_get::<i64, _>(1)? as u64,
+            last_position: row.try_get::<i64, _>(2)? as u64,
+        })
+    };
+    statement.fetch_all(&mut session.conn).await?.into_iter().map(info).collect()
+}
+
+/// A text that PostgreSQL takes, in whose place among names nothing changes: no name has a NUL, so
+/// that none lies between `a` and `a\0b`.
+pub(super) fn up_to_nul(text: &str) -> &str {
+    text.split('\0').next().unwrap_or_default()
+}
+
+/// A number as PostgreSQL takes it; what is beyond stands for "no bound".
+pub(super) fn clamp(number: u64) -> i64 {
+    // One below the largest: the SQL adds one to it.
+    i64::try_from(number).unwrap_or(i64::MAX).min(i64::MAX - 1)
+}
