@@ -140,7 +140,7 @@ impl<'c> Append<'c> {
         }
         let alone = crowded || commits.iter().any(|commit| !commit.conditions.is_empty());
         #[cfg(feature = "faults")]
-        let alone = alone && !std::env::var("EVENTUALI_FAULT").is_ok_and(|fault| fault == "gate");
+        let alone = alone && !super::schema::fault::chosen("gate");
         let heads = enter(session, commits, &families, alone).await?;
         let records = Locked::of(session, commits.iter().copied()).await?;
         let known = known(session, commits).await?;

@@ -216,13 +216,7 @@ impl<'c> Batch<'c> {
         let shared = Arc::clone(&session.shared);
         // Every writer locks its streams in this order.
         let mut order: Vec<usize> = (0..self.streams.len()).collect();
-        #[cfg(feature = "faults")]
-        let sorted = !std::env::var("EVENTUALI_FAULT").is_ok_and(|fault| fault == "order");
-        #[cfg(not(feature = "faults"))]
-        let sorted = true;
-        if sorted {
-            order.sort_unstable_by_key(|index| self.streams[*index].name);
-        }
+        order.sort_unstable_by_key(|index| self.streams[*index].name);
         let mut rank = vec![0; order.len()];
         order.iter().zip(1..).for_each(|(index, place)| rank[*index] = place);
         let loose_from = order.len() as i32 + 1;

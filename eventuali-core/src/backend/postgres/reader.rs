@@ -37,12 +37,26 @@ pub(super) async fn page(
     if let Some(stream) = query.as_stream() {
         return stream_page(session, query, &stream, range).await;
     }
+    #[cfg(feature = "faults")]
+    let old = until == Until::Horizon && super::schema::fault::chosen("snapshot");
+    #[cfg(feature = "faults")]
+    if old {
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ";
+        session.run(begin).await?;
+        session.run("SELECT 1").await?;
+        session.run("SELECT pg_sleep(0.02)").await?;
+    }
     let last = last_position(session, until).await?;
     let range = ReadRange { until: range.until.min(last), ..range };
     if range.until <= range.after {
         return Ok(nothing(range));
     }
-    log_page(session, query, Scan::new(range)).await
+    let page = log_page(session, query, Scan::new(range)).await;
+    #[cfg(feature = "faults")]
+    if old {
+        session.run("COMMIT").await?;
+    }
+    page
 }
 
 /// The position up to which a reader may look.

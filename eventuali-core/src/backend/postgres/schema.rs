@@ -41,12 +41,13 @@ impl Relations {
     /// `template`, with names in the place of `{relation}`.
     pub(super) fn fill(&self, template: &str) -> String {
         let view = format!("\"{}\".\"{}\"", self.schema, self.table);
+        let template = template.to_owned();
+        #[cfg(feature = "faults")]
+        let template = fault::applied(template);
         let mut filled = template.replace("{events}", &view);
         for relation in RELATIONS {
             filled = filled.replace(&format!("{{{relation}}}"), &self.name(relation));
         }
-        #[cfg(feature = "faults")]
-        let filled = fault::leave_out(filled);
         filled
     }
 
@@ -146,15 +147,37 @@ pub(super) async fn run(conn: &mut PgConnection, sql: &str) -> Result<()> {
 
 /// What the tests of the order must catch.
 #[cfg(feature = "faults")]
-mod fault {
-    /// `sql` without the step that EVENTUALI_FAULT names, which stands between `--<step>` and
-    /// `--</step>`.
-    pub(super) fn leave_out(sql: String) -> String {
-        let Ok(step) = std::env::var("EVENTUALI_FAULT") else { return sql };
-        let (begin, end) = (format!("--<{step}>"), format!("--</{step}>"));
-        match (sql.split_once(&begin), sql.split_once(&end)) {
-            (Some((before, _)), Some((_, after))) => format!("{before}{after}"),
+pub(super) mod fault {
+    pub(in crate::backend::postgres) fn chosen(name: &str) -> bool {
+        std::env::var("EVENTUALI_FAULT").is_ok_and(|chosen| chosen == name)
+    }
+
+    /// `sql` with the fault that was chosen: without the step `--<step>` … `--</step>`, or with
+    /// steps that have changed places, on a machine that takes its time.
+    pub(super) fn applied(sql: String) -> String {
+        for step in ["bound", "lowest", "families"] {
+            if chosen(step) {
+                return split(&sql, step).map_or(sql, |(before, _, after)| before + &after);
+            }
+        }
+        match split(&sql, "bound") {
+            Some((before, bound, after)) if chosen("late-bound") => {
+                let late = format!("PERFORM pg_sleep(0.01);{bound}\n--<drawn>");
+                before + &after.replace("--<drawn>", &late)
+            }
+            _ if chosen("late-look") => {
+                let look = "PERFORM pg_sleep(0.02);
+                    SELECT coalesce(max(e.position), 0) INTO last FROM {log} AS e;";
+                sql.replace("--<looked>", look)
+            }
             _ => sql,
         }
+    }
+
+    /// What stands before a step, the step, and what stands behind it.
+    fn split(sql: &str, step: &str) -> Option<(String, String, String)> {
+        let (before, rest) = sql.split_once(&format!("--<{step}>"))?;
+        let (inside, after) = rest.split_once(&format!("--</{step}>"))?;
+        Some((before.to_owned(), inside.to_owned(), after.to_owned()))
     }
 }

@@ -185,7 +185,9 @@ BEGIN
     ELSE
         PERFORM pg_advisory_xact_lock_shared(gate, 0);
     END IF;
+    --<families>
     PERFORM pg_advisory_xact_lock(family) FROM unnest(families) AS family;
+    --</families>
     INSERT INTO {streams} (version, last_position, tenant, aggregate_type, aggregate_id)
     SELECT 0, 0, n.tenant, n.type, n.id
     FROM unnest(tenants, types, ids) WITH ORDINALITY AS n (tenant, type, id, place)
@@ -280,6 +282,7 @@ BEGIN
     --</bound>
     SELECT d.first_position, d.drawn_at INTO first_position, written_at
     FROM {draw}(cardinality(e_id)) AS d;
+    --<drawn>
     before := first_position - 1;
     numbers := numbers || loose;
     INSERT INTO {log} (
@@ -340,5 +343,6 @@ BEGIN
         AND l.classid = '{position}'::regclass
         AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
     --</lowest>
+    --<looked>
     RETURN least(last, bound);
 END $$;
