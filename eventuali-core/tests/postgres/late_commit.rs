@@ -43,15 +43,20 @@ fn nobody_steps_over_it() {
     let (written, finished) = (AtomicBool::new(false), AtomicBool::new(false));
     let (accepted, seen) = thread::scope(|scope| {
         let foreign = scope.spawn(|| stay_in_a_transaction(&table, &finished));
-        let readers = [1, 7, 500].map(|limit| scope.spawn({
-            let (table, written) = (&table, &written);
-            move || read_all(table, limit, written)
-        }));
-        let writers: Vec<_> =
-            (0..WRITERS).map(|writer| scope.spawn({
-                let table = &table;
-                move || write_all(table, writer)
-            })).collect();
+        let readers = [1, 7, 500].map(|limit| {
+            scope.spawn({
+                let (table, written) = (&table, &written);
+                move || read_all(table, limit, written)
+            })
+        });
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                scope.spawn({
+                    let table = &table;
+                    move || write_all(table, writer)
+                })
+            })
+            .collect();
         let accepted: HashSet<Uuid> =
             writers.into_iter().flat_map(|writer| writer.join().expect("it ends")).collect();
         written.store(true, Ordering::Release);
@@ -61,7 +66,8 @@ fn nobody_steps_over_it() {
         (accepted, seen)
     });
     let log = log(&open(&table));
-    let stored: Vec<_> = log.iter().map(|event| (event.head.position, event.head.event_id)).collect();
+    let stored: Vec<_> =
+        log.iter().map(|event| (event.head.position, event.head.event_id)).collect();
     assert_eq!(stored.iter().map(|(_, id)| *id).collect::<HashSet<_>>(), accepted);
     assert!(log.is_sorted_by_key(|event| event.head.recorded_at), "the time never falls");
     let mut versions = HashMap::new();
@@ -182,7 +188,11 @@ fn an_id_is_stored_once() {
     table.run(&sleep).expect("the trigger is made");
     let stores = [open(&table), open(&table)];
     for round in 0..10 {
-        let shared = events(3);
+        let mut shared = events(3);
+        let first = shared[0].event_id.as_u128();
+        for (event, n) in shared.iter_mut().zip(0..) {
+            event.event_id = Uuid::from_u128(first + n);
+        }
         let commit = |n: usize, from: usize| {
             let stream = StreamId::new("Account", format!("{round}-{n}"));
             Commit::append(stream, ExpectedVersion::Any, shared[from..].to_vec())

@@ -8,7 +8,9 @@ use std::time::Duration;
 use eventuali_core::backend::postgres::Postgres;
 use eventuali_core::contract::block_on;
 use eventuali_core::error::ErrorKind;
+use eventuali_core::query::{Query, ReadRange};
 use eventuali_core::storage::Storage;
+use eventuali_core::stream::StreamId;
 use uuid::Uuid;
 
 use crate::fixtures::PostgresTable;
@@ -45,10 +47,12 @@ fn nothing_is_lost_and_nothing_is_there_twice() {
             }
         });
         let writers: Vec<_> = (0..8)
-            .map(|writer| scope.spawn({
-                let (store, unknown) = (&store, &unknown);
-                move || write_all(store, writer, unknown)
-            }))
+            .map(|writer| {
+                scope.spawn({
+                    let (store, unknown) = (&store, &unknown);
+                    move || write_all(store, writer, unknown)
+                })
+            })
             .collect();
         let acknowledged = writers.into_iter().flat_map(|w| w.join().expect("it ends")).collect();
         stop.store(true, Ordering::Release);
@@ -60,8 +64,8 @@ fn nothing_is_lost_and_nothing_is_there_twice() {
     assert_eq!(stored.len(), log.len(), "nothing is there twice");
     assert!(acknowledged.is_subset(&stored), "nothing is lost");
     for writer in 0..8 {
-        let stream = eventuali_core::stream::StreamId::new("Account", format!("own-{writer}"));
-        let own = found(&store, &eventuali_core::query::Query::stream(&stream));
+        let stream = StreamId::new("Account", format!("own-{writer}"));
+        let own = found(&store, &Query::stream(&stream));
         assert!(own.iter().zip(1..).all(|(event, version)| event.head.version == version));
     }
     let sessions = "DO $$ BEGIN ASSERT NOT EXISTS (
@@ -74,7 +78,8 @@ fn nothing_is_lost_and_nothing_is_there_twice() {
 fn write_all(store: &Postgres, writer: usize, unknown: &AtomicUsize) -> Vec<Uuid> {
     let mut acknowledged = Vec::new();
     for n in 0..60 {
-        let commit = together(deposits(&format!("own-{writer}"), 1), deposits(&format!("{}", n % 3), 1));
+        let commit =
+            together(deposits(&format!("own-{writer}"), 1), deposits(&format!("{}", n % 3), 1));
         loop {
             match block_on(store.commit(commit.clone())) {
                 Ok(committed) => {
@@ -100,7 +105,7 @@ fn dropped_answers_leave_no_transaction_open() {
     for n in 0..500 {
         let answer = store.commit(together(deposits("all", 1), deposits(&n.to_string(), 1)));
         drop(answer);
-        drop(store.read(eventuali_core::query::Query::default(), Default::default()));
+        drop(store.read(Query::default(), ReadRange::default()));
     }
     block_on(store.commit(deposits("last", 1))).expect("the store goes on");
     assert_eq!(log(&store).len(), 1001);
@@ -117,7 +122,8 @@ fn others_wake_when_they_are_told() {
     let mut receiver = other.appended();
     for n in 0..20 {
         let committed = block_on(one.commit(deposits(&n.to_string(), 1))).expect("it commits");
-        block_on(receiver.wait_for(|highest| *highest >= committed.positions[0])).expect("it wakes");
+        block_on(receiver.wait_for(|highest| *highest >= committed.positions[0]))
+            .expect("it wakes");
     }
     table.run(TERMINATE).expect("it terminates");
     let committed = block_on(one.commit(deposits("1", 1))).expect("it commits");

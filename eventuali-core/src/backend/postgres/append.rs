@@ -158,7 +158,12 @@ impl<'c> Append<'c> {
         })
     }
 
-    async fn take(&mut self, session: &mut Session, index: usize, commit: &'c Commit) -> Result<()> {
+    async fn take(
+        &mut self,
+        session: &mut Session,
+        index: usize,
+        commit: &'c Commit,
+    ) -> Result<()> {
         let verdict = match self.judge(session, index, commit).await {
             // A damaged event stood in the way of this commit, and of no other.
             Err(error) if matches!(error.kind(), ErrorKind::Corrupted { position: Some(_) }) => {
@@ -287,9 +292,10 @@ impl<'c> Append<'c> {
         }
         let spans: Vec<_> = positions.iter().map(|position| (*position, *position)).collect();
         let page = reader::events_at(session, &spans).await?;
-        let same = |((stream, event), stored): ((&Arc<StreamId>, _), crate::event::EventRef<'_>)| {
-            stored.is(stream, event)
-        };
+        let same =
+            |((stream, event), stored): ((&Arc<StreamId>, _), crate::event::EventRef<'_>)| {
+                stored.is(stream, event)
+            };
         if page.len() != ids.len() || !commit.events().zip(page.iter()).all(same) {
             return refused();
         }

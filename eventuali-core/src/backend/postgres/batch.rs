@@ -3,16 +3,20 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use sqlx::postgres::PgRow;
 use sqlx::Row;
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::connection::Session;
 use super::names::Names;
+use super::statements::Asked;
 use crate::commit::{Commit, Committed, StreamWrite};
 use crate::error::{Error, Result};
 use crate::event::{EventHead, NewEvent};
 use crate::stream::{ExpectedVersion, StreamId};
+
+/// A kind, and the first and last place of a span of its events.
+type Span = (i32, i32, i32);
 
 /// Events of a kind that stand further apart than this belong to two spans.
 const SPAN_GAP: i32 = 64;
@@ -72,7 +76,7 @@ pub(super) struct Batch<'c> {
     members: Vec<Member>,
     events: Events<'c>,
     runs: Runs,
-    spans: Vec<(i32, i32, i32)>,
+    spans: Vec<Span>,
     span_of: HashMap<i32, usize>,
     tags: (Vec<&'c str>, Vec<&'c str>, Vec<i32>),
 }
@@ -214,58 +218,60 @@ impl<'c> Batch<'c> {
         families: &[i64],
     ) -> Result<Option<Written>> {
         let shared = Arc::clone(&session.shared);
-        // Every writer locks its streams in this order.
-        let mut order: Vec<usize> = (0..self.streams.len()).collect();
-        order.sort_unstable_by_key(|index| self.streams[*index].name);
-        let mut rank = vec![0; order.len()];
-        order.iter().zip(1..).for_each(|(index, place)| rank[*index] = place);
-        let loose_from = order.len() as i32 + 1;
-        let places = self.events.stream.iter().map(|place| match place {
-            Place::Stream(index) => rank[*index],
-            Place::Loose(index) => loose_from + *index as i32,
-        });
         let loose: Vec<i64> = {
             let names = shared.names();
             self.loose.iter().map(|tenant| names.loose(tenant)).collect::<Result<_>>()?
         };
+        let order = self.order();
+        let statement = shared.statements.append.query().bind(families);
+        let statement = self.bind_streams(statement, &order).bind(loose);
+        let statement = self.bind_events(statement, &order);
+        let statement = self.runs.bind(statement);
+        let span = |part: fn(&Span) -> i32| self.spans.iter().map(part).collect::<Vec<_>>();
+        let statement = statement.bind(span(|span| span.0)).bind(span(|span| span.1));
+        let statement = statement.bind(span(|span| span.2));
+        let (tenants, tags, places) = &self.tags;
+        let statement = statement.bind(tenants).bind(tags).bind(places);
+        written(&statement.fetch_one(&mut session.conn).await?, &order)
+    }
+
+    /// The streams in the order in which every writer locks them.
+    fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.streams.len()).collect();
+        order.sort_unstable_by_key(|index| self.streams[*index].name);
+        order
+    }
+
+    fn bind_streams<'q>(&self, statement: Asked<'q>, order: &[usize]) -> Asked<'q> {
         let streams: Vec<&Extended<'_>> = order.iter().map(|index| &self.streams[*index]).collect();
-        let query = shared.statements.append.query().bind(families);
-        let query = query
-            .bind(text(&streams, |name| &name.tenant))
-            .bind(text(&streams, |name| &name.aggregate_type))
-            .bind(text(&streams, |name| &name.aggregate_id))
+        let text = |part: fn(&StreamId) -> &String| -> Vec<&str> {
+            streams.iter().map(|stream| part(stream.name).as_str()).collect()
+        };
+        statement
+            .bind(text(|name| &name.tenant))
+            .bind(text(|name| &name.aggregate_type))
+            .bind(text(|name| &name.aggregate_id))
             .bind(streams.iter().map(|stream| stream.found.number()).collect::<Vec<_>>())
             .bind(streams.iter().map(|stream| stream.added).collect::<Vec<_>>())
             .bind(streams.iter().map(|stream| stream.last).collect::<Vec<_>>())
-            .bind(loose)
-            .bind(places.collect::<Vec<i32>>());
-        let events = &self.events;
-        let query = query.bind(&events.number).bind(&events.id).bind(&events.kind);
-        let query = query.bind(&events.timestamp).bind(&events.crc);
-        let query = query.bind(&events.metadata).bind(&events.payload);
-        let runs = &self.runs;
-        let query = query.bind(&runs.first).bind(&runs.last).bind(&runs.place);
-        let query = query.bind(&runs.count).bind(&runs.records);
-        let span = |part: fn(&(i32, i32, i32)) -> i32| self.spans.iter().map(part).collect();
-        let query = query
-            .bind::<Vec<i32>>(span(|span| span.0))
-            .bind::<Vec<i32>>(span(|span| span.1))
-            .bind::<Vec<i32>>(span(|span| span.2));
-        let query = query.bind(&self.tags.0).bind(&self.tags.1).bind(&self.tags.2);
-        let row = query.fetch_one(&mut session.conn).await?;
-        self.written(&row, &rank)
     }
 
-    fn written(&self, row: &PgRow, rank: &[i32]) -> Result<Option<Written>> {
-        let Some(first) = row.try_get::<Option<i64>, _>(0)? else { return Ok(None) };
-        let found: Option<Vec<i64>> = row.try_get(2)?;
-        let found = found.unwrap_or_default();
-        let head = |rank: &i32| found.get(*rank as usize - 1).copied().unwrap_or_default();
-        Ok(Some(Written {
-            first_position: first as u64,
-            recorded_at: row.try_get(1)?,
-            heads: rank.iter().map(head).collect(),
-        }))
+    fn bind_events<'q>(&self, statement: Asked<'q>, order: &[usize]) -> Asked<'q> {
+        let rank = ranks(order);
+        let place = |place: &Place| match place {
+            Place::Stream(index) => rank[*index],
+            Place::Loose(index) => (order.len() + index + 1) as i32,
+        };
+        let events = &self.events;
+        statement
+            .bind(events.stream.iter().map(place).collect::<Vec<_>>())
+            .bind(&events.number)
+            .bind(&events.id)
+            .bind(&events.kind)
+            .bind(&events.timestamp)
+            .bind(&events.crc)
+            .bind(&events.metadata)
+            .bind(&events.payload)
     }
 
     /// What a batch without events becomes: what was found is what stays.
@@ -330,7 +336,32 @@ impl<'c> Events<'c> {
     }
 }
 
+/// For each stream, its place in `order`, from 1.
+fn ranks(order: &[usize]) -> Vec<i32> {
+    let mut ranks = vec![0; order.len()];
+    for (index, place) in order.iter().zip(1..) {
+        ranks[*index] = place;
+    }
+    ranks
+}
+
+/// What `append` answers: nothing where it wrote nothing.
+fn written(row: &PgRow, order: &[usize]) -> Result<Option<Written>> {
+    let Some(first) = row.try_get::<Option<i64>, _>(0)? else { return Ok(None) };
+    let found = row.try_get::<Option<Vec<i64>>, _>(2)?.unwrap_or_default();
+    let mut heads = vec![0; order.len()];
+    for (index, head) in order.iter().zip(found) {
+        heads[*index] = head;
+    }
+    Ok(Some(Written { first_position: first as u64, recorded_at: row.try_get(1)?, heads }))
+}
+
 impl Runs {
+    fn bind<'q>(&self, statement: Asked<'q>) -> Asked<'q> {
+        let statement = statement.bind(&self.first).bind(&self.last).bind(&self.place);
+        statement.bind(&self.count).bind(&self.records)
+    }
+
     /// Adds the runs of one write, whose ids begin at `begin`.
     fn add(&mut self, ids: &[Uuid], begin: usize, records: i64) {
         let mut place = begin as i32 + 1;
@@ -377,10 +408,6 @@ pub(super) fn sealed(head: &EventHead, metadata: &[u8], payload: &[u8]) -> i64 {
     let time = head.recorded_at % PRIME as i64;
     let sum = (head.position % PRIME * 3 + head.version % PRIME * 5) as i64 + time * 7;
     (crc << 31) ^ (sum % PRIME as i64)
-}
-
-fn text<'c>(streams: &[&Extended<'c>], part: fn(&StreamId) -> &String) -> Vec<&'c str> {
-    streams.iter().map(|stream| part(stream.name).as_str()).collect()
 }
 
 #[cfg(test)]

@@ -39,7 +39,9 @@ pub(super) async fn candidates(
             continue;
         };
         for found in found {
-            if found.len() >= LOOKAHEAD && let Some(last) = found.last() {
+            if found.len() >= LOOKAHEAD
+                && let Some(last) = found.last()
+            {
                 looked_to = if range.backwards {
                     looked_to.max(last.0.max(whole.0))
                 } else {

@@ -93,7 +93,8 @@ impl Pool {
 
     /// Lends a connection, an idle one or a new one.
     pub(super) async fn take(&self) -> Result<Session> {
-        let permit = timeout(self.shared.options.connect_timeout, Arc::clone(&self.permits).acquire_owned());
+        let permit =
+            timeout(self.shared.options.connect_timeout, Arc::clone(&self.permits).acquire_owned());
         let Ok(Ok(permit)) = permit.await else {
             let text = "PostgreSQL: every connection of the store was busy for too long";
             return Err(Error::new(ErrorKind::Busy, text));
@@ -103,7 +104,12 @@ impl Pool {
             Some(conn) => conn,
             None => self.shared.connect().await?,
         };
-        Ok(Session { conn, shared: Arc::clone(&self.shared), idle: Arc::clone(&self.idle), _permit: permit })
+        Ok(Session {
+            conn,
+            shared: Arc::clone(&self.shared),
+            idle: Arc::clone(&self.idle),
+            _permit: permit,
+        })
     }
 
     /// Lets go of the idle connections: where one is broken, the others are, too.

@@ -10,6 +10,7 @@ mod names;
 mod options;
 mod reader;
 mod records;
+mod scan;
 mod schema;
 mod statements;
 mod writer;
@@ -142,7 +143,9 @@ impl Storage for Postgres {
         let asked = Arc::new((selection, after));
         self.read_with(move |session| {
             let asked = Arc::clone(&asked);
-            Box::pin(async move { reader::streams(session, &asked.0, asked.1.as_ref(), limit).await })
+            Box::pin(
+                async move { reader::streams(session, &asked.0, asked.1.as_ref(), limit).await },
+            )
         })
     }
 

@@ -71,9 +71,10 @@ impl PostgresOptions {
         if self.max_connections == 0 {
             return Err(refuse("max_connections is at least 1"));
         }
-        for (name, time) in
-            [("connect_timeout", self.connect_timeout), ("statement_timeout", self.statement_timeout)]
-        {
+        for (name, time) in [
+            ("connect_timeout", self.connect_timeout),
+            ("statement_timeout", self.statement_timeout),
+        ] {
             if time.is_zero() || time > Duration::from_hours(24) {
                 return Err(refuse(format!("{name} lies between 0 and 24 hours")));
             }
@@ -84,9 +85,8 @@ impl PostgresOptions {
     /// The server as sqlx knows it.
     pub(super) fn connect_options(&self) -> Result<PgConnectOptions> {
         // The cause stays unsaid: its text may quote the URL.
-        let options = PgConnectOptions::from_str(self.url.secret()).map_err(|_| {
-            refuse(format!("{} is no URL of a PostgreSQL database", self.url))
-        })?;
+        let options = PgConnectOptions::from_str(self.url.secret())
+            .map_err(|_| refuse(format!("{} is no URL of a PostgreSQL database", self.url)))?;
         Ok(if options.get_application_name().is_none() {
             options.application_name("eventuali")
         } else {

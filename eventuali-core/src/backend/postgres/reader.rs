@@ -1,21 +1,15 @@
 //! Reading: pages of events and of streams.
 
-use std::sync::Arc;
-
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use super::batch::sealed;
 use super::candidates::{Span, candidates};
 use super::connection::Session;
-use super::names::Names;
+use super::scan::Scan;
 use crate::error::Result;
-use crate::event::{EventHead, EventPage, EventRef};
-use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
+use crate::event::EventPage;
+use crate::query::{MAX_PAGE_EVENTS, Query, ReadRange};
 use crate::stream::{StreamId, StreamInfo, StreamPage, StreamSelection};
-
-/// The most rows that are looked at for one page; a page of a rare match is short instead of slow.
-const PAGE_ROWS: usize = 65_536;
 
 /// How far a reader may look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +76,7 @@ pub(super) async fn events_at(session: &mut Session, spans: &[Span]) -> Result<E
         if exhausted {
             break;
         }
-        left.retain(|span| span.1 > scan.looked_to);
-        left.iter_mut().for_each(|span| span.0 = span.0.max(scan.looked_to + 1));
+        left = scan.beyond(&left);
         scan = Scan::new(scan.range);
     }
     Ok(all)
@@ -161,198 +154,12 @@ async fn wanted_kinds(session: &mut Session, query: &Query) -> Result<Option<Vec
     Ok(Some(rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?))
 }
 
-/// A page in the making.
-struct Scan {
-    page: EventPage,
-    range: ReadRange,
-    looked_to: u64,
-    /// How many rows the next statement asks for.
-    step: usize,
-    /// How many rows may still be looked at.
-    rows_left: usize,
-    /// No more fits on the page.
-    full: bool,
-    /// Nothing that follows can match.
-    over: bool,
-}
-
-impl Scan {
-    fn new(range: ReadRange) -> Self {
-        Self {
-            page: EventPage::default(),
-            range,
-            looked_to: 0,
-            step: range.page_limit(),
-            rows_left: PAGE_ROWS,
-            full: false,
-            over: false,
-        }
-    }
-
-    /// Adds what matches in `spans`, until they are exhausted or the page is full.
-    async fn all(
-        &mut self,
-        session: &mut Session,
-        query: &Query,
-        kinds: Option<&[i32]>,
-        spans: &[Span],
-    ) -> Result<()> {
-        let mut left = spans.to_vec();
-        while !left.is_empty() {
-            let exhausted = self.spans(session, Some(query), kinds, &left).await?;
-            if exhausted || self.full || self.over {
-                break;
-            }
-            let at = self.looked_to;
-            if self.range.backwards {
-                left.retain(|span| span.0 < at);
-                left.iter_mut().for_each(|span| span.1 = span.1.min(at - 1));
-            } else {
-                left.retain(|span| span.1 > at);
-                left.iter_mut().for_each(|span| span.0 = span.0.max(at + 1));
-            }
-        }
-        Ok(())
-    }
-
-    /// One statement for `spans`; whether they hold no more than it gave.
-    async fn spans(
-        &mut self,
-        session: &mut Session,
-        query: Option<&Query>,
-        kinds: Option<&[i32]>,
-        spans: &[Span],
-    ) -> Result<bool> {
-        let statements = &session.shared.statements;
-        let asked = if let [(first, last)] = spans {
-            let statement = if self.range.backwards {
-                &statements.events_backward
-            } else {
-                &statements.events_forward
-            };
-            statement.query().bind(clamp(*first)).bind(clamp(*last))
-        } else {
-            let statement = if self.range.backwards {
-                &statements.spans_backward
-            } else {
-                &statements.spans_forward
-            };
-            let ends = |end: fn(&Span) -> u64| spans.iter().map(end).map(clamp).collect();
-            statement.query().bind::<Vec<i64>>(ends(|s| s.0)).bind::<Vec<i64>>(ends(|s| s.1))
-        };
-        let asked = asked.bind(kinds).bind(self.step as i64).bind(MAX_PAGE_BYTES as i64);
-        let rows = asked.fetch_all(&mut session.conn).await?;
-        self.rows(session, &rows, query).await
-    }
-
-    /// One statement for a stream; whether it holds no more than this gave.
-    async fn stream(
-        &mut self,
-        session: &mut Session,
-        query: &Query,
-        stream: &StreamId,
-        left: ReadRange,
-    ) -> Result<bool> {
-        let statements = &session.shared.statements;
-        let statement = if self.range.backwards {
-            &statements.stream_events_backward
-        } else {
-            &statements.stream_events_forward
-        };
-        let asked = statement
-            .query()
-            .bind(&stream.tenant)
-            .bind(&stream.aggregate_type)
-            .bind(&stream.aggregate_id)
-            .bind(clamp(left.after_version))
-            .bind(clamp(left.until_version))
-            .bind(clamp(left.after))
-            .bind(clamp(left.until))
-            .bind(self.step as i64)
-            .bind(MAX_PAGE_BYTES as i64);
-        let rows = asked.fetch_all(&mut session.conn).await?;
-        self.rows(session, &rows, Some(query)).await
-    }
-
-    /// Adds what matches of `rows`; whether there were no more than these.
-    async fn rows(
-        &mut self,
-        session: &mut Session,
-        rows: &[PgRow],
-        query: Option<&Query>,
-    ) -> Result<bool> {
-        let streams: Vec<i64> = column(rows, 1)?;
-        let kinds: Vec<i32> = column(rows, 3)?;
-        session.learn(streams.into_iter(), kinds.into_iter()).await?;
-        let shared = Arc::clone(&session.shared);
-        let names = shared.names();
-        let mut bytes = 0;
-        for row in rows {
-            bytes += self.row(&names, row, query)?;
-            if self.full || self.over {
-                return Ok(false);
-            }
-        }
-        let exhausted = rows.len() < self.step && bytes <= MAX_PAGE_BYTES;
-        // Where few rows match, look at more of them at once.
-        self.step = (self.step * 4).min(MAX_PAGE_EVENTS);
-        Ok(exhausted)
-    }
-
-    /// Adds a row where it matches; its size.
-    fn row(&mut self, names: &Names, row: &PgRow, query: Option<&Query>) -> Result<usize> {
-        let position = row.try_get::<i64, _>(0)? as u64;
-        let metadata = row.try_get::<Option<&str>, _>(8)?.unwrap_or_default().as_bytes();
-        let payload: &[u8] = row.try_get(9)?;
-        let head = head(names, row, position)?;
-        if sealed(&head, metadata, payload) != row.try_get::<i64, _>(7)? {
-            return Err(EventHead::corrupted(position));
-        }
-        let size = metadata.len() + payload.len();
-        if self.range.is_over(&head) {
-            self.over = true;
-            return Ok(size);
-        }
-        let event = EventRef { head: &head, metadata_bytes: metadata, payload };
-        let wanted = self.range.contains(&event) && query.is_none_or(|q| q.matches(&event));
-        if wanted {
-            if !self.page.is_empty() && self.page.bytes() + size > MAX_PAGE_BYTES {
-                self.full = true;
-                return Ok(size);
-            }
-            self.page.push(head, metadata, payload);
-        }
-        self.looked_to = position;
-        self.rows_left -= 1;
-        self.full = self.page.len() == self.range.page_limit() || self.rows_left == 0;
-        Ok(size)
-    }
-
-    /// The page; where it is not full, everything to `edge` has been looked at.
-    fn finish(mut self, edge: u64) -> EventPage {
-        self.page.looked_to = if self.full { self.looked_to } else { edge };
-        self.page.end = !self.full || self.looked_to == edge;
-        self.page
-    }
-}
-
-fn column<T>(rows: &[PgRow], index: usize) -> Result<Vec<T>>
+/// One column of all rows.
+pub(super) fn column<T>(rows: &[PgRow], index: usize) -> Result<Vec<T>>
 where
     T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
 {
     Ok(rows.iter().map(|row| row.try_get(index)).collect::<sqlx::Result<_>>()?)
-}
-
-fn head(names: &Names, row: &PgRow, position: u64) -> Result<EventHead> {
-    Ok(EventHead {
-        position,
-        event_id: row.try_get(4)?,
-        stream: names.stream(row.try_get(1)?)?,
-        version: row.try_get::<i64, _>(2)? as u64,
-        kind: names.kind(row.try_get(3)?)?,
-        timestamp: row.try_get(5)?,
-        recorded_at: row.try_get(6)?,
-    })
 }
 
 /// One page of streams, sorted by (type, id).
@@ -405,7 +212,9 @@ async fn of_type(
     let statements = &session.shared.statements;
     let statement = match &selection.aggregate_id {
         Some(only) if only.as_str() <= after => return Ok(Vec::new()),
-        Some(only) => statements.stream.query().bind(&selection.tenant).bind(aggregate_type).bind(only),
+        Some(only) => {
+            statements.stream.query().bind(&selection.tenant).bind(aggregate_type).bind(only)
+        }
         None => statements
             .streams_of_type
             .query()

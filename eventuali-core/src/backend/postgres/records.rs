@@ -1,6 +1,6 @@
 //! Records: judged and changed within a commit, and read in pages.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sqlx::postgres::PgRow;
@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::connection::Session;
 use super::reader::up_to_nul;
+use super::statements::Asked;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::MAX_PAGE_EVENTS;
@@ -42,19 +43,19 @@ impl<'c> Locked<'c> {
         session: &mut Session,
         commits: impl Iterator<Item = &'c Commit>,
     ) -> Result<Self> {
-        let keys: BTreeMap<&RecordKey, ()> =
-            commits.flat_map(|commit| &commit.records).map(|change| (&change.key, ())).collect();
+        let keys: BTreeSet<&RecordKey> =
+            commits.flat_map(|commit| &commit.records).map(|change| &change.key).collect();
         if keys.is_empty() {
             return Ok(Self::default());
         }
-        let columns = Columns::of(keys.keys().copied());
+        let columns = Columns::of(keys.iter().copied());
         let shared = Arc::clone(&session.shared);
         let claim = shared.statements.claim_records.query();
         columns.bind(claim).execute(&mut session.conn).await?;
         let lock = shared.statements.lock_records.query();
         let rows = columns.bind(lock).fetch_all(&mut session.conn).await?;
         let mut states = HashMap::with_capacity(keys.len());
-        for (key, row) in keys.into_keys().zip(rows) {
+        for (key, row) in keys.into_iter().zip(rows) {
             let version = row.try_get::<i64, _>(0)? as u64;
             let state = State { version, commit_id: row.try_get(1)?, present: row.try_get(2)? };
             states.insert(key, state);
@@ -72,8 +73,7 @@ impl<'c> Locked<'c> {
         commit.records.iter().find_map(|change| {
             let found = self.state(&change.key);
             let holds = change.expected.holds(found.version, found.present);
-            (!holds)
-                .then(|| Error::record_conflict(&change.key, change.expected, found.version))
+            (!holds).then(|| Error::record_conflict(&change.key, change.expected, found.version))
         })
     }
 
@@ -166,8 +166,6 @@ impl<'c> Locked<'c> {
     }
 }
 
-type Statement<'q> = sqlx::query::Query<'q, Postgres, sqlx::postgres::PgArguments>;
-
 /// Keys of records, a column each part.
 struct Columns<'c>(Vec<&'c str>, Vec<&'c str>, Vec<&'c str>);
 
@@ -182,7 +180,7 @@ impl<'c> Columns<'c> {
         columns
     }
 
-    fn bind<'q>(&self, statement: Statement<'q>) -> Statement<'q> {
+    fn bind<'q>(&self, statement: Asked<'q>) -> Asked<'q> {
         statement.bind(self.0.clone()).bind(self.1.clone()).bind(self.2.clone())
     }
 }
@@ -210,7 +208,7 @@ impl<'s> Parts<'s> {
         }
     }
 
-    fn bind<'q>(self, statement: Statement<'q>) -> Statement<'q> {
+    fn bind(self, statement: Asked<'_>) -> Asked<'_> {
         statement.bind(self.rank).bind(self.whole).bind(self.fraction).bind(self.words.to_vec())
     }
 
@@ -261,9 +259,8 @@ async fn selected(
     let statements = &shared.statements;
     let after_key = up_to_nul(after.map_or("", |after| &after.key));
     let after_value = after.and_then(|after| after.value.as_ref());
-    let of_space = |statement: Statement<'static>| {
-        statement.bind(query.tenant.clone()).bind(query.space.clone())
-    };
+    let of_space =
+        |statement: Asked<'static>| statement.bind(query.tenant.clone()).bind(query.space.clone());
     let statement = match &query.select {
         RecordSelection::Keys(keys) => {
             let keys: Vec<&String> = keys.iter().filter(|key| !key.contains('\0')).collect();

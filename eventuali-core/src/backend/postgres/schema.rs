@@ -11,9 +11,25 @@ use crate::error::{Error, ErrorKind, Result};
 const MIGRATIONS: &[&str] = &[include_str!("sql/0001_schema.sql")];
 /// Everything whose name begins with that of the table.
 const RELATIONS: [&str; 19] = [
-    "append", "clock", "documents", "draw", "enter", "format", "horizon", "kind_spans", "kinds",
-    "log", "moment", "position", "readable", "record_index", "records", "refuse", "runs",
-    "streams", "tags",
+    "append",
+    "clock",
+    "documents",
+    "draw",
+    "enter",
+    "format",
+    "horizon",
+    "kind_spans",
+    "kinds",
+    "log",
+    "moment",
+    "position",
+    "readable",
+    "record_index",
+    "records",
+    "refuse",
+    "runs",
+    "streams",
+    "tags",
 ];
 
 /// The names of a store's relations.
@@ -134,7 +150,8 @@ async fn format_of(conn: &mut PgConnection, relations: &Relations) -> Result<usi
     let format: i32 = sqlx::query(sql).fetch_one(conn).await?.try_get(0)?;
     let newest = MIGRATIONS.len();
     usize::try_from(format).ok().filter(|format| *format <= newest).ok_or_else(|| {
-        let text = format!("the database has format {format}; this version of Eventuali knows {newest}");
+        let text =
+            format!("the database has format {format}; this version of Eventuali knows {newest}");
         Error::new(ErrorKind::SchemaMismatch, text)
     })
 }

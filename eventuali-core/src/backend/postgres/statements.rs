@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgArguments;
-use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Postgres};
 
 use super::schema::Relations;
+
+/// A statement on its way, to which values are bound.
+pub(super) type Asked<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
 macro_rules! statements {
     ($($name:ident)+) => {
@@ -39,7 +41,7 @@ pub(super) struct Statement(Arc<str>);
 
 impl Statement {
     /// The statement, for values to be bound to it.
-    pub(super) fn query<'q>(&self) -> Query<'q, sqlx::Postgres, PgArguments> {
+    pub(super) fn query<'q>(&self) -> Asked<'q> {
         // Written by us, but for the names of relations, which `PostgresOptions::check` has seen.
         sqlx::query(AssertSqlSafe(Arc::clone(&self.0)))
     }
