@@ -40,7 +40,7 @@ const POSTGRES_OPTIONS: [&str; 10] = [
     "user",
 ];
 /// What `sslmode` may be.
-const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+const SSL_MODES: [&str; 5] = ["disable", "prefer", "require", "verify-ca", "verify-full"];
 
 impl PostgresUrl {
     /// Reads `postgresql://user:password@host:port/database?sslmode=verify-full`, of which every

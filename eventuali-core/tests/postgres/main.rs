@@ -4,6 +4,7 @@
 
 mod by_hand;
 mod deadlocks;
+mod doubt;
 #[allow(dead_code)]
 #[path = "../fixtures/mod.rs"]
 mod fixtures;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use eventuali_core::backend::postgres::{Postgres, PostgresOptions, schema_sql};
 use eventuali_core::contract::block_on;
 use eventuali_core::error::ErrorKind;
+use eventuali_core::query::{Query, ReadRange};
 use eventuali_core::storage::Storage;
 use eventuali_core::store::{EventStore, Options};
 use eventuali_core::url::PostgresUrl;
@@ -121,6 +122,83 @@ fn who_may_not_write_is_told_so() {
     });
     run("DROP OWNED BY {r}; DROP ROLE {r}").expect("the role goes");
     assert_eq!(outcome.expect("it ends"), ErrorKind::Configuration);
+}
+
+#[test]
+fn a_statement_may_take_so_long() {
+    let table = PostgresTable::new();
+    let statement_timeout = Duration::from_millis(300);
+    let store = PostgresOptions { statement_timeout, ..table.options.clone() };
+    let store = Postgres::open(store).expect("it opens");
+    table
+        .run(
+            "CREATE FUNCTION {s}.slow() RETURNS TRIGGER LANGUAGE plpgsql AS
+            'BEGIN PERFORM pg_sleep(30); RETURN NEW; END';
+         CREATE TRIGGER slow AFTER INSERT ON {s}.events_log EXECUTE FUNCTION {s}.slow();",
+        )
+        .expect("a trigger is made");
+    let begun = Instant::now();
+    let error = block_on(store.commit(deposits("1", 1))).expect_err("it takes too long");
+    assert_eq!(*error.kind(), ErrorKind::Busy);
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    table.run("DROP TRIGGER slow ON {s}.events_log").expect("the trigger goes");
+    block_on(store.commit(deposits("1", 1))).expect("the store goes on");
+}
+
+#[test]
+fn relaxed_does_not_wait_for_the_flush() {
+    for relaxed in [false, true] {
+        let table = PostgresTable::new();
+        let store = PostgresOptions { relaxed, ..table.options.clone() };
+        let store = Postgres::open(store).expect("it opens");
+        table
+            .run(
+                "CREATE FUNCTION {s}.strict() RETURNS TRIGGER LANGUAGE plpgsql AS
+                'BEGIN ASSERT current_setting(''synchronous_commit'') = ''off''; RETURN NEW; END';
+             CREATE TRIGGER strict AFTER INSERT ON {s}.events_log EXECUTE FUNCTION {s}.strict();",
+            )
+            .expect("a trigger is made");
+        assert_eq!(block_on(store.commit(deposits("1", 1))).is_ok(), relaxed);
+    }
+}
+
+#[test]
+fn there_are_no_more_connections_than_allowed() {
+    let table = PostgresTable::new();
+    let name = table.options.schema.clone();
+    let url = format!("{}?application_name={name}", url("test", "postgres").secret());
+    let url = PostgresUrl::parse(&url);
+    let url = url.expect("it is a URL");
+    let options = PostgresOptions { url, max_connections: 3, ..table.options.clone() };
+    let store = Postgres::open(options).expect("it opens");
+    let answers: Vec<_> =
+        (0..50).map(|_| store.read(Query::default(), ReadRange::default())).collect();
+    for answer in answers {
+        block_on(answer).expect("it reads");
+    }
+    table
+        .run(
+            "DO $$ BEGIN ASSERT (
+            SELECT count(*) = 3 FROM pg_stat_activity WHERE application_name = '{s}'
+        ); END $$",
+        )
+        .expect("three, all of which are used");
+}
+
+#[test]
+fn other_isolation_levels_are_set_right() {
+    let table = PostgresTable::new();
+    let role = format!("strict_{}", table.options.schema);
+    let run = |sql: &str| table.run(&sql.replace("{r}", &role));
+    run("CREATE ROLE {r} LOGIN SUPERUSER;
+         ALTER ROLE {r} SET default_transaction_isolation = 'repeatable read'")
+    .expect("a role is made");
+    let options = PostgresOptions { url: url("test", &role), ..table.options.clone() };
+    let store = Postgres::open(options).expect("it opens");
+    let outcome = block_on(store.commit(deposits("1", 1)));
+    block_on(store.close()).expect("it closes");
+    run("DROP OWNED BY {r} CASCADE; DROP ROLE {r}").expect("the role goes");
+    outcome.expect("it commits");
 }
 
 #[test]

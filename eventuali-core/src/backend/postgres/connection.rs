@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, PgConnection, Row};
+use sqlx::{PgConnection, Row};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::bridge;
 use super::error::timed_out;
 use super::names::Names;
 use super::options::PostgresOptions;
@@ -45,7 +46,7 @@ impl Shared {
     pub(super) async fn connect(&self) -> Result<PgConnection> {
         let limit = self.options.connect_timeout;
         let connected = timeout(limit, async {
-            let mut conn = self.server.connect().await?;
+            let mut conn = bridge::connect(&self.server).await?;
             self.prepare(&mut conn).await?;
             Ok(conn)
         });

@@ -2,6 +2,7 @@
 
 mod append;
 mod batch;
+mod bridge;
 mod candidates;
 mod connection;
 mod error;

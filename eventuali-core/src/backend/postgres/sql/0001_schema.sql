@@ -171,8 +171,7 @@ INNER JOIN {kinds} AS k ON k.id = e.kind;
 -- one looks for its ids when the earlier one is done. Names and families come sorted.
 CREATE FUNCTION {enter}(alone BOOLEAN, families BIGINT[], tenants TEXT[], types TEXT[], ids TEXT[])
 RETURNS TABLE (number BIGINT, head BIGINT)
-LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     gate CONSTANT INTEGER := '{log}'::regclass::oid::bigint::bit(32)::integer;
@@ -247,8 +246,7 @@ CREATE FUNCTION {append}(
     t_tenant TEXT[], t_tag TEXT[], t_place INTEGER[],
     OUT first_position BIGINT, OUT written_at BIGINT, OUT heads BIGINT[]
 )
-LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     bounds CONSTANT INTEGER := '{position}'::regclass::oid::bigint::bit(32)::integer;
@@ -344,5 +342,5 @@ BEGIN
         AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
     --</lowest>
     --<looked>
-    RETURN least(last, bound);
+    RETURN greatest(least(last, bound), 0);
 END $$;

@@ -4,8 +4,11 @@ FROM (
     FROM (
         SELECT e.*, octet_length(e.payload) + coalesce(octet_length(e.metadata), 0) AS size
         FROM unnest($1::bigint[], $2::bigint[]) AS s (first, last)
-        INNER JOIN {log} AS e ON e.position BETWEEN s.first AND s.last
-        WHERE $3::integer[] IS NULL OR e.kind = ANY($3)
+        CROSS JOIN LATERAL (
+            SELECT * FROM {log} AS l
+            WHERE l.position BETWEEN s.first AND s.last AND ($3::integer[] IS NULL OR l.kind = ANY($3))
+            ORDER BY l.position DESC LIMIT $4
+        ) AS e
         ORDER BY e.position DESC LIMIT $4
     ) AS found
 ) AS sized

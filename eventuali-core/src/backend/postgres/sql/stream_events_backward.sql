@@ -1,4 +1,4 @@
-WITH bounds AS (
+WITH bounds AS MATERIALIZED (
     SELECT
         s.id,
         greatest($4, coalesce(
@@ -22,7 +22,7 @@ WITH bounds AS (
     FROM {streams} AS s
     WHERE s.tenant = $1 AND s.aggregate_type = $2 AND s.aggregate_id = $3
 ),
-chosen AS (
+chosen AS MATERIALIZED (
     SELECT
         r.position + greatest(b.after_version + 1 - r.first_version, 0) AS first,
         r.position + least(b.until_version - r.first_version, r.count - 1) AS last
@@ -41,7 +41,7 @@ chosen AS (
         ORDER BY k.first_version DESC LIMIT $8 + 1
     ) AS r
 ),
-spans AS (
+spans AS MATERIALIZED (
     SELECT first, last
     FROM (SELECT *, sum(last - first + 1) OVER (ORDER BY first DESC) AS total FROM chosen WHERE first <= last) AS counted
     WHERE total - (last - first + 1) < $8
@@ -51,7 +51,11 @@ FROM (
     SELECT *, sum(size) OVER (ORDER BY position DESC) AS total
     FROM (
         SELECT e.*, octet_length(e.payload) + coalesce(octet_length(e.metadata), 0) AS size
-        FROM spans AS s INNER JOIN {log} AS e ON e.position BETWEEN s.first AND s.last
+        FROM spans AS s
+        CROSS JOIN LATERAL (
+            SELECT * FROM {log} AS l WHERE l.position BETWEEN s.first AND s.last
+            ORDER BY l.position DESC LIMIT $8
+        ) AS e
         ORDER BY e.position DESC LIMIT $8
     ) AS found
 ) AS sized
