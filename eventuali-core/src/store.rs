@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::backend::memory::Memory;
+use crate::backend::postgres::{Postgres, PostgresOptions};
 use crate::backend::sqlite::{Durability, Sqlite, Target};
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, ErrorKind, Result};
@@ -44,6 +45,11 @@ impl EventStore {
             Location::SqliteMemory => Arc::new(Sqlite::open(&Target::Memory, options.durability)?),
             Location::Sqlite(path) => {
                 Arc::new(Sqlite::open(&Target::File(path.clone()), options.durability)?)
+            }
+            Location::Postgres(url) => {
+                let relaxed = options.durability == Durability::Relaxed;
+                let server = PostgresOptions { relaxed, ..PostgresOptions::new(url.clone()) };
+                Arc::new(Postgres::open(server)?)
             }
         };
         let mut store = Self::over(storage, &options.tenant)?;

@@ -1,0 +1,13 @@
+SELECT
+    current_setting('server_version_num')::integer AS version,
+    pg_is_in_recovery() AS standby,
+    current_setting('server_encoding') AS encoding,
+    set_config('statement_timeout', $1, false) AS statement_timeout,
+    set_config('default_transaction_isolation', 'read committed', false) AS isolation,
+    set_config('synchronous_commit', coalesce(nullif($2, ''), current_setting('synchronous_commit')), false)
+        AS synchronous_commit,
+    -- Every statement is led by an index, and a plan made while a table was small must do for ever.
+    set_config('plan_cache_mode', 'force_generic_plan', false) AS plans,
+    set_config('enable_seqscan', 'off', false) AS seqscan,
+    set_config('enable_hashjoin', 'off', false) AS hashjoin,
+    set_config('enable_mergejoin', 'off', false) AS mergejoin
