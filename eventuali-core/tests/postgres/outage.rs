@@ -21,22 +21,9 @@ const TERMINATE: &str = "
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE application_name = '{s}' AND pid <> pg_backend_pid() AND random() < 0.7";
 
-/// A table whose connections can be told from all others.
-fn named() -> PostgresTable {
-    let mut table = PostgresTable::new();
-    let separator = if table.options.url.secret().contains('?') { '&' } else { '?' };
-    let url = format!(
-        "{}{separator}application_name={}",
-        table.options.url.secret(),
-        table.options.schema
-    );
-    table.options.url = eventuali_core::url::PostgresUrl::parse(&url).expect("it is a URL");
-    table
-}
-
 #[test]
 fn nothing_is_lost_and_nothing_is_there_twice() {
-    let table = named();
+    let table = PostgresTable::new().named();
     let store = open(&table);
     let (stop, unknown) = (AtomicBool::new(false), AtomicUsize::new(0));
     let acknowledged: HashSet<Uuid> = thread::scope(|scope| {
@@ -99,7 +86,7 @@ fn write_all(store: &Postgres, writer: usize, unknown: &AtomicUsize) -> Vec<Uuid
 
 #[test]
 fn dropped_answers_leave_no_transaction_open() {
-    let mut table = named();
+    let mut table = PostgresTable::new().named();
     table.options.max_connections = 2;
     let store = open(&table);
     for n in 0..500 {
@@ -117,7 +104,7 @@ fn dropped_answers_leave_no_transaction_open() {
 
 #[test]
 fn others_wake_when_they_are_told() {
-    let table = named();
+    let table = PostgresTable::new().named();
     let (one, other) = (open(&table), open(&table));
     let mut receiver = other.appended();
     for n in 0..20 {
