@@ -253,6 +253,10 @@ fn a_url_is_enough() {
             assert_eq!(store.url(), url.to_string());
             block_on(store.commit(deposits("1", 1))).expect("it commits");
             block_on(store.close()).expect("it closes");
+            let options = PostgresOptions::new(url.clone()).with_table_name("others");
+            let other = EventStore::postgres(options, "acme").expect("it opens");
+            assert_eq!((other.url(), other.tenant()), (store.url(), "acme"));
+            block_on(other.close()).expect("it closes");
         });
         user.join()
     });

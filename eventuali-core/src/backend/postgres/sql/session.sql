@@ -13,6 +13,7 @@ SELECT
     set_config('synchronous_commit', coalesce(nullif($2, ''), current_setting('synchronous_commit')), false)
         AS synchronous_commit,
     -- Every statement is led by an index, and a plan made while a table was small must do for ever.
+    set_config('jit', 'off', false) AS jit,
     set_config('plan_cache_mode', 'force_generic_plan', false) AS plans,
     set_config('enable_seqscan', 'off', false) AS seqscan,
     set_config('enable_hashjoin', 'off', false) AS hashjoin,
