@@ -57,6 +57,15 @@ impl EventStore {
         Ok(store)
     }
 
+    /// Opens a store in PostgreSQL, seen as `tenant`. Blocks while it does.
+    pub fn postgres(options: PostgresOptions, tenant: &str) -> Result<Self> {
+        check_tenant(tenant)?;
+        let url = options.url.to_string();
+        let mut store = Self::over(Arc::new(Postgres::open(options)?), tenant)?;
+        store.url = url;
+        Ok(store)
+    }
+
     /// A store over a backend of one's own.
     pub fn over(storage: Arc<dyn Storage>, tenant: &str) -> Result<Self> {
         check_tenant(tenant)?;

@@ -1,5 +1,6 @@
 //! The contract suite on every backend of this crate, and the page that describes it.
 
+#[allow(dead_code)]
 mod fixtures;
 
 use std::collections::BTreeSet;

@@ -1,7 +1,10 @@
 //! Answers that are lost on the way, between a store and its server.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
@@ -14,6 +17,7 @@ use eventuali_core::error::ErrorKind;
 use eventuali_core::record::{RecordChange, RecordKey};
 use eventuali_core::storage::Storage;
 use eventuali_core::url::PostgresUrl;
+use sqlx::postgres::PgConnectOptions;
 
 use crate::fixtures::{PostgresTable, server};
 use crate::given::{deposits, log, open};
@@ -44,9 +48,10 @@ impl Way {
             }
         });
         let server = server();
-        let (user, rest) =
-            server.split_once("://").expect("it is a URL").1.split_once('@').expect("a user");
-        let database = rest.split_once('/').expect("a database").1;
+        let rest = server.split_once("://").expect("it is a URL").1;
+        let place = rest.split('?').next().unwrap_or_default();
+        let (authority, database) = place.split_once('/').unwrap_or((place, ""));
+        let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
         let url = format!("postgresql://{user}@127.0.0.1:{port}/{database}?sslmode=disable");
         let url = PostgresUrl::parse(&url).expect("it is a URL");
         let connect_timeout = Duration::from_secs(2);
@@ -60,25 +65,36 @@ impl Way {
 }
 
 fn carry(near: TcpStream, state: &AtomicU8) {
-    let server = server();
-    let place = server.rsplit('@').next().unwrap_or_default();
-    let place = place.split(['/', '?']).next().unwrap_or_default();
-    let far = TcpStream::connect(place).expect("the server");
-    for stream in [&near, &far] {
-        stream.set_nodelay(true).expect("it can be set");
-    }
-    let (mut asking, mut server) =
-        (near.try_clone().expect("a clone"), far.try_clone().expect("a clone"));
-    thread::spawn(move || {
-        drop(std::io::copy(&mut asking, &mut server));
-        drop(server.shutdown(Shutdown::Write));
-    });
+    near.set_nodelay(true).expect("it can be set");
+    let far = dial();
+    let mut asking = near.try_clone().expect("a clone");
+    let mut asked = far.try_clone().expect("a clone");
+    thread::spawn(move || std::io::copy(&mut asking, &mut asked));
     answer(far, near, state);
 }
 
+/// A connection to the server, over whatever it listens on.
+fn dial() -> File {
+    let server: PgConnectOptions = server().parse().expect("it is a URL");
+    let (host, port) = (server.get_host(), server.get_port());
+    let folder = server.get_socket().map(|path| path.display().to_string());
+    match folder.as_deref().or_else(|| host.starts_with('/').then_some(host)) {
+        Some(folder) => {
+            let path = format!("{folder}/.s.PGSQL.{port}");
+            let stream = UnixStream::connect(path).expect("the server");
+            OwnedFd::from(stream).into()
+        }
+        None => {
+            let stream = TcpStream::connect((host, port)).expect("the server");
+            stream.set_nodelay(true).expect("it can be set");
+            OwnedFd::from(stream).into()
+        }
+    }
+}
+
 /// Carries answers until one is to be lost.
-fn answer(mut far: TcpStream, mut near: TcpStream, state: &AtomicU8) {
-    let mut bytes = [0; 1 << 16];
+fn answer(mut far: File, mut near: TcpStream, state: &AtomicU8) {
+    let mut bytes = vec![0; 1 << 16];
     while let Ok(count) = far.read(&mut bytes) {
         let lost = match state.load(Ordering::Acquire) {
             LOSE_ONE => state.swap(OPEN, Ordering::AcqRel) == LOSE_ONE,
@@ -89,7 +105,6 @@ fn answer(mut far: TcpStream, mut near: TcpStream, state: &AtomicU8) {
         }
     }
     drop(near.shutdown(Shutdown::Both));
-    drop(far.shutdown(Shutdown::Both));
 }
 
 #[test]

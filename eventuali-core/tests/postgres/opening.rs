@@ -5,14 +5,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use eventuali_core::backend::postgres::{Postgres, PostgresOptions, schema_sql};
+use eventuali_core::commit::Commit;
 use eventuali_core::contract::block_on;
 use eventuali_core::error::ErrorKind;
 use eventuali_core::query::{Query, ReadRange};
+use eventuali_core::record::{RecordChange, RecordKey};
 use eventuali_core::storage::Storage;
 use eventuali_core::store::{EventStore, Options};
 use eventuali_core::url::PostgresUrl;
 
-use crate::fixtures::{PostgresTable, server};
+use crate::fixtures::{PostgresTable, server_for};
 use crate::given::{deposits, log, open};
 
 #[test]
@@ -73,9 +75,9 @@ fn names_are_checked() {
 fn a_wrong_password_or_database_is_configuration() {
     let table = PostgresTable::new();
     table.run("CREATE SCHEMA {s}").expect("a schema is made");
-    let missing = url("no_such_database", "postgres");
+    let missing = server_for(None, Some("no_such_database"));
     assert_eq!(refusal(PostgresOptions::new(missing)), ErrorKind::Configuration);
-    let missing = url("test", "no_such_user:hunter2");
+    let missing = server_for(Some("no_such_user:hunter2"), None);
     assert_eq!(refusal(PostgresOptions::new(missing)), ErrorKind::Configuration);
 }
 
@@ -107,11 +109,14 @@ fn who_may_not_write_is_told_so() {
     block_on(open(&table).commit(deposits("1", 2))).expect("it commits");
     let role = format!("reader_{}", table.options.schema);
     let run = |sql: &str| table.run(&sql.replace("{r}", &role));
-    run("CREATE ROLE {r} LOGIN; GRANT USAGE ON SCHEMA {s} TO {r};
+    run("CREATE ROLE {r} LOGIN PASSWORD 'secret'; GRANT USAGE ON SCHEMA {s} TO {r};
          GRANT SELECT ON ALL TABLES IN SCHEMA {s} TO {r};
          GRANT SELECT ON ALL SEQUENCES IN SCHEMA {s} TO {r};")
     .expect("a role is made");
-    let options = PostgresOptions { url: url("test", &role), ..table.options.clone() };
+    let options = PostgresOptions {
+        url: server_for(Some(&format!("{role}:secret")), None),
+        ..table.options.clone()
+    };
     let outcome = thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let store = Postgres::open(options.clone()).expect("it opens");
@@ -122,6 +127,42 @@ fn who_may_not_write_is_told_so() {
     });
     run("DROP OWNED BY {r}; DROP ROLE {r}").expect("the role goes");
     assert_eq!(outcome.expect("it ends"), ErrorKind::Configuration);
+}
+
+/// What a role needs that writes and reads, and can neither change nor delete an event.
+const GRANTS: &str = "
+    CREATE ROLE {r} LOGIN PASSWORD 'secret';
+    GRANT USAGE ON SCHEMA {s} TO {r};
+    GRANT SELECT ON ALL TABLES IN SCHEMA {s} TO {r};
+    GRANT INSERT ON {s}.events_log, {s}.events_runs, {s}.events_kind_spans, {s}.events_tags,
+        {s}.events_kinds, {s}.events_streams, {s}.events_records, {s}.events_record_index TO {r};
+    GRANT UPDATE ON {s}.events_streams, {s}.events_records TO {r};
+    GRANT DELETE ON {s}.events_record_index TO {r};
+    GRANT USAGE, SELECT, UPDATE ON {s}.events_position, {s}.events_clock TO {r};";
+
+#[test]
+fn a_role_that_may_only_append_is_enough() {
+    let table = PostgresTable::new();
+    drop(open(&table));
+    let role = format!("writer_{}", table.options.schema);
+    let run = |sql: &str| table.run(&sql.replace("{r}", &role));
+    run(GRANTS).expect("a role is made");
+    let url = server_for(Some(&format!("{role}:secret")), None);
+    let options = PostgresOptions { url, migrate: false, ..table.options.clone() };
+    let outcome = thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let store = Postgres::open(options.clone()).expect("it opens");
+            let record = RecordChange::put(RecordKey::new("doc", "a"), "x");
+            let commit = Commit { records: vec![record], ..deposits("1", 2) };
+            block_on(store.commit(commit.on_condition(Query::default(), 0))).expect("it commits");
+            block_on(store.commit(deposits("2", 1))).expect("it commits");
+            assert_eq!(log(&store).len(), 3);
+            block_on(store.close()).expect("it closes");
+        });
+        writer.join()
+    });
+    run("DROP OWNED BY {r}; DROP ROLE {r}").expect("the role goes");
+    outcome.expect("it ends");
 }
 
 #[test]
@@ -164,12 +205,8 @@ fn relaxed_does_not_wait_for_the_flush() {
 
 #[test]
 fn there_are_no_more_connections_than_allowed() {
-    let table = PostgresTable::new();
-    let name = table.options.schema.clone();
-    let url = format!("{}?application_name={name}", url("test", "postgres").secret());
-    let url = PostgresUrl::parse(&url);
-    let url = url.expect("it is a URL");
-    let options = PostgresOptions { url, max_connections: 3, ..table.options.clone() };
+    let table = PostgresTable::new().named();
+    let options = PostgresOptions { max_connections: 3, ..table.options.clone() };
     let store = Postgres::open(options).expect("it opens");
     let answers: Vec<_> =
         (0..50).map(|_| store.read(Query::default(), ReadRange::default())).collect();
@@ -190,10 +227,13 @@ fn other_isolation_levels_are_set_right() {
     let table = PostgresTable::new();
     let role = format!("strict_{}", table.options.schema);
     let run = |sql: &str| table.run(&sql.replace("{r}", &role));
-    run("CREATE ROLE {r} LOGIN SUPERUSER;
+    run("CREATE ROLE {r} LOGIN SUPERUSER PASSWORD 'secret';
          ALTER ROLE {r} SET default_transaction_isolation = 'repeatable read'")
     .expect("a role is made");
-    let options = PostgresOptions { url: url("test", &role), ..table.options.clone() };
+    let options = PostgresOptions {
+        url: server_for(Some(&format!("{role}:secret")), None),
+        ..table.options.clone()
+    };
     let store = Postgres::open(options).expect("it opens");
     let outcome = block_on(store.commit(deposits("1", 1)));
     block_on(store.close()).expect("it closes");
@@ -208,24 +248,20 @@ fn a_url_is_enough() {
     table.run("CREATE DATABASE {s}").expect("a database is made");
     let outcome = thread::scope(|scope| {
         let user = scope.spawn(|| {
-            let url = url(database, "postgres");
+            let url = server_for(None, Some(database));
             let store = EventStore::open(url.secret(), &Options::default()).expect("it opens");
             assert_eq!(store.url(), url.to_string());
             block_on(store.commit(deposits("1", 1))).expect("it commits");
             block_on(store.close()).expect("it closes");
+            let options = PostgresOptions::new(url.clone()).with_table_name("others");
+            let other = EventStore::postgres(options, "acme").expect("it opens");
+            assert_eq!((other.url(), other.tenant()), (store.url(), "acme"));
+            block_on(other.close()).expect("it closes");
         });
         user.join()
     });
     table.run("DROP DATABASE {s} WITH (FORCE)").expect("the database goes");
     outcome.expect("it ends");
-}
-
-fn url(database: &str, user: &str) -> PostgresUrl {
-    let server = server();
-    let rest = server.split_once("://").expect("it is a URL").1;
-    let host = rest.split(['/', '?']).next().unwrap_or_default();
-    let host = host.rsplit('@').next().unwrap_or_default();
-    PostgresUrl::parse(&format!("postgresql://{user}@{host}/{database}")).expect("it is a URL")
 }
 
 /// The kind of error with which a store does not open; no text of it holds the password.

@@ -30,8 +30,11 @@ mod over {
 
     use sqlx::postgres::PgConnectOptions;
     use sqlx::{ConnectOptions, PgConnection};
-    use tokio::io::copy_bidirectional;
+    use tokio::io::copy_bidirectional_with_sizes;
     use tokio::net::{TcpStream, UnixListener};
+
+    /// Bytes that are carried at once, in each direction.
+    const CARRIED: usize = 64 << 10;
 
     /// Connects over a bridge; none where this machine does not let one be made.
     pub(super) async fn connect(server: &PgConnectOptions) -> sqlx::Result<Option<PgConnection>> {
@@ -45,7 +48,8 @@ mod over {
             drop(place);
             if let Ok((mut inside, _)) = accepted {
                 // Either end closes the other.
-                drop(copy_bidirectional(&mut inside, &mut outside).await);
+                let (near, far) = (&mut inside, &mut outside);
+                drop(copy_bidirectional_with_sizes(near, far, CARRIED, CARRIED).await);
             }
         });
         near.connect().await.map(Some).inspect_err(|_| carrier.abort())
