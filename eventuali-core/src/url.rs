@@ -52,6 +52,10 @@ impl PostgresUrl {
         if !["postgres", "postgresql"].contains(&scheme.to_ascii_lowercase().as_str()) {
             return Err(refuse("a PostgreSQL URL begins with postgresql://"));
         }
+        // It would end a field of PostgreSQL's protocol, and begin another one.
+        if rest.contains('\0') || rest.contains("%00") {
+            return Err(refuse("a PostgreSQL URL has no NUL"));
+        }
         let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
         options.split('&').filter(|option| !option.is_empty()).try_for_each(postgres_option)?;
         let (authority, database) = match place.split_once('/') {
@@ -239,6 +243,8 @@ mod tests {
             "postgres://u:p%40ss@h/db?options=-c%20search_path%3Dx",
             "postgres://u:p%40ss@h:99999/db",
             "postgresql://u:p%40ss@/db?nonsense=1",
+            "postgresql://u:p%40ss%00@h/db",
+            "postgresql://u:p%40ss@h/db%00options%00-c",
             "postgres:u:p%40ss@h/db",
         ] {
             let error = Location::parse(url).expect_err(url);

@@ -10,6 +10,8 @@ use crate::url::PostgresUrl;
 
 /// The most bytes of a schema or table name: what is derived from it still fits PostgreSQL's 63.
 const MAX_IDENTIFIER: usize = 48;
+/// The most connections that a PostgreSQL server can be set to take.
+const MAX_CONNECTIONS: u32 = 262_143;
 
 /// How a store in PostgreSQL is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,15 +70,16 @@ impl PostgresOptions {
     pub fn check(&self) -> Result<()> {
         check_identifier("schema", &self.schema)?;
         check_identifier("table_name", &self.table_name)?;
-        if self.max_connections == 0 {
-            return Err(refuse("max_connections is at least 1"));
+        if !(1..=MAX_CONNECTIONS).contains(&self.max_connections) {
+            return Err(refuse(format!("max_connections is from 1 to {MAX_CONNECTIONS}")));
         }
         for (name, time) in [
             ("connect_timeout", self.connect_timeout),
             ("statement_timeout", self.statement_timeout),
         ] {
-            if time.is_zero() || time > Duration::from_hours(24) {
-                return Err(refuse(format!("{name} lies between 0 and 24 hours")));
+            // PostgreSQL counts milliseconds, and takes none for no limit at all.
+            if time < Duration::from_millis(1) || time > Duration::from_hours(24) {
+                return Err(refuse(format!("{name} is from a millisecond to 24 hours")));
             }
         }
         self.connect_options().map(drop)
@@ -144,7 +147,10 @@ mod tests {
         let zero = PostgresOptions { max_connections: 0, ..options() };
         let never = PostgresOptions { connect_timeout: Duration::ZERO, ..options() };
         let always = PostgresOptions { statement_timeout: Duration::MAX, ..options() };
-        for options in [zero, never, always] {
+        let many = PostgresOptions { max_connections: MAX_CONNECTIONS + 1, ..options() };
+        let short = Duration::from_micros(999);
+        let short = PostgresOptions { statement_timeout: short, ..options() };
+        for options in [zero, many, never, short, always] {
             assert!(options.check().is_err(), "{options:?}");
         }
     }
