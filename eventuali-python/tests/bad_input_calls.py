@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 import pytest
 from bad_input_case import Case, Place, append, bad, good, plant
 from ledger import Counted, Ledger, check_log, counted
+from stores import SHARED
 from support import output_of
 
 from eventuali import (
@@ -433,7 +434,7 @@ def closed_during_saves(at: Place) -> None:
     outcomes = asyncio.run(main())
     refused = [one for one in outcomes if isinstance(one, BaseException)]
     assert {type(one) for one in refused} <= {StoreClosedError}
-    if at.kind == "sqlite":
+    if at.kind in SHARED:
         with sync.EventStore.create(url) as store:
             saved = [n for n, one in enumerate(outcomes) if not isinstance(one, BaseException)]
             check_log(store.read(), saved)
