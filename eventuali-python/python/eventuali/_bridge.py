@@ -25,25 +25,35 @@ class Bridge:
 
     def __init__(self) -> None:
         self._boxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Box] = WeakKeyDictionary()
+        # The loop that asked last, for the lookup above takes as long as all the rest.
+        self._last: tuple[ref[asyncio.AbstractEventLoop], ref[_Box]] | None = None
         self._closed = False
 
     def answer(self, pending: Pending) -> asyncio.Future[Any]:
         """Returns a future of the running loop for an answer; cancelling it stops nothing."""
         loop = asyncio.get_running_loop()
-        box = self._boxes.get(loop)
+        last = self._last
+        box = last[1]() if last is not None and last[0]() is loop else self._box(loop)
         if box is None:
-            if self._closed:
-                return _now(loop, pending)
-            box = self._boxes[loop] = _Box(loop)
+            return _now(loop, pending)
         future = loop.create_future()
         token = next(_tokens)
         box.waiting[token] = future
         pending.deliver(box.mailbox, token)
         return future
 
+    def _box(self, loop: asyncio.AbstractEventLoop) -> _Box | None:
+        """Returns the mailbox of a loop; none once the store is closed."""
+        box = self._boxes.get(loop)
+        if box is None and not self._closed:
+            box = self._boxes[loop] = _Box(loop)
+        self._last = None if box is None else (ref(loop), ref(box))
+        return box
+
     def close(self) -> None:
         """Stops watching, on every loop that is still open, once nobody waits there any more."""
         self._closed = True
+        self._last = None
         here = asyncio.get_running_loop()
         for loop, box in list(self._boxes.items()):
             if loop is here:

@@ -56,12 +56,14 @@ class Outgoing:
     Attributes:
         writes: What the extension takes.
         batch: Of events that are in no other batch; there, they are numbered as in the commit.
+        counts: The number of events for each stream.
     """
 
-    __slots__ = ("_count", "_starts", "batch", "writes")
+    __slots__ = ("_count", "_starts", "batch", "counts", "writes")
 
     def __init__(self) -> None:
         self.writes: list[Write] = []
+        self.counts: dict[tuple[str, str], int] = {}
         self.batch = Batch()
         self._count = 0
         # Where in the commit the first event of each batch stands.
@@ -99,6 +101,7 @@ class Outgoing:
                 runs.append(self._single(event, part.kind, payload, place))
                 self._count += 1
         self.writes.append((*stream, expected, runs))
+        self.counts[stream] = self._count - start
 
     def _run(self, part: Part) -> Run | None:
         """Returns all events of a part at once, where one batch holds them and nothing else."""
@@ -132,11 +135,6 @@ class Outgoing:
     def holds(self, batch: Batch | None) -> bool:
         """Tells whether events of a batch are in this commit."""
         return batch in self._starts
-
-    def count(self, stream: tuple[str, str]) -> int:
-        """Returns how many events there are for a stream."""
-        writes = (write[3] for write in self.writes if write[:2] == stream)
-        return sum(len(run[2]) for runs in writes for run in runs)
 
     def stored(self, positions: Sequence[int], recorded_at: int) -> None:
         """Notes where the events are stored, and when they were."""

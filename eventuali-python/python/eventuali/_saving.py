@@ -95,7 +95,7 @@ class Attempt:
             return
         if self.answer is not None:
             stream = (aggregate.__aggregate_type__, aggregate.id)
-            committed(aggregate, self.outgoing.count(stream))
+            committed(aggregate, self.outgoing.counts.get(stream, 0))
         elif self.failed:
             set_pending(aggregate, None)
 

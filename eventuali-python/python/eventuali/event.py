@@ -62,7 +62,7 @@ MAX_EVENT_VERSION = 2**32 - 1
 
 if TYPE_CHECKING:
 
-    class _Flat(BaseModel):
+    class _Model(BaseModel):
         """What type checkers see of the metadata: keywords, and attributes to read."""
 
         event_id: UUID = UUID(int=0)
@@ -94,10 +94,10 @@ if TYPE_CHECKING:
             cls, *, name: str | None = None, version: int = 1, **kwargs: Unpack[ConfigDict]
         ) -> None: ...
 else:
-    _Flat = BaseModel
+    _Model = BaseModel
 
 
-class Event(_Flat):
+class Event(_Model):
     """A fact: a pydantic model whose fields can't change, with metadata beside them.
 
     A subclass names its fields. `name=` sets the wire name (by default the class name), `version=`
@@ -152,11 +152,6 @@ class Event(_Flat):
             if "meta" in own or "meta" in own.get("__annotations__", ()):
                 raise TypeError(_META_RESERVED.format(cls.__name__))
             super().__init_subclass__(**kwargs)
-
-        def __getattr__(self, item: str) -> Any:
-            if item in FIELDS and item not in type(self).__pydantic_fields__:
-                return _at_hand(self, item) if item in AT_HAND else getattr(self.meta, item)
-            return super().__getattr__(item)
 
     @classmethod
     def __pydantic_init_subclass__(
@@ -227,20 +222,34 @@ _slot: Any = vars(Event)["_envelope"]
 set_envelope: Callable[[Event, object], None] = _slot.__set__
 get_envelope: Callable[[Event], Any] = _slot.__get__
 
+_no_metadata: Callable[[Mapping[str, Any]], bool] = FIELDS.isdisjoint  # bound once: 8 % of creation
 
-def _at_hand(event: Event, item: str) -> Any:
-    """Returns what a stored row can say without making the whole `EventMeta`."""
-    try:
-        state = get_envelope(event)
-    except AttributeError:
-        state = None
-    if type(state) not in _OURS and hasattr(state, item):
-        return getattr(state, item)
-    return getattr(event.meta, item)
+
+class _Flat:
+    """A piece of the metadata under its flat name, unless a field of the class has that name.
+
+    It has no `__set__`, so that a field goes first, and it can't be seen on a class, where pydantic
+    would take it for the default of a field.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._at_hand = name in AT_HAND
+
+    def __get__(self, event: Event | None, cls: type[Event]) -> Any:
+        name = self._name
+        if event is None or name in cls.__pydantic_fields__:
+            raise AttributeError(f"{cls.__name__!r} has no attribute {name!r}")
+        if self._at_hand:
+            state = getattr(event, "_envelope", None)
+            if type(state) not in _OURS and hasattr(state, name):
+                return getattr(state, name)
+        return getattr(event.meta, name)
 
 
 _OURS = (type(None), int, tuple, Envelope, Kept)
-_no_metadata: Callable[[Mapping[str, Any]], bool] = FIELDS.isdisjoint  # bound once: 8 % of creation
+for _name in FIELDS:
+    setattr(Event, _name, _Flat(_name))
 
 _ABSTRACT = {"DomainEvent", "SystemEvent", "UnknownEvent"}
 _META_RESERVED = "{}: 'meta' is reserved for the metadata of events; give the field another name"
