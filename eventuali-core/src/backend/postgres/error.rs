@@ -28,6 +28,7 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Database(cause) => {
                 kind_of_state(cause.code().as_deref().unwrap_or_default())
             }
+            sqlx::Error::Configuration(_) => ErrorKind::Configuration,
             // A column that has another type than what was written there.
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
                 ErrorKind::Corrupted { position: None }
@@ -57,7 +58,11 @@ pub(super) fn is_lost(error: &Error) -> bool {
         Some(sqlx::Error::Database(database)) => database
             .try_downcast_ref::<PgDatabaseError>()
             .is_none_or(|told| told.severity() != PgSeverity::Error),
-        Some(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => false,
+        Some(
+            sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::Decode(_)
+            | sqlx::Error::Configuration(_),
+        ) => false,
         Some(_) => true,
         None => *error.kind() == ErrorKind::Unavailable,
     }
