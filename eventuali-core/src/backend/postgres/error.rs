@@ -68,6 +68,11 @@ pub(super) fn is_lost(error: &Error) -> bool {
     }
 }
 
+/// Whether somebody else held a lock for too long.
+pub(super) fn is_locked(error: &Error) -> bool {
+    matches!(cause(error), Some(sqlx::Error::Database(told)) if told.code().as_deref() == Some("55P03"))
+}
+
 /// Whether the same can succeed in a moment, without anybody doing anything about it.
 pub(super) fn is_transient(error: &Error) -> bool {
     let Some(sqlx::Error::Database(database)) = cause(error) else { return is_lost(error) };
@@ -76,5 +81,5 @@ pub(super) fn is_transient(error: &Error) -> bool {
     // Connection trouble, a server that starts or stops, contention, and a race for a new name.
     state.starts_with("08")
         || state.starts_with("57P")
-        || ["40001", "40P01", "53300", "23505"].contains(&state)
+        || ["40001", "40P01", "53300", "55P03", "23505"].contains(&state)
 }

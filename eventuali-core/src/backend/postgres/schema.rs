@@ -119,6 +119,8 @@ pub(super) async fn prepare(conn: &mut PgConnection, options: &PostgresOptions) 
 }
 
 async fn migrate(conn: &mut PgConnection, relations: &Relations) -> Result<()> {
+    // Whoever comes first may need a while.
+    run(conn, "SET LOCAL lock_timeout = 0").await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
         .bind(relations.lock())
         .execute(&mut *conn)
