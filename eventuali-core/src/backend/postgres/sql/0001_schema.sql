@@ -210,16 +210,20 @@ END $$;
 --
 -- The lock is taken in a block that is rolled back, which releases it at once and whatever happens,
 -- while a sequence keeps what was set. setval moves in one step: nobody who reads the sequence
--- finds it within the positions of one commit.
+-- finds it within the positions of one commit. A copy of the database may have come without its
+-- sequences: they go on from the last event.
 CREATE FUNCTION {draw}(wanted BIGINT, OUT first_position BIGINT, OUT drawn_at BIGINT)
 LANGUAGE plpgsql AS $$
 DECLARE
     gate CONSTANT INTEGER := '{log}'::regclass::oid::bigint::bit(32)::integer;
 BEGIN
     PERFORM pg_advisory_xact_lock(gate, 1);
-    first_position := coalesce(pg_sequence_last_value('{position}'), 0) + 1;
+    SELECT e.position, e.recorded_at INTO first_position, drawn_at
+    FROM {log} AS e ORDER BY e.position DESC LIMIT 1;
+    first_position := coalesce(greatest(first_position, pg_sequence_last_value('{position}')), 0) + 1;
     drawn_at := greatest(
-        pg_sequence_last_value('{clock}'), (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+        drawn_at, pg_sequence_last_value('{clock}'),
+        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
     );
     PERFORM setval('{position}', first_position + wanted - 1);
     PERFORM setval('{clock}', drawn_at);
