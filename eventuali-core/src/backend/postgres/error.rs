@@ -73,6 +73,11 @@ pub(super) fn is_locked(error: &Error) -> bool {
     matches!(cause(error), Some(sqlx::Error::Database(told)) if told.code().as_deref() == Some("55P03"))
 }
 
+/// Whether every connection was in use: no statement was to blame.
+pub(super) fn is_crowded(error: &Error) -> bool {
+    *error.kind() == ErrorKind::Busy && cause(error).is_none()
+}
+
 /// Whether the same can succeed in a moment, without anybody doing anything about it.
 pub(super) fn is_transient(error: &Error) -> bool {
     let Some(sqlx::Error::Database(database)) = cause(error) else { return is_lost(error) };

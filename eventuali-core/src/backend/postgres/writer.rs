@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::append::{self, Judged};
 use super::connection::Pool;
-use super::error::{is_locked, is_lost, is_transient, timed_out};
+use super::error::{is_crowded, is_locked, is_lost, is_transient, timed_out};
 use super::listener::Signal;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, ErrorKind, Result};
@@ -103,7 +103,8 @@ impl Writer {
             Ok(judged) => return self.answer(group, judged),
             Err((failure, doubted)) => (failure, doubted),
         };
-        if group.len() > 1 && !is_lost(&failure.error) {
+        let blameless = is_lost(&failure.error) || is_crowded(&failure.error);
+        if group.len() > 1 && !blameless {
             let rest = group.split_off(group.len() / 2);
             Box::pin(self.settle(group, doubted)).await;
             Box::pin(self.settle(rest, doubted)).await;
