@@ -7,7 +7,7 @@ use eventuali_core::storage::Storage;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::fixtures::{PostgresTable, beside};
-use crate::given::{deposits, open};
+use crate::given::{deposits, log, open};
 
 fn filled() -> PostgresTable {
     let table = PostgresTable::new();
@@ -53,6 +53,18 @@ fn events_can_be_neither_changed_nor_deleted() {
         let error = table.run(sql).expect_err(sql);
         assert!(error.to_string().contains("never"), "{error}");
     }
+}
+
+#[test]
+fn sequences_that_were_left_behind_catch_up() {
+    let table = filled();
+    table
+        .run("SELECT setval('{s}.events_position', 1), setval('{s}.events_clock', 1)")
+        .expect("they are set");
+    let store = open(&table);
+    let committed = block_on(store.commit(deposits("acc-1", 2))).expect("it commits");
+    assert_eq!((committed.positions, committed.versions), (vec![4, 5], vec![5]));
+    assert!(log(&store).is_sorted_by_key(|event| event.head.recorded_at));
 }
 
 #[test]

@@ -78,18 +78,13 @@ fn dial() -> File {
     let server: PgConnectOptions = server().parse().expect("it is a URL");
     let (host, port) = (server.get_host(), server.get_port());
     let folder = server.get_socket().map(|path| path.display().to_string());
-    match folder.as_deref().or_else(|| host.starts_with('/').then_some(host)) {
-        Some(folder) => {
-            let path = format!("{folder}/.s.PGSQL.{port}");
-            let stream = UnixStream::connect(path).expect("the server");
-            OwnedFd::from(stream).into()
-        }
-        None => {
-            let stream = TcpStream::connect((host, port)).expect("the server");
-            stream.set_nodelay(true).expect("it can be set");
-            OwnedFd::from(stream).into()
-        }
+    if let Some(folder) = folder.as_deref().or_else(|| host.starts_with('/').then_some(host)) {
+        let path = format!("{folder}/.s.PGSQL.{port}");
+        return OwnedFd::from(UnixStream::connect(path).expect("the server")).into();
     }
+    let stream = TcpStream::connect((host, port)).expect("the server");
+    stream.set_nodelay(true).expect("it can be set");
+    OwnedFd::from(stream).into()
 }
 
 /// Carries answers until one is to be lost.

@@ -3,7 +3,6 @@
 //! The server is the one of `EVENTUALI_TEST_POSTGRES_URL`, else one on 127.0.0.1:5432.
 
 mod by_hand;
-mod deadlocks;
 mod doubt;
 #[allow(dead_code)]
 #[path = "../fixtures/mod.rs"]
@@ -14,3 +13,4 @@ mod opening;
 mod outage;
 #[cfg(feature = "faults")]
 mod variants;
+mod waiting;

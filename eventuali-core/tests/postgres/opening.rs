@@ -12,6 +12,7 @@ use eventuali_core::query::{Query, ReadRange};
 use eventuali_core::record::{RecordChange, RecordKey};
 use eventuali_core::storage::Storage;
 use eventuali_core::store::{EventStore, Options};
+use eventuali_core::stream::{ExpectedVersion, StreamId};
 use eventuali_core::url::PostgresUrl;
 
 use crate::fixtures::{PostgresTable, server_for};
@@ -239,6 +240,32 @@ fn other_isolation_levels_are_set_right() {
     block_on(store.close()).expect("it closes");
     run("DROP OWNED BY {r} CASCADE; DROP ROLE {r}").expect("the role goes");
     outcome.expect("it commits");
+}
+
+/// On a server that encrypts under a certificate of its own making, or on one that does not.
+#[test]
+fn the_mode_of_encryption_is_kept() {
+    let table = PostgresTable::new();
+    let with = |mode: &str| {
+        let url = server_for(None, None);
+        let separator = if url.secret().contains('?') { '&' } else { '?' };
+        let url = format!("{}{separator}sslmode={mode}", url.secret());
+        let url = PostgresUrl::parse(&url).expect("it is a URL");
+        PostgresOptions { url, ..table.options.clone() }
+    };
+    let encrypts = table.run("DO $$ BEGIN ASSERT current_setting('ssl') = 'on'; END $$").is_ok();
+    assert_eq!(refusal(with("verify-full")), ErrorKind::Unavailable);
+    if encrypts {
+        let store = Postgres::open(with("require")).expect("it opens");
+        let events =
+            (0..1000).map(|_| deposits("1", 1).writes.remove(0).events.remove(0)).collect();
+        let large = Commit::append(StreamId::new("Account", "1"), ExpectedVersion::Any, events);
+        block_on(store.commit(large)).expect("it commits");
+    } else {
+        assert_eq!(refusal(with("require")), ErrorKind::Unavailable);
+    }
+    let store = Postgres::open(with("disable")).expect("it opens");
+    block_on(store.commit(deposits("2", 1))).expect("it commits");
 }
 
 #[test]

@@ -3,17 +3,17 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use sqlx::Row;
 use uuid::Uuid;
 
 use super::batch::{Batch, Found, families, runs};
 use super::candidates::stored_at;
 use super::connection::Session;
 use super::reader::{self, Until};
-use super::records::Locked;
+use super::records::{Columns, Locked, list};
 use crate::commit::{AppendCondition, Commit, Committed, StreamWrite};
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::ReadRange;
+use crate::record::RecordKey;
 use crate::stream::{ExpectedVersion, StreamId};
 
 /// The most locks of one transaction; a group that needs more closes the gate and needs none.
@@ -141,9 +141,7 @@ impl<'c> Append<'c> {
         let alone = crowded || commits.iter().any(|commit| !commit.conditions.is_empty());
         #[cfg(feature = "faults")]
         let alone = alone && !super::schema::fault::chosen("gate");
-        let heads = enter(session, commits, &families, alone).await?;
-        let records = Locked::of(session, commits.iter().copied()).await?;
-        let known = known(session, commits).await?;
+        let Looked { heads, records, known } = look(session, commits, &families, alone).await?;
         let answers = commits.iter().map(|_| None).collect();
         Ok(Self {
             doubted,
@@ -317,52 +315,56 @@ impl<'c> Append<'c> {
     }
 }
 
-/// Takes the writer's locks; the versions of the streams that the group names.
-async fn enter<'c>(
+/// What a group is judged by.
+struct Looked<'c> {
+    heads: HashMap<&'c StreamId, u64>,
+    records: Locked<'c>,
+    known: Vec<bool>,
+}
+
+/// Takes the writer's locks, and looks.
+async fn look<'c>(
     session: &mut Session,
     commits: &[&'c Commit],
     families: &[i64],
     alone: bool,
-) -> Result<HashMap<&'c StreamId, u64>> {
+) -> Result<Looked<'c>> {
     let streams = commits.iter().flat_map(|commit| &commit.writes).map(|write| &*write.stream);
     let streams: BTreeSet<&StreamId> = streams.filter(|stream| !stream.is_none()).collect();
     let column = |part: fn(&StreamId) -> &String| -> Vec<&str> {
         streams.iter().map(|stream| part(stream).as_str()).collect()
     };
+    let keys = commits.iter().flat_map(|commit| &commit.records).map(|change| &change.key);
+    let keys: BTreeSet<&RecordKey> = keys.collect();
+    let (owners, firsts, lasts) = owned_runs(commits);
     let shared = Arc::clone(&session.shared);
-    let query = shared.statements.enter.query().bind(alone).bind(families);
-    let query = query
+    let asked = shared.statements.look.query().bind(alone).bind(families);
+    let asked = asked
         .bind(column(|name| &name.tenant))
         .bind(column(|name| &name.aggregate_type))
         .bind(column(|name| &name.aggregate_id));
-    let rows = query.fetch_all(&mut session.conn).await?;
-    let mut heads = HashMap::with_capacity(streams.len());
-    for (stream, row) in streams.into_iter().zip(rows) {
-        heads.insert(stream, row.try_get::<i64, _>(1)? as u64);
+    let asked = Columns::of(keys.iter().copied()).bind(asked).bind(firsts).bind(lasts);
+    let row = asked.fetch_one(&mut session.conn).await?;
+    let heads: Vec<i64> = list(&row, 0)?;
+    let heads = streams.into_iter().zip(heads.into_iter().map(|head| head as u64)).collect();
+    let mut known = vec![false; commits.len()];
+    for (owner, stored) in owners.into_iter().zip(list::<bool>(&row, 4)?) {
+        known[owner] |= stored;
     }
-    Ok(heads)
+    Ok(Looked { heads, records: Locked::of(keys, &row, 1)?, known })
 }
 
-/// For each commit, whether one of its ids is stored.
-async fn known(session: &mut Session, commits: &[&Commit]) -> Result<Vec<bool>> {
-    let (mut firsts, mut lasts, mut owners) = (Vec::new(), Vec::new(), Vec::new());
+/// The runs of ids of a group: which commit each belongs to, its first and its last id.
+fn owned_runs(commits: &[&Commit]) -> (Vec<usize>, Vec<Uuid>, Vec<Uuid>) {
+    let (mut owners, mut firsts, mut lasts) = (Vec::new(), Vec::new(), Vec::new());
     for (index, commit) in commits.iter().enumerate() {
         for run in runs(&commit.event_ids()) {
+            owners.push(index);
             firsts.push(run[0]);
             lasts.push(run[run.len() - 1]);
-            owners.push(index);
         }
     }
-    let mut known = vec![false; commits.len()];
-    if owners.is_empty() {
-        return Ok(known);
-    }
-    let query = session.shared.statements.known_runs.query().bind(firsts).bind(lasts);
-    let rows = query.fetch_all(&mut session.conn).await?;
-    for (owner, row) in owners.into_iter().zip(rows) {
-        known[owner] |= row.try_get::<bool, _>(0)?;
-    }
-    Ok(known)
+    (owners, firsts, lasts)
 }
 
 /// The first event that matches a condition. The gate is closed: everybody else is done.

@@ -28,6 +28,7 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Database(cause) => {
                 kind_of_state(cause.code().as_deref().unwrap_or_default())
             }
+            sqlx::Error::Configuration(_) => ErrorKind::Configuration,
             // A column that has another type than what was written there.
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
                 ErrorKind::Corrupted { position: None }
@@ -57,10 +58,24 @@ pub(super) fn is_lost(error: &Error) -> bool {
         Some(sqlx::Error::Database(database)) => database
             .try_downcast_ref::<PgDatabaseError>()
             .is_none_or(|told| told.severity() != PgSeverity::Error),
-        Some(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => false,
+        Some(
+            sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::Decode(_)
+            | sqlx::Error::Configuration(_),
+        ) => false,
         Some(_) => true,
         None => *error.kind() == ErrorKind::Unavailable,
     }
+}
+
+/// Whether somebody else held a lock for too long.
+pub(super) fn is_locked(error: &Error) -> bool {
+    matches!(cause(error), Some(sqlx::Error::Database(told)) if told.code().as_deref() == Some("55P03"))
+}
+
+/// Whether every connection was in use: no statement was to blame.
+pub(super) fn is_crowded(error: &Error) -> bool {
+    *error.kind() == ErrorKind::Busy && cause(error).is_none()
 }
 
 /// Whether the same can succeed in a moment, without anybody doing anything about it.
@@ -71,5 +86,5 @@ pub(super) fn is_transient(error: &Error) -> bool {
     // Connection trouble, a server that starts or stops, contention, and a race for a new name.
     state.starts_with("08")
         || state.starts_with("57P")
-        || ["40001", "40P01", "53300", "23505"].contains(&state)
+        || ["40001", "40P01", "53300", "55P03", "23505"].contains(&state)
 }

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::{Receiver, Sender, UnboundedSender};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -197,11 +197,12 @@ fn serve(
     let (jobs, queue) = mpsc::unbounded_channel();
     let (busy, idle) = mpsc::channel(1);
     let (ending, ended) = watch::channel(false);
+    let writer = Writer::new(Arc::clone(&pool), Arc::clone(&signal), busy.clone());
     let open = Open { jobs, pool: Arc::clone(&pool), runtime: runtime.handle().clone(), busy };
     let store = Postgres { open: Mutex::new(Some(open)), signal: Arc::clone(&signal), ended };
     // Whoever opened it may have given up; then the store is dropped here, and ends.
     drop(opened.send(Ok(store)));
-    runtime.block_on(live(pool, &signal, queue, idle));
+    runtime.block_on(live(pool, &signal, writer.run(queue), idle));
     ending.send_replace(true);
     signal.wake(0);
 }
@@ -223,15 +224,15 @@ async fn prepare(shared: &Arc<Shared>) -> Result<u64> {
 async fn live(
     pool: Arc<Pool>,
     signal: &Arc<Signal>,
-    queue: UnboundedReceiver<Request>,
+    writing: impl Future<Output = ()>,
     mut idle: Receiver<Infallible>,
 ) {
     let background = [
         tokio::spawn(listener::announce(Arc::clone(&pool), Arc::clone(signal))),
         tokio::spawn(listener::watch(Arc::clone(&pool), Arc::clone(signal))),
     ];
-    Writer::new(Arc::clone(&pool), Arc::clone(signal)).run(queue).await;
-    // Every reader holds a sender, and none sends.
+    writing.await;
+    // Every reader holds a sender, as does what the writer left behind, and none sends.
     while idle.recv().await.is_some() {}
     background.iter().for_each(tokio::task::JoinHandle::abort);
     // Where that fails, others will see by polling.

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
 use crate::stream::StreamId;
 
-/// Names that are remembered before all of them are forgotten.
+/// Streams that are remembered before all of them are forgotten.
 const REMEMBERED: usize = 100_000;
 
 /// The names that were looked up. Dictionary rows never change, and only committed ones get here,
@@ -25,16 +25,6 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The name of stream number `id`, once [`Session::learn`] has seen it.
-    pub(super) fn stream(&self, id: i64) -> Result<Arc<StreamId>> {
-        self.streams.get(&id).cloned().ok_or_else(|| missing("stream"))
-    }
-
-    /// The kind number `id`, once [`Session::learn`] has seen it.
-    pub(super) fn kind(&self, id: i32) -> Result<Arc<EventKind>> {
-        self.kinds.get(&id).cloned().ok_or_else(|| missing("kind"))
-    }
-
     /// The number of a kind, once [`Session::number_kinds`] has seen it.
     pub(super) fn kind_id(&self, kind: &EventKind) -> Result<i32> {
         self.kind_ids.get(kind).copied().ok_or_else(|| missing("kind"))
@@ -66,17 +56,33 @@ impl Names {
         self.streams.insert(row.try_get(0)?, Arc::new(stream));
         Ok(())
     }
+}
 
-    fn make_room(&mut self) {
-        if self.streams.len() >= REMEMBERED {
-            self.streams.clear();
+/// The names on one page of events, which stay while others are forgotten.
+#[derive(Default)]
+pub(super) struct Learned {
+    streams: HashMap<i64, Option<Arc<StreamId>>>,
+    kinds: HashMap<i32, Option<Arc<EventKind>>>,
+}
+
+impl Learned {
+    /// The name of stream number `id`.
+    pub(super) fn stream(&self, id: i64) -> Result<Arc<StreamId>> {
+        self.streams.get(&id).cloned().flatten().ok_or_else(|| missing("stream"))
+    }
+
+    /// The kind number `id`.
+    pub(super) fn kind(&self, id: i32) -> Result<Arc<EventKind>> {
+        self.kinds.get(&id).cloned().flatten().ok_or_else(|| missing("kind"))
+    }
+
+    /// Takes over what is remembered.
+    fn recall(&mut self, names: &Names) {
+        for (id, name) in self.streams.iter_mut().filter(|(_, name)| name.is_none()) {
+            *name = names.streams.get(id).cloned();
         }
-        if self.kinds.len() >= REMEMBERED {
-            self.kinds.clear();
-            self.kind_ids.clear();
-        }
-        if self.loose.len() >= REMEMBERED {
-            self.loose.clear();
+        for (id, kind) in self.kinds.iter_mut().filter(|(_, kind)| kind.is_none()) {
+            *kind = names.kinds.get(id).cloned();
         }
     }
 }
@@ -93,31 +99,29 @@ impl Shared {
 }
 
 impl Session {
-    /// Looks up the numbers on a page of events that are not known yet.
-    pub(super) async fn learn(
-        &mut self,
-        streams: impl Iterator<Item = i64>,
-        kinds: impl Iterator<Item = i32>,
-    ) -> Result<()> {
-        let (streams, kinds) = {
-            let names = self.shared.names();
-            let streams = streams.filter(|id| !names.streams.contains_key(id));
-            let kinds = kinds.filter(|id| !names.kinds.contains_key(id));
-            (streams.collect::<HashSet<_>>(), kinds.collect::<HashSet<_>>())
+    /// The names behind the numbers on a page of events.
+    pub(super) async fn learn(&mut self, streams: &[i64], kinds: &[i32]) -> Result<Learned> {
+        let shared = Arc::clone(&self.shared);
+        let mut learned = Learned {
+            streams: streams.iter().map(|id| (*id, None)).collect(),
+            kinds: kinds.iter().map(|id| (*id, None)).collect(),
         };
-        if !streams.is_empty() {
-            let ids: Vec<i64> = streams.into_iter().collect();
-            let query = self.shared.statements.stream_names.query().bind(ids);
-            let rows = query.fetch_all(&mut self.conn).await?;
-            self.remember(&rows, Names::add_stream)?;
+        learned.recall(&shared.names());
+        let new = learned.streams.iter().filter(|(_, name)| name.is_none());
+        let new: Vec<i64> = new.map(|(id, _)| *id).collect();
+        if !new.is_empty() {
+            let asked = shared.statements.stream_names.query().bind(new);
+            let rows = asked.fetch_all(&mut self.conn).await?;
+            self.remember(&rows, Names::add_stream, &mut learned)?;
         }
-        if !kinds.is_empty() {
-            let ids: Vec<i32> = kinds.into_iter().collect();
-            let query = self.shared.statements.kinds.query().bind(ids);
-            let rows = query.fetch_all(&mut self.conn).await?;
-            self.remember(&rows, Names::add_kind)?;
+        let new = learned.kinds.iter().filter(|(_, kind)| kind.is_none());
+        let new: Vec<i32> = new.map(|(id, _)| *id).collect();
+        if !new.is_empty() {
+            let asked = shared.statements.kinds.query().bind(new);
+            let rows = asked.fetch_all(&mut self.conn).await?;
+            self.remember(&rows, Names::add_kind, &mut learned)?;
         }
-        Ok(())
+        Ok(learned)
     }
 
     /// Sees to it that every kind has a number. Not within a transaction: what is new is committed
@@ -141,7 +145,7 @@ impl Session {
             let query = shared.statements.kinds_by_name.query();
             let query = query.bind(&types).bind(&versions).bind(&codecs);
             let rows = query.fetch_all(&mut self.conn).await?;
-            self.remember(&rows, Names::add_kind)?;
+            self.remember(&rows, Names::add_kind, &mut Learned::default())?;
             if round == 1 || rows.len() == new.len() {
                 break;
             }
@@ -161,15 +165,24 @@ impl Session {
         shared.statements.insert_loose.query().bind(tenant).execute(&mut self.conn).await?;
         let query = shared.statements.loose.query().bind(tenant);
         let id = query.fetch_one(&mut self.conn).await?.try_get(0)?;
-        let mut names = shared.names();
-        names.make_room();
-        names.loose.insert(tenant.to_owned(), id);
+        shared.names().loose.insert(tenant.to_owned(), id);
         Ok(())
     }
 
-    fn remember(&self, rows: &[PgRow], add: fn(&mut Names, &PgRow) -> Result<()>) -> Result<()> {
+    fn remember(
+        &self,
+        rows: &[PgRow],
+        add: fn(&mut Names, &PgRow) -> Result<()>,
+        learned: &mut Learned,
+    ) -> Result<()> {
         let mut names = self.shared.names();
-        names.make_room();
-        rows.iter().try_for_each(|row| add(&mut names, row))
+        if names.streams.len() + rows.len() > REMEMBERED {
+            names.streams.clear();
+        }
+        for row in rows {
+            add(&mut names, row)?;
+        }
+        learned.recall(&names);
+        Ok(())
     }
 }

@@ -88,13 +88,17 @@ impl PostgresOptions {
     /// The server as sqlx knows it.
     pub(super) fn connect_options(&self) -> Result<PgConnectOptions> {
         // The cause stays unsaid: its text may quote the URL.
-        let options = PgConnectOptions::from_str(self.url.secret())
+        let mut options = PgConnectOptions::from_str(self.url.secret())
             .map_err(|_| refuse(format!("{} is no URL of a PostgreSQL database", self.url)))?;
-        Ok(if options.get_application_name().is_none() {
-            options.application_name("eventuali")
-        } else {
-            options
-        })
+        let host = options.get_host().to_owned();
+        if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            // As it stands in a URL, but nowhere else.
+            options = options.host(address);
+        }
+        if options.get_application_name().is_none() {
+            options = options.application_name("eventuali");
+        }
+        Ok(options)
     }
 }
 
@@ -135,6 +139,15 @@ mod tests {
         }
         assert!(options().with_table_name("x".repeat(49)).check().is_err());
         options().with_table_name("x".repeat(48)).check().expect("48 bytes");
+    }
+
+    #[test]
+    fn an_address_loses_its_brackets() {
+        for (url, host) in [("postgres://[::1]:5/db", "::1"), ("postgres://h/db", "h")] {
+            let url = PostgresUrl::parse(url).expect("it is a URL");
+            let options = PostgresOptions::new(url).connect_options().expect("it is read");
+            assert_eq!(options.get_host(), host);
+        }
     }
 
     #[test]

@@ -38,27 +38,17 @@ pub(super) struct Locked<'c> {
 }
 
 impl<'c> Locked<'c> {
-    /// Locks the records that `commits` change, in the order in which every writer does.
-    pub(super) async fn of(
-        session: &mut Session,
-        commits: impl Iterator<Item = &'c Commit>,
-    ) -> Result<Self> {
-        let keys: BTreeSet<&RecordKey> =
-            commits.flat_map(|commit| &commit.records).map(|change| &change.key).collect();
-        if keys.is_empty() {
-            return Ok(Self::default());
-        }
-        let columns = Columns::of(keys.iter().copied());
-        let shared = Arc::clone(&session.shared);
-        let claim = shared.statements.claim_records.query();
-        columns.bind(claim).execute(&mut session.conn).await?;
-        let lock = shared.statements.lock_records.query();
-        let rows = columns.bind(lock).fetch_all(&mut session.conn).await?;
+    /// The records of `keys`, of which `row` holds version, commit and presence in three columns
+    /// from `column` on.
+    pub(super) fn of(keys: BTreeSet<&'c RecordKey>, row: &PgRow, column: usize) -> Result<Self> {
+        let versions: Vec<i64> = list(row, column)?;
+        let commits: Vec<Uuid> = list(row, column + 1)?;
+        let present: Vec<bool> = list(row, column + 2)?;
         let mut states = HashMap::with_capacity(keys.len());
-        for (key, row) in keys.into_iter().zip(rows) {
-            let version = row.try_get::<i64, _>(0)? as u64;
-            let state = State { version, commit_id: row.try_get(1)?, present: row.try_get(2)? };
-            states.insert(key, state);
+        for (((key, version), commit_id), present) in
+            keys.into_iter().zip(versions).zip(commits).zip(present)
+        {
+            states.insert(key, State { version: version as u64, commit_id, present });
         }
         Ok(Self { states, changes: BTreeMap::new() })
     }
@@ -121,7 +111,6 @@ impl<'c> Locked<'c> {
         if self.changes.is_empty() {
             return Ok(());
         }
-        let shared = Arc::clone(&session.shared);
         let columns = Columns::of(self.changes.keys().copied());
         let states = self.changes.keys().map(|key| self.state(key));
         let (versions, commits): (Vec<i64>, Vec<Uuid>) =
@@ -129,48 +118,38 @@ impl<'c> Locked<'c> {
         let values = self.changes.values().map(|change| change.value.as_ref());
         let (dues, bytes): (Vec<Option<i64>>, Vec<Option<&[u8]>>) =
             values.map(|v| (v.and_then(|v| v.due), v.map(|v| v.bytes.as_slice()))).unzip();
-        let put = columns.bind(shared.statements.put_records.query());
-        let put = put.bind(versions).bind(commits).bind(dues).bind(bytes);
-        put.execute(&mut session.conn).await?;
-        let delete = columns.bind(shared.statements.delete_record_index.query());
-        delete.execute(&mut session.conn).await?;
-        self.write_index(session).await
+        let shared = Arc::clone(&session.shared);
+        let asked = columns.bind(shared.statements.keep.query());
+        let asked = asked.bind(versions).bind(commits).bind(dues).bind(bytes);
+        self.bind_index(asked).execute(&mut session.conn).await?;
+        Ok(())
     }
 
-    async fn write_index(&self, session: &mut Session) -> Result<()> {
+    fn bind_index<'q>(&self, asked: Asked<'q>) -> Asked<'q> {
         let (mut keys, mut names, mut values) = (Vec::new(), Vec::new(), Vec::new());
         for (key, change) in &self.changes {
-            let Some(value) = &change.value else { continue };
-            let mut entries: Vec<&(String, Scalar)> = value.index.iter().collect();
-            entries.sort_unstable();
-            entries.dedup();
-            for (name, scalar) in entries {
+            let index = change.value.iter().flat_map(|value| &value.index);
+            for (name, scalar) in index.collect::<BTreeSet<_>>() {
                 keys.push(*key);
                 names.push(name.as_str());
                 values.push(Parts::of(scalar));
             }
         }
-        if keys.is_empty() {
-            return Ok(());
-        }
-        let shared = Arc::clone(&session.shared);
-        let insert = Columns::of(keys.into_iter());
-        let insert = insert.bind(shared.statements.insert_record_index.query()).bind(names);
-        let insert = insert
+        Columns::of(keys.into_iter())
+            .bind(asked)
+            .bind(names)
             .bind(values.iter().map(|parts| parts.rank).collect::<Vec<_>>())
             .bind(values.iter().map(|parts| parts.whole).collect::<Vec<_>>())
             .bind(values.iter().map(|parts| parts.fraction).collect::<Vec<_>>())
-            .bind(values.iter().map(|parts| parts.words).collect::<Vec<_>>());
-        insert.execute(&mut session.conn).await?;
-        Ok(())
+            .bind(values.iter().map(|parts| parts.words).collect::<Vec<_>>())
     }
 }
 
 /// Keys of records, a column each part.
-struct Columns<'c>(Vec<&'c str>, Vec<&'c str>, Vec<&'c str>);
+pub(super) struct Columns<'c>(Vec<&'c str>, Vec<&'c str>, Vec<&'c str>);
 
 impl<'c> Columns<'c> {
-    fn of(keys: impl Iterator<Item = &'c RecordKey>) -> Self {
+    pub(super) fn of(keys: impl Iterator<Item = &'c RecordKey>) -> Self {
         let mut columns = Self(Vec::new(), Vec::new(), Vec::new());
         for key in keys {
             columns.0.push(&key.tenant);
@@ -180,7 +159,7 @@ impl<'c> Columns<'c> {
         columns
     }
 
-    fn bind<'q>(&self, statement: Asked<'q>) -> Asked<'q> {
+    pub(super) fn bind<'q>(&self, statement: Asked<'q>) -> Asked<'q> {
         statement.bind(self.0.clone()).bind(self.1.clone()).bind(self.2.clone())
     }
 }
@@ -328,7 +307,7 @@ fn entries(row: &PgRow) -> Result<Vec<(String, Scalar)>> {
     names.into_iter().zip(scalars).map(|(name, scalar)| Ok((name, scalar?))).collect()
 }
 
-fn list<'r, T>(row: &'r PgRow, column: usize) -> Result<Vec<T>>
+pub(super) fn list<'r, T>(row: &'r PgRow, column: usize) -> Result<Vec<T>>
 where
     Vec<T>: Decode<'r, Postgres> + Type<Postgres>,
 {

@@ -1,14 +1,12 @@
 //! A page of events in the making: rows are fetched, verified, and kept where they match.
 
-use std::sync::Arc;
-
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
 use super::batch::sealed;
 use super::candidates::Span;
 use super::connection::Session;
-use super::names::Names;
+use super::names::Learned;
 use super::reader::{clamp, column};
 use crate::error::Result;
 use crate::event::{EventHead, EventPage, EventRef};
@@ -141,9 +139,7 @@ impl Scan {
     ) -> Result<bool> {
         let streams: Vec<i64> = column(rows, 1)?;
         let kinds: Vec<i32> = column(rows, 3)?;
-        session.learn(streams.into_iter(), kinds.into_iter()).await?;
-        let shared = Arc::clone(&session.shared);
-        let names = shared.names();
+        let names = session.learn(&streams, &kinds).await?;
         let mut bytes = 0;
         for row in rows {
             bytes += self.row(&names, row, query)?;
@@ -158,7 +154,7 @@ impl Scan {
     }
 
     /// Adds a row where it matches; its size.
-    fn row(&mut self, names: &Names, row: &PgRow, query: Option<&Query>) -> Result<usize> {
+    fn row(&mut self, names: &Learned, row: &PgRow, query: Option<&Query>) -> Result<usize> {
         let position = row.try_get::<i64, _>(0)? as u64;
         let metadata = row.try_get::<Option<&str>, _>(8)?.unwrap_or_default().as_bytes();
         let payload: &[u8] = row.try_get(9)?;
@@ -194,7 +190,7 @@ impl Scan {
     }
 }
 
-fn head(names: &Names, row: &PgRow, position: u64) -> Result<EventHead> {
+fn head(names: &Learned, row: &PgRow, position: u64) -> Result<EventHead> {
     Ok(EventHead {
         position,
         event_id: row.try_get(4)?,

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// Migrations in order; a database at format N has the first N of them.
 const MIGRATIONS: &[&str] = &[include_str!("sql/0001_schema.sql")];
 /// Everything whose name begins with that of the table.
-const RELATIONS: [&str; 19] = [
+const RELATIONS: [&str; 21] = [
     "append",
     "clock",
     "documents",
@@ -18,9 +18,11 @@ const RELATIONS: [&str; 19] = [
     "enter",
     "format",
     "horizon",
+    "keep",
     "kind_spans",
     "kinds",
     "log",
+    "look",
     "moment",
     "position",
     "readable",
@@ -117,6 +119,8 @@ pub(super) async fn prepare(conn: &mut PgConnection, options: &PostgresOptions) 
 }
 
 async fn migrate(conn: &mut PgConnection, relations: &Relations) -> Result<()> {
+    // Whoever comes first may need a while.
+    run(conn, "SET LOCAL lock_timeout = 0").await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
         .bind(relations.lock())
         .execute(&mut *conn)

@@ -1,15 +1,16 @@
 //! The one task that writes: it commits whatever waits in one transaction.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{Sender, UnboundedReceiver};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::append::{self, Judged};
 use super::connection::Pool;
-use super::error::{is_lost, is_transient, timed_out};
+use super::error::{is_crowded, is_locked, is_lost, is_transient, timed_out};
 use super::listener::Signal;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, ErrorKind, Result};
@@ -33,6 +34,8 @@ pub(super) struct Request {
 pub(super) struct Writer {
     pool: Arc<Pool>,
     signal: Arc<Signal>,
+    /// Dropped with the last task of the writer.
+    _busy: Sender<Infallible>,
 }
 
 /// Why a group is not written, as far as anybody knows.
@@ -55,8 +58,8 @@ impl Failure {
 }
 
 impl Writer {
-    pub(super) fn new(pool: Arc<Pool>, signal: Arc<Signal>) -> Self {
-        Self { pool, signal }
+    pub(super) fn new(pool: Arc<Pool>, signal: Arc<Signal>, busy: Sender<Infallible>) -> Self {
+        Self { pool, signal, _busy: busy }
     }
 
     /// Serves until every sender is gone and all is done.
@@ -70,7 +73,7 @@ impl Writer {
         }
     }
 
-    async fn commit(&self, group: Vec<Request>) {
+    async fn commit(self: &Arc<Self>, group: Vec<Request>) {
         match self.at_once(&group).await {
             Ok(Some(judged)) => self.answer(group, judged),
             Ok(None) => self.settle(group, false).await,
@@ -93,35 +96,63 @@ impl Writer {
         Ok(judged)
     }
 
-    /// Writes a group commit by commit, and again as long as that can help. A group that was
-    /// written before, unknown to us, is recognised by its ids: the locks see to it that what is
-    /// still on its way is waited for.
-    async fn settle(&self, group: Vec<Request>, mut doubted: bool) {
+    /// Writes a group commit by commit. Where one of them cannot be written, the others must not
+    /// fail with it: the group is halved until it is alone.
+    async fn settle(self: &Arc<Self>, mut group: Vec<Request>, doubted: bool) {
+        let (failure, doubted) = match self.persist(&group, doubted, group.len() > 1).await {
+            Ok(judged) => return self.answer(group, judged),
+            Err((failure, doubted)) => (failure, doubted),
+        };
+        let blameless = is_lost(&failure.error) || is_crowded(&failure.error);
+        if group.len() > 1 && !blameless {
+            let rest = group.split_off(group.len() / 2);
+            Box::pin(self.settle(group, doubted)).await;
+            Box::pin(self.settle(rest, doubted)).await;
+        } else if is_locked(&failure.error) {
+            self.wait_apart(group, doubted);
+        } else {
+            fail(group, &failure.error, doubted);
+        }
+    }
+
+    /// Goes on trying beside the writer, which serves others meanwhile.
+    fn wait_apart(self: &Arc<Self>, group: Vec<Request>, doubted: bool) {
+        let writer = Arc::clone(self);
+        tokio::spawn(async move {
+            match writer.persist(&group, doubted, false).await {
+                Ok(judged) => writer.answer(group, judged),
+                Err((failure, doubted)) => fail(group, &failure.error, doubted),
+            }
+        });
+    }
+
+    /// Tries a group again as long as that can help. A group that was written before, unknown to
+    /// us, is recognised by its ids: the locks see to it that what is still on its way is waited
+    /// for. `briefly` says not to wait for a lock more than once.
+    async fn persist(
+        &self,
+        group: &[Request],
+        mut doubted: bool,
+        briefly: bool,
+    ) -> Result<Vec<Judged>, (Failure, bool)> {
         let deadline = Instant::now() + self.pool.shared().options.connect_timeout;
         let mut pause = FIRST_PAUSE;
-        let failure = loop {
-            let failure = match self.in_turn(&group, doubted).await {
-                Ok(judged) => return self.answer(group, judged),
+        loop {
+            let failure = match self.in_turn(group, doubted).await {
+                Ok(judged) => return Ok(judged),
                 Err(failure) => failure,
             };
             doubted |= failure.doubtful;
             if is_lost(&failure.error) {
                 self.pool.forget();
             }
-            let again = failure.doubtful || is_transient(&failure.error);
+            let patient = !(briefly && is_locked(&failure.error));
+            let again = failure.doubtful || (is_transient(&failure.error) && patient);
             if !again || Instant::now() + pause > deadline {
-                break failure;
+                return Err((failure, doubted));
             }
             sleep(pause).await;
             pause = (pause * 2).min(LAST_PAUSE);
-        };
-        if group.len() > 1 && !is_lost(&failure.error) {
-            // One of them cannot be written; the others must not fail with it.
-            for request in group {
-                Box::pin(self.settle(vec![request], doubted)).await;
-            }
-        } else {
-            fail(group, &failure.error, doubted);
         }
     }
 

@@ -163,8 +163,8 @@ FROM {log} AS e
 INNER JOIN {streams} AS s ON s.id = e.stream
 INNER JOIN {kinds} AS k ON k.id = e.kind;
 
--- The locks of a writer, in the order in which every writer takes them: the gate, the ids, the
--- streams that are new, the streams. Answers with number and version of each stream, as given.
+-- The first locks of a writer, in the order in which every writer takes them: the gate, the ids,
+-- the streams that are new, the streams. Answers with number and version of each stream, as given.
 --
 -- The gate is shared by writers and closed by those whose conditions must see everything. A family
 -- is a hash of the upper bits of ids: two commits that share an id share a family, and the later
@@ -210,16 +210,20 @@ END $$;
 --
 -- The lock is taken in a block that is rolled back, which releases it at once and whatever happens,
 -- while a sequence keeps what was set. setval moves in one step: nobody who reads the sequence
--- finds it within the positions of one commit.
+-- finds it within the positions of one commit. A copy of the database may have come without its
+-- sequences: they go on from the last event.
 CREATE FUNCTION {draw}(wanted BIGINT, OUT first_position BIGINT, OUT drawn_at BIGINT)
 LANGUAGE plpgsql AS $$
 DECLARE
     gate CONSTANT INTEGER := '{log}'::regclass::oid::bigint::bit(32)::integer;
 BEGIN
     PERFORM pg_advisory_xact_lock(gate, 1);
-    first_position := coalesce(pg_sequence_last_value('{position}'), 0) + 1;
+    SELECT e.position, e.recorded_at INTO first_position, drawn_at
+    FROM {log} AS e ORDER BY e.position DESC LIMIT 1;
+    first_position := coalesce(greatest(first_position, pg_sequence_last_value('{position}')), 0) + 1;
     drawn_at := greatest(
-        pg_sequence_last_value('{clock}'), (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+        drawn_at, pg_sequence_last_value('{clock}'),
+        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
     );
     PERFORM setval('{position}', first_position + wanted - 1);
     PERFORM setval('{clock}', drawn_at);
@@ -317,6 +321,74 @@ BEGIN
         SELECT t.tenant, t.tag, before + t.place
         FROM unnest(t_tenant, t_tag, t_place) AS t (tenant, tag, place);
     END IF;
+END $$;
+
+-- The locks of a writer that judges its commits before it writes them, and what it judges by: the
+-- version of each stream; version, commit and presence of each record; for each run of ids, whether
+-- one is stored. Records are locked last, after one that is missing was claimed.
+CREATE FUNCTION {look}(
+    alone BOOLEAN, families BIGINT[], s_tenant TEXT[], s_type TEXT[], s_id TEXT[],
+    k_tenant TEXT[], k_space TEXT[], k_key TEXT[], r_first UUID[], r_last UUID[],
+    OUT heads BIGINT[], OUT versions BIGINT[], OUT commits UUID[], OUT present BOOLEAN[], OUT known BOOLEAN[]
+)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    SELECT array_agg(s.head ORDER BY s.place) INTO heads
+    FROM {enter}(alone, families, s_tenant, s_type, s_id) WITH ORDINALITY AS s (number, head, place);
+    IF cardinality(k_key) > 0 THEN
+        INSERT INTO {records} (tenant, space, key, version, commit_id)
+        SELECT n.tenant, n.space, n.key, 0, '00000000-0000-0000-0000-000000000000'
+        FROM unnest(k_tenant, k_space, k_key) WITH ORDINALITY AS n (tenant, space, key, place)
+        WHERE NOT EXISTS (
+            SELECT FROM {records} AS r
+            WHERE r.tenant = n.tenant AND r.space = n.space AND r.key = n.key
+        )
+        ORDER BY n.place
+        ON CONFLICT DO NOTHING;
+        SELECT
+            array_agg(l.version ORDER BY l.place), array_agg(l.commit_id ORDER BY l.place),
+            array_agg(l.present ORDER BY l.place)
+        INTO versions, commits, present
+        FROM (
+            SELECT r.version, r.commit_id, r.bytes IS NOT NULL AS present, n.place
+            FROM unnest(k_tenant, k_space, k_key) WITH ORDINALITY AS n (tenant, space, key, place)
+            INNER JOIN {records} AS r
+                ON r.tenant = n.tenant AND r.space = n.space AND r.key = n.key
+            ORDER BY n.place
+            FOR NO KEY UPDATE OF r
+        ) AS l;
+    END IF;
+    IF cardinality(r_first) > 0 THEN
+        SELECT array_agg(coalesce(k.last_id >= r.first_id, false) ORDER BY r.place) INTO known
+        FROM unnest(r_first, r_last) WITH ORDINALITY AS r (first_id, last_id, place)
+        LEFT JOIN LATERAL (
+            SELECT s.last_id FROM {runs} AS s
+            WHERE s.first_id <= r.last_id ORDER BY s.first_id DESC LIMIT 1
+        ) AS k ON true;
+    END IF;
+END $$;
+
+-- Writes records that were locked, and their entries in the index.
+CREATE FUNCTION {keep}(
+    k_tenant TEXT[], k_space TEXT[], k_key TEXT[],
+    k_version BIGINT[], k_commit UUID[], k_due BIGINT[], k_bytes BYTEA[],
+    i_tenant TEXT[], i_space TEXT[], i_key TEXT[], i_name TEXT[],
+    i_rank SMALLINT[], i_whole BIGINT[], i_fraction DOUBLE PRECISION[], i_words BYTEA[]
+)
+RETURNS VOID
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE {records} AS r
+    SET version = n.version, commit_id = n.commit_id, due = n.due, bytes = n.bytes
+    FROM unnest(k_tenant, k_space, k_key, k_version, k_commit, k_due, k_bytes)
+        AS n (tenant, space, key, version, commit_id, due, bytes)
+    WHERE r.tenant = n.tenant AND r.space = n.space AND r.key = n.key;
+    DELETE FROM {record_index} AS i
+    USING unnest(k_tenant, k_space, k_key) AS n (tenant, space, key)
+    WHERE i.tenant = n.tenant AND i.space = n.space AND i.key = n.key;
+    INSERT INTO {record_index} (tenant, space, key, name, rank, whole, fraction, words)
+    SELECT * FROM unnest(i_tenant, i_space, i_key, i_name, i_rank, i_whole, i_fraction, i_words);
 END $$;
 
 -- The position up to which everything is settled: below it nothing will appear any more.

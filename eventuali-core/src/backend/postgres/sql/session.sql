@@ -3,6 +3,8 @@ SELECT
     pg_is_in_recovery() AS standby,
     current_setting('server_encoding') AS encoding,
     set_config('statement_timeout', $1, false) AS statement_timeout,
+    -- A writer that waits for a lock of somebody else must not hold up those who share its group.
+    set_config('lock_timeout', '500ms', false) AS lock_timeout,
     -- A client that is gone must not hold a bound, which readers wait for: ask it after 10 s of
     -- silence, and give it up after three questions more.
     set_config('idle_in_transaction_session_timeout', $1, false) AS idle_timeout,
