@@ -10,6 +10,7 @@ ALLOWED = {
     "_bridge",
     "_decode",
     "_opening",
+    "_outgoing",
     "_saving",
     "_verbs",
     "config",

@@ -39,9 +39,11 @@ class Private:
 
     def __init__(self, *settings: str) -> None:
         self.settings = settings
-        # A path that is short, for a socket has to fit, and that another user may enter.
-        self.folder = Path(tempfile.mkdtemp(prefix="eventuali-pg-"))
         self._user = _somebody_else() if os.geteuid() == 0 else None
+        place = Path(tempfile.gettempdir())
+        if self._user and not all(one.stat().st_mode & 0o001 for one in (place, *place.parents)):
+            place = Path("/tmp")  # where somebody else may enter
+        self.folder = Path(tempfile.mkdtemp(prefix="eventuali-pg-", dir=place))
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -77,7 +79,7 @@ class Private:
         self._run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
                   "--no-locale", "--no-sync")  # fmt: skip
         rules = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
-        (self.folder / "data" / "pg_hba.conf").write_text("local all all trust\n" + rules)
+        (self.folder / "data" / "pg_hba.conf").write_text(rules)
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
@@ -100,7 +102,7 @@ class Private:
         """Starts the server unless it runs, and returns once it lets us in."""
         if self._process is not None:
             return
-        options = ["fsync=off", "max_connections=200", f"unix_socket_directories={self.folder}",
+        options = ["fsync=off", "max_connections=200", "unix_socket_directories=",
                    "listen_addresses=127.0.0.1", *self.settings]  # fmt: skip
         with open(self.folder / "log", "ab") as log:
             self._process = subprocess.Popen(

@@ -22,8 +22,6 @@ for _name in ("names", "values", "calls", "places"):
 LATER = {
     38: "subscriptions",
     39: "checkpoints",
-    43: "PostgreSQL",
-    44: "PostgreSQL",
     **dict.fromkeys(range(46, 53), "the server"),
     **dict.fromkeys(range(55, 59), "encryption"),
     59: "the log engine",
