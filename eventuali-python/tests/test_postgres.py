@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import os
 import pickle
 import re
+import shutil
 import signal
+import subprocess
 import traceback
 from dataclasses import FrozenInstanceError, fields
 from itertools import chain
+from pathlib import Path
 from time import monotonic
 
 import psycopg
@@ -340,6 +344,48 @@ def test_who_may_only_read_is_told_so(config, api):
         with administrator() as connection:
             connection.execute(f"DROP OWNED BY {role}")
             connection.execute(f"DROP ROLE {role}")
+
+
+@pytest.fixture(scope="module")
+def encrypted():
+    """A server with a certificate for another name, and the authority that made it."""
+    openssl, initdb = shutil.which("openssl"), shutil.which("initdb")
+    if openssl is None or initdb is None:
+        pytest.skip("needs openssl, and a PostgreSQL on PATH: the private one cannot encrypt")
+    server = Private("ssl=on", programs=Path(initdb).resolve().parent)
+    data = server.folder / "data"
+    name = ("-subj", "/CN=elsewhere.example", "-addext", "subjectAltName=DNS:elsewhere.example")
+    new = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2")
+    for arguments in (
+        [*new, "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.crt"],
+        [*new, *name, "-addext", "basicConstraints=critical,CA:FALSE", "-CA", "ca.crt",
+         "-CAkey", "ca.key", "-keyout", "server.key", "-out", "server.crt"],
+    ):  # fmt: skip
+        subprocess.run([openssl, *arguments], cwd=data, check=True, capture_output=True)
+    owner = (data / "PG_VERSION").stat()
+    for file in (data / "server.key", data / "server.crt"):
+        os.chown(file, owner.st_uid, owner.st_gid)
+        file.chmod(0o600)
+    with server:
+        yield server.url, data / "ca.crt"
+
+
+def test_a_certificate_is_checked_as_far_as_was_asked(encrypted):
+    url, authority = encrypted
+    for mode in ("prefer", "require", f"verify-ca&sslrootcert={authority}"):
+        with sync.EventStore.create(f"{url}?sslmode={mode}") as store:
+            store.append([Counted(number=1)])
+    for mode in (f"verify-full&sslrootcert={authority}", "verify-full", "verify-ca"):
+        place = EventStoreConfig.postgres(f"{url}?sslmode={mode}").with_connect_timeout(2)
+        error, seconds = failure("sync", place)
+        assert type(error) is StorageUnavailableError, mode
+        assert seconds < 4
+
+
+def test_encryption_that_is_required_is_never_left_out(guarded):
+    place = EventStoreConfig.postgres(f"{guarded.url}?sslmode=require").with_connect_timeout(2)
+    error, _ = failure("sync", place)
+    assert type(error) is StorageUnavailableError
 
 
 def failure(api: str, place: EventStoreConfig) -> tuple[BaseException, float]:
