@@ -45,6 +45,7 @@ class Private:
             programs: Where its programs are; by default in the package.
         """
         self.settings = settings
+        self._owner = os.getpid()
         self._programs = programs
         self._user = _somebody_else() if os.geteuid() == 0 else None
         place = Path(tempfile.gettempdir())
@@ -139,6 +140,9 @@ class Private:
             self._process = None
 
     def remove(self) -> None:
+        """Stops the server and removes what it wrote; a forked child leaves it alone."""
+        if os.getpid() != self._owner:
+            return
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -43,7 +43,9 @@ def begin(place: Place, tenant: str, durability: Durability) -> Pending:
         TypeError: An argument has another type.
     """
     if not isinstance(place, str | os.PathLike | EventStoreConfig):
-        raise TypeError(f"a store is opened by a URL, a path or a config, not {place!r:.60}")
+        # Only its type: bytes may hold a password.
+        kind = type(place).__name__
+        raise TypeError(f"a store is opened by a URL, a path or a config, not by {kind}")
     text("tenant", tenant)
     if durability not in ("full", "relaxed"):
         message = f"durability is 'full' or 'relaxed', not {durability!r:.60}"
@@ -53,7 +55,7 @@ def begin(place: Place, tenant: str, durability: Durability) -> Pending:
         return Store.open(options_of(place), tenant, relaxed)
     path = os.fspath(place)
     if not isinstance(path, str):
-        raise TypeError(f"a path is a str, not {path!r:.60}")
+        raise TypeError(f"a path is a str, not {type(path).__name__}")
     if not encodable(path):
         raise ConfigurationError("a store URL has no lone surrogate")
     return Store.open(path, tenant, relaxed)
