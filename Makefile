@@ -26,6 +26,7 @@ demo: build ## save, load and print a few events
 
 test: build ## the tests of the core and of the Python package
 	$(SERVER) $(CARGO) test --locked $(CORE)
+	$(if $(filter private,$(POSTGRES)),$(SERVER) $(CARGO) test --locked $(CORE) --test postgres -- --ignored)
 	$(SERVER) pytest $(ARGS)
 
 check: ## everything that must be green before a commit: lint, test (searching longer), examples, docs, fire-quick

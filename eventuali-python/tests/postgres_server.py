@@ -26,6 +26,8 @@ from typing import Any
 import psycopg
 
 VARIABLE = "EVENTUALI_TEST_POSTGRES_URL"
+RESTART = "EVENTUALI_TEST_POSTGRES_RESTART"
+"""A command that crashes the private server and starts it again, for tests that ask for it."""
 LOCAL = "postgresql://postgres@127.0.0.1:5432/test"
 START_SECONDS = 60
 PROGRAMS = "pginstall18"
@@ -46,6 +48,7 @@ class Private:
         """
         self.settings = settings
         self._owner = os.getpid()
+        self._crashing = False
         self._programs = programs
         self._user = _somebody_else() if os.geteuid() == 0 else None
         place = Path(tempfile.gettempdir())
@@ -139,6 +142,14 @@ class Private:
             self._process.wait(START_SECONDS)
             self._process = None
 
+    def crash(self) -> None:
+        """Stops the server as a crash would, and starts it again, unless that is under way."""
+        if not self._crashing:
+            self._crashing = True
+            self.stop(signal.SIGQUIT)
+            self.start()
+            self._crashing = False
+
     def remove(self) -> None:
         """Stops the server and removes what it wrote; a forked child leaves it alone."""
         if os.getpid() != self._owner:
@@ -203,6 +214,8 @@ def main(arguments: list[str]) -> int:
         arguments = arguments[1:]
         with Private() as server:
             os.environ[VARIABLE] = server.url
+            os.environ[RESTART] = f"kill -USR1 {os.getpid()}"
+            signal.signal(signal.SIGUSR1, lambda *_: server.crash())
             return subprocess.call(arguments)
     server_url()
     return subprocess.call(arguments)
