@@ -42,6 +42,15 @@ def url_of(kind: str, folder: Path) -> str | EventStoreConfig:
     return f"sqlite:///{folder / 'events.db'}"
 
 
+def unencrypted(place: str | EventStoreConfig) -> str | EventStoreConfig:
+    """Returns the same place, reached without TLS unless the tests' URL asks for it."""
+    url = server_url()
+    if not isinstance(place, EventStoreConfig) or "sslmode=" in url:
+        return place
+    url += ("&" if "?" in url else "?") + "sslmode=disable"
+    return EventStoreConfig.postgres(url).with_schema(place.schema)
+
+
 _schemas: dict[str, Path] = {}
 
 
