@@ -2,6 +2,7 @@
 #
 # ARGS reaches the program behind a target:   make test ARGS="-k save"
 # The inner loop, two seconds a change:       MATURIN_PEP517_ARGS="--profile fast" make test
+# On a PostgreSQL 18 of its own:              make test POSTGRES=private
 
 .PHONY: help demo test check examples bench fire fire-quick docs wheel lint build
 .NOTPARALLEL:
@@ -12,6 +13,9 @@ RUN   = $(UV) run --no-sync
 CARGO = cargo
 CORE  = -p eventuali-core --all-features
 TESTS = eventuali-python/tests
+POSTGRES =
+# Runs a command with the address of a PostgreSQL, which it finds or starts.
+SERVER = $(RUN) python $(TESTS)/postgres_server.py $(if $(filter private,$(POSTGRES)),--private)
 EXTENSION = eventuali-python/python/eventuali/_eventuali.abi3.so
 
 help: ## list the targets
@@ -21,8 +25,9 @@ demo: build ## save, load and print a few events
 	@$(RUN) python examples/01_basic_event_store_simple.py $(ARGS)
 
 test: build ## the tests of the core and of the Python package
-	$(CARGO) test --locked $(CORE)
-	$(RUN) pytest $(ARGS)
+	$(SERVER) $(CARGO) test --locked $(CORE)
+	$(if $(filter private,$(POSTGRES)),$(SERVER) $(CARGO) test --locked $(CORE) --test postgres -- --ignored)
+	$(SERVER) pytest $(ARGS)
 
 check: ## everything that must be green before a commit: lint, test (searching longer), examples, docs, fire-quick
 	@$(MAKE) --no-print-directory lint

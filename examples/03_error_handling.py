@@ -3,11 +3,13 @@
     uv run python examples/03_error_handling.py
 
 A rule says no; another writer was faster; the storage is not there, is locked, or vanishes in the
-middle of a write; the second half of a transfer fails. Nothing is half done at the end of any.
+middle of a write; the second half of a transfer fails; a PostgreSQL server crashes. Nothing is half
+done at the end of any.
 """
 
 import asyncio
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,7 +18,7 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -26,6 +28,7 @@ from eventuali import (
     DatabaseError,
     DomainEvent,
     EventStore,
+    EventStoreConfig,
     OptimisticConcurrencyError,
     OutcomeUnknownError,
 )
@@ -346,6 +349,68 @@ async def transfers(store: EventStore) -> None:
     print(f"   → Ada has {ada.balance}, Bob has {bob.balance}")
 
 
+def private_server() -> Any:
+    """Starts a PostgreSQL of its own, as Eventuali's tests do; None where that can't be."""
+    sys.path.append(str(Path(__file__).resolve().parents[1] / "eventuali-python" / "tests"))
+    try:
+        from postgres_server import Private
+
+        server = Private()
+        server.start()
+    except (ImportError, OSError, RuntimeError) as reason:
+        print(f"   left out, for none can be started here: {reason}")
+        return None
+    return server
+
+
+async def outage(server: Any) -> None:
+    config = EventStoreConfig.postgres(server.url).with_connect_timeout(1)
+    async with EventStore.create(config) as store:
+        ada = Account(id="ada")
+        ada.open("Ada")
+        await store.save(ada)
+        await asyncio.to_thread(server.stop)
+        ada.deposit(Decimal("10.00"))
+        try:
+            await store.save(ada)
+        except (StorageUnavailableError, OutcomeUnknownError):
+            # The second where a connection broke with the save on its way.
+            print("   while it is down:  the save is not acknowledged")
+        back = asyncio.create_task(asyncio.to_thread(server.start))
+        await until_settled(store, ada)
+        await back
+        assert (await store.load_one(Account, "ada")).version == 2
+        print("   → the same store, the same aggregate: saved once it was back, version 2")
+
+        async def teller(number: int) -> None:
+            account = Account(id=f"account-{number}")
+            account.open("Bob")
+            for _ in range(50):
+                account.deposit(Decimal("1.00"))
+                await until_settled(store, account)
+
+        tellers = [asyncio.create_task(teller(number)) for number in range(8)]
+        for _ in range(3):
+            await asyncio.sleep(0.05)
+            await asyncio.to_thread(server.stop, signal.SIGQUIT)  # as in a crash
+            await asyncio.to_thread(server.start)
+        await asyncio.gather(*tellers)
+        balances = {(await store.load_one(Account, f"account-{n}")).balance for n in range(8)}
+    assert balances == {Decimal("50.00")}
+    print("   → three crashes under 400 deposits: each counts, and each once")
+
+
+async def until_settled(store: EventStore, account: Account) -> None:
+    """Saves the same aggregate until the store says that it is there, which repeats nothing."""
+    while True:
+        try:
+            await store.save(account)
+        except (OutcomeUnknownError, StorageUnavailableError):
+            await asyncio.sleep(0.05)
+        else:
+            return
+
+
 async def main(folder: Path) -> None:
     file = folder / "bank.db"
     async with EventStore.create(file) as store:
@@ -359,3 +424,8 @@ async def main(folder: Path) -> None:
 
 with tempfile.TemporaryDirectory() as directory:
     asyncio.run(main(Path(directory)))
+
+print("\n7. A PostgreSQL server goes away and comes back")
+if (mine := private_server()) is not None:
+    with mine:
+        asyncio.run(outage(mine))

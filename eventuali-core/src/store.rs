@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::backend::memory::Memory;
+use crate::backend::postgres::{Postgres, PostgresOptions};
 use crate::backend::sqlite::{Durability, Sqlite, Target};
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, ErrorKind, Result};
@@ -45,9 +46,23 @@ impl EventStore {
             Location::Sqlite(path) => {
                 Arc::new(Sqlite::open(&Target::File(path.clone()), options.durability)?)
             }
+            Location::Postgres(url) => {
+                let relaxed = options.durability == Durability::Relaxed;
+                let server = PostgresOptions { relaxed, ..PostgresOptions::new(url.clone()) };
+                Arc::new(Postgres::open(server)?)
+            }
         };
         let mut store = Self::over(storage, &options.tenant)?;
         store.url = location.to_string();
+        Ok(store)
+    }
+
+    /// Opens a store in PostgreSQL, seen as `tenant`. Blocks while it does.
+    pub fn postgres(options: PostgresOptions, tenant: &str) -> Result<Self> {
+        check_tenant(tenant)?;
+        let url = options.url.to_string();
+        let mut store = Self::over(Arc::new(Postgres::open(options)?), tenant)?;
+        store.url = url;
         Ok(store)
     }
 

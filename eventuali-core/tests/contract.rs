@@ -1,5 +1,6 @@
 //! The contract suite on every backend of this crate, and the page that describes it.
 
+#[allow(dead_code)]
 mod fixtures;
 
 use std::collections::BTreeSet;
@@ -9,9 +10,10 @@ use eventuali_core::contract::{CLAUSES, page};
 use eventuali_core::contract_tests;
 
 use fixtures::here::Here;
-use fixtures::{InProcess, SqliteFile};
+use fixtures::{InProcess, PostgresTable, SqliteFile};
 
 contract_tests!(memory, InProcess::memory());
+contract_tests!(postgres, PostgresTable::new());
 contract_tests!(sqlite, SqliteFile::new());
 contract_tests!(sqlite_on_the_thread_of_the_caller, Here(SqliteFile::new()));
 contract_tests!(sqlite_in_memory, InProcess::sqlite());

@@ -3,6 +3,7 @@
 mod convert;
 mod error;
 mod fork;
+mod postgres;
 mod runtime;
 mod store;
 
@@ -15,6 +16,8 @@ mod _eventuali {
     use super::convert::{Kind, Page, Row};
     #[pymodule_export]
     use super::fork::{after_fork_in_child, after_fork_in_parent, before_fork};
+    #[pymodule_export]
+    use super::postgres::Postgres;
     #[pymodule_export]
     use super::runtime::{Mailbox, Pending};
     #[pymodule_export]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use eventuali_core::backend::postgres::PostgresOptions;
 use eventuali_core::backend::sqlite::Durability;
 use eventuali_core::commit::{AppendCondition, Commit, StreamWrite};
 use eventuali_core::error::{Error, ErrorKind};
@@ -12,6 +13,7 @@ use pyo3::prelude::*;
 
 use crate::convert::{ItemTuple, Outcome, RunTuple, add_events, expected_version, query};
 use crate::error::to_python;
+use crate::postgres::Postgres;
 use crate::runtime::Pending;
 
 /// An open store; every verb begins its work at once and answers through a `Pending`.
@@ -27,26 +29,47 @@ impl Store {
     }
 }
 
+/// What is opened.
+#[derive(FromPyObject)]
+enum Place<'py> {
+    Url(String),
+    Postgres(Bound<'py, Postgres>),
+}
+
+/// Opens a store on a thread of its own, for opening blocks.
+fn opening(
+    open: impl FnOnce() -> eventuali_core::error::Result<EventStore> + Send + 'static,
+) -> PyResult<Pending> {
+    let (sender, answer) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new().name("eventuali-open".to_owned()).spawn(move || {
+        drop(sender.send(open().map(Outcome::Opened)));
+    })?;
+    Ok(Pending::new(async move {
+        answer.await.unwrap_or_else(|_| {
+            let text = "the store could not be opened";
+            Err(Error::new(ErrorKind::Unavailable, text))
+        })
+    }))
+}
+
 /// (type, id, expected version, runs of events).
 type WriteTuple<'py> = (String, String, Bound<'py, PyAny>, Vec<RunTuple<'py>>);
 
 #[pymethods]
 impl Store {
-    /// Opens the store that `url` names, on a thread of its own.
+    /// Opens the store that a URL names, or that options describe, on a thread of its own.
     #[staticmethod]
-    fn open(url: String, tenant: String, relaxed: bool) -> PyResult<Pending> {
-        let durability = if relaxed { Durability::Relaxed } else { Durability::Full };
-        let options = Options { tenant, durability };
-        let (sender, answer) = tokio::sync::oneshot::channel();
-        std::thread::Builder::new().name("eventuali-open".to_owned()).spawn(move || {
-            drop(sender.send(EventStore::open(&url, &options).map(Outcome::Opened)));
-        })?;
-        Ok(Pending::new(async move {
-            answer.await.unwrap_or_else(|_| {
-                let text = "the store could not be opened";
-                Err(Error::new(ErrorKind::Unavailable, text))
-            })
-        }))
+    fn open(place: Place<'_>, tenant: String, relaxed: bool) -> PyResult<Pending> {
+        match place {
+            Place::Url(url) => {
+                let durability = if relaxed { Durability::Relaxed } else { Durability::Full };
+                opening(move || EventStore::open(&url, &Options { tenant, durability }))
+            }
+            Place::Postgres(postgres) => {
+                let options = PostgresOptions { relaxed, ..postgres.get().options.clone() };
+                opening(move || EventStore::postgres(options, &tenant))
+            }
+        }
     }
 
     /// What was opened, without a password.

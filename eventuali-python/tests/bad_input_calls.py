@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 import pytest
 from bad_input_case import Case, Place, append, bad, good, plant
 from ledger import Counted, Ledger, check_log, counted
+from stores import SHARED, unencrypted
 from support import output_of
 
 from eventuali import (
@@ -381,7 +382,8 @@ def stepped_back(seconds: int) -> Callable[[Place], None]:
             subprocess.run(build, check=True)
         options = {"CLOCK_STEP": str(at.folder / "clock"), "LD_PRELOAD": str(library)}
         with mock.patch.dict(os.environ, options):
-            assert output_of(STEPPED, at.url(), -seconds) == ""
+            # TLS looks at the clock: to its library, one before 1970 is a reason to panic.
+            assert output_of(STEPPED, unencrypted(at.url()), -seconds) == ""
 
     return act
 
@@ -433,7 +435,7 @@ def closed_during_saves(at: Place) -> None:
     outcomes = asyncio.run(main())
     refused = [one for one in outcomes if isinstance(one, BaseException)]
     assert {type(one) for one in refused} <= {StoreClosedError}
-    if at.kind == "sqlite":
+    if at.kind in SHARED:
         with sync.EventStore.create(url) as store:
             saved = [n for n, one in enumerate(outcomes) if not isinstance(one, BaseException)]
             check_log(store.read(), saved)

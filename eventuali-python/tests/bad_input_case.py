@@ -12,13 +12,11 @@ from uuid import uuid4
 
 from ledger import Counted
 from pydantic import create_model
-from stores import url_of
+from stores import BACKENDS, url_of
 from support import tree
 
-from eventuali import Event, sync
+from eventuali import Event, EventStoreConfig, sync
 from eventuali._eventuali import Kind
-
-BOTH = ("memory", "sqlite")
 
 
 @dataclass
@@ -34,8 +32,8 @@ class Place:
     store: sync.EventStore
     before: int = 0
 
-    def url(self) -> str:
-        """Returns a URL of this kind that nobody uses."""
+    def url(self) -> str | EventStoreConfig:
+        """Returns what opens a store of this kind that nobody uses."""
         folder = self.folder / uuid4().hex
         folder.mkdir()
         return url_of(self.kind, folder)
@@ -71,7 +69,7 @@ class Case:
     errors: tuple[type[BaseException], ...] = ()
     kept: bool = False
     attributes: dict[str, Any] = field(default_factory=dict)
-    kinds: tuple[str, ...] = BOTH
+    kinds: tuple[str, ...] = BACKENDS
 
     def __str__(self) -> str:
         return f"{self.row}-{self.what.encode('ascii', 'backslashreplace').decode()[:60]}"
@@ -90,7 +88,7 @@ def bad(
 
 
 def good(
-    row: int, what: str, act: Callable[[Place], object], kinds: tuple[str, ...] = BOTH
+    row: int, what: str, act: Callable[[Place], object], kinds: tuple[str, ...] = BACKENDS
 ) -> Case:
     """Makes a case that is accepted, or that checks everything itself."""
     return Case(row, what, act, kept=True, kinds=kinds)
@@ -99,7 +97,7 @@ def good(
 def either(
     row: int, what: str, act: Callable[[Place], object], *errors: type[BaseException]
 ) -> Case:
-    """Makes a case that is refused or comes back exactly, alike on both backends."""
+    """Makes a case that is refused or comes back exactly, alike on all backends."""
     return Case(row, what, act, errors, kept=True)
 
 

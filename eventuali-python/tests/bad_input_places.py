@@ -1,4 +1,4 @@
-"""Rows 40-42: URLs, and what lies already where a store should be."""
+"""Rows 40-44: URLs, servers, and what lies already where a store should be."""
 
 from __future__ import annotations
 
@@ -10,14 +10,21 @@ import sqlite3
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from time import monotonic
 
 from bad_input_case import Case, Place, bad, good
+from hosts import closed_port, dropping_host, hanging_up_host, silent_host
 from ledger import Counted, counted
 from support import script
 
-from eventuali import ConfigurationError, sync
-from eventuali.errors import SchemaMismatchError, StorageCorruptedError
+from eventuali import ConfigurationError, EventStoreConfig, sync
+from eventuali.errors import (
+    SchemaMismatchError,
+    StorageCorruptedError,
+    StorageUnavailableError,
+)
 
 SQLITE = ("sqlite",)
 NOBODY = 65534
@@ -181,6 +188,41 @@ def options() -> Iterator[Case]:
         yield bad(42, f"url {one!r}", call, TypeError)
 
 
+# --- servers --------------------------------------------------------------------------------------
+
+POSTGRES = ("postgres",)
+
+
+def unreachable(host: Callable[[], AbstractContextManager[int]]) -> Callable[[Place], None]:
+    """Refused within the time-out, and the password is nowhere."""
+
+    def act(_: Place) -> None:
+        with host() as port:
+            place = EventStoreConfig.postgres(f"postgres://u:p%40ss@127.0.0.1:{port}/db")
+            begun = monotonic()
+            try:
+                sync.EventStore.create(place.with_connect_timeout(0.5))
+            except StorageUnavailableError as error:
+                assert monotonic() - begun < 2
+                shown = f"{error!r} {error.__cause__!r} {error.__context__!r}"
+                assert "p%40ss" not in shown, shown
+                assert "p@ss" not in shown, shown
+                raise
+
+    return act
+
+
+def wrong_names() -> Iterator[Case]:
+    hostile = ['x"; DROP SCHEMA public CASCADE;--', "a'b", "", "a.b", "1", "x" * 49, "\ud800", None]
+    for setting in ("with_table_name", "with_schema"):
+        for name in hostile:
+
+            def act(at: Place, setting=setting, name=name) -> None:
+                sync.EventStore.create(getattr(at.url(), setting)(name))
+
+            yield Case(44, f"{setting} {name!r}"[:50], act, (ConfigurationError,), kinds=POSTGRES)
+
+
 UNUSABLE = [
     "sqlite://", "sqlite:///no/such/dir/x.db", "sqlite:///{}/no/such/x.db", "sqlite:///{}/folder",
     "sqlite:///{}/fifo", "sqlite:////dev/zero", "sqlite:////dev/null", "sqlite:///{}/text/x.db",
@@ -208,4 +250,9 @@ CASES = [
     good(41, "0 bytes", empty_file, SQLITE),
     *(bad(42, f"{url[:40]!r}", wrong_url(url), ConfigurationError) for url in URLS),
     *options(),
+    *(
+        Case(43, host.__name__, unreachable(host), (StorageUnavailableError,), kinds=POSTGRES)
+        for host in (silent_host, dropping_host, closed_port, hanging_up_host)
+    ),
+    *wrong_names(),
 ]  # fmt: skip

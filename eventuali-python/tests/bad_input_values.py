@@ -245,7 +245,7 @@ def huge(field: str, count: int) -> Callable[[Place], None]:
 
     def act(at: Place) -> None:
         url = at.url()
-        file = url.removeprefix("sqlite:///")
+        file = url.removeprefix("sqlite:///") if isinstance(url, str) else "none"
         done = script(HUGE, field, count, url, file, f"{file}-wal", timeout=60)
         assert (done.returncode, done.stderr) == (0, "")
         # Pydantic's buffer and the bytes that it makes of it; a copy of ours would be a third.

@@ -1,8 +1,14 @@
-"""How long the property tests search: `HYPOTHESIS_PROFILE=check` for longer than usual."""
+"""How long the property tests search, and what the tests leave in the database.
+
+`HYPOTHESIS_PROFILE=check` searches longer than usual.
+"""
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+from postgres_server import server_url
+from stores import drop_schemas
 
 # A failure prints the blob that repeats it.
 settings.register_profile("default", max_examples=200, deadline=None, print_blob=True)
@@ -14,3 +20,20 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(autouse=True)
+def _schemas_go(request):
+    """Drops the schemas that belong to the folder of the test."""
+    yield
+    folder = request.node.funcargs.get("tmp_path")
+    if folder is not None:
+        drop_schemas(folder)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _server():
+    """Finds or starts the server at the beginning, and drops what is left at the end."""
+    server_url()
+    yield
+    drop_schemas()

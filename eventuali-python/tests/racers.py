@@ -57,7 +57,7 @@ def _run(queue: Any, target: Any, number: int, barrier: Any, *arguments: Any) ->
         queue.put(("failed", traceback.format_exc()))
 
 
-def save_same_version(number: int, barrier: Any, url: str, rounds: int) -> list[tuple]:
+def save_same_version(number: int, barrier: Any, url: Any, rounds: int) -> list[tuple]:
     """In each round every process saves the same aggregate at the same version."""
     outcomes: list[tuple] = []
     with sync.EventStore.create(url) as store:
@@ -81,7 +81,7 @@ def save_same_version(number: int, barrier: Any, url: str, rounds: int) -> list[
     return outcomes
 
 
-def append_on_condition(number: int, barrier: Any, url: str, rounds: int) -> list[bool]:
+def append_on_condition(number: int, barrier: Any, url: Any, rounds: int) -> list[bool]:
     """In each round every process decides on the same tag as it was at the same position."""
     won = []
     with sync.EventStore.create(url) as store:
@@ -100,7 +100,7 @@ def append_on_condition(number: int, barrier: Any, url: str, rounds: int) -> lis
     return won
 
 
-def save_for(number: int, barrier: Any, url: str, seconds: float) -> tuple[list[int], list[int]]:
+def save_for(number: int, barrier: Any, url: Any, seconds: float) -> tuple[list[int], list[int]]:
     """Saves to a stream of its own and to one that all share; returns what was acknowledged."""
     acknowledged: list[int] = []
     shared: list[int] = []
@@ -126,6 +126,17 @@ def open_fresh(number: int, barrier: Any, folder: str, rounds: int) -> list[int]
     for turn in range(rounds):
         barrier.wait(30)
         with sync.EventStore.create(f"{folder}/{turn}.db") as store:
+            committed = store.append([Counted(number=number)], stream=("Other", "shared"))
+            versions.append(committed.versions[0])
+    return versions
+
+
+def open_same(number: int, barrier: Any, places: list[Any]) -> list[int]:
+    """Every process opens each of the places, where nothing is yet, and appends to one stream."""
+    versions = []
+    for place in places:
+        barrier.wait(30)
+        with sync.EventStore.create(place) as store:
             committed = store.append([Counted(number=number)], stream=("Other", "shared"))
             versions.append(committed.versions[0])
     return versions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pickle
 import struct
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from pydantic import BaseModel
+
+from eventuali import EventStoreConfig
 
 TESTS = Path(__file__).parent
 PROJECT = TESTS.parent.parent
@@ -66,10 +69,23 @@ def fields_of(event: BaseModel) -> object:
     return tree(dict(event.__dict__))
 
 
+UNPACK = """
+import pickle, sys
+sys.argv[1:] = [pickle.loads(bytes.fromhex(given[7:])) if given.startswith("pickle:") else given
+                for given in sys.argv[1:]]
+"""
+
+
 def script(
     code: str, *arguments: object, timeout: float = 60, cwd: Path | None = None, **options
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a script in another process, which can import the modules of this folder."""
+    """Runs a script in another process, which can import the modules of this folder.
+
+    Arguments are texts there, but for the configuration of a store, which stays one.
+    """
+    if any(isinstance(argument, EventStoreConfig) for argument in arguments):
+        code = UNPACK + code
+        arguments = tuple(map(packed, arguments))
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", code, *map(str, arguments)],
         capture_output=True,
@@ -80,6 +96,12 @@ def script(
         check=False,
         **options,
     )
+
+
+def packed(argument: object) -> object:
+    if isinstance(argument, EventStoreConfig):
+        return f"pickle:{pickle.dumps(argument).hex()}"
+    return argument
 
 
 def output_of(code: str, *arguments: object, **options) -> str:

@@ -6,7 +6,7 @@ import pytest
 from bad_input_names import INVALID, LITERAL
 from ledger import Counted, Ledger, counted
 from pydantic import create_model
-from stores import url_of
+from stores import BACKENDS, KINDS, url_of
 
 from eventuali import (
     Event,
@@ -17,7 +17,7 @@ from eventuali import (
 )
 
 
-@pytest.fixture(scope="module", params=["memory", "sqlite"])
+@pytest.fixture(scope="module", params=BACKENDS)
 def log(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     with sync.EventStore.create(url_of(request.param, folder), durability="relaxed") as store:
@@ -46,7 +46,7 @@ def refused(store, call, *errors):
 def test_the_same_ids_are_taken_everywhere(tmp_path):
     ids = [one for table in (LITERAL, INVALID) for row in table.values() for one in row]
     verdicts = []
-    for kind in ("memory", "sqlite", "sqlite-memory"):
+    for kind in KINDS:
         with sync.EventStore.create(url_of(kind, tmp_path), durability="relaxed") as store:
             verdict = []
             for one in ids:

@@ -7,11 +7,12 @@ import asyncio
 import pytest
 from ledger import Counted, check_log
 from racers import append_on_condition, race
-from stores import each_kind, each_store, gathered, opened, url_of
+from stores import each_kind, each_shared, each_store, gathered, opened, url_of
 
 from eventuali import (
     AppendCondition,
     AppendConditionError,
+    EventStore,
     OptimisticConcurrencyError,
     Query,
     sync,
@@ -50,15 +51,45 @@ def test_one_of_eight_tasks_wins(kind, api, tmp_path):
     asyncio.run(main())
 
 
-def test_one_of_four_processes_wins(tmp_path):
-    url, rounds = url_of("sqlite", tmp_path), 20
-    answers = race(append_on_condition, 4, url, rounds)
+@each_shared
+def test_one_of_eight_processes_wins(kind, tmp_path):
+    url, rounds = url_of(kind, tmp_path), 20
+    answers = race(append_on_condition, 8, url, rounds)
     for turn in range(rounds):
         assert [answer[turn] for answer in answers].count(True) == 1, turn
     with sync.EventStore.create(url) as store:
         for turn in range(rounds):
             assert len(list(store.read(Query(tags=[f"seat:{turn}"])))) == 1
         assert len(list(store.read())) == rounds
+
+
+@each_shared
+def test_ten_seats_are_ten(kind, tmp_path):
+    """16 that read, decide and append: what commits between reading and writing is seen."""
+    course = Query(tags=["course:1"])
+
+    async def main():
+        async with EventStore.create(url_of(kind, tmp_path)) as one:
+            async with EventStore.create(url_of(kind, tmp_path)) as other:
+                await asyncio.gather(*(enrol((one, other)[n % 2], n) for n in range(16)))
+            stored = await gathered(one.read(course))
+            assert len(stored) == 10
+            check_log_without_streams(stored, [event.number for event in stored])
+
+    async def enrol(store, number: int) -> None:
+        """Takes seats for as long as there are some."""
+        while True:
+            seen = await gathered(store.read(course))
+            if len(seen) >= 10:
+                return
+            condition = AppendCondition(course, after=seen[-1].position if seen else 0)
+            seat = Counted(number=number, tags=["course:1"])
+            try:
+                await store.append([seat], condition=condition)
+            except AppendConditionError:
+                continue
+
+    asyncio.run(main())
 
 
 @each_store

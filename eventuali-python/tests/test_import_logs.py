@@ -6,14 +6,14 @@ from collections import Counter, defaultdict
 
 import pytest
 from logs import attributes_of, import_log, moment, read_log
-from stores import url_of
+from stores import BACKENDS, SHARED, url_of
 
 from eventuali import Query, sync
 
 EXPECTED = {"permits": (8_577, 1_434, 27), "helpdesk": (21_348, 4_580, 14)}
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("kind", BACKENDS)
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_an_imported_log_is_the_log(name, kind, tmp_path):
     log = read_log(name)
@@ -21,7 +21,7 @@ def test_an_imported_log_is_the_log(name, kind, tmp_path):
     url = url_of(kind, tmp_path)
     store = sync.EventStore.create(url)
     assert import_log(store, log) == events
-    if kind == "sqlite":
+    if kind in SHARED:
         store.close()
         store = sync.EventStore.create(url)
     with store:

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from ledger import Counted, Ledger, Other, counted
 from pydantic import create_model
-from stores import each_api, each_kind, each_store, gathered, opened, url_of
+from stores import each_api, each_kind, each_shared, each_store, gathered, opened, url_of
 from support import output_of
 
 from eventuali import (
@@ -196,9 +196,10 @@ class Familiar(Event):
     n: int
 
 
+@each_shared
 @each_api
-def test_an_unknown_type_raises_or_comes_raw(api, tmp_path):
-    url = url_of("sqlite", tmp_path)
+def test_an_unknown_type_raises_or_comes_raw(api, kind, tmp_path):
+    url = url_of(kind, tmp_path)
     output_of(STRANGERS, url)
 
     async def main():
@@ -429,8 +430,9 @@ def test_tenants_see_only_their_own(kind, api, tmp_path):
     run(api, kind, tmp_path, test)
 
 
-def test_a_store_opened_as_a_tenant_is_that_tenant(tmp_path):
-    url = url_of("sqlite", tmp_path)
+@each_shared
+def test_a_store_opened_as_a_tenant_is_that_tenant(kind, tmp_path):
+    url = url_of(kind, tmp_path)
     with sync.EventStore.create(url, tenant="blue") as store:
         store.save(counted("a", 1))
     with sync.EventStore.create(url) as store:

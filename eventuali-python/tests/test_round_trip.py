@@ -28,13 +28,23 @@ from pydantic import (
     field_serializer,
 )
 from samples import Leaf, Level, Node, Plain, Sample, Word, leaf, nested, nodes
-from stores import each_api, each_backend, each_kind, each_store, gathered, opened, url_of
+from stores import (
+    BACKENDS,
+    each_api,
+    each_backend,
+    each_kind,
+    each_shared,
+    each_store,
+    gathered,
+    opened,
+    url_of,
+)
 from support import fields_of, output_of, tree
 
 from eventuali import Aggregate, Event, EventStore, Query, SerializationError, sync
 
 
-@pytest.fixture(scope="module", params=["memory", "sqlite"])
+@pytest.fixture(scope="module", params=BACKENDS)
 def log(request, tmp_path_factory):
     """One store for many tests: each must leave it usable for the next."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -54,10 +64,11 @@ for event in stored:
 """
 
 
+@each_shared
 @each_api
-def test_every_type_comes_back_in_another_process(api, tmp_path):
+def test_every_type_comes_back_in_another_process(api, kind, tmp_path):
     events = samples.events()
-    url = url_of("sqlite", tmp_path)
+    url = url_of(kind, tmp_path)
 
     async def save():
         async with opened(api, url) as store:
@@ -709,8 +720,9 @@ def test_metadata_comes_back_as_given(kind, api, tmp_path):
     assert stored.meta.recorded_at.utcoffset() == timedelta(0)
 
 
-def test_metadata_comes_back_in_another_process(tmp_path):
-    url = url_of("sqlite", tmp_path)
+@each_shared
+def test_metadata_comes_back_in_another_process(kind, tmp_path):
+    url = url_of(kind, tmp_path)
     events = [
         Sample(**given_meta()),
         Sample(**given_meta(event_id=UUID(int=GIVEN["event_id"].int + 1), user_id="other")),
@@ -782,8 +794,9 @@ def test_an_unknown_field_is_kept_when_an_event_is_loaded(tmp_path):
     assert stored.__pydantic_extra__ == {"b": "kept"}
 
 
-def test_an_async_store_reads_what_a_blocking_one_wrote(tmp_path):
-    url = url_of("sqlite", tmp_path)
+@each_shared
+def test_an_async_store_reads_what_a_blocking_one_wrote(kind, tmp_path):
+    url = url_of(kind, tmp_path)
     with sync.EventStore.create(url) as store:
         store.append([Sample(text="from sync")])
 

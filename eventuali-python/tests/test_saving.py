@@ -10,6 +10,7 @@ import pickle
 
 import pytest
 from pydantic import field_serializer
+from stores import BACKENDS, url_of
 
 from eventuali import (
     Aggregate,
@@ -56,9 +57,9 @@ async def stored(store: EventStore, key: str) -> tuple[str, ...]:
     return (await store.load_one(Notes, key)).texts
 
 
-@pytest.fixture(params=["memory://", "file"])
+@pytest.fixture(params=BACKENDS)
 def url(request, tmp_path):
-    return request.param if request.param == "memory://" else str(tmp_path / "notes.db")
+    return url_of(request.param, tmp_path)
 
 
 def run(url, test):

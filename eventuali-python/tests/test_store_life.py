@@ -8,7 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ledger import Counted, Ledger, check_log, counted
-from stores import each_api, each_backend, each_kind, each_store, gathered, opened, url_of
+from stores import (
+    SHARED,
+    each_api,
+    each_backend,
+    each_kind,
+    each_shared,
+    each_store,
+    gathered,
+    opened,
+    url_of,
+)
 from support import open_files, output_of, script, settled
 
 from eventuali import EventStore, sync
@@ -115,7 +125,7 @@ def test_a_close_during_saves_lets_them_end_or_refuses_them(kind, tmp_path):
         acknowledged = [n for n, one in enumerate(outcomes) if not isinstance(one, Exception)]
         refused = [one for one in outcomes if isinstance(one, Exception)]
         assert {type(one) for one in refused} <= {StoreClosedError}
-        if kind == "sqlite":
+        if kind in SHARED:
             async with EventStore.create(url) as again:
                 check_log(await gathered(again.read()), acknowledged)
 
@@ -213,8 +223,9 @@ def test_opening_and_closing_leaks_no_files(kind, api, tmp_path):
     assert settled(open_files, before) <= before
 
 
-def test_the_same_file_twice_in_one_process(tmp_path):
-    url = url_of("sqlite", tmp_path)
+@each_shared
+def test_the_same_store_twice_in_one_process(kind, tmp_path):
+    url = url_of(kind, tmp_path)
     with sync.EventStore.create(url) as one, sync.EventStore.create(url) as other:
         for n in range(20):
             (one if n % 2 else other).append([Counted(number=n)], stream=("Ledger", "a"))
@@ -294,11 +305,12 @@ ready.wait()
     [LEFT_OPEN, LEFT_OPEN_BLOCKING, LEFT_AT_WORK, LEFT_IN_A_THREAD],
     ids=["async", "sync", "at-work", "in-a-thread"],
 )
-def test_a_script_that_does_not_close_ends_well(code, tmp_path):
+@each_shared
+def test_a_script_that_does_not_close_ends_well(kind, code, tmp_path):
     def one(number: int) -> None:
         folder = tmp_path / str(number)
         folder.mkdir()
-        url = url_of("sqlite", folder)
+        url = url_of(kind, folder)
         done = script(code, url, timeout=30)
         assert (done.returncode, done.stderr) == (0, "")
         acknowledged = [int(line) for line in done.stdout.split()]
@@ -427,6 +439,7 @@ asyncio.run(end())
 """
 
 
-def test_a_forked_child_is_told_so_by_the_async_store(tmp_path):
-    output = output_of(FORK_ASYNC, url_of("sqlite", tmp_path), timeout=40)
+@each_shared
+def test_a_forked_child_is_told_so_by_the_async_store(kind, tmp_path):
+    output = output_of(FORK_ASYNC, url_of(kind, tmp_path), timeout=40)
     assert output.splitlines() == ["0", "[1, 3]"]

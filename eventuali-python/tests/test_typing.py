@@ -15,7 +15,7 @@ APP = Path(__file__).with_name("typing_app.py")
 
 INFERRED = """\
 from typing_app import Order, OrderPaid
-from eventuali import EventStore, sync
+from eventuali import EventStore, EventStoreConfig, sync
 
 async def loading(store: EventStore) -> None:
     reveal_type(await store.load(Order, "1"))
@@ -27,6 +27,7 @@ async def loading(store: EventStore) -> None:
 
 def blocking(store: sync.EventStore) -> None:
     reveal_type(store.load(Order, "1"))
+    reveal_type(EventStoreConfig.postgres("postgresql://").with_max_connections(2))
 
 def fields(event: OrderPaid) -> None:
     reveal_type(event.amount)
@@ -41,6 +42,7 @@ TYPES = [
     "eventuali.event.Event",
     "eventuali._saving.Committed",
     "typing_app.Order | None",
+    "eventuali.config.EventStoreConfig",
     "decimal.Decimal",
     "int",
     "uuid.UUID | str | None",
@@ -58,6 +60,8 @@ MISTAKES = {
     'sync.EventStore.create("memory://", durability="none")': "arg-type",
     'sync.EventStore.create("memory://").load(OrderPaid, "1")': "type-var",
     'sync.EventStore.create("memory://").load(Order, "1").total': "union-attr",
+    'EventStoreConfig.postgres("postgresql://").with_max_connections("2")': "arg-type",
+    'EventStoreConfig.postgres("postgresql://").schema = "shop"': "misc",
 }
 
 
@@ -73,7 +77,8 @@ def checked(tmp_path_factory):
     directory = tmp_path_factory.mktemp("typing")
     inferred, mistaken = directory / "inferred.py", directory / "mistaken.py"
     inferred.write_text(INFERRED)
-    imports = "from decimal import Decimal\nfrom eventuali import sync\nfrom typing_app import *\n"
+    imports = "from decimal import Decimal\nfrom eventuali import EventStoreConfig, sync\n"
+    imports += "from typing_app import *\n"
     mistaken.write_text(imports + "\n".join(MISTAKES) + "\n")
     done = run("mypy", "--strict", "--no-error-summary", APP, inferred, mistaken)
     assert done.stderr == ""

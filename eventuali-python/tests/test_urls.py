@@ -107,10 +107,13 @@ def test_a_wrong_url_is_a_configuration_error(url, api, tmp_path, monkeypatch, c
     assert "p@ss" not in shown
 
 
-@pytest.mark.parametrize("url", [None, 5, b"memory://", ["memory://"]])
+@pytest.mark.parametrize(
+    "url", [None, 5, b"memory://", b"postgres://u:p@ss@h/db", ["postgres://u:p@ss@h/db"]]
+)
 def test_a_url_of_another_type_is_a_type_error(url):
-    with pytest.raises((TypeError, ConfigurationError)):
+    with pytest.raises((TypeError, ConfigurationError)) as caught:
         sync.EventStore.create(url)
+    assert "p@ss" not in repr(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from eventuali import (
     DomainEvent,
     Event,
     EventStore,
+    EventStoreConfig,
     OptimisticConcurrencyError,
     Query,
     StreamInfo,
@@ -161,7 +162,28 @@ async def main() -> None:
         assert await store.get_aggregate_version("o-1") == 2
 
 
+def server(url: str) -> EventStoreConfig:
+    config: EventStoreConfig = (
+        EventStoreConfig.postgres(url)
+        .with_schema("shop")
+        .with_table_name("orders")
+        .with_max_connections(20)
+        .with_connect_timeout(2)
+        .with_statement_timeout(0.5)
+        .with_migrations(False)
+    )
+    sql: str = config.schema_sql()
+    assert '"shop"."orders_log"' in sql
+    return config
+
+
+async def serving() -> None:
+    async with EventStore.create(server("postgresql://app@db/shop"), tenant="acme") as store:
+        await store.save(Order(id="o-1"))
+
+
 def blocking() -> None:
+    assert server("postgresql://app:secret@db/shop").url == "postgresql://app@db/shop"
     with sync.EventStore.create("memory://", durability="relaxed") as store:
         order = Order.from_events([OrderShipped()], id="o-3")
         order.apply(OrderReturned())

@@ -1,4 +1,5 @@
 //! The backends; each keeps every promise of the port, and none knows another.
 
 pub mod memory;
+pub mod postgres;
 pub mod sqlite;

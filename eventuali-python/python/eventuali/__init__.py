@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eventuali import aggregate as aggregate
+    from eventuali import config as config
     from eventuali import errors as errors
     from eventuali import event as event
     from eventuali import expected as expected
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from eventuali import sync as sync
     from eventuali._eventuali import __version__
     from eventuali.aggregate import Aggregate, User
+    from eventuali.config import EventStoreConfig
     from eventuali.errors import (
         AggregateNotFoundError,
         AppendConditionError,
@@ -51,6 +53,7 @@ __all__ = [
     "Event",
     "EventMeta",
     "EventStore",
+    "EventStoreConfig",
     "EventStoreError",
     "EventualiError",
     "ExpectedVersion",
@@ -71,6 +74,7 @@ __all__ = [
 _HOMES = {
     "_eventuali": ("__version__",),
     "aggregate": ("Aggregate", "User"),
+    "config": ("EventStoreConfig",),
     "errors": (
         "AggregateNotFoundError",
         "AppendConditionError",
@@ -89,7 +93,7 @@ _HOMES = {
     "query": ("ALL", "Query"),
     "store": ("Committed", "EventStore", "StoreStats", "StreamInfo"),
 }
-_MODULES = {"aggregate", "errors", "event", "expected", "query", "store", "sync"}
+_MODULES = {"aggregate", "config", "errors", "event", "expected", "query", "store", "sync"}
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 

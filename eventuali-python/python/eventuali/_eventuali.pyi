@@ -14,6 +14,7 @@ __all__ = [
     "Mailbox",
     "Page",
     "Pending",
+    "Postgres",
     "Row",
     "Store",
     "__version__",
@@ -128,12 +129,34 @@ class Page:
         """Returns event types, payloads and rows."""
 
 @final
+class Postgres:
+    """How a store in PostgreSQL is opened, checked."""
+
+    def __new__(
+        cls,
+        url: str,
+        *,
+        schema: str,
+        table_name: str,
+        max_connections: int,
+        connect_timeout: float,
+        statement_timeout: float,
+        migrations: bool,
+    ) -> Postgres: ...
+    @property
+    def url(self) -> str:
+        """What would be opened, without a password."""
+
+    def schema_sql(self) -> str:
+        """Returns the SQL that makes the schema."""
+
+@final
 class Store:
     """An open store; every verb begins its work at once and answers through a `Pending`."""
 
     @staticmethod
-    def open(url: str, tenant: str, relaxed: bool) -> Pending:
-        """Opens the store that `url` names; the answer is a `Store`."""
+    def open(place: str | Postgres, tenant: str, relaxed: bool) -> Pending:
+        """Opens the store that a URL names, or that options describe; the answer is a `Store`."""
 
     @property
     def url(self) -> str:
@@ -144,7 +167,7 @@ class Store:
         """Whose events these are."""
 
     @property
-    def backend(self) -> Literal["memory", "sqlite"]:
+    def backend(self) -> Literal["memory", "sqlite", "postgres"]:
         """The name of the backend."""
 
     def last_position(self) -> int:

@@ -49,11 +49,18 @@ def text(field: str, given: object) -> str:
     """
     if not isinstance(given, str):
         raise TypeError(f"{field} is a str, not {given!r:.60}")
-    try:
-        given.encode()
-    except UnicodeEncodeError:
-        raise InvalidEventError(f"{field} has a lone surrogate", field=field) from None
+    if not encodable(given):
+        raise InvalidEventError(f"{field} has a lone surrogate", field=field)
     return str.__str__(given)  # whatever a subclass says
+
+
+def encodable(given: str) -> bool:
+    """Tells whether a string has no lone surrogate."""
+    try:
+        str.encode(given)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _fault(name: str) -> str | None:

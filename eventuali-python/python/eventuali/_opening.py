@@ -16,10 +16,12 @@ from eventuali._eventuali import (
     after_fork_in_parent,
     before_fork,
 )
-from eventuali._names import text
+from eventuali._names import encodable, text
+from eventuali.config import EventStoreConfig, options_of
 from eventuali.errors import ConfigurationError, EventualiError, InvalidEventError
 
 Durability: TypeAlias = Literal["full", "relaxed"]
+Place: TypeAlias = str | os.PathLike[str] | EventStoreConfig
 
 _EXIT_SECONDS = 5.0
 _open: WeakSet[Store] = WeakSet()
@@ -33,26 +35,30 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-def begin(url: str | os.PathLike[str], tenant: str, durability: Durability) -> Pending:
+def begin(place: Place, tenant: str, durability: Durability) -> Pending:
     """Begins to open a store.
 
     Raises:
         ConfigurationError: An option is wrong.
         TypeError: An argument has another type.
     """
-    if not isinstance(url, str | os.PathLike):
-        raise TypeError(f"a store is opened by a URL or a path, not {url!r:.60}")
+    if not isinstance(place, str | os.PathLike | EventStoreConfig):
+        # Only its type: bytes may hold a password.
+        kind = type(place).__name__
+        raise TypeError(f"a store is opened by a URL, a path or a config, not by {kind}")
     text("tenant", tenant)
     if durability not in ("full", "relaxed"):
         message = f"durability is 'full' or 'relaxed', not {durability!r:.60}"
         raise ConfigurationError(message)
-    path = os.fspath(url)
+    relaxed = durability == "relaxed"
+    if isinstance(place, EventStoreConfig):
+        return Store.open(options_of(place), tenant, relaxed)
+    path = os.fspath(place)
     if not isinstance(path, str):
-        raise TypeError(f"a path is a str, not {path!r:.60}")
-    try:
-        return Store.open(path, tenant, durability == "relaxed")
-    except UnicodeEncodeError:
-        raise ConfigurationError("a store URL has no lone surrogate") from None
+        raise TypeError(f"a path is a str, not {type(path).__name__}")
+    if not encodable(path):
+        raise ConfigurationError("a store URL has no lone surrogate")
+    return Store.open(path, tenant, relaxed)
 
 
 def named_tenant(tenant: object) -> str:

@@ -93,7 +93,7 @@ def _rebuild(cls: type[EventualiError], args: tuple[Any, ...], state: dict[str, 
 
 
 class ConfigurationError(EventualiError, ValueError):
-    """A URL or an option is wrong. Nothing was opened; correct the setting."""
+    """A URL or an option is wrong, or the server refuses the user. Nothing was written."""
 
 
 # --- the store ------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Generator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from eventuali import _verbs
 from eventuali._decode import EventClasses
 from eventuali._eventuali import Store
-from eventuali._opening import Durability, begin, named_tenant, opened
+from eventuali._opening import Durability, Place, begin, named_tenant, opened
 from eventuali._saving import Committed
 from eventuali._verbs import Steps, StreamInfo
 from eventuali.aggregate import Aggregate
@@ -35,7 +34,7 @@ class StoreStats:
 
     Attributes:
         url: What was opened, without a password.
-        backend: `memory` or `sqlite`.
+        backend: `memory`, `sqlite` or `postgres`.
         tenant: Whose events these are; empty for the default tenant.
         last_position: The highest position that this process knows of; other processes may have
             written more.
@@ -67,21 +66,20 @@ class EventStore:
         self._root = root
 
     @classmethod
-    def create(
-        cls, url: str | os.PathLike[str], *, tenant: str = "", durability: Durability = "full"
-    ) -> Opening:
+    def create(cls, url: Place, *, tenant: str = "", durability: Durability = "full") -> Opening:
         """Opens a store; made where there is none. To be awaited, or used with `async with`.
 
         Args:
             url: `memory://`, `sqlite://:memory:`, `sqlite://events.db` or a bare `events.db`
-                (relative), `sqlite:////abs/events.db` (absolute).
+                (relative), `sqlite:////abs/events.db` (absolute), `postgresql://user@host/database`,
+                or an `EventStoreConfig`.
             tenant: Whose events; at most 64 letters, digits, `_` and `-`.
             durability: `"full"`: what is acknowledged survives a power cut. `"relaxed"`: it
                 survives the end of the process, and a power cut can take the last commits.
 
         Raises:
             ConfigurationError: The URL or an option is wrong.
-            DatabaseError: The file cannot be opened; a subclass says why.
+            DatabaseError: The file or the database cannot be opened; a subclass says why.
         """
         return Opening(url, tenant, durability)
 
@@ -312,7 +310,7 @@ _NOT_OPEN = (
 class Opening:
     """A store that is being opened: to be awaited, or used with `async with`."""
 
-    def __init__(self, url: str | os.PathLike[str], tenant: str, durability: Durability) -> None:
+    def __init__(self, url: Place, tenant: str, durability: Durability) -> None:
         self._arguments = (url, tenant, durability)
         self._store: EventStore | None = None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -12,7 +11,7 @@ from typing import Literal, Self, TypeVar
 from eventuali import _verbs
 from eventuali._decode import EventClasses
 from eventuali._eventuali import Store
-from eventuali._opening import Durability, begin, named_tenant, opened
+from eventuali._opening import Durability, Place, begin, named_tenant, opened
 from eventuali._saving import Committed
 from eventuali._verbs import Steps, StreamInfo
 from eventuali.aggregate import Aggregate
@@ -44,9 +43,7 @@ class EventStore:
         self._root = root
 
     @classmethod
-    def create(
-        cls, url: str | os.PathLike[str], *, tenant: str = "", durability: Durability = "full"
-    ) -> Self:
+    def create(cls, url: Place, *, tenant: str = "", durability: Durability = "full") -> Self:
         """Opens a store; see `eventuali.EventStore.create`."""
         _refuse_in_loop()
         store: Store = begin(url, tenant, durability).wait()

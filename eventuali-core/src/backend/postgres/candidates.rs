@@ -1,0 +1,208 @@
+//! Where events that match a query can lie, found through the indexes.
+
+use std::sync::Arc;
+
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use uuid::Uuid;
+
+use super::connection::Session;
+use super::reader::clamp;
+use crate::error::Result;
+use crate::query::{Query, QueryItem, ReadRange};
+use crate::stream::StreamId;
+
+/// Index entries that one item looks at before it says how far it came.
+const LOOKAHEAD: usize = 1024;
+
+/// Two positions and everything between them.
+pub(super) type Span = (u64, u64);
+
+/// Spans that hold every match between the start of the range and `looked_to`, and more besides.
+pub(super) struct Candidates {
+    pub(super) spans: Vec<Span>,
+    pub(super) looked_to: u64,
+}
+
+/// The candidates of `query`, beginning where the range begins. `range.until` is a real position.
+pub(super) async fn candidates(
+    session: &mut Session,
+    query: &Query,
+    range: ReadRange,
+) -> Result<Candidates> {
+    let whole = (range.after + 1, range.until);
+    let mut spans = Vec::new();
+    let mut looked_to = if range.backwards { whole.0 } else { whole.1 };
+    for item in &query.items {
+        let Some(found) = of_item(session, query, item, range).await? else {
+            spans.push(whole);
+            continue;
+        };
+        for found in found {
+            if found.len() >= LOOKAHEAD
+                && let Some(last) = found.last()
+            {
+                looked_to = if range.backwards {
+                    looked_to.max(last.0.max(whole.0))
+                } else {
+                    looked_to.min(last.1.min(whole.1))
+                };
+            }
+            spans.extend(found);
+        }
+    }
+    if query.items.is_empty() {
+        spans.push(whole);
+    }
+    let bounds = if range.backwards { (looked_to, whole.1) } else { (whole.0, looked_to) };
+    Ok(Candidates { spans: merged(spans, bounds, range.backwards), looked_to })
+}
+
+/// The spans of one item, in lists that are whole unless they hold [`LOOKAHEAD`]; none where no
+/// index serves the item.
+async fn of_item(
+    session: &mut Session,
+    query: &Query,
+    item: &QueryItem,
+    range: ReadRange,
+) -> Result<Option<Vec<Vec<Span>>>> {
+    if !item.event_ids.is_empty() {
+        let found = stored_at(session, &item.event_ids).await?;
+        let spans = found.iter().flatten().map(|stored| (stored.position, stored.position));
+        // Each list is whole: cut where it could look as if it were not.
+        let spans: Vec<Span> = spans.collect();
+        return Ok(Some(spans.chunks(LOOKAHEAD - 1).map(<[Span]>::to_vec).collect()));
+    }
+    if let (Some(kind), Some(id)) = (&item.aggregate_type, &item.aggregate_id) {
+        let stream = StreamId::new(kind, id).with_tenant(&query.tenant);
+        return of_stream(session, &stream, range).await.map(|spans| Some(vec![spans]));
+    }
+    if let Some(tag) = item.tags.first() {
+        return of_tag(session, &query.tenant, tag, range).await.map(|spans| Some(vec![spans]));
+    }
+    if !item.event_types.is_empty() {
+        return of_kinds(session, &item.event_types, range).await.map(Some);
+    }
+    Ok(None)
+}
+
+async fn of_stream(
+    session: &mut Session,
+    stream: &StreamId,
+    range: ReadRange,
+) -> Result<Vec<Span>> {
+    let statements = &session.shared.statements;
+    let statement = if range.backwards {
+        &statements.stream_runs_backward
+    } else {
+        &statements.stream_runs_forward
+    };
+    let asked = statement.query().bind(&stream.tenant).bind(&stream.aggregate_type);
+    let asked = asked.bind(&stream.aggregate_id).bind(clamp(range.after));
+    let asked = asked.bind(clamp(range.until)).bind(LOOKAHEAD as i64);
+    let rows = asked.fetch_all(&mut session.conn).await?;
+    rows.iter().map(|row| Ok((position(row, 0)?, position(row, 1)?))).collect()
+}
+
+async fn of_tag(
+    session: &mut Session,
+    tenant: &str,
+    tag: &str,
+    range: ReadRange,
+) -> Result<Vec<Span>> {
+    let statements = &session.shared.statements;
+    let statement =
+        if range.backwards { &statements.tags_backward } else { &statements.tags_forward };
+    let asked = statement.query().bind(tenant).bind(tag).bind(clamp(range.after));
+    let asked = asked.bind(clamp(range.until)).bind(LOOKAHEAD as i64);
+    let rows = asked.fetch_all(&mut session.conn).await?;
+    rows.iter().map(|row| Ok((position(row, 0)?, position(row, 1)?))).collect()
+}
+
+fn position(row: &PgRow, column: usize) -> Result<u64> {
+    Ok(row.try_get::<i64, _>(column)? as u64)
+}
+
+/// A list a kind.
+async fn of_kinds(
+    session: &mut Session,
+    event_types: &[String],
+    range: ReadRange,
+) -> Result<Vec<Vec<Span>>> {
+    let statements = &session.shared.statements;
+    let statement = if range.backwards {
+        &statements.kind_spans_backward
+    } else {
+        &statements.kind_spans_forward
+    };
+    let asked = statement.query().bind(event_types).bind(clamp(range.after));
+    let asked = asked.bind(clamp(range.until)).bind(LOOKAHEAD as i64);
+    let rows = asked.fetch_all(&mut session.conn).await?;
+    let mut lists: Vec<(i32, Vec<Span>)> = Vec::new();
+    for row in rows {
+        let kind: i32 = row.try_get(0)?;
+        let span = (position(&row, 1)?, position(&row, 2)?);
+        match lists.last_mut() {
+            Some((last, spans)) if *last == kind => spans.push(span),
+            _ => lists.push((kind, vec![span])),
+        }
+    }
+    Ok(lists.into_iter().map(|(_, spans)| spans).collect())
+}
+
+/// Where an event is stored, and the digest of the records of its commit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stored {
+    pub(super) position: u64,
+    pub(super) records: i64,
+}
+
+/// For each id, where its event is stored, if it is.
+pub(super) async fn stored_at(session: &mut Session, ids: &[Uuid]) -> Result<Vec<Option<Stored>>> {
+    let shared = Arc::clone(&session.shared);
+    let asked = shared.statements.runs_of_ids.query().bind(ids);
+    let rows = asked.fetch_all(&mut session.conn).await?;
+    let mut found = Vec::with_capacity(ids.len());
+    for (row, id) in rows.iter().zip(ids) {
+        let Some(first) = row.try_get::<Option<Uuid>, _>(0)? else {
+            found.push(None);
+            continue;
+        };
+        let offset = (id.as_u128() - first.as_u128()) as u64;
+        let position = position(row, 2)? + offset;
+        found.push(Some(Stored { position, records: row.try_get(3)? }));
+    }
+    Ok(found)
+}
+
+/// The spans within `bounds`, in the order of reading, each position in one of them.
+fn merged(mut spans: Vec<Span>, bounds: Span, backwards: bool) -> Vec<Span> {
+    spans.sort_unstable();
+    let mut merged: Vec<Span> = Vec::new();
+    for (first, last) in spans {
+        let (first, last) = (first.max(bounds.0), last.min(bounds.1));
+        if first > last {
+            continue;
+        }
+        match merged.last_mut() {
+            Some(before) if first <= before.1 + 1 => before.1 = before.1.max(last),
+            _ => merged.push((first, last)),
+        }
+    }
+    if backwards {
+        merged.reverse();
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_meet_and_stay_within_bounds() {
+        let spans = vec![(64, 127), (1, 3), (4, 5), (100, 130), (200, 300)];
+        assert_eq!(merged(spans.clone(), (2, 250), false), [(2, 5), (64, 130), (200, 250)]);
+        assert_eq!(merged(spans, (2, 250), true), [(200, 250), (64, 130), (2, 5)]);
+    }
+}

@@ -1,0 +1,149 @@
+//! Connections: how they are opened, checked, lent, and let go.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{PgConnection, Row};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::bridge;
+use super::error::timed_out;
+use super::names::Names;
+use super::options::PostgresOptions;
+use super::schema::{self, Relations};
+use super::statements::Statements;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The oldest server with everything that the statements need.
+const OLDEST_SERVER: i32 = 130_000;
+
+/// What all connections of a store share.
+pub(super) struct Shared {
+    pub(super) options: PostgresOptions,
+    pub(super) statements: Statements,
+    pub(super) channel: String,
+    /// A lock and no channel: it is held for a look and never while anything is waited for.
+    pub(super) names: Mutex<Names>,
+    server: PgConnectOptions,
+}
+
+impl Shared {
+    pub(super) fn new(options: PostgresOptions) -> Result<Self> {
+        let server = options.connect_options()?;
+        let relations = Relations::of(&options);
+        let statements = Statements::new(&relations);
+        let channel = relations.channel();
+        Ok(Self { options, statements, channel, names: Mutex::default(), server })
+    }
+
+    /// Where and how to connect, the password included.
+    pub(super) fn server(&self) -> &PgConnectOptions {
+        &self.server
+    }
+
+    /// Opens a connection and sees to it that it is one that the store can use.
+    pub(super) async fn connect(&self) -> Result<PgConnection> {
+        let limit = self.options.connect_timeout;
+        let connected = timeout(limit, async {
+            let mut conn = bridge::connect(&self.server).await?;
+            self.prepare(&mut conn).await?;
+            Ok(conn)
+        });
+        connected.await.unwrap_or_else(|_| Err(timed_out("connecting")))
+    }
+
+    async fn prepare(&self, conn: &mut PgConnection) -> Result<()> {
+        let millis = self.options.statement_timeout.as_millis().to_string();
+        let row = sqlx::query(include_str!("sql/session.sql"))
+            .bind(&millis)
+            .bind(if self.options.relaxed { "off" } else { "" })
+            .fetch_one(conn)
+            .await?;
+        let refuse = |kind, text: &str| Err(Error::new(kind, format!("PostgreSQL: {text}")));
+        if row.try_get::<i32, _>("version")? < OLDEST_SERVER {
+            return refuse(ErrorKind::Configuration, "the server is older than version 13");
+        }
+        if row.try_get::<bool, _>("standby")? {
+            let text = "the server is a standby, on which nobody can see who is writing";
+            return refuse(ErrorKind::Configuration, text);
+        }
+        if row.try_get::<&str, _>("encoding")? != "UTF8" {
+            return refuse(ErrorKind::Configuration, "the database is not encoded in UTF8");
+        }
+        Ok(())
+    }
+}
+
+/// The connections of a store, each lent to one at a time.
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+    permits: Arc<Semaphore>,
+    idle: Arc<Mutex<Vec<PgConnection>>>,
+}
+
+impl Pool {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let permits = Semaphore::new(shared.options.max_connections as usize);
+        Self { shared, permits: Arc::new(permits), idle: Arc::default() }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Lends a connection, an idle one or a new one.
+    pub(super) async fn take(&self) -> Result<Session> {
+        let permit =
+            timeout(self.shared.options.connect_timeout, Arc::clone(&self.permits).acquire_owned());
+        let Ok(Ok(permit)) = permit.await else {
+            let text = "PostgreSQL: every connection of the store was busy for too long";
+            return Err(Error::new(ErrorKind::Busy, text));
+        };
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let conn = match idle {
+            Some(conn) => conn,
+            None => self.shared.connect().await?,
+        };
+        Ok(Session {
+            conn,
+            shared: Arc::clone(&self.shared),
+            idle: Arc::clone(&self.idle),
+            _permit: permit,
+        })
+    }
+
+    /// Lets go of the idle connections: where one is broken, the others are, too.
+    pub(super) fn forget(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Says goodbye on every connection that is idle.
+    pub(super) async fn close(&self) {
+        let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        for conn in idle {
+            // A server that is gone needs no goodbye.
+            drop(timeout(std::time::Duration::from_secs(1), sqlx::Connection::close(conn)).await);
+        }
+    }
+}
+
+/// A connection that is lent. Unless it is given back it is closed when dropped, and whatever
+/// transaction it was in is rolled back by the server.
+pub(super) struct Session {
+    pub(super) conn: PgConnection,
+    pub(super) shared: Arc<Shared>,
+    idle: Arc<Mutex<Vec<PgConnection>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Session {
+    /// Returns a connection that is in no transaction and on which nothing failed.
+    pub(super) fn give_back(self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.conn);
+    }
+
+    pub(super) async fn run(&mut self, sql: &str) -> Result<()> {
+        schema::run(&mut self.conn, sql).await
+    }
+}

@@ -1,0 +1,182 @@
+//! Wake-ups: commits are announced to other processes, and theirs are listened for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::Executor;
+use sqlx::postgres::{PgListener, PgPoolOptions};
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+
+use super::connection::Pool;
+use super::reader::{Until, last_position};
+use crate::error::Result;
+
+/// Between two announcements; commits in between share one.
+const ANNOUNCEMENTS: Duration = Duration::from_millis(2);
+/// Between two looks while somebody is writing below what is seen, at the least and at the most.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
+/// Between two looks while nothing is known to happen: what an announcement that was lost costs.
+const IDLE_LOOKS: Duration = Duration::from_secs(1);
+/// Silence after which the listener's connection is probed, and how long that may take.
+const PROBE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(5));
+
+/// Wakes those who wait for events.
+pub(super) struct Signal {
+    /// The highest position that was committed here, or up to which everything is settled.
+    highest: watch::Sender<u64>,
+    /// Something was committed, here or elsewhere.
+    news: Notify,
+    /// Something was committed here that is not announced yet.
+    unannounced: AtomicBool,
+    announce: Notify,
+}
+
+impl Signal {
+    pub(super) fn new() -> Self {
+        Self {
+            highest: watch::Sender::new(0),
+            news: Notify::new(),
+            unannounced: AtomicBool::new(false),
+            announce: Notify::new(),
+        }
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
+        let receiver = self.highest.subscribe();
+        self.news.notify_one();
+        receiver
+    }
+
+    /// Events up to `highest` were committed here.
+    pub(super) fn committed(&self, highest: u64) {
+        self.highest.send_if_modified(|seen| {
+            let more = highest > *seen;
+            *seen = highest.max(*seen);
+            more
+        });
+        self.unannounced.store(true, Ordering::Release);
+        self.announce.notify_one();
+        self.news.notify_one();
+    }
+
+    /// Wakes everybody.
+    pub(super) fn wake(&self, settled: u64) {
+        self.highest.send_modify(|seen| *seen = settled.max(*seen));
+    }
+
+    /// Announces what is not announced yet.
+    ///
+    /// Not within the transaction that writes: a transaction that notifies holds a lock of the
+    /// whole server until it is flushed, so that such commits would go one by one. This one is
+    /// short, since it waits for no flush; that it can be lost is what polling is for.
+    pub(super) async fn announce(&self, pool: &Pool) -> Result<()> {
+        if !self.unannounced.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let mut session = pool.take().await?;
+        let shared = Arc::clone(&session.shared);
+        let statement = shared.statements.announce.query().bind(&shared.channel);
+        statement.execute(&mut session.conn).await?;
+        session.give_back();
+        Ok(())
+    }
+}
+
+/// Announces commits, for ever.
+pub(super) async fn announce(pool: Arc<Pool>, signal: Arc<Signal>) {
+    let limit = pool.shared().options.connect_timeout;
+    loop {
+        signal.announce.notified().await;
+        // Where that fails, others will see by polling.
+        drop(timeout(limit, signal.announce(&pool)).await);
+        sleep(ANNOUNCEMENTS).await;
+    }
+}
+
+/// Wakes whoever waits when more is settled, for ever; does nothing while nobody waits.
+pub(super) async fn watch(pool: Arc<Pool>, signal: Arc<Signal>) {
+    let mut settled = 0;
+    let mut pause = IDLE_LOOKS;
+    let mut listening = None;
+    loop {
+        drop(timeout(pause, signal.news.notified()).await);
+        if signal.highest.receiver_count() == 0 {
+            listening = None;
+            pause = Duration::from_hours(1);
+            continue;
+        }
+        listening.get_or_insert_with(|| Listening::begin(&pool, &signal));
+        let (horizon, last) = look(&pool).await.unwrap_or((settled, settled));
+        if horizon > settled {
+            settled = horizon;
+            signal.wake(settled);
+        }
+        let behind = last.max(*signal.highest.borrow()) > settled;
+        pause = if !behind {
+            IDLE_LOOKS
+        } else if pause >= IDLE_LOOKS {
+            LOOKS.0
+        } else {
+            (pause * 2).min(LOOKS.1)
+        };
+    }
+}
+
+/// The horizon, and the last event.
+async fn look(pool: &Pool) -> Result<(u64, u64)> {
+    let mut session = pool.take().await?;
+    let last = last_position(&mut session, Until::Last).await?;
+    let horizon = last_position(&mut session, Until::Horizon).await?;
+    session.give_back();
+    Ok((horizon, last))
+}
+
+/// A task that listens, until this is dropped.
+struct Listening(tokio::task::AbortHandle);
+
+impl Listening {
+    fn begin(pool: &Arc<Pool>, signal: &Arc<Signal>) -> Self {
+        let (pool, signal) = (Arc::clone(pool), Arc::clone(signal));
+        let task = tokio::spawn(async move {
+            loop {
+                // However it ends, there may be news; and polling goes on meanwhile.
+                drop(listen(&pool, &signal).await);
+                signal.news.notify_one();
+                sleep(IDLE_LOOKS).await;
+            }
+        });
+        Self(task.abort_handle())
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Listens until the connection is lost.
+async fn listen(pool: &Pool, signal: &Signal) -> sqlx::Result<()> {
+    let shared = pool.shared();
+    let own = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(shared.options.connect_timeout)
+        .connect_lazy_with(shared.server().clone());
+    let mut listener = PgListener::connect_with(&own).await?;
+    listener.listen(&shared.channel).await?;
+    // What was committed before is not announced again.
+    signal.news.notify_one();
+    loop {
+        match timeout(PROBE.0, listener.try_recv()).await {
+            Ok(Ok(Some(_))) => signal.news.notify_one(),
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => {
+                let probe = timeout(PROBE.1, listener.execute("SELECT 1"));
+                probe.await.map_err(|_| sqlx::Error::PoolTimedOut)??;
+            }
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! PostgreSQL: one task that writes, connections that read beside it, on a runtime of their own.
+
+mod append;
+mod batch;
+mod bridge;
+mod candidates;
+mod connection;
+mod error;
+mod listener;
+mod names;
+mod options;
+mod reader;
+mod records;
+mod scan;
+mod schema;
+mod statements;
+mod writer;
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Builder;
+
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::mpsc::{Receiver, Sender, UnboundedSender};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep, timeout};
+
+pub use self::options::PostgresOptions;
+pub use self::schema::schema_sql;
+
+use self::connection::{Pool, Session, Shared};
+use self::error::{is_lost, is_transient, timed_out};
+use self::listener::Signal;
+use self::reader::Until;
+use self::writer::{Request, Writer};
+use crate::commit::{Commit, Committed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::EventPage;
+use crate::limits::Limits;
+use crate::query::{Query, ReadRange};
+use crate::record::{RecordCursor, RecordPage, RecordQuery};
+use crate::storage::{Answer, Capabilities, Storage};
+use crate::stream::{StreamPage, StreamSelection};
+
+/// Threads of a store's runtime.
+const THREADS: usize = 2;
+
+/// A store in PostgreSQL.
+///
+/// Everything happens on a runtime that belongs to the store, in tasks that nobody cancels: a
+/// transaction that is dropped half done would leave its connection in it.
+pub struct Postgres {
+    /// None once the store is closed.
+    open: Mutex<Option<Open>>,
+    signal: Arc<Signal>,
+    ended: watch::Receiver<bool>,
+}
+
+struct Open {
+    jobs: UnboundedSender<Request>,
+    pool: Arc<Pool>,
+    runtime: Handle,
+    /// Held by everything that is going on; the runtime ends when the last one is dropped.
+    busy: Sender<Infallible>,
+}
+
+/// Work on a connection that is only read from.
+type Reading<'s, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 's>>;
+
+impl Postgres {
+    /// Opens the database, and makes what it needs where that is missing. Blocks while it does.
+    pub fn open(options: PostgresOptions) -> Result<Self> {
+        options.check()?;
+        let shared = Arc::new(Shared::new(options)?);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .thread_name("eventuali-postgres")
+            .enable_all()
+            .build()
+            .map_err(no_thread)?;
+        let (opened, wait) = std::sync::mpsc::channel();
+        Builder::new()
+            .name("eventuali-postgres".to_owned())
+            .spawn(move || serve(&runtime, shared, &opened))
+            .map_err(no_thread)?;
+        // A thread that panics drops its end.
+        wait.recv().unwrap_or_else(|_| Err(lost()))
+    }
+
+    /// Runs `work` beside the writer and answers with what it returns.
+    fn read_with<T: Send + 'static>(
+        &self,
+        work: impl for<'s> Fn(&'s mut Session) -> Reading<'s, T> + Send + Sync + 'static,
+    ) -> Answer<T> {
+        let (sender, answer) = oneshot::channel();
+        let sent = self.with(|open| {
+            let (pool, busy) = (Arc::clone(&open.pool), open.busy.clone());
+            open.runtime.spawn(async move {
+                let result = read(&pool, work).await;
+                drop(sender.send(result));
+                drop(busy);
+            });
+            true
+        });
+        answer_from(sent, answer, lost)
+    }
+
+    fn with(&self, send: impl FnOnce(&Open) -> bool) -> bool {
+        // A panic while the lock is held leaves nothing half done.
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.as_ref().is_some_and(send)
+    }
+}
+
+impl Storage for Postgres {
+    fn commit(&self, commit: Commit) -> Answer<Committed> {
+        if !self.with(|_| true) {
+            return Box::pin(std::future::ready(Err(Error::closed())));
+        }
+        if let Err(error) = commit.check(&Limits::DEFAULT) {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        let (sender, answer) = oneshot::channel();
+        let request = Request { commit, answer: sender };
+        let sent = self.with(|open| open.jobs.send(request).is_ok());
+        answer_from(sent, answer, || Error::outcome_unknown(Vec::new()))
+    }
+
+    fn read(&self, query: Query, range: ReadRange) -> Answer<EventPage> {
+        let query = Arc::new(query);
+        self.read_with(move |session| {
+            let query = Arc::clone(&query);
+            Box::pin(async move { reader::page(session, &query, range, Until::Horizon).await })
+        })
+    }
+
+    fn streams(
+        &self,
+        selection: StreamSelection,
+        after: Option<(String, String)>,
+        limit: usize,
+    ) -> Answer<StreamPage> {
+        let asked = Arc::new((selection, after));
+        self.read_with(move |session| {
+            let asked = Arc::clone(&asked);
+            Box::pin(
+                async move { reader::streams(session, &asked.0, asked.1.as_ref(), limit).await },
+            )
+        })
+    }
+
+    fn records(
+        &self,
+        query: RecordQuery,
+        after: Option<RecordCursor>,
+        limit: usize,
+    ) -> Answer<RecordPage> {
+        let asked = Arc::new((query, after));
+        self.read_with(move |session| {
+            let asked = Arc::clone(&asked);
+            Box::pin(async move { records::page(session, &asked.0, asked.1.as_ref(), limit).await })
+        })
+    }
+
+    fn appended(&self) -> watch::Receiver<u64> {
+        self.signal.subscribe()
+    }
+
+    fn close(&self) -> Answer<()> {
+        drop(self.open.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let mut ended = self.ended.clone();
+        Box::pin(async move {
+            // Whoever closes waits for the same end. A sender that is dropped has ended too.
+            drop(ended.wait_for(|ended| *ended).await);
+            Ok(())
+        })
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { backend: "postgres", durable: true, shared: true, limits: Limits::DEFAULT }
+    }
+}
+
+/// The life of a store, from `open` to the end of everything that was begun.
+fn serve(
+    runtime: &Runtime,
+    shared: Arc<Shared>,
+    opened: &std::sync::mpsc::Sender<Result<Postgres>>,
+) {
+    let highest = match runtime.block_on(prepare(&shared)) {
+        Ok(highest) => highest,
+        Err(error) => return drop(opened.send(Err(error))),
+    };
+    let (pool, signal) = (Arc::new(Pool::new(shared)), Arc::new(Signal::new()));
+    signal.wake(highest);
+    let (jobs, queue) = mpsc::unbounded_channel();
+    let (busy, idle) = mpsc::channel(1);
+    let (ending, ended) = watch::channel(false);
+    let writer = Writer::new(Arc::clone(&pool), Arc::clone(&signal), busy.clone());
+    let open = Open { jobs, pool: Arc::clone(&pool), runtime: runtime.handle().clone(), busy };
+    let store = Postgres { open: Mutex::new(Some(open)), signal: Arc::clone(&signal), ended };
+    // Whoever opened it may have given up; then the store is dropped here, and ends.
+    drop(opened.send(Ok(store)));
+    runtime.block_on(live(pool, &signal, writer.run(queue), idle));
+    ending.send_replace(true);
+    signal.wake(0);
+}
+
+/// Makes the schema, or sees to it that it is there; the position of the last event.
+async fn prepare(shared: &Arc<Shared>) -> Result<u64> {
+    let options = &shared.options;
+    let limit = options.connect_timeout.saturating_add(options.statement_timeout);
+    let prepared = async {
+        let mut conn = shared.connect().await?;
+        schema::prepare(&mut conn, options).await?;
+        let query = shared.statements.last_position.query();
+        let last: i64 = sqlx::Row::try_get(&query.fetch_one(&mut conn).await?, 0)?;
+        Ok(last as u64)
+    };
+    timeout(limit, prepared).await.unwrap_or_else(|_| Err(timed_out("opening")))
+}
+
+async fn live(
+    pool: Arc<Pool>,
+    signal: &Arc<Signal>,
+    writing: impl Future<Output = ()>,
+    mut idle: Receiver<Infallible>,
+) {
+    let background = [
+        tokio::spawn(listener::announce(Arc::clone(&pool), Arc::clone(signal))),
+        tokio::spawn(listener::watch(Arc::clone(&pool), Arc::clone(signal))),
+    ];
+    writing.await;
+    // Every reader holds a sender, as does what the writer left behind, and none sends.
+    while idle.recv().await.is_some() {}
+    background.iter().for_each(tokio::task::JoinHandle::abort);
+    // Where that fails, others will see by polling.
+    drop(timeout(std::time::Duration::from_secs(1), signal.announce(&pool)).await);
+    pool.close().await;
+}
+
+/// Runs `work` on a connection, and on another one where the first is lost: reading can be
+/// repeated.
+async fn read<T>(
+    pool: &Pool,
+    work: impl for<'s> Fn(&'s mut Session) -> Reading<'s, T> + Send + Sync,
+) -> Result<T> {
+    let options = &pool.shared().options;
+    let deadline = Instant::now() + options.connect_timeout;
+    let limit = options.statement_timeout + options.connect_timeout;
+    let mut pause = std::time::Duration::from_millis(5);
+    loop {
+        let attempt = async {
+            let mut session = pool.take().await?;
+            let result = work(&mut session).await?;
+            session.give_back();
+            Ok(result)
+        };
+        let result = timeout(limit, attempt).await.unwrap_or_else(|_| Err(timed_out("reading")));
+        let Err(error) = &result else { return result };
+        if is_lost(error) {
+            pool.forget();
+        }
+        if !is_transient(error) || Instant::now() + pause > deadline {
+            return result;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(std::time::Duration::from_millis(500));
+    }
+}
+
+/// What arrives on `answer`; a job that panicked drops its end, which `lost` puts into words.
+fn answer_from<T: Send + 'static>(
+    sent: bool,
+    answer: oneshot::Receiver<Result<T>>,
+    lost: impl FnOnce() -> Error + Send + 'static,
+) -> Answer<T> {
+    if !sent {
+        return Box::pin(std::future::ready(Err(Error::closed())));
+    }
+    Box::pin(async move { answer.await.unwrap_or_else(|_| Err(lost())) })
+}
+
+fn lost() -> Error {
+    Error::new(ErrorKind::Unavailable, "the storage failed before it answered")
+}
+
+fn no_thread(cause: std::io::Error) -> Error {
+    Error::new(ErrorKind::Unavailable, "cannot start a thread").with_source(cause)
+}

@@ -1,0 +1,188 @@
+//! The dictionary: numbers that stand for streams and kinds of event.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use super::connection::{Session, Shared};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::EventKind;
+use crate::stream::StreamId;
+
+/// Streams that are remembered before all of them are forgotten.
+const REMEMBERED: usize = 100_000;
+
+/// The names that were looked up. Dictionary rows never change, and only committed ones get here,
+/// so that a remembered name is right for ever.
+#[derive(Default)]
+pub(super) struct Names {
+    streams: HashMap<i64, Arc<StreamId>>,
+    kinds: HashMap<i32, Arc<EventKind>>,
+    kind_ids: HashMap<Arc<EventKind>, i32>,
+    loose: HashMap<String, i64>,
+}
+
+impl Names {
+    /// The number of a kind, once [`Session::number_kinds`] has seen it.
+    pub(super) fn kind_id(&self, kind: &EventKind) -> Result<i32> {
+        self.kind_ids.get(kind).copied().ok_or_else(|| missing("kind"))
+    }
+
+    /// The number of a tenant's events without a stream, once [`Session::number_loose`] has seen it.
+    pub(super) fn loose(&self, tenant: &str) -> Result<i64> {
+        self.loose.get(tenant).copied().ok_or_else(|| missing("stream"))
+    }
+
+    fn add_kind(&mut self, row: &PgRow) -> Result<()> {
+        let kind = Arc::new(EventKind {
+            event_type: row.try_get(1)?,
+            event_version: row.try_get::<i64, _>(2)? as u32,
+            codec: row.try_get(3)?,
+        });
+        let id = row.try_get(0)?;
+        self.kinds.insert(id, Arc::clone(&kind));
+        self.kind_ids.insert(kind, id);
+        Ok(())
+    }
+
+    fn add_stream(&mut self, row: &PgRow) -> Result<()> {
+        let stream = StreamId {
+            tenant: row.try_get(1)?,
+            aggregate_type: row.try_get(2)?,
+            aggregate_id: row.try_get(3)?,
+        };
+        self.streams.insert(row.try_get(0)?, Arc::new(stream));
+        Ok(())
+    }
+}
+
+/// The names on one page of events, which stay while others are forgotten.
+#[derive(Default)]
+pub(super) struct Learned {
+    streams: HashMap<i64, Option<Arc<StreamId>>>,
+    kinds: HashMap<i32, Option<Arc<EventKind>>>,
+}
+
+impl Learned {
+    /// The name of stream number `id`.
+    pub(super) fn stream(&self, id: i64) -> Result<Arc<StreamId>> {
+        self.streams.get(&id).cloned().flatten().ok_or_else(|| missing("stream"))
+    }
+
+    /// The kind number `id`.
+    pub(super) fn kind(&self, id: i32) -> Result<Arc<EventKind>> {
+        self.kinds.get(&id).cloned().flatten().ok_or_else(|| missing("kind"))
+    }
+
+    /// Takes over what is remembered.
+    fn recall(&mut self, names: &Names) {
+        for (id, name) in self.streams.iter_mut().filter(|(_, name)| name.is_none()) {
+            *name = names.streams.get(id).cloned();
+        }
+        for (id, kind) in self.kinds.iter_mut().filter(|(_, kind)| kind.is_none()) {
+            *kind = names.kinds.get(id).cloned();
+        }
+    }
+}
+
+fn missing(what: &str) -> Error {
+    let text = format!("the {what} of an event is not in the dictionary");
+    Error::new(ErrorKind::Corrupted { position: None }, text)
+}
+
+impl Shared {
+    pub(super) fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Session {
+    /// The names behind the numbers on a page of events.
+    pub(super) async fn learn(&mut self, streams: &[i64], kinds: &[i32]) -> Result<Learned> {
+        let shared = Arc::clone(&self.shared);
+        let mut learned = Learned {
+            streams: streams.iter().map(|id| (*id, None)).collect(),
+            kinds: kinds.iter().map(|id| (*id, None)).collect(),
+        };
+        learned.recall(&shared.names());
+        let new = learned.streams.iter().filter(|(_, name)| name.is_none());
+        let new: Vec<i64> = new.map(|(id, _)| *id).collect();
+        if !new.is_empty() {
+            let asked = shared.statements.stream_names.query().bind(new);
+            let rows = asked.fetch_all(&mut self.conn).await?;
+            self.remember(&rows, Names::add_stream, &mut learned)?;
+        }
+        let new = learned.kinds.iter().filter(|(_, kind)| kind.is_none());
+        let new: Vec<i32> = new.map(|(id, _)| *id).collect();
+        if !new.is_empty() {
+            let asked = shared.statements.kinds.query().bind(new);
+            let rows = asked.fetch_all(&mut self.conn).await?;
+            self.remember(&rows, Names::add_kind, &mut learned)?;
+        }
+        Ok(learned)
+    }
+
+    /// Sees to it that every kind has a number. Not within a transaction: what is new is committed
+    /// at once, so that no writer waits for another one because of a kind.
+    pub(super) async fn number_kinds(
+        &mut self,
+        kinds: impl Iterator<Item = &Arc<EventKind>>,
+    ) -> Result<()> {
+        let new: HashSet<_> = {
+            let names = self.shared.names();
+            kinds.filter(|kind| !names.kind_ids.contains_key(*kind)).collect()
+        };
+        if new.is_empty() {
+            return Ok(());
+        }
+        let types: Vec<&str> = new.iter().map(|kind| kind.event_type.as_str()).collect();
+        let versions: Vec<i64> = new.iter().map(|kind| i64::from(kind.event_version)).collect();
+        let codecs: Vec<&str> = new.iter().map(|kind| kind.codec.as_str()).collect();
+        let shared = Arc::clone(&self.shared);
+        for round in 0..2 {
+            let query = shared.statements.kinds_by_name.query();
+            let query = query.bind(&types).bind(&versions).bind(&codecs);
+            let rows = query.fetch_all(&mut self.conn).await?;
+            self.remember(&rows, Names::add_kind, &mut Learned::default())?;
+            if round == 1 || rows.len() == new.len() {
+                break;
+            }
+            let query = shared.statements.insert_kinds.query();
+            let query = query.bind(&types).bind(&versions).bind(&codecs);
+            query.execute(&mut self.conn).await?;
+        }
+        Ok(())
+    }
+
+    /// Sees to it that a tenant's events without a stream have a number, likewise.
+    pub(super) async fn number_loose(&mut self, tenant: &str) -> Result<()> {
+        if self.shared.names().loose.contains_key(tenant) {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.shared);
+        shared.statements.insert_loose.query().bind(tenant).execute(&mut self.conn).await?;
+        let query = shared.statements.loose.query().bind(tenant);
+        let id = query.fetch_one(&mut self.conn).await?.try_get(0)?;
+        shared.names().loose.insert(tenant.to_owned(), id);
+        Ok(())
+    }
+
+    fn remember(
+        &self,
+        rows: &[PgRow],
+        add: fn(&mut Names, &PgRow) -> Result<()>,
+        learned: &mut Learned,
+    ) -> Result<()> {
+        let mut names = self.shared.names();
+        if names.streams.len() + rows.len() > REMEMBERED {
+            names.streams.clear();
+        }
+        for row in rows {
+            add(&mut names, row)?;
+        }
+        learned.recall(&names);
+        Ok(())
+    }
+}

@@ -1,0 +1,247 @@
+//! Reading: pages of events and of streams.
+
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use super::candidates::{Span, candidates};
+use super::connection::Session;
+use super::scan::Scan;
+use crate::error::Result;
+use crate::event::EventPage;
+use crate::query::{MAX_PAGE_EVENTS, Query, ReadRange};
+use crate::stream::{StreamId, StreamInfo, StreamPage, StreamSelection};
+
+/// How far a reader may look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// To where everything is settled.
+    Horizon,
+    /// To the last event: nobody else writes.
+    Last,
+}
+
+/// One page of the events that match.
+pub(super) async fn page(
+    session: &mut Session,
+    query: &Query,
+    range: ReadRange,
+    until: Until,
+) -> Result<EventPage> {
+    query.check()?;
+    if let Some(stream) = query.as_stream() {
+        return stream_page(session, query, &stream, range).await;
+    }
+    #[cfg(feature = "faults")]
+    let old = until == Until::Horizon && super::schema::fault::chosen("snapshot");
+    #[cfg(feature = "faults")]
+    if old {
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ";
+        session.run(begin).await?;
+        session.run("SELECT 1").await?;
+        session.run("SELECT pg_sleep(0.02)").await?;
+    }
+    let last = last_position(session, until).await?;
+    let range = ReadRange { until: range.until.min(last), ..range };
+    if range.until <= range.after {
+        return Ok(nothing(range));
+    }
+    let page = log_page(session, query, Scan::new(range)).await;
+    #[cfg(feature = "faults")]
+    if old {
+        session.run("COMMIT").await?;
+    }
+    page
+}
+
+/// The position up to which a reader may look.
+pub(super) async fn last_position(session: &mut Session, until: Until) -> Result<u64> {
+    let statements = &session.shared.statements;
+    let query = match until {
+        Until::Horizon => statements.horizon.query(),
+        Until::Last => statements.last_position.query(),
+    };
+    Ok(query.fetch_one(&mut session.conn).await?.try_get::<i64, _>(0)? as u64)
+}
+
+/// The events between pairs of positions that are known to be there, whatever they are.
+pub(super) async fn events_at(session: &mut Session, spans: &[Span]) -> Result<EventPage> {
+    let mut scan = Scan::new(ReadRange { limit: usize::MAX, ..ReadRange::default() });
+    let mut all = EventPage::default();
+    let mut left = spans.to_vec();
+    while !left.is_empty() {
+        let exhausted = scan.spans(session, None, None, &left).await?;
+        for event in scan.page.iter() {
+            all.push(event.head.clone(), event.metadata_bytes, event.payload);
+        }
+        if exhausted {
+            break;
+        }
+        left = scan.beyond(&left);
+        scan = Scan::new(scan.range);
+    }
+    Ok(all)
+}
+
+fn nothing(range: ReadRange) -> EventPage {
+    let looked_to = if range.backwards { range.after.saturating_add(1) } else { range.after };
+    EventPage::nothing(looked_to)
+}
+
+/// A page of one stream, which needs no horizon: whoever extends a stream waits for the one before,
+/// so that its events are seen in their order.
+async fn stream_page(
+    session: &mut Session,
+    query: &Query,
+    stream: &StreamId,
+    range: ReadRange,
+) -> Result<EventPage> {
+    if range.until <= range.after {
+        return Ok(nothing(range));
+    }
+    let mut scan = Scan::new(range);
+    let mut left = range;
+    while !scan.stream(session, query, stream, left).await? && !scan.full && !scan.over {
+        left = left.continued(scan.looked_to);
+    }
+    // What lies beyond the last event is not looked at: another one may be on its way there.
+    let seen = if range.backwards { range.after + 1 } else { scan.looked_to.max(range.after) };
+    let full = scan.full;
+    let mut page = scan.finish(seen);
+    page.end = !full;
+    Ok(page)
+}
+
+async fn log_page(session: &mut Session, query: &Query, mut scan: Scan) -> Result<EventPage> {
+    let edge = if scan.range.backwards { scan.range.after + 1 } else { scan.range.until };
+    let kinds = wanted_kinds(session, query).await?;
+    let mut left = scan.range;
+    while left.after < left.until {
+        let found = candidates(session, query, left).await?;
+        let mut spans = found.spans.as_slice();
+        while let Some(count) = chunk(spans) {
+            let (now, later) = spans.split_at(count);
+            scan.all(session, query, kinds.as_deref(), now).await?;
+            if scan.full || scan.over {
+                return Ok(scan.finish(edge));
+            }
+            spans = later;
+        }
+        scan.looked_to = found.looked_to;
+        left = left.continued(found.looked_to);
+    }
+    Ok(scan.finish(edge))
+}
+
+/// How many spans make one statement: one, or several that are short.
+fn chunk(spans: &[Span]) -> Option<usize> {
+    let mut rows = 0;
+    let short = spans.iter().take_while(|span| {
+        rows += span.1 - span.0 + 1;
+        rows <= MAX_PAGE_EVENTS as u64
+    });
+    (!spans.is_empty()).then_some(short.count().max(1))
+}
+
+/// The kinds of event that a query can match; none where it can match any.
+async fn wanted_kinds(session: &mut Session, query: &Query) -> Result<Option<Vec<i32>>> {
+    if query.items.is_empty() || query.items.iter().any(|item| item.event_types.is_empty()) {
+        return Ok(None);
+    }
+    let types: Vec<&str> =
+        query.items.iter().flat_map(|item| &item.event_types).map(String::as_str).collect();
+    let asked = session.shared.statements.kinds_of_type.query().bind(types);
+    let rows = asked.fetch_all(&mut session.conn).await?;
+    Ok(Some(rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?))
+}
+
+/// One column of all rows.
+pub(super) fn column<T>(rows: &[PgRow], index: usize) -> Result<Vec<T>>
+where
+    T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    Ok(rows.iter().map(|row| row.try_get(index)).collect::<sqlx::Result<_>>()?)
+}
+
+/// One page of streams, sorted by (type, id).
+pub(super) async fn streams(
+    session: &mut Session,
+    selection: &StreamSelection,
+    after: Option<&(String, String)>,
+    limit: usize,
+) -> Result<StreamPage> {
+    selection.check()?;
+    let limit = limit.clamp(1, MAX_PAGE_EVENTS);
+    let (from_type, from_id) = after.map_or(("", ""), |(kind, id)| (kind, id));
+    let mut streams = Vec::new();
+    for aggregate_type in aggregate_types(session, selection, from_type).await? {
+        let from_id = if aggregate_type == from_type { from_id } else { "" };
+        let room = limit + 1 - streams.len();
+        streams.extend(of_type(session, selection, &aggregate_type, from_id, room).await?);
+        if streams.len() > limit {
+            break;
+        }
+    }
+    let more = streams.len() > limit;
+    streams.truncate(limit);
+    let last = streams.last().filter(|_| more).map(|info| &info.stream);
+    let next = last.map(|last| (last.aggregate_type.clone(), last.aggregate_id.clone()));
+    Ok(StreamPage { streams, next })
+}
+
+async fn aggregate_types(
+    session: &mut Session,
+    selection: &StreamSelection,
+    from: &str,
+) -> Result<Vec<String>> {
+    if let Some(only) = &selection.aggregate_type {
+        let wanted = (only.as_str() >= from).then(|| only.clone());
+        return Ok(wanted.into_iter().collect());
+    }
+    let asked = session.shared.statements.aggregate_types.query();
+    let asked = asked.bind(&selection.tenant).bind(up_to_nul(from));
+    column(&asked.fetch_all(&mut session.conn).await?, 0)
+}
+
+async fn of_type(
+    session: &mut Session,
+    selection: &StreamSelection,
+    aggregate_type: &str,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<StreamInfo>> {
+    let statements = &session.shared.statements;
+    let statement = match &selection.aggregate_id {
+        Some(only) if only.as_str() <= after => return Ok(Vec::new()),
+        Some(only) => {
+            statements.stream.query().bind(&selection.tenant).bind(aggregate_type).bind(only)
+        }
+        None => statements
+            .streams_of_type
+            .query()
+            .bind(&selection.tenant)
+            .bind(aggregate_type)
+            .bind(up_to_nul(after))
+            .bind(limit as i64),
+    };
+    let info = |row: PgRow| -> Result<StreamInfo> {
+        let id: String = row.try_get(0)?;
+        Ok(StreamInfo {
+            stream: StreamId::new(aggregate_type, id).with_tenant(&selection.tenant),
+            version: row.try_get::<i64, _>(1)? as u64,
+            last_position: row.try_get::<i64, _>(2)? as u64,
+        })
+    };
+    statement.fetch_all(&mut session.conn).await?.into_iter().map(info).collect()
+}
+
+/// A text that PostgreSQL takes, in whose place among names nothing changes: no name has a NUL, so
+/// that none lies between `a` and `a\0b`.
+pub(super) fn up_to_nul(text: &str) -> &str {
+    text.split('\0').next().unwrap_or_default()
+}
+
+/// A number as PostgreSQL takes it; what is beyond stands for "no bound".
+pub(super) fn clamp(number: u64) -> i64 {
+    // One below the largest: the SQL adds one to it.
+    i64::try_from(number).unwrap_or(i64::MAX).min(i64::MAX - 1)
+}

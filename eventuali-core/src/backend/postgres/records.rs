@@ -1,0 +1,315 @@
+//! Records: judged and changed within a commit, and read in pages.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use sqlx::postgres::PgRow;
+use sqlx::{Decode, Postgres, Row, Type};
+use uuid::Uuid;
+
+use super::connection::Session;
+use super::reader::up_to_nul;
+use super::statements::Asked;
+use crate::commit::{Commit, Committed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::query::MAX_PAGE_EVENTS;
+use crate::record::{
+    ExpectedRecord, Record, RecordChange, RecordCursor, RecordKey, RecordPage, RecordQuery,
+    RecordSelection, RecordValue, Scalar,
+};
+
+/// Above and below every rank of a scalar.
+const RANKS: (i16, i16) = (-1, 9);
+
+/// Version, commit and presence of a record; a version of 0 where it was never written.
+#[derive(Debug, Clone, Copy)]
+struct State {
+    version: u64,
+    commit_id: Uuid,
+    present: bool,
+}
+
+/// The records of a group of commits, locked for its transaction.
+#[derive(Default)]
+pub(super) struct Locked<'c> {
+    states: HashMap<&'c RecordKey, State>,
+    /// The last change to each record.
+    changes: BTreeMap<&'c RecordKey, &'c RecordChange>,
+}
+
+impl<'c> Locked<'c> {
+    /// The records of `keys`, of which `row` holds version, commit and presence in three columns
+    /// from `column` on.
+    pub(super) fn of(keys: BTreeSet<&'c RecordKey>, row: &PgRow, column: usize) -> Result<Self> {
+        let versions: Vec<i64> = list(row, column)?;
+        let commits: Vec<Uuid> = list(row, column + 1)?;
+        let present: Vec<bool> = list(row, column + 2)?;
+        let mut states = HashMap::with_capacity(keys.len());
+        for (((key, version), commit_id), present) in
+            keys.into_iter().zip(versions).zip(commits).zip(present)
+        {
+            states.insert(key, State { version: version as u64, commit_id, present });
+        }
+        Ok(Self { states, changes: BTreeMap::new() })
+    }
+
+    fn state(&self, key: &RecordKey) -> State {
+        let never = State { version: 0, commit_id: Uuid::nil(), present: false };
+        self.states.get(key).copied().unwrap_or(never)
+    }
+
+    /// Why a commit's changes cannot be made, if so.
+    pub(super) fn judge(&self, commit: &Commit) -> Option<Error> {
+        commit.records.iter().find_map(|change| {
+            let found = self.state(&change.key);
+            let holds = change.expected.holds(found.version, found.present);
+            (!holds).then(|| Error::record_conflict(&change.key, change.expected, found.version))
+        })
+    }
+
+    /// Makes a commit's changes, to be written at the end; the new versions.
+    pub(super) fn apply(&mut self, commit: &'c Commit) -> Vec<u64> {
+        let mut versions = Vec::with_capacity(commit.records.len());
+        for change in &commit.records {
+            let version = self.state(&change.key).version + 1;
+            let present = change.value.is_some();
+            let state = State { version, commit_id: commit.identity(), present };
+            self.states.insert(&change.key, state);
+            self.changes.insert(&change.key, change);
+            versions.push(version);
+        }
+        versions
+    }
+
+    /// The answer to a commit of records alone that was made before, and that nothing has touched
+    /// since.
+    pub(super) fn repetition(&self, commit: &Commit) -> Option<Committed> {
+        let states = commit.records.iter().map(|change| self.state(&change.key));
+        let mine = |state: State| {
+            (state.version > 0 && state.commit_id == commit.identity()).then_some(state.version)
+        };
+        let versions = states.map(mine).collect::<Option<Vec<u64>>>()?;
+        let repeated = !versions.is_empty();
+        repeated.then(|| Committed { record_versions: versions, ..Committed::default() })
+    }
+
+    /// The versions that a commit gave to records, as far as they can still be told.
+    pub(super) fn versions_of_repeated(&self, commit: &Commit) -> Vec<u64> {
+        let version = |change: &RecordChange| {
+            let found = self.state(&change.key);
+            match change.expected {
+                _ if found.commit_id == commit.identity() => found.version,
+                ExpectedRecord::Exact(before) => before.saturating_add(1),
+                _ => found.version,
+            }
+        };
+        commit.records.iter().map(version).collect()
+    }
+
+    /// Writes what was changed.
+    pub(super) async fn write(&self, session: &mut Session) -> Result<()> {
+        if self.changes.is_empty() {
+            return Ok(());
+        }
+        let columns = Columns::of(self.changes.keys().copied());
+        let states = self.changes.keys().map(|key| self.state(key));
+        let (versions, commits): (Vec<i64>, Vec<Uuid>) =
+            states.map(|state| (state.version as i64, state.commit_id)).unzip();
+        let values = self.changes.values().map(|change| change.value.as_ref());
+        let (dues, bytes): (Vec<Option<i64>>, Vec<Option<&[u8]>>) =
+            values.map(|v| (v.and_then(|v| v.due), v.map(|v| v.bytes.as_slice()))).unzip();
+        let shared = Arc::clone(&session.shared);
+        let asked = columns.bind(shared.statements.keep.query());
+        let asked = asked.bind(versions).bind(commits).bind(dues).bind(bytes);
+        self.bind_index(asked).execute(&mut session.conn).await?;
+        Ok(())
+    }
+
+    fn bind_index<'q>(&self, asked: Asked<'q>) -> Asked<'q> {
+        let (mut keys, mut names, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        for (key, change) in &self.changes {
+            let index = change.value.iter().flat_map(|value| &value.index);
+            for (name, scalar) in index.collect::<BTreeSet<_>>() {
+                keys.push(*key);
+                names.push(name.as_str());
+                values.push(Parts::of(scalar));
+            }
+        }
+        Columns::of(keys.into_iter())
+            .bind(asked)
+            .bind(names)
+            .bind(values.iter().map(|parts| parts.rank).collect::<Vec<_>>())
+            .bind(values.iter().map(|parts| parts.whole).collect::<Vec<_>>())
+            .bind(values.iter().map(|parts| parts.fraction).collect::<Vec<_>>())
+            .bind(values.iter().map(|parts| parts.words).collect::<Vec<_>>())
+    }
+}
+
+/// Keys of records, a column each part.
+pub(super) struct Columns<'c>(Vec<&'c str>, Vec<&'c str>, Vec<&'c str>);
+
+impl<'c> Columns<'c> {
+    pub(super) fn of(keys: impl Iterator<Item = &'c RecordKey>) -> Self {
+        let mut columns = Self(Vec::new(), Vec::new(), Vec::new());
+        for key in keys {
+            columns.0.push(&key.tenant);
+            columns.1.push(&key.space);
+            columns.2.push(&key.key);
+        }
+        columns
+    }
+
+    pub(super) fn bind<'q>(&self, statement: Asked<'q>) -> Asked<'q> {
+        statement.bind(self.0.clone()).bind(self.1.clone()).bind(self.2.clone())
+    }
+}
+
+/// A scalar as the index holds it: its rank, and three columns of which one says something.
+#[derive(Clone, Copy)]
+struct Parts<'s> {
+    rank: i16,
+    whole: i64,
+    fraction: f64,
+    words: &'s [u8],
+}
+
+impl<'s> Parts<'s> {
+    const fn edge(rank: i16) -> Self {
+        Self { rank, whole: 0, fraction: 0.0, words: &[] }
+    }
+
+    fn of(scalar: &'s Scalar) -> Self {
+        let parts = Self::edge(i16::from(scalar.rank()));
+        match scalar {
+            Scalar::Int(number) => Self { whole: *number, ..parts },
+            Scalar::Real(number) => Self { fraction: *number, ..parts },
+            Scalar::Text(text) => Self { words: text.as_bytes(), ..parts },
+        }
+    }
+
+    fn bind(self, statement: Asked<'_>) -> Asked<'_> {
+        statement.bind(self.rank).bind(self.whole).bind(self.fraction).bind(self.words.to_vec())
+    }
+
+    fn scalar(self) -> Result<Scalar> {
+        Ok(match self.rank {
+            0 => Scalar::Int(self.whole),
+            1 => Scalar::Real(self.fraction),
+            2 => Scalar::Text(std::str::from_utf8(self.words).map_err(corrupted)?.to_owned()),
+            _ => return Err(corrupted("rank")),
+        })
+    }
+}
+
+fn corrupted(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    let text = "the index of a record is not what was written";
+    Error::new(ErrorKind::Corrupted { position: None }, text).with_source(cause)
+}
+
+/// One page of records.
+pub(super) async fn page(
+    session: &mut Session,
+    query: &RecordQuery,
+    after: Option<&RecordCursor>,
+    limit: usize,
+) -> Result<RecordPage> {
+    query.check()?;
+    let limit = limit.clamp(1, MAX_PAGE_EVENTS);
+    let mut found = selected(session, query, after, limit + 1).await?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found
+        .last()
+        .filter(|_| more)
+        .map(|(record, value)| RecordCursor { value: value.clone(), key: record.key.key.clone() });
+    let records = found.into_iter().map(|(record, _)| record).collect();
+    Ok(RecordPage { records, next })
+}
+
+type Found = (Record, Option<Scalar>);
+
+async fn selected(
+    session: &mut Session,
+    query: &RecordQuery,
+    after: Option<&RecordCursor>,
+    limit: usize,
+) -> Result<Vec<Found>> {
+    let shared = Arc::clone(&session.shared);
+    let statements = &shared.statements;
+    let after_key = up_to_nul(after.map_or("", |after| &after.key));
+    let after_value = after.and_then(|after| after.value.as_ref());
+    let of_space =
+        |statement: Asked<'static>| statement.bind(query.tenant.clone()).bind(query.space.clone());
+    let statement = match &query.select {
+        RecordSelection::Keys(keys) => {
+            let keys: Vec<&String> = keys.iter().filter(|key| !key.contains('\0')).collect();
+            of_space(statements.records_by_keys.query()).bind(keys).bind(after_key)
+        }
+        // No key has a NUL.
+        RecordSelection::Prefix(prefix) if prefix.contains('\0') => return Ok(Vec::new()),
+        RecordSelection::Prefix(prefix) => {
+            of_space(statements.records_by_prefix.query()).bind(prefix).bind(after_key)
+        }
+        RecordSelection::Due { until } => {
+            let after_due = match after_value {
+                Some(Scalar::Int(due)) => *due,
+                _ => i64::MIN,
+            };
+            of_space(statements.records_due.query()).bind(*until).bind(after_due).bind(after_key)
+        }
+        RecordSelection::Index { name, from, to } => {
+            let parts = |scalar: Option<_>, rank| scalar.map_or(Parts::edge(rank), Parts::of);
+            let statement = of_space(statements.records_by_index.query()).bind(name);
+            let statement = parts(from.as_ref(), RANKS.0).bind(statement);
+            let statement = parts(to.as_ref(), RANKS.1).bind(statement);
+            parts(after_value, RANKS.0).bind(statement).bind(after_key)
+        }
+    };
+    let rows = statement.bind(limit as i64).fetch_all(&mut session.conn).await?;
+    let mut found = rows.iter().map(|row| found(query, row)).collect::<Result<Vec<_>>>()?;
+    if let RecordSelection::Prefix(prefix) = &query.select {
+        found.retain(|(record, _)| record.key.key.starts_with(prefix.as_str()));
+    }
+    Ok(found)
+}
+
+/// A record, and what it is sorted by.
+fn found(query: &RecordQuery, row: &PgRow) -> Result<Found> {
+    let key = RecordKey {
+        tenant: query.tenant.clone(),
+        space: query.space.clone(),
+        key: row.try_get(0)?,
+    };
+    let due: Option<i64> = row.try_get(3)?;
+    let value = RecordValue { due, bytes: row.try_get(4)?, index: entries(row)? };
+    let sorted_by = match &query.select {
+        RecordSelection::Due { .. } => due.map(Scalar::Int),
+        RecordSelection::Index { .. } => {
+            let words: &[u8] = row.try_get(13)?;
+            let (whole, fraction) = (row.try_get(11)?, row.try_get(12)?);
+            Some(Parts { rank: row.try_get(10)?, whole, fraction, words }.scalar()?)
+        }
+        _ => None,
+    };
+    let version = row.try_get::<i64, _>(1)? as u64;
+    Ok((Record { key, version, value, commit_id: row.try_get(2)? }, sorted_by))
+}
+
+/// The entries of a record in the index; a set, in the order of (name, value).
+fn entries(row: &PgRow) -> Result<Vec<(String, Scalar)>> {
+    let names: Vec<String> = list(row, 5)?;
+    let (ranks, wholes): (Vec<i16>, Vec<i64>) = (list(row, 6)?, list(row, 7)?);
+    let (fractions, words): (Vec<f64>, Vec<Vec<u8>>) = (list(row, 8)?, list(row, 9)?);
+    let parts = ranks.iter().zip(wholes).zip(fractions).zip(&words);
+    let scalars = parts.map(|(((rank, whole), fraction), words)| {
+        Parts { rank: *rank, whole, fraction, words }.scalar()
+    });
+    names.into_iter().zip(scalars).map(|(name, scalar)| Ok((name, scalar?))).collect()
+}
+
+pub(super) fn list<'r, T>(row: &'r PgRow, column: usize) -> Result<Vec<T>>
+where
+    Vec<T>: Decode<'r, Postgres> + Type<Postgres>,
+{
+    Ok(row.try_get::<Option<Vec<T>>, _>(column)?.unwrap_or_default())
+}

@@ -1,0 +1,203 @@
+//! A page of events in the making: rows are fetched, verified, and kept where they match.
+
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use super::batch::sealed;
+use super::candidates::Span;
+use super::connection::Session;
+use super::names::Learned;
+use super::reader::{clamp, column};
+use crate::error::Result;
+use crate::event::{EventHead, EventPage, EventRef};
+use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
+use crate::stream::StreamId;
+
+/// The most rows that are looked at for one page; a page of a rare match is short instead of slow.
+const PAGE_ROWS: usize = 65_536;
+
+/// A page in the making.
+pub(super) struct Scan {
+    pub(super) page: EventPage,
+    pub(super) range: ReadRange,
+    pub(super) looked_to: u64,
+    /// How many rows the next statement asks for.
+    step: usize,
+    /// How many rows may still be looked at.
+    rows_left: usize,
+    /// No more fits on the page.
+    pub(super) full: bool,
+    /// Nothing that follows can match.
+    pub(super) over: bool,
+}
+
+impl Scan {
+    pub(super) fn new(range: ReadRange) -> Self {
+        Self {
+            page: EventPage::default(),
+            range,
+            looked_to: 0,
+            step: range.page_limit(),
+            rows_left: PAGE_ROWS,
+            full: false,
+            over: false,
+        }
+    }
+
+    /// Adds what matches in `spans`, until they are exhausted or the page is full.
+    pub(super) async fn all(
+        &mut self,
+        session: &mut Session,
+        query: &Query,
+        kinds: Option<&[i32]>,
+        spans: &[Span],
+    ) -> Result<()> {
+        let mut left = spans.to_vec();
+        while !left.is_empty() {
+            let exhausted = self.spans(session, Some(query), kinds, &left).await?;
+            if exhausted || self.full || self.over {
+                break;
+            }
+            left = self.beyond(&left);
+        }
+        Ok(())
+    }
+
+    /// What is left of `spans` behind the last row, in the direction of reading.
+    pub(super) fn beyond(&self, spans: &[Span]) -> Vec<Span> {
+        let at = self.looked_to;
+        let rest = |(first, last): &Span| {
+            if self.range.backwards {
+                (*first, (*last).min(at - 1))
+            } else {
+                (at.max(*first - 1) + 1, *last)
+            }
+        };
+        spans.iter().map(rest).filter(|(first, last)| first <= last).collect()
+    }
+
+    /// One statement for `spans`; whether they hold no more than it gave.
+    pub(super) async fn spans(
+        &mut self,
+        session: &mut Session,
+        query: Option<&Query>,
+        kinds: Option<&[i32]>,
+        spans: &[Span],
+    ) -> Result<bool> {
+        let statements = &session.shared.statements;
+        let (one, several) = if self.range.backwards {
+            (&statements.events_backward, &statements.spans_backward)
+        } else {
+            (&statements.events_forward, &statements.spans_forward)
+        };
+        let asked = if let [(first, last)] = spans {
+            one.query().bind(clamp(*first)).bind(clamp(*last))
+        } else {
+            let ends = |end: fn(&Span) -> u64| spans.iter().map(end).map(clamp).collect::<Vec<_>>();
+            several.query().bind(ends(|span| span.0)).bind(ends(|span| span.1))
+        };
+        let asked = asked.bind(kinds).bind(self.step as i64).bind(MAX_PAGE_BYTES as i64);
+        let rows = asked.fetch_all(&mut session.conn).await?;
+        self.rows(session, &rows, query).await
+    }
+
+    /// One statement for a stream; whether it holds no more than this gave.
+    pub(super) async fn stream(
+        &mut self,
+        session: &mut Session,
+        query: &Query,
+        stream: &StreamId,
+        left: ReadRange,
+    ) -> Result<bool> {
+        let statements = &session.shared.statements;
+        let statement = if self.range.backwards {
+            &statements.stream_events_backward
+        } else {
+            &statements.stream_events_forward
+        };
+        let asked = statement
+            .query()
+            .bind(&stream.tenant)
+            .bind(&stream.aggregate_type)
+            .bind(&stream.aggregate_id)
+            .bind(clamp(left.after_version))
+            .bind(clamp(left.until_version))
+            .bind(clamp(left.after))
+            .bind(clamp(left.until))
+            .bind(self.step as i64)
+            .bind(MAX_PAGE_BYTES as i64);
+        let rows = asked.fetch_all(&mut session.conn).await?;
+        self.rows(session, &rows, Some(query)).await
+    }
+
+    /// Adds what matches of `rows`; whether there were no more than these.
+    async fn rows(
+        &mut self,
+        session: &mut Session,
+        rows: &[PgRow],
+        query: Option<&Query>,
+    ) -> Result<bool> {
+        let streams: Vec<i64> = column(rows, 1)?;
+        let kinds: Vec<i32> = column(rows, 3)?;
+        let names = session.learn(&streams, &kinds).await?;
+        let mut bytes = 0;
+        for row in rows {
+            bytes += self.row(&names, row, query)?;
+            if self.full || self.over {
+                return Ok(false);
+            }
+        }
+        let exhausted = rows.len() < self.step && bytes <= MAX_PAGE_BYTES;
+        // Where few rows match, look at more of them at once.
+        self.step = (self.step * 4).min(MAX_PAGE_EVENTS);
+        Ok(exhausted)
+    }
+
+    /// Adds a row where it matches; its size.
+    fn row(&mut self, names: &Learned, row: &PgRow, query: Option<&Query>) -> Result<usize> {
+        let position = row.try_get::<i64, _>(0)? as u64;
+        let metadata = row.try_get::<Option<&str>, _>(8)?.unwrap_or_default().as_bytes();
+        let payload: &[u8] = row.try_get(9)?;
+        let head = head(names, row, position)?;
+        if sealed(&head, metadata, payload) != row.try_get::<i64, _>(7)? {
+            return Err(EventHead::corrupted(position));
+        }
+        let size = metadata.len() + payload.len();
+        if self.range.is_over(&head) {
+            self.over = true;
+            return Ok(size);
+        }
+        let event = EventRef { head: &head, metadata_bytes: metadata, payload };
+        let wanted = self.range.contains(&event) && query.is_none_or(|q| q.matches(&event));
+        if wanted {
+            if !self.page.is_empty() && self.page.bytes() + size > MAX_PAGE_BYTES {
+                self.full = true;
+                return Ok(size);
+            }
+            self.page.push(head, metadata, payload);
+        }
+        self.looked_to = position;
+        self.rows_left -= 1;
+        self.full = self.page.len() == self.range.page_limit() || self.rows_left == 0;
+        Ok(size)
+    }
+
+    /// The page; where it is not full, everything to `edge` has been looked at.
+    pub(super) fn finish(mut self, edge: u64) -> EventPage {
+        self.page.looked_to = if self.full { self.looked_to } else { edge };
+        self.page.end = !self.full || self.looked_to == edge;
+        self.page
+    }
+}
+
+fn head(names: &Learned, row: &PgRow, position: u64) -> Result<EventHead> {
+    Ok(EventHead {
+        position,
+        event_id: row.try_get(4)?,
+        stream: names.stream(row.try_get(1)?)?,
+        version: row.try_get::<i64, _>(2)? as u64,
+        kind: names.kind(row.try_get(3)?)?,
+        timestamp: row.try_get(5)?,
+        recorded_at: row.try_get(6)?,
+    })
+}

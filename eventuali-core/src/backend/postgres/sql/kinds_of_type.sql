@@ -1,0 +1,1 @@
+SELECT id FROM {kinds} WHERE event_type = ANY($1)

@@ -1,0 +1,2 @@
+SELECT heads, versions, commits, present, known
+FROM {look}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)

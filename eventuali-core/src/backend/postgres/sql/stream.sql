@@ -1,0 +1,2 @@
+SELECT aggregate_id, version, last_position FROM {streams}
+WHERE tenant = $1 AND aggregate_type = $2 AND aggregate_id = $3 AND version > 0

@@ -1,0 +1,63 @@
+WITH bounds AS MATERIALIZED (
+    SELECT
+        s.id,
+        greatest($4, coalesce(
+            (SELECT e.version FROM {log} AS e WHERE e.position = $6 AND e.stream = s.id),
+            (
+                SELECT r.first_version + least(r.count - 1, $6 - r.position) FROM {runs} AS r
+                WHERE $6 > 0 AND r.stream = s.id AND r.first_version > 0 AND r.position <= $6
+                ORDER BY r.first_version DESC LIMIT 1
+            ),
+            0
+        )) AS after_version,
+        least($5, CASE WHEN $7 < 9223372036854775806 THEN coalesce(
+            (SELECT e.version - 1 FROM {log} AS e WHERE e.position = $7 + 1 AND e.stream = s.id),
+            (
+                SELECT r.first_version + least(r.count - 1, $7 - r.position) FROM {runs} AS r
+                WHERE r.stream = s.id AND r.first_version > 0 AND r.position <= $7
+                ORDER BY r.first_version DESC LIMIT 1
+            ),
+            0
+        ) ELSE $5 END) AS until_version
+    FROM {streams} AS s
+    WHERE s.tenant = $1 AND s.aggregate_type = $2 AND s.aggregate_id = $3
+),
+chosen AS MATERIALIZED (
+    SELECT
+        r.position + greatest(b.after_version + 1 - r.first_version, 0) AS first,
+        r.position + least(b.until_version - r.first_version, r.count - 1) AS last
+    FROM bounds AS b
+    CROSS JOIN LATERAL (
+        SELECT k.position, k.first_version, k.count FROM {runs} AS k
+        WHERE
+            k.stream = b.id AND k.first_version > 0
+            AND k.first_version >= coalesce(
+                (
+                    SELECT max(m.first_version) FROM {runs} AS m
+                    WHERE m.stream = b.id AND m.first_version > 0 AND m.first_version <= b.after_version + 1
+                ), 1
+            )
+            AND k.first_version <= b.until_version
+        ORDER BY k.first_version LIMIT $8 + 1
+    ) AS r
+),
+spans AS MATERIALIZED (
+    SELECT first, last
+    FROM (SELECT *, sum(last - first + 1) OVER (ORDER BY first) AS total FROM chosen WHERE first <= last) AS counted
+    WHERE total - (last - first + 1) < $8
+)
+SELECT position, stream, version, kind, event_id, timestamp, recorded_at, checksum, metadata, payload
+FROM (
+    SELECT *, sum(size) OVER (ORDER BY position) AS total
+    FROM (
+        SELECT e.*, octet_length(e.payload) + coalesce(octet_length(e.metadata), 0) AS size
+        FROM spans AS s
+        CROSS JOIN LATERAL (
+            SELECT * FROM {log} AS l WHERE l.position BETWEEN s.first AND s.last
+            ORDER BY l.position LIMIT $8
+        ) AS e
+        ORDER BY e.position LIMIT $8
+    ) AS found
+) AS sized
+WHERE total - size <= $9
+ORDER BY position

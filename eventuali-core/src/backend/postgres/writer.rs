@@ -1,0 +1,217 @@
+//! The one task that writes: it commits whatever waits in one transaction.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{Sender, UnboundedReceiver};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::append::{self, Judged};
+use super::connection::Pool;
+use super::error::{is_crowded, is_locked, is_lost, is_transient, timed_out};
+use super::listener::Signal;
+use crate::commit::{Commit, Committed};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The most bytes that go into one transaction.
+const GROUP_BYTES: usize = 32 << 20;
+/// The most commits that go into one transaction.
+const GROUP_COMMITS: usize = 1024;
+/// The first pause before a group is tried again; each later one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+/// The longest pause.
+const LAST_PAUSE: Duration = Duration::from_millis(500);
+
+/// A commit and where its answer goes.
+pub(super) struct Request {
+    pub(super) commit: Commit,
+    pub(super) answer: oneshot::Sender<Result<Committed>>,
+}
+
+/// The writer: commits are written in the order in which they were sent, one group at a time.
+pub(super) struct Writer {
+    pool: Arc<Pool>,
+    signal: Arc<Signal>,
+    /// Dropped with the last task of the writer.
+    _busy: Sender<Infallible>,
+}
+
+/// Why a group is not written, as far as anybody knows.
+struct Failure {
+    error: Error,
+    /// It may have been written all the same.
+    doubtful: bool,
+}
+
+impl Failure {
+    /// Before anything was sent that could have had an effect.
+    fn before(error: Error) -> Self {
+        Self { error, doubtful: false }
+    }
+
+    /// While the server may have been committing.
+    fn within(error: Error) -> Self {
+        Self { doubtful: is_lost(&error), error }
+    }
+}
+
+impl Writer {
+    pub(super) fn new(pool: Arc<Pool>, signal: Arc<Signal>, busy: Sender<Infallible>) -> Self {
+        Self { pool, signal, _busy: busy }
+    }
+
+    /// Serves until every sender is gone and all is done.
+    pub(super) async fn run(self, mut jobs: UnboundedReceiver<Request>) {
+        let writer = Arc::new(self);
+        while let Some(first) = jobs.recv().await {
+            let group = gather(first, &mut jobs);
+            let writer = Arc::clone(&writer);
+            // A group that panics takes its answers with it, not the writer.
+            drop(tokio::spawn(async move { writer.commit(group).await }).await);
+        }
+    }
+
+    async fn commit(self: &Arc<Self>, group: Vec<Request>) {
+        match self.at_once(&group).await {
+            Ok(Some(judged)) => self.answer(group, judged),
+            Ok(None) => self.settle(group, false).await,
+            Err(failure) => {
+                if is_lost(&failure.error) {
+                    self.pool.forget();
+                }
+                self.settle(group, failure.doubtful).await;
+            }
+        }
+    }
+
+    /// One call, which is a transaction of its own.
+    async fn at_once(&self, group: &[Request]) -> Result<Option<Vec<Judged>>, Failure> {
+        let mut session = self.pool.take().await.map_err(Failure::before)?;
+        let commits: Vec<&Commit> = group.iter().map(|request| &request.commit).collect();
+        let written = self.limited(append::at_once(&mut session, &commits));
+        let judged = written.await.map_err(Failure::within)?;
+        session.give_back();
+        Ok(judged)
+    }
+
+    /// Writes a group commit by commit. Where one of them cannot be written, the others must not
+    /// fail with it: the group is halved until it is alone.
+    async fn settle(self: &Arc<Self>, mut group: Vec<Request>, doubted: bool) {
+        let (failure, doubted) = match self.persist(&group, doubted, group.len() > 1).await {
+            Ok(judged) => return self.answer(group, judged),
+            Err((failure, doubted)) => (failure, doubted),
+        };
+        let blameless = is_lost(&failure.error) || is_crowded(&failure.error);
+        if group.len() > 1 && !blameless {
+            let rest = group.split_off(group.len() / 2);
+            Box::pin(self.settle(group, doubted)).await;
+            Box::pin(self.settle(rest, doubted)).await;
+        } else if is_locked(&failure.error) {
+            self.wait_apart(group, doubted);
+        } else {
+            fail(group, &failure.error, doubted);
+        }
+    }
+
+    /// Goes on trying beside the writer, which serves others meanwhile.
+    fn wait_apart(self: &Arc<Self>, group: Vec<Request>, doubted: bool) {
+        let writer = Arc::clone(self);
+        tokio::spawn(async move {
+            match writer.persist(&group, doubted, false).await {
+                Ok(judged) => writer.answer(group, judged),
+                Err((failure, doubted)) => fail(group, &failure.error, doubted),
+            }
+        });
+    }
+
+    /// Tries a group again as long as that can help. A group that was written before, unknown to
+    /// us, is recognised by its ids: the locks see to it that what is still on its way is waited
+    /// for. `briefly` says not to wait for a lock more than once.
+    async fn persist(
+        &self,
+        group: &[Request],
+        mut doubted: bool,
+        briefly: bool,
+    ) -> Result<Vec<Judged>, (Failure, bool)> {
+        let deadline = Instant::now() + self.pool.shared().options.connect_timeout;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let failure = match self.in_turn(group, doubted).await {
+                Ok(judged) => return Ok(judged),
+                Err(failure) => failure,
+            };
+            doubted |= failure.doubtful;
+            if is_lost(&failure.error) {
+                self.pool.forget();
+            }
+            let patient = !(briefly && is_locked(&failure.error));
+            let again = failure.doubtful || (is_transient(&failure.error) && patient);
+            if !again || Instant::now() + pause > deadline {
+                return Err((failure, doubted));
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+
+    /// A transaction in which each commit is judged in its turn.
+    async fn in_turn(&self, group: &[Request], doubted: bool) -> Result<Vec<Judged>, Failure> {
+        let mut session = self.pool.take().await.map_err(Failure::before)?;
+        let commits: Vec<&Commit> = group.iter().map(|request| &request.commit).collect();
+        let judged = self.limited(append::in_turn(&mut session, &commits, doubted));
+        let judged = judged.await.map_err(Failure::before)?;
+        let end = if judged.iter().any(Result::is_ok) { "COMMIT" } else { "ROLLBACK" };
+        self.limited(session.run(end)).await.map_err(Failure::within)?;
+        session.give_back();
+        Ok(judged)
+    }
+
+    /// `work`, given up where the server does not even say that a statement took too long.
+    async fn limited<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let options = &self.pool.shared().options;
+        let limit = options.statement_timeout + options.connect_timeout;
+        timeout(limit, work).await.unwrap_or_else(|_| Err(timed_out("a commit")))
+    }
+
+    fn answer(&self, group: Vec<Request>, judged: Vec<Judged>) {
+        let committed = judged.iter().flatten().flat_map(|committed| &committed.positions);
+        if let Some(highest) = committed.max() {
+            self.signal.committed(*highest);
+        }
+        for (request, mut judged) in group.into_iter().zip(judged) {
+            if let Err(doubt) = &judged
+                && matches!(doubt.kind(), ErrorKind::OutcomeUnknown { .. })
+            {
+                judged = Err(Error::outcome_unknown(request.commit.event_ids()));
+            }
+            // Nobody has to wait for an answer.
+            drop(request.answer.send(judged));
+        }
+    }
+}
+
+/// `first` together with all that waits behind it.
+fn gather(first: Request, jobs: &mut UnboundedReceiver<Request>) -> Vec<Request> {
+    let mut bytes = first.commit.size();
+    let mut group = vec![first];
+    while bytes < GROUP_BYTES && group.len() < GROUP_COMMITS {
+        let Ok(request) = jobs.try_recv() else { break };
+        bytes += request.commit.size();
+        group.push(request);
+    }
+    group
+}
+
+/// Tells everybody in a group of an error; whoever is left in doubt, about their own events.
+fn fail(group: Vec<Request>, error: &Error, doubted: bool) {
+    for request in group {
+        let told = if doubted {
+            Error::outcome_unknown(request.commit.event_ids()).with_source(error.clone())
+        } else {
+            error.clone()
+        };
+        drop(request.answer.send(Err(told)));
+    }
+}

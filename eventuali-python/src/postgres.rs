@@ -1,0 +1,63 @@
+//! How a store in PostgreSQL is opened, as Python says it.
+
+use std::time::Duration;
+
+use eventuali_core::backend::postgres::{PostgresOptions, schema_sql};
+use eventuali_core::url::PostgresUrl;
+use pyo3::prelude::*;
+
+use crate::error::to_python;
+
+/// What `EventStoreConfig` says, checked.
+#[pyclass(frozen, module = "eventuali._eventuali")]
+pub(crate) struct Postgres {
+    pub(crate) options: PostgresOptions,
+}
+
+#[pymethods]
+impl Postgres {
+    #[new]
+    #[pyo3(signature = (
+        url, *, schema, table_name, max_connections, connect_timeout, statement_timeout, migrations
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "they are the fields of PostgresOptions")]
+    fn new(
+        py: Python<'_>,
+        url: &str,
+        schema: String,
+        table_name: String,
+        max_connections: u32,
+        connect_timeout: f64,
+        statement_timeout: f64,
+        migrations: bool,
+    ) -> PyResult<Self> {
+        let url = PostgresUrl::parse(url).map_err(|e| to_python(py, &e))?;
+        let options = PostgresOptions {
+            schema,
+            table_name,
+            max_connections,
+            connect_timeout: seconds(connect_timeout),
+            statement_timeout: seconds(statement_timeout),
+            migrate: migrations,
+            ..PostgresOptions::new(url)
+        };
+        options.check().map_err(|e| to_python(py, &e))?;
+        Ok(Self { options })
+    }
+
+    /// What would be opened, without a password.
+    #[getter]
+    fn url(&self) -> String {
+        self.options.url.to_string()
+    }
+
+    /// The SQL that makes the schema.
+    fn schema_sql(&self, py: Python<'_>) -> PyResult<String> {
+        schema_sql(&self.options).map_err(|e| to_python(py, &e))
+    }
+}
+
+/// What is no time at all becomes none, which the core refuses.
+fn seconds(given: f64) -> Duration {
+    Duration::try_from_secs_f64(given).unwrap_or_default()
+}
