@@ -42,20 +42,20 @@ def database(folder: Path, suffix: str = "") -> Iterator[str]:
     Raises:
         NoServerError: There is no server.
     """
-    with _any_server(folder) as url:
+    with any_server(folder) as url:
         name = f"fire_{os.getpid()}{suffix}"
         with connect(url) as beside:
             beside.execute(SQL("DROP DATABASE IF EXISTS {}").format(Identifier(name)))
             make = SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'")
             beside.execute(make.format(Identifier(name)))
         try:
-            yield _elsewhere(url, name)
+            yield elsewhere(url, name)
         finally:
             with connect(url) as beside:
                 beside.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
-def _elsewhere(url: str, name: str) -> str:
+def elsewhere(url: str, name: str) -> str:
     """Returns the URL of another database on the same server."""
     old = conninfo_to_dict(url).get("dbname", "")
     head, slash, options = url.partition("?")
@@ -65,7 +65,12 @@ def _elsewhere(url: str, name: str) -> str:
 
 
 @contextmanager
-def _any_server(folder: Path) -> Iterator[str]:
+def any_server(folder: Path) -> Iterator[str]:
+    """Yields the URL of a server that may be used, a private one in `folder` if need be.
+
+    Raises:
+        NoServerError: There is none.
+    """
     given = os.environ.get(GIVEN)
     try:
         with connect(given or LOCAL):
