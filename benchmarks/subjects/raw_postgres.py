@@ -6,6 +6,7 @@ They go through libpq, which is what pgbench does; Python only hands the bytes o
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from struct import pack
@@ -56,12 +57,6 @@ WITH
 INSERT INTO events_runs (first_id, last_id, stream, first_version, position, records, count)
 VALUES ($15, $16, $14, 2, $12, 0, $17)
 """
-RELATIONS = (
-    "append clock documents draw enter horizon kind_spans kinds log moment position readable "
-    "record_index records refuse runs streams tags"
-).split()
-
-
 def array(oid: int, values: Sequence[object]) -> bytes:
     """Returns an array as PostgreSQL takes it in binary."""
     encode = _ENCODE[oid]
@@ -94,11 +89,8 @@ class RawPostgres:
         """Makes a database with our schema."""
         self._let_go()
         self._connection = psycopg.connect(self._databases.fresh(), autocommit=True)
-        script = SCHEMA.read_text(encoding="utf-8")
-        for name in RELATIONS:
-            script = script.replace(f"{{{name}}}", f"events_{name}")
-        script = script.replace("{events}", "events")
-        self._connection.execute(script.encode())
+        script = SCHEMA.read_text(encoding="utf-8").replace("{events}", "events")
+        self._connection.execute(re.sub(r"\{(\w+)\}", r"events_\1", script).encode())
         self._connection.execute(
             "INSERT INTO events_kinds (event_type, event_version, codec) VALUES ('Added', 1, 'json')"
         )
