@@ -19,13 +19,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from reliability.server import NoServerError, any_server
+
 from benchmarks import comparison, page, scale
 from benchmarks.commits import environment
 from benchmarks.machine import busy, machine
 from benchmarks.rounds import Measurement, Results
 from benchmarks.rows import FLUSH, GROUPS, NAMES, ON_POSTGRES, OURS, PG, WAKE, Group
 from benchmarks.workers import ROOT, Refused, Worker, in_python, in_rust
-from reliability.server import NoServerError, any_server
 
 DATA = ROOT / "target" / "bench"
 """Databases lie on the disk of the working tree, for /tmp is often none."""
@@ -66,8 +67,7 @@ def chosen(word: str) -> list[Group]:
 def peers(
     stack: ExitStack, groups: Sequence[Group], folder: Path, *, smoke: bool
 ) -> tuple[list[Worker], list[str]]:
-    """Starts everybody whom `groups` ask for; returns them, and a sentence for each that is not
-    to be had."""
+    """Starts whom `groups` ask for; returns them, and a sentence for each that is not to be had."""
     asked = {group.ours for group in groups if group.rows}
     asked |= {peer for group in groups for peer in group.peers}
     if smoke:

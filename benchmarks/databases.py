@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from psycopg.sql import SQL, Identifier
-
 from reliability.server import connect, elsewhere
 
 

@@ -192,7 +192,9 @@ _NONE = ("", "")
 ON_POSTGRES = (
     Group(
         (
-            Row("PostgreSQL: save 1 event a commit, sync", "save_sync", {"pg_s": 1.3, "pg_raw": 0.7}),
+            Row(
+                "PostgreSQL: save 1 event a commit, sync", "save_sync", {"pg_s": 1.3, "pg_raw": 0.7}
+            ),
             Row("PostgreSQL: save 1 event a commit, async", "save"),
         ),
         {"pg_s": "save", "pg_raw": "append"},

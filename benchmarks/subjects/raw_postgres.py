@@ -57,6 +57,8 @@ WITH
 INSERT INTO events_runs (first_id, last_id, stream, first_version, position, records, count)
 VALUES ($15, $16, $14, 2, $12, 0, $17)
 """
+
+
 def array(oid: int, values: Sequence[object]) -> bytes:
     """Returns an array as PostgreSQL takes it in binary."""
     encode = _ENCODE[oid]
@@ -92,10 +94,11 @@ class RawPostgres:
         script = SCHEMA.read_text(encoding="utf-8").replace("{events}", "events")
         self._connection.execute(re.sub(r"\{(\w+)\}", r"events_\1", script).encode())
         self._connection.execute(
-            "INSERT INTO events_kinds (event_type, event_version, codec) VALUES ('Added', 1, 'json')"
+            "INSERT INTO events_kinds (event_type, event_version, codec)"
+            " VALUES ('Added', 1, 'json')"
         )
         places = ", ".join(f"${number}" for number in range(1, len(APPEND) + 1))
-        self._prepare(b"append", f"SELECT * FROM events_append({places})".encode())
+        self._prepare(b"append", f"SELECT * FROM events_append({places})".encode())  # noqa: S608
         self._prepare(b"insert", INSERT)
 
     def _prepare(self, name: bytes, statement: bytes) -> None:

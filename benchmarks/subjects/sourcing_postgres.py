@@ -1,4 +1,4 @@
-"""S on PostgreSQL: the package `eventsourcing` with its PostgreSQL recorder, its settings untouched.
+"""S on PostgreSQL: the package `eventsourcing` with its PostgreSQL recorder and its own settings.
 
 Only its pool is made larger where 8 threads of a process share it, so that none of them waits.
 """

@@ -2,8 +2,9 @@
 
     python -m reliability.children.canceller PATH OTHER SEED SAVES HOW
 
-OTHER is a second database, opened once before anything is counted. HOW is empty where a save is repeated as it is; `new-events` is the wrong way: its facts are saved
-as new events. The history goes to stdout, complaints of the loop to stderr.
+OTHER is a second database, opened once before anything is counted. HOW is empty where a save is
+repeated as it is; `new-events` is the wrong way: its facts are saved as new events. The history
+goes to stdout, complaints of the loop to stderr.
 """
 
 from __future__ import annotations

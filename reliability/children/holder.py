@@ -2,8 +2,9 @@
 
     python -m reliability.children.holder PATH SEED
 
-Takes the write lock of a file, or locks the log of a PostgreSQL database against inserts. A process of its own: within one process a second SQLite would not exclude the first, and would
-release its locks.
+Takes the write lock of a file, or locks the log of a PostgreSQL database against inserts. A process
+of its own: within one process a second SQLite would not exclude the first, and would release its
+locks.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ def main() -> None:
     path, seed = sys.argv[1:]
     chance = Random(seed)
     execute: Callable[[str], object]
+    take: tuple[str, ...]
     if "://" in path:
-        execute = psycopg.connect(path, autocommit=True).execute  # type: ignore[assignment]
+        execute = psycopg.connect(path, autocommit=True).execute
         take = ("BEGIN", "LOCK TABLE events_log IN EXCLUSIVE MODE")
     else:
         execute = sqlite3.connect(path, isolation_level=None, timeout=30).execute

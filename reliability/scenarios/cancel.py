@@ -10,6 +10,7 @@ from reliability.processes import Child
 from reliability.scenario import Fault, Job, Scenario
 from reliability.workload import log_of
 
+
 def run(job: Job) -> None:
     """Lets a process cancel as many saves as there are cycles, on a file."""
     _storm(job, str(job.folder / "events.db"), str(job.folder / "other.db"))
