@@ -229,7 +229,7 @@ ON_POSTGRES = (
         (Row("PostgreSQL: 8 writer processes, one saver each", "processes", {"pg_s": 2}),),
         {"pg_s": "processes"},
         events=1,
-        repeat=15,
+        repeat=30,
         slices=3,
         smoke=(1, 1),
         bound=_NONE,

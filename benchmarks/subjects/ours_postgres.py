@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.databases import Databases
-from benchmarks.subjects import timed
 from benchmarks.subjects.crew import Crew
 from benchmarks.subjects.ours import Account, Ours
 from eventuali import EventStore
@@ -66,10 +66,11 @@ class OursOnPostgres(Ours):
         if self._store is None:
             self._store = self._run(_open(self._databases.url))
         self._given = self._prepared_async(self._store, 1, savers * repeat)
+        gc.collect()
         return 0.0
 
     def op_go(self, savers: int, repeat: int) -> float:
-        """Saves it."""
+        """Saves it; whoever asked takes the time."""
         store, given = self._store, self._given
         assert store is not None  # noqa: S101
 
@@ -80,7 +81,8 @@ class OursOnPostgres(Ours):
         async def work() -> None:
             await asyncio.gather(*(saver(given[first::savers]) for first in range(savers)))
 
-        return timed(lambda: self._run(work()), savers * repeat)
+        self._run(work())
+        return 0.0
 
     def op_done(self, savers: int, repeat: int) -> float:
         """Lets go of the connections."""

@@ -112,6 +112,18 @@ def test_a_repetition_that_got_the_same_answer_is_good():
     assert (kinds, verdict.unknown) == (set(), 2)
 
 
+@pytest.mark.parametrize(
+    ("error", "kinds"),
+    [("OptimisticConcurrencyError", {"strange"}), ("StorageUnavailableError", set())],
+)
+def test_a_repetition_that_was_refused_says_that_nothing_was_stored(error, kinds):
+    past, stored = good()
+    repeated = left("failed", 60, ("b", 10, 2))
+    repeated.error = error
+    past.appends.append(repeated)
+    assert found(past, stored)[0] == kinds
+
+
 @pytest.mark.parametrize("missing", [10, 4])
 def test_a_part_of_a_commit(missing):
     past, stored = good()
