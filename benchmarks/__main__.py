@@ -87,7 +87,7 @@ def peers(
         start(name)
     if PG in asked:
         try:
-            url = stack.enter_context(any_server(folder))
+            url = stack.enter_context(any_server(folder / "server"))
         except NoServerError as error:
             absent.append(f"PostgreSQL could not be had here, so it was not measured: {error}")
         else:

@@ -21,7 +21,7 @@ from reliability.history import Append, History, Read, Stored
 
 _NOTES = 20
 _REFUSAL = "OptimisticConcurrencyError"
-"""Settles a commit that is repeated: had it been written, the repetition would have been answered."""
+"""Settles a commit that is repeated: had it been written, it would have been acknowledged."""
 
 
 @dataclass(slots=True)

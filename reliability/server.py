@@ -42,7 +42,7 @@ def database(folder: Path, suffix: str = "") -> Iterator[str]:
     Raises:
         NoServerError: There is no server.
     """
-    with any_server(folder) as url:
+    with any_server(folder / f"server{suffix}") as url:
         name = f"fire_{os.getpid()}{suffix}"
         with connect(url) as beside:
             beside.execute(SQL("DROP DATABASE IF EXISTS {}").format(Identifier(name)))
@@ -64,8 +64,8 @@ def elsewhere(url: str, name: str) -> str:
 
 
 @contextmanager
-def any_server(folder: Path) -> Iterator[str]:
-    """Yields the URL of a server that may be used, a private one in `folder` if need be.
+def any_server(place: Path) -> Iterator[str]:
+    """Yields the URL of a server that may be used, a private one at `place` if need be.
 
     Raises:
         NoServerError: There is none.
@@ -77,7 +77,7 @@ def any_server(folder: Path) -> Iterator[str]:
     except psycopg.OperationalError as error:
         if given:
             raise NoServerError(f"{GIVEN}: {error}") from None
-        with Private(folder / "server") as server:
+        with Private(place) as server:
             yield server.url
     else:
         yield given or LOCAL
