@@ -135,6 +135,8 @@ def beside_commits(given: argparse.Namespace, folder: Path, stack: ExitStack) ->
     if workers[0].name == workers[1].name:
         raise SystemExit("both are the same commit")
     groups = [group for group in chosen(given.only)[1:] if group.ours == OURS]
+    if not groups:
+        raise SystemExit("commits are compared on SQLite only")
     measurement = Measurement(groups, workers, folder, tolerant=True)
     results = measurement.run(given.rounds)
     print(comparison.table(results, workers[0].name, workers[1].name, machine(DATA)))

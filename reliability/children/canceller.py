@@ -159,7 +159,8 @@ async def _look(url: str, recorder: Recorder) -> None:
             if not idle and not locks:
                 break
             await asyncio.sleep(0.03)
-    recorder.line("server", idle=idle, locks=locks, connections=connections)
+    pool = None if small(url) is url else 2
+    recorder.line("server", idle=idle, locks=locks, connections=connections, pool=pool)
 
 
 async def _storm(

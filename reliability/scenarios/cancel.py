@@ -48,7 +48,7 @@ def _storm(job: Job, path: str, other: str) -> None:
     for note in history.notes:
         if note["is"] == "server":
             report.extras |= {"idle_in_transaction": note["idle"], "locks": note["locks"]}
-            report.extras["connections"] = note["connections"]
+            report.extras |= {"connections": note["connections"], "pool": note["pool"]}
             report.expect((note["idle"], note["locks"]) == (0, 0), note)
     report.done = left["cut"]
     with sync.EventStore.create(path) as store:
