@@ -104,6 +104,7 @@ def main() -> None:
     path, other, seed, saves, how = sys.argv[1:]
     recorder = Recorder(sys.stdout.buffer.write)
     asyncio.run(_once(other))
+    sleep(0.5)  # what a store lets go of when it is closed may take a moment
     before = held()
     store = asyncio.run(_open(path))
     for number in range(LOOPS):
