@@ -2,6 +2,7 @@
 
 make bench                                  five rounds, some minutes; writes docs/benchmarks.md
 make bench ARGS="--rounds 9 --only load"    a part of it, more often; writes nothing
+make bench ARGS="--only postgres"           PostgreSQL alone
 make bench ARGS="--compare HEAD~5"          an earlier commit beside the working tree
 make bench ARGS="--compare HEAD~5 HEAD~1"   two commits
 make bench ARGS=--scale                     beside 10,000,000 stored events; writes a page, too
@@ -18,11 +19,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from reliability.server import NoServerError, any_server
+
 from benchmarks import comparison, page, scale
 from benchmarks.commits import environment
 from benchmarks.machine import busy, machine
 from benchmarks.rounds import Measurement, Results
-from benchmarks.rows import FLUSH, GROUPS, NAMES, OURS, Group
+from benchmarks.rows import FLUSH, GROUPS, NAMES, ON_POSTGRES, OURS, PG, WAKE, Group
 from benchmarks.workers import ROOT, Refused, Worker, in_python, in_rust
 
 DATA = ROOT / "target" / "bench"
@@ -50,23 +53,48 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 def chosen(word: str) -> list[Group]:
     """Returns the groups that have a row with `word` in its title, and the flush."""
-    found = [group for group in GROUPS if any(word in row.title for row in group.rows)]
+    word = word.lower()
+    found = [
+        group
+        for group in (*GROUPS, *ON_POSTGRES)
+        if any(word in row.title.lower() for row in group.rows)
+    ]
     if not found:
         raise SystemExit(f"no row has {word!r} in its title")
     return [FLUSH, *found]
 
 
-def peers(stack: ExitStack, *, smoke: bool) -> tuple[list[Worker], list[str]]:
-    """Starts everybody; returns them, and a sentence for each that is not to be had."""
-    workers, absent = [], []
-    for name in [OURS, "plain"] if smoke else [OURS, "s", "uma", "plain"]:
+def peers(
+    stack: ExitStack, groups: Sequence[Group], folder: Path, *, smoke: bool
+) -> tuple[list[Worker], list[str]]:
+    """Starts whom `groups` ask for; returns them, and a sentence for each that is not to be had."""
+    asked = {group.ours for group in groups if group.rows}
+    asked |= {peer for group in groups for peer in group.peers}
+    if smoke:
+        asked &= {OURS, "plain", PG, "pg_raw"}
+    workers: list[Worker] = []
+    absent: list[str] = []
+
+    def start(name: str, *words: str) -> None:
         try:
-            workers.append(stack.enter_context(in_python(name, name)))
+            workers.append(stack.enter_context(in_python(name, name, *words)))
         except Refused as refused:
             absent.append(
                 f"{NAMES[name]} could not be had here, so it was not measured: {refused}."
             )
-    if not smoke:
+
+    for name in (name for name in (OURS, "s", "uma", "plain") if name in asked):
+        start(name)
+    if PG in asked:
+        try:
+            url = stack.enter_context(any_server(folder / "server"))
+        except NoServerError as error:
+            absent.append(f"PostgreSQL could not be had here, so it was not measured: {error}")
+        else:
+            for name in (name for name in (PG, "pg_s", "pg_raw") if name in asked):
+                start(name, url)
+            absent.append(WAKE)
+    if asked & {"raw", "core"}:
         workers += [stack.enter_context(worker) for worker in in_rust()]
     return workers, absent
 
@@ -74,8 +102,11 @@ def peers(stack: ExitStack, *, smoke: bool) -> tuple[list[Worker], list[str]]:
 def beside_peers(given: argparse.Namespace, folder: Path, stack: ExitStack) -> None:
     """Measures us beside everybody else."""
     facts = machine(DATA)
-    workers, absent = peers(stack, smoke=given.smoke)
-    measurement = Measurement(chosen(given.only), workers, folder, smoke=given.smoke)
+    groups = chosen(given.only)
+    workers, absent = peers(stack, groups, folder, smoke=given.smoke)
+    there = {worker.name for worker in workers}
+    groups = [group for group in groups if not group.rows or group.ours in there]
+    measurement = Measurement(groups, workers, folder, smoke=given.smoke)
     before = busy()
     results = measurement.run(1 if given.smoke else given.rounds)
     facts["load average"] = f"{before} when it began, {busy()} when it ended; alone it is about 1"
@@ -98,12 +129,14 @@ def beside_commits(given: argparse.Namespace, folder: Path, stack: ExitStack) ->
     workers = []
     for commit in given.compare:
         revision, python = environment(commit)
-        workers.append(stack.enter_context(in_python(f"{OURS}@{revision}", OURS, python)))
+        workers.append(stack.enter_context(in_python(f"{OURS}@{revision}", OURS, python=python)))
     if len(workers) == 1:
         workers.append(stack.enter_context(in_python(f"{OURS}@tree", OURS)))
     if workers[0].name == workers[1].name:
         raise SystemExit("both are the same commit")
-    groups = chosen(given.only)[1:]
+    groups = [group for group in chosen(given.only)[1:] if group.ours == OURS]
+    if not groups:
+        raise SystemExit("commits are compared on SQLite only")
     measurement = Measurement(groups, workers, folder, tolerant=True)
     results = measurement.run(given.rounds)
     print(comparison.table(results, workers[0].name, workers[1].name, machine(DATA)))

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks import report
 from benchmarks.rounds import Results
+from benchmarks.rows import OURS, PG
 
 DURABILITY = (
     "Every commit is flushed to the device before it is acknowledged: SQLite in WAL mode with "
     "synchronous=FULL for eventuali, eventsourcing, plain Python and rusqlite; UmaDB flushes by "
-    "itself and has no such setting. All other settings are each one's defaults."
+    "itself and has no such setting; PostgreSQL with synchronous_commit, fsync and "
+    "full_page_writes on. "
+    "All other settings are each one's defaults."
 )
 TARGETS = ("", "beside", "times as fast", "rounds", "at least", "")
 BOUNDS = ("", "of the limit", "what the limit is")
@@ -35,7 +38,7 @@ def terminal(results: Results, machine: Mapping[str, str], absent: Sequence[str]
         f"flush: {_flush(results)}",
         *absent,
         f"Time for one of each, medians of {results.rounds} interleaved rounds:",
-        report.aligned(report.medians(results)),
+        *(report.aligned(table) for table in _medians(results)),
         "How many times as fast as a peer (in the same round: median, lowest–highest):",
         report.aligned([TARGETS, *verdicts]),
         "How near to what bounds it:",
@@ -43,6 +46,12 @@ def terminal(results: Results, machine: Mapping[str, str], absent: Sequence[str]
         summary(results),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _medians(results: Results) -> list[list[tuple[str, ...]]]:
+    """Returns a table for SQLite and one for PostgreSQL, unless it is empty."""
+    tables = [report.medians(results, ours) for ours in (OURS, PG)]
+    return [table for table in tables if len(table) > 1]
 
 
 def summary(results: Results) -> str:
@@ -80,7 +89,7 @@ def markdown(results: Results, machine: Mapping[str, str], absent: Sequence[str]
         "## Medians",
         "The time for one of what the row names: an event, a commit, an aggregate loaded; for the "
         "concurrent savers and for reading, an event. " + _LEGEND,
-        _table(report.medians(results)),
+        *(_table(table) for table in _medians(results)),
         "## What bounds it",
         "100 % would be as fast as what nobody who does the same work can beat.",
         _table([BOUNDS, *bounds]),
@@ -105,7 +114,8 @@ _LEGEND = (
     "loaded, Pydantic validating the same JSON, without any storage. *Raw rusqlite* does the "
     "inserts and selects of our own SQL without a check. *Our Rust core* is the store without "
     "Python. UmaDB is asked through its Python client, with a condition on each append that "
-    "stands for an expected version; its reads parse the JSON into a dict."
+    "stands for an expected version; its reads parse the JSON into a dict. "
+    "*Raw libpq* sends PostgreSQL our own statements, prepared, with values that are bytes already."
 )
 _AGAIN = """## Again, and against another commit
 

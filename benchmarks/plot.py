@@ -31,7 +31,8 @@ def draw(results: Results, path: Path) -> None:
     drawn = [
         (index, group, row)
         for index, group, row in report.rows(results)
-        if results.ratio((index, BASE, group.peers.get(BASE, "")), (index, OURS, row.op))
+        if group.ours == OURS
+        and results.ratio((index, BASE, group.peers.get(BASE, "")), (index, OURS, row.op))
     ]
     with mpl.rc_context({"svg.hashsalt": "eventuali", "svg.fonttype": "none"}):
         figure = Figure(figsize=(9.5, 0.48 * len(drawn) + 1.7), layout="constrained")

@@ -56,14 +56,16 @@ def peer_key(index: int, group: Group, peer: str) -> Key:
     return index, peer, group.peers[peer]
 
 
-def medians(results: Results) -> list[tuple[str, ...]]:
-    """Returns a line a row: the time of each subject."""
-    names = [name for name in NAMES if name in results.about]
+def medians(results: Results, ours: str = OURS) -> list[tuple[str, ...]]:
+    """Returns a line a row of those that `ours` does: the time of each subject."""
+    mine = [(index, group, row) for index, group, row in rows(results) if group.ours == ours]
+    taking_part = {ours} | {peer for _, group, _ in mine for peer in group.peers}
+    names = [name for name in NAMES if name in results.about and name in taking_part]
     lines = [("", *(NAMES[name] for name in names))]
-    for index, group, row in rows(results):
+    for index, group, row in mine:
         cells = []
         for name in names:
-            op = row.op if name == OURS else group.peers.get(name, "")
+            op = row.op if name == ours else group.peers.get(name, "")
             cells.append(duration(results.median((index, name, op))))
         lines.append((row.title, *cells))
     return lines
@@ -74,7 +76,7 @@ def verdicts(results: Results) -> list[Verdict]:
     found = []
     for index, group, row in rows(results):
         for peer, target in row.targets.items():
-            ratio = results.ratio(peer_key(index, group, peer), (index, OURS, row.op))
+            ratio = results.ratio(peer_key(index, group, peer), (index, group.ours, row.op))
             if ratio is not None:
                 found.append(Verdict(row.title, peer, ratio, target))
     return found
@@ -86,7 +88,7 @@ def bounds(results: Results) -> list[Bound]:
     for index, group, row in rows(results):
         peer, text = group.bound
         if peer in results.about:
-            ratio = results.ratio(peer_key(index, group, peer), (index, OURS, row.op))
+            ratio = results.ratio(peer_key(index, group, peer), (index, group.ours, row.op))
             if ratio is not None:
                 found.append(Bound(row.title, f"{NAMES[peer]}: {text}", ratio))
     return found

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.progress import Progress
-from benchmarks.rows import OURS, Group
+from benchmarks.rows import Group
 from benchmarks.workers import Refused, Worker
 
 Key = tuple[int, str, str]
@@ -73,7 +73,7 @@ class Measurement:
 
         Args:
             groups: What.
-            workers: Who; those whose names begin with `ours` do the operations of ours.
+            workers: Who; the one that a group names does the operations of ours; `@` may follow.
             folder: Where the databases lie.
             smoke: Whether the sizes are tiny, as they always are in the first round.
             tolerant: Whether a worker may lack an operation.
@@ -140,7 +140,7 @@ class Measurement:
 def _tasks(group: Group, workers: Sequence[Worker]) -> list[tuple[Worker, str]]:
     tasks = []
     for worker in workers:
-        if worker.name.startswith(OURS):
+        if worker.name.partition("@")[0] == group.ours:
             tasks += [(worker, row.op) for row in group.rows]
         elif worker.name in group.peers:
             tasks.append((worker, group.peers[worker.name]))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 OURS = "ours"
+PG = "pg"
 NAMES = {
     OURS: "eventuali",
     "s": "eventsourcing",
@@ -13,6 +14,9 @@ NAMES = {
     "plain": "plain Python",
     "raw": "raw rusqlite",
     "core": "our Rust core",
+    PG: "eventuali",
+    "pg_s": "eventsourcing",
+    "pg_raw": "raw libpq",
 }
 """What the subjects are called in a table, in the order of its columns."""
 
@@ -46,6 +50,7 @@ class Group:
         best: Whether the fastest slice of a round counts, as in `timeit`, and not their mean. Where
             nothing is flushed, only other processes make a slice slower.
         smoke: `events` and `repeat` where the numbers do not matter.
+        ours: Who does the operations of ours: OURS on SQLite, PG on PostgreSQL.
         bound: The peer that nobody can beat, and what it does.
     """
 
@@ -57,6 +62,7 @@ class Group:
     bound: tuple[str, str]
     slices: int = 1
     best: bool = False
+    ours: str = OURS
 
 
 _CREATE = ("plain", "a bare Pydantic model of the two fields")
@@ -179,6 +185,109 @@ GROUPS = (
         smoke=(1000, 1),
         bound=_DECODE,
     ),
+)
+_ONE = ("pg_raw", "the same function called through libpq, nothing encoded or decoded")
+_MANY = ("pg_raw", "UNNEST of ready arrays into log, runs, spans and stream, nothing checked")
+_NONE = ("", "")
+ON_POSTGRES = (
+    Group(
+        (
+            Row(
+                "PostgreSQL: save 1 event a commit, sync", "save_sync", {"pg_s": 1.3, "pg_raw": 0.7}
+            ),
+            Row("PostgreSQL: save 1 event a commit, async", "save"),
+        ),
+        {"pg_s": "save", "pg_raw": "append"},
+        events=1,
+        repeat=20,
+        slices=8,
+        smoke=(1, 3),
+        bound=_ONE,
+        ours=PG,
+    ),
+    Group(
+        (Row("PostgreSQL: save 1,000 events a commit", "save_sync", {"pg_s": 1.6, "pg_raw": 0.6}),),
+        {"pg_s": "save", "pg_raw": "insert"},
+        events=1000,
+        repeat=2,
+        slices=6,
+        smoke=(20, 2),
+        bound=_MANY,
+        ours=PG,
+    ),
+    Group(
+        (Row("PostgreSQL: 64 concurrent savers in one process", "savers", {"pg_s": 20}),),
+        {"pg_s": "savers"},
+        events=1,
+        repeat=5,
+        slices=3,
+        smoke=(1, 1),
+        bound=_NONE,
+        ours=PG,
+    ),
+    Group(
+        (Row("PostgreSQL: 8 writer processes, one saver each", "processes", {"pg_s": 2}),),
+        {"pg_s": "processes"},
+        events=1,
+        repeat=30,
+        slices=3,
+        smoke=(1, 1),
+        bound=_NONE,
+        ours=PG,
+    ),
+    Group(
+        (
+            Row(
+                "PostgreSQL: 8 writer processes, eight savers each",
+                "processes_of_savers",
+                {"pg_s": 8},
+            ),
+        ),
+        {"pg_s": "processes_of_savers"},
+        events=1,
+        repeat=8,
+        slices=2,
+        smoke=(1, 1),
+        bound=_NONE,
+        ours=PG,
+    ),
+    Group(
+        (Row("PostgreSQL: load an aggregate of 1,000 events", "load", {"pg_s": 5}),),
+        {"pg_s": "load"},
+        events=1000,
+        repeat=2,
+        slices=5,
+        best=True,
+        smoke=(20, 1),
+        bound=_NONE,
+        ours=PG,
+    ),
+    Group(
+        (Row("PostgreSQL: load an aggregate of 10,000 events", "load", {"pg_s": 6}),),
+        {"pg_s": "load"},
+        events=10_000,
+        repeat=1,
+        slices=3,
+        best=True,
+        smoke=(30, 1),
+        bound=_NONE,
+        ours=PG,
+    ),
+    Group(
+        (Row("PostgreSQL: read 100,000 events, fold into a dict", "read", {"pg_s": 4}),),
+        {"pg_s": "read"},
+        events=100_000,
+        repeat=1,
+        slices=3,
+        best=True,
+        smoke=(1000, 1),
+        bound=_NONE,
+        ours=PG,
+    ),
+)
+WAKE = (
+    "Not measured yet: how long after a commit a reader in another process wakes. The package has "
+    "no public way to wait for events."
 )
 FLUSH = Group((), {"plain": "flush"}, 1, 100, (1, 5), ("plain", "write 4 KiB and fdatasync"))
 """What the device takes for one flush, measured along with the rest."""

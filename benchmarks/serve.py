@@ -1,6 +1,7 @@
 """One subject in a process of its own: a request a line in, an answer a line out, as JSON.
 
     python -m benchmarks.serve ours
+    python -m benchmarks.serve pg postgresql://postgres@127.0.0.1/test
 
 The first answer is what the subject is made of. `{"op": "fresh", "folder": …}` starts over;
 any other `{"op": …, "events": …, "repeat": …}` answers `{"seconds": …}`, the time of a unit.
@@ -30,9 +31,9 @@ def answer(subject: Subject, request: dict[str, Any]) -> dict[str, Any]:
         return {"error": f"{type(error).__name__}: {error}", "traceback": last}
 
 
-def main(name: str) -> None:
+def main(name: str, *words: str) -> None:
     """Serves until the input ends."""
-    subject = make(name)
+    subject = make(name, *words)
     print(json.dumps({"about": subject.about()}), flush=True)
     try:
         for line in sys.stdin:
@@ -44,4 +45,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -90,9 +90,11 @@ class Worker:
         self.close()
 
 
-def in_python(name: str, subject: str, python: str | os.PathLike[str] = sys.executable) -> Worker:
+def in_python(
+    name: str, subject: str, *words: str, python: str | os.PathLike[str] = sys.executable
+) -> Worker:
     """Returns a subject of `benchmarks.subjects`, run by an interpreter."""
-    return Worker(name, [python, "-m", "benchmarks.serve", subject])
+    return Worker(name, [python, "-m", "benchmarks.serve", subject, *words])
 
 
 def in_rust() -> list[Worker]:

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field, fields
 from reliability.history import Append, History, Read, Stored
 
 _NOTES = 20
+_REFUSAL = "OptimisticConcurrencyError"
+"""Settles a commit that is repeated: had it been written, it would have been acknowledged."""
 
 
 @dataclass(slots=True)
@@ -129,6 +131,8 @@ def _merged(verdict: Verdict, appends: Iterable[Append]) -> list[Append]:
             first.versions, first.positions = told
         elif append.outcome == "unknown" and first.outcome == "failed":
             first.outcome = "unknown"
+        elif first.outcome == "unknown" and append.error == _REFUSAL:
+            first.outcome, first.error = append.outcome, append.error
     return list(merged.values())
 
 

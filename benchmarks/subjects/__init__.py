@@ -16,7 +16,15 @@ AUTHORS = 100
 """How many accounts the whole log is about."""
 SAVERS = 64
 """How many save at the same time."""
-_MODULES = {"ours": "ours", "s": "sourcing", "uma": "uma", "plain": "plain"}
+_MODULES = {
+    "ours": "ours",
+    "s": "sourcing",
+    "uma": "uma",
+    "plain": "plain",
+    "pg": "ours_postgres",
+    "pg_s": "sourcing_postgres",
+    "pg_raw": "raw_postgres",
+}
 
 
 class Subject(Protocol):
@@ -36,10 +44,10 @@ class Subject(Protocol):
         """Lets go of everything."""
 
 
-def make(name: str) -> Subject:
-    """Returns the subject of a name."""
+def make(name: str, *words: str) -> Subject:
+    """Returns the subject of a name, made of `words`: those on PostgreSQL take a URL."""
     module: Any = import_module(f"{__name__}.{_MODULES[name]}")
-    subject: Subject = module.make()
+    subject: Subject = module.make(*words)
     return subject
 
 
@@ -61,8 +69,10 @@ def payload(number: int) -> bytes:
     return b'{"amount":%d,"note":"%s"}' % (number, note(number).encode())
 
 
-def in_threads(work: Callable[[Sequence[T]], None], given: Sequence[T]) -> None:
-    """Runs `work` in 64 threads, each with its part of what is given."""
+def in_threads(
+    work: Callable[[Sequence[T]], None], given: Sequence[T], savers: int = SAVERS
+) -> None:
+    """Runs `work` in so many threads, each with its part of what is given."""
     failed: list[BaseException] = []
 
     def run(part: Sequence[T]) -> None:
@@ -71,7 +81,7 @@ def in_threads(work: Callable[[Sequence[T]], None], given: Sequence[T]) -> None:
         except BaseException as error:
             failed.append(error)
 
-    threads = [Thread(target=run, args=(given[first::SAVERS],)) for first in range(SAVERS)]
+    threads = [Thread(target=run, args=(given[first::savers],)) for first in range(savers)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -18,7 +18,7 @@ def _package(monkeypatch):
 
 
 def test_a_smoke_run_measures_every_row_and_leaves_no_trace():
-    from benchmarks.rows import GROUPS
+    from benchmarks.rows import GROUPS, ON_POSTGRES
 
     before = [page.read_bytes() for page in PAGES if page.exists()]
     process = subprocess.Popen(
@@ -33,7 +33,7 @@ def test_a_smoke_run_measures_every_row_and_leaves_no_trace():
     printed, complaints = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, complaints
     medians = printed.partition("medians of")[2].partition("How many times")[0]
-    for row in (row for group in GROUPS for row in group.rows):
+    for row in (row for group in (*GROUPS, *ON_POSTGRES) for row in group.rows):
         line = next(line for line in medians.splitlines() if line.startswith(row.title))
         assert line.removeprefix(row.title).split()[1] in {"s", "ms", "µs", "ns"}
     assert before == [page.read_bytes() for page in PAGES if page.exists()]
@@ -41,7 +41,7 @@ def test_a_smoke_run_measures_every_row_and_leaves_no_trace():
 
 
 def test_every_operation_of_the_table_exists():
-    from benchmarks.rows import FLUSH, GROUPS, OURS
+    from benchmarks.rows import FLUSH, GROUPS, ON_POSTGRES, OURS, PG
 
     files = {
         OURS: ["benchmarks/subjects/ours.py"],
@@ -50,14 +50,19 @@ def test_every_operation_of_the_table_exists():
         "plain": ["benchmarks/subjects/plain.py"],
         "raw": ["eventuali-core/benches/raw_sqlite/raw.rs"],
         "core": ["eventuali-core/benches/raw_sqlite/core_alone.rs"],
+        PG: ["benchmarks/subjects/ours.py", "benchmarks/subjects/ours_postgres.py"],
+        "pg_s": ["benchmarks/subjects/sourcing.py", "benchmarks/subjects/sourcing_postgres.py"],
+        "pg_raw": ["benchmarks/subjects/raw_postgres.py"],
     }
-    sources = {name: (ROOT / path).read_text() for name, (path,) in files.items()}
-    for group in (FLUSH, *GROUPS):
-        asked = [(OURS, row.op) for row in group.rows] + list(group.peers.items())
+    sources = {
+        name: "".join((ROOT / path).read_text() for path in paths) for name, paths in files.items()
+    }
+    for group in (FLUSH, *GROUPS, *ON_POSTGRES):
+        asked = [(group.ours, row.op) for row in group.rows] + list(group.peers.items())
         for subject, op in asked:
             assert f"def op_{op}(" in sources[subject] or f'"{op}" =>' in sources[subject]
         targets = {peer for row in group.rows for peer in row.targets}
-        assert {group.bound[0], *targets} <= set(group.peers)
+        assert {group.bound[0], *targets} <= {*group.peers, ""}
 
 
 @pytest.mark.parametrize(
@@ -95,3 +100,17 @@ def test_two_commits_are_compared_round_by_round():
     (saved,) = [line.split() for line in table.splitlines() if line.startswith("save")]
     assert saved == ["save", "3.00", "ms", "1.00", "ms", "3.00x", "2.00–4.00", "faster"]
     assert "not in both" in next(line for line in table.splitlines() if line.startswith("new"))
+
+
+def test_without_a_server_the_page_says_so(monkeypatch, tmp_path):
+    from contextlib import ExitStack
+
+    from benchmarks.__main__ import chosen, peers
+
+    monkeypatch.setenv("EVENTUALI_TEST_POSTGRES_URL", "postgresql://u@127.0.0.1:1/none")
+    groups = chosen("postgres")
+    assert len(groups) > 2
+    with ExitStack() as stack:
+        workers, absent = peers(stack, groups, tmp_path, smoke=True)
+        assert [worker.name for worker in workers] == ["plain"]
+    assert "PostgreSQL could not be had here" in absent[0]

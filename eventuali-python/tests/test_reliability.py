@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 import tomllib
 from itertools import pairwise
@@ -11,12 +12,14 @@ import pytest
 from support import PROJECT
 
 import eventuali._eventuali
+from eventuali.sync import EventStore
 
 sys.path.insert(0, str(PROJECT))
 try:
     checker = importlib.import_module("reliability.checker")
     history = importlib.import_module("reliability.history")
     scenarios = importlib.import_module("reliability.scenarios")
+    server = importlib.import_module("reliability.server")
     variant = importlib.import_module("reliability.variant")
 finally:
     sys.path.remove(str(PROJECT))
@@ -107,6 +110,18 @@ def test_a_repetition_that_got_the_same_answer_is_good():
     past.appends.append(acked(60, 70, ("b", 10, 2), versions=[3], positions=[5, 6]))
     kinds, verdict = found(past, stored)
     assert (kinds, verdict.unknown) == (set(), 2)
+
+
+@pytest.mark.parametrize(
+    ("error", "kinds"),
+    [("OptimisticConcurrencyError", {"strange"}), ("StorageUnavailableError", set())],
+)
+def test_a_repetition_that_was_refused_says_that_nothing_was_stored(error, kinds):
+    past, stored = good()
+    repeated = left("failed", 60, ("b", 10, 2))
+    repeated.error = error
+    past.appends.append(repeated)
+    assert found(past, stored)[0] == kinds
 
 
 @pytest.mark.parametrize("missing", [10, 4])
@@ -240,3 +255,40 @@ def test_no_default_build_has_faults(crate):
 def test_this_extension_has_no_faults():
     with open(eventuali._eventuali.__file__, "rb") as file:
         assert variant.VARIABLE.encode() not in file.read()
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    with server.database(tmp_path_factory.mktemp("server"), "_test") as url:
+        EventStore.create(url).close()
+        yield url
+
+
+def test_a_database_of_a_scenario_is_one_of_its_own(database):
+    with server.connect(database) as beside:
+        assert beside.execute("SELECT count(*) FROM events").fetchone() == (0,)
+        assert beside.info.dbname.startswith("fire_")
+
+
+@pytest.mark.parametrize(
+    ("url", "other"),
+    [
+        ("postgresql://u@h:1/test", "postgresql://u@h:1/x"),
+        ("postgresql://u@h/test?sslmode=require", "postgresql://u@h/x?sslmode=require"),
+        ("postgresql://test@test/test", "postgresql://test@test/x"),
+        ("postgresql://u@h", "postgresql://u@h/x"),
+        ("postgresql:///test?host=/run/p", "postgresql:///x?host=/run/p"),
+    ],
+)
+def test_another_database_on_the_same_server(url, other):
+    assert server.elsewhere(url, "x") == other
+
+
+def test_every_statement_of_the_page_on_production_runs(database):
+    """In one transaction, which is rolled back: roles belong to the whole server."""
+    page = (PROJECT / "docs/postgresql.md").read_text()
+    statements = re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(statements) > 10
+    with server.connect(database) as beside, beside.transaction(force_rollback=True):
+        for statement in statements:
+            beside.execute(statement.encode())

@@ -1,9 +1,10 @@
 """Cuts saves off at any moment, repeats them, and says what is left behind.
 
-    python -m reliability.children.canceller PATH SEED SAVES HOW
+    python -m reliability.children.canceller PATH OTHER SEED SAVES HOW
 
-HOW is empty where a save is repeated as it is; `new-events` is the wrong way: its facts are saved
-as new events. The history goes to stdout, complaints of the loop to stderr.
+OTHER is a second database, opened once before anything is counted. HOW is empty where a save is
+repeated as it is; `new-events` is the wrong way: its facts are saved as new events. The history
+goes to stdout, complaints of the loop to stderr.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ import os
 import sys
 from random import Random
 from time import sleep
+from typing import Any
 
+import psycopg
+
+import eventuali
 from eventuali import EventStore, OptimisticConcurrencyError
 from reliability.history import Recorder, Write
 from reliability.workload import Notebook, applied, events_of, recorded, writes_from
@@ -23,6 +28,13 @@ from reliability.workload import Notebook, applied, events_of, recorded, writes_
 WORKERS = 50
 LOOPS = 20
 """Loops that end, and close, while saves are under way."""
+_HELD = """
+SELECT
+    count(DISTINCT pid) FILTER (WHERE state LIKE 'idle in transaction%'), count(l.locktype),
+    count(DISTINCT pid)
+FROM pg_stat_activity LEFT JOIN pg_locks AS l USING (pid)
+WHERE pid <> pg_backend_pid() AND datname = current_database() AND application_name = 'eventuali'
+"""
 
 
 class Worker:
@@ -89,14 +101,15 @@ def held() -> tuple[int, int]:
 def main() -> None:
     """Runs it in loops of their own, and looks at what is left."""
     logging.basicConfig(level=logging.WARNING)
-    path, seed, saves, how = sys.argv[1:]
+    path, other, seed, saves, how = sys.argv[1:]
     recorder = Recorder(sys.stdout.buffer.write)
-    asyncio.run(_once(f"{path}.first"))
+    asyncio.run(_once(other))
+    sleep(0.5)  # what a store lets go of when it is closed may take a moment
     before = held()
     store = asyncio.run(_open(path))
     for number in range(LOOPS):
         asyncio.run(_cut_by_the_end(store, Random(f"{seed}/{number}"), number, recorder))
-    cut, tasks = asyncio.run(_storm(store, seed, recorder, int(saves), how))
+    cut, tasks = asyncio.run(_storm(store, path, seed, recorder, int(saves), how))
     del store
     gc.collect()
     for _ in range(100):
@@ -115,7 +128,15 @@ async def _once(path: str) -> None:
 
 
 async def _open(path: str) -> EventStore:
-    return await EventStore.create(path)
+    return await EventStore.create(small(path))
+
+
+def small(path: str) -> Any:
+    """Returns what opens a store on PostgreSQL with two connections, if this package has that."""
+    config = getattr(eventuali, "EventStoreConfig", None)
+    if "://" not in path or config is None:
+        return path
+    return config.postgres(path).with_max_connections(2)
 
 
 async def _cut_by_the_end(
@@ -131,8 +152,20 @@ async def _cut_by_the_end(
     await asyncio.wait(running, timeout=chance.uniform(0, 0.01))
 
 
+async def _look(url: str, recorder: Recorder) -> None:
+    """Says what the connections of the store hold while nothing is asked of it."""
+    with psycopg.connect(url, autocommit=True) as beside:
+        for _ in range(100):  # the last save may still be announced, or the horizon be looked at
+            idle, locks, connections = beside.execute(_HELD).fetchone() or (0, 0, 0)
+            if not idle and not locks:
+                break
+            await asyncio.sleep(0.03)
+    pool = None if small(url) is url else 2
+    recorder.line("server", idle=idle, locks=locks, connections=connections, pool=pool)
+
+
 async def _storm(
-    store: EventStore, seed: str, recorder: Recorder, saves: int, how: str
+    store: EventStore, path: str, seed: str, recorder: Recorder, saves: int, how: str
 ) -> tuple[int, int]:
     """Returns how many saves were cut off, and how many tasks are left."""
     cut = 0
@@ -149,6 +182,8 @@ async def _storm(
 
     await asyncio.gather(*map(work, range(WORKERS)))
     tasks = len(asyncio.all_tasks()) - 1
+    if "://" in path:
+        await _look(path, recorder)
     await store.close()
     return cut, tasks
 

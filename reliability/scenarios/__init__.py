@@ -9,8 +9,11 @@ from reliability.scenarios import (
     fork,
     interrupt,
     kill,
+    late_commit,
     leave,
+    restart,
     switch,
+    terminate,
 )
 
 ALL: tuple[Scenario, ...] = (
@@ -23,4 +26,8 @@ ALL: tuple[Scenario, ...] = (
     fork.SCENARIO,
     interrupt.SCENARIO,
     switch.SCENARIO,
+    cancel.ON_POSTGRES,
+    late_commit.SCENARIO,
+    terminate.SCENARIO,
+    restart.SCENARIO,
 )

@@ -1,0 +1,40 @@
+"""Eight processes that save at the same time, each with one saver or several."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+from benchmarks.subjects import timed
+from benchmarks.workers import Worker, in_python
+
+PROCESSES = 8
+
+
+class Crew:
+    """Processes of one subject, which live until they are closed."""
+
+    def __init__(self, subject: str, url: str) -> None:
+        """Starts them on the database at `url`, which is there."""
+        self._stack = ExitStack()
+        names = (f"{subject}/{number}" for number in range(PROCESSES))
+        self._workers: list[Worker] = [
+            self._stack.enter_context(in_python(name, subject, url, "joined")) for name in names
+        ]
+
+    def save(self, savers: int, repeat: int) -> float:
+        """Returns the seconds a commit where each saver of each process makes `repeat` of them."""
+        with ThreadPoolExecutor(PROCESSES) as threads:
+
+            def all_of_them(op: str) -> None:
+                list(threads.map(lambda worker: worker.measure(op, savers, repeat), self._workers))
+
+            for worker in self._workers:  # not all can open a database at the same time
+                worker.measure("ready", savers, repeat)
+            seconds = timed(lambda: all_of_them("go"), PROCESSES * savers * repeat)
+            all_of_them("done")
+        return seconds
+
+    def close(self) -> None:
+        """Ends them."""
+        self._stack.close()
