@@ -5,7 +5,17 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "eventuali-python/python/eventuali"
-ALLOWED = {"__init__", "_bridge", "_decode", "_opening", "_saving", "_verbs", "store", "sync"}
+ALLOWED = {
+    "__init__",
+    "_bridge",
+    "_decode",
+    "_opening",
+    "_outgoing",
+    "_saving",
+    "_verbs",
+    "store",
+    "sync",
+}
 
 
 def imports(source: str) -> set[str]:
