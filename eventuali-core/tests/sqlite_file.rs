@@ -329,7 +329,9 @@ fn rows_are_the_same_however_many_there_are_in_a_commit() {
     let folder = folder();
     let store = open(&folder.path).expect("it opens");
     let sizes = [1, 15, 16, 17, 31, 32, 33, 48, 100];
-    sizes.iter().for_each(|count| append(&store, *count));
+    for count in &sizes {
+        append(&store, *count);
+    }
     let mut version = 0;
     let numbers = sizes.iter().flat_map(|count| 0..*count);
     for (found, number) in all(&store).into_iter().zip(numbers) {
@@ -359,7 +361,9 @@ fn zeros_at_the_end_of_the_wal_mean_nothing() {
     let link = folder.path.with_file_name("link.db");
     std::os::unix::fs::symlink(&folder.path, &link).expect("it is linked");
     let store = Sqlite::open(&Target::File(link), Durability::Full).expect("it opens");
-    (0..40).for_each(|_| append(&store, 1));
+    for _ in 0..40 {
+        append(&store, 1);
+    }
     let bytes = std::fs::read(wal(&folder.path)).expect("the WAL lies beside the file");
     assert!(bytes.len() >= 512 << 10, "it grew ahead, to {} bytes", bytes.len());
     assert!(bytes.ends_with(&[0; 4120]), "and is not filled yet");
@@ -381,7 +385,9 @@ fn zeros_at_the_end_of_the_wal_mean_nothing() {
 fn a_wal_that_took_the_place_of_ours_is_not_touched() {
     let folder = folder();
     let store = open(&folder.path).expect("it opens");
-    (0..3).for_each(|_| append(&store, 1));
+    for _ in 0..3 {
+        append(&store, 1);
+    }
     let other = folder.path.with_file_name("other");
     std::fs::write(&other, b"another WAL").expect("it is written");
     std::fs::rename(&other, wal(&folder.path)).expect("it takes the place");
