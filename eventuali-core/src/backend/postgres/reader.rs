@@ -42,10 +42,11 @@ pub(super) async fn page(
     }
     let last = last_position(session, until).await?;
     let range = ReadRange { until: range.until.min(last), ..range };
-    if range.until <= range.after {
-        return Ok(nothing(range));
-    }
-    let page = log_page(session, query, Scan::new(range)).await;
+    let page = if range.until <= range.after {
+        Ok(nothing(range))
+    } else {
+        log_page(session, query, Scan::new(range)).await
+    };
     #[cfg(feature = "faults")]
     if old {
         session.run("COMMIT").await?;

@@ -12,8 +12,16 @@ SELECT
     set_config('tcp_keepalives_interval', '5', false) AS keepalive_interval,
     set_config('tcp_keepalives_count', '3', false) AS keepalive_count,
     set_config('default_transaction_isolation', 'read committed', false) AS isolation,
-    set_config('synchronous_commit', coalesce(nullif($2, ''), current_setting('synchronous_commit')), false)
-        AS synchronous_commit,
+    -- What is asked for, if anything; else what the server says, unless that flushes nothing.
+    set_config(
+        'synchronous_commit',
+        CASE
+            WHEN $2 <> '' THEN $2
+            WHEN current_setting('synchronous_commit') = 'off' THEN 'on'
+            ELSE current_setting('synchronous_commit')
+        END,
+        false
+    ) AS synchronous_commit,
     -- Every statement is led by an index, and a plan made while a table was small must do for ever.
     set_config('jit', 'off', false) AS jit,
     set_config('plan_cache_mode', 'force_generic_plan', false) AS plans,
