@@ -488,7 +488,7 @@ from eventuali.errors import ForkedProcessError
 from ledger import Counted, counted
 url, own = sys.argv[1:]
 store, stop = sync.EventStore.create(url), threading.Event()
-saved = 0
+saved, codes = 0, []
 
 def work():
     global saved
@@ -521,11 +521,12 @@ for _ in range(5):
         signal.alarm(30)
         code = child()
         (sys.exit if _ % 2 else os._exit)(code)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    print(codes[-1])
 stop.set()
 thread.join()
 numbers = [event.number for event in store.read()]
-assert (numbers.count(1), numbers.count(2)) == (saved, 5), (numbers.count(1), saved)
+assert (numbers.count(1), numbers.count(2)) == (saved, 5), (saved, codes)
 store.close()
 """
 
