@@ -99,3 +99,23 @@ def test_a_fork_does_not_wait_for_another_process(tmp_path):
     path, own = str(tmp_path / "events.db"), str(tmp_path / "own.db")
     output = output_of(FORK_BESIDE_A_WRITER, path, own, timeout=60)
     assert output.splitlines() == ["in time", "0 [1]"]
+
+
+FORK_WHILE_APPENDING = """
+import os, signal, warnings
+warnings.simplefilter("ignore")
+from eventuali import _saving, sync
+from ledger import Counted
+with _saving._adopting:  # as a thread of the parent may have it
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)
+        with sync.EventStore.create("memory://") as store:
+            store.append([Counted(number=1)])
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_a_child_appends_whatever_its_parent_was_appending():
+    assert output_of(FORK_WHILE_APPENDING, timeout=60).split() == ["0"]

@@ -18,7 +18,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from os import urandom
-from threading import Lock
 from time import time_ns
 from typing import Any, Never, Self
 from uuid import UUID
@@ -116,19 +115,21 @@ class Batch:
         under_way: How many commits with events of this batch wait for their answer.
     """
 
-    __slots__ = ("_stored", "first", "under_way")
+    __slots__ = ("_made", "_stored", "first", "under_way")
 
     def __init__(self, first: int = 0) -> None:
         self.first = first
+        self._made: list[int] = []
         self.under_way = 0
         self._stored: list[tuple[int, Sequence[int], int]] = []
 
     def fix_first(self) -> int:
         """Returns the id of the first event, made now if there is none; it never changes after."""
         if not self.first:
-            with _making_ids:
-                # With one bit clear, the ids that follow stay within the random part of a UUIDv7.
-                self.first = self.first or _uuid7(time_ns()) & ~(1 << 61)
+            # With one bit clear, the ids that follow stay within the random part of a UUIDv7. The
+            # list decides between threads without a lock, which a fork could leave taken.
+            self._made.append(_uuid7(time_ns()) & ~(1 << 61))
+            self.first = self._made[0]
         return self.first
 
     @property
@@ -159,10 +160,8 @@ class Batch:
 
     def __setstate__(self, state: tuple[int, list[tuple[int, Sequence[int], int]]]) -> None:
         self.first, self._stored = state
+        self._made = []
         self.under_way = 0
-
-
-_making_ids = Lock()
 
 
 class Envelope:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -198,6 +199,16 @@ def of_events(
 
 
 _adopting = Lock()
+
+
+def _after_fork() -> None:
+    """Lets a child append, whatever its parent's threads were doing."""
+    global _adopting
+    _adopting = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def merged(answers: Sequence[Committed]) -> Committed:
