@@ -463,14 +463,14 @@ def test_crashes_under_load_lose_nothing_and_repeat_nothing():
     async def follow(store: EventStore, done: asyncio.Event) -> list[int]:
         seen: list[int] = []
         while True:
-            last = done.is_set()
+            # Writers end what they have begun after `done`; one read more shows that, too.
+            writing = any(task.get_name() == "writer" for task in asyncio.all_tasks())
             try:
                 async for event in store.read(after=seen[-1] if seen else 0):
                     seen.append(event.position)
             except StorageUnavailableError:
                 continue
-            # Writers end what they have begun after `done`.
-            if last and not any(task.get_name() == "writer" for task in asyncio.all_tasks()):
+            if done.is_set() and not writing:
                 return seen
             await asyncio.sleep(0.005)
 
