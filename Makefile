@@ -49,7 +49,7 @@ bench: ## how fast it is on this machine, beside its peers; or against another c
 fire: build ## break things on purpose: kills, full disks, failing files, forks; half an hour
 	$(RUN) python -m reliability $(ARGS)
 
-fire-quick: build ## the same in four minutes
+fire-quick: build ## the same in three minutes
 	$(RUN) python -m reliability --quick $(ARGS)
 
 docs: build ## run the code of the docs, follow their links

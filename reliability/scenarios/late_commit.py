@@ -103,6 +103,6 @@ SCENARIO = Scenario(
     about="PostgreSQL: inserts that sleep or fail, 12 writers, readers that must skip nothing",
     run=run,
     cycles=10_000,
-    quick=1_000,
+    quick=500,
     faults=tuple(Fault(step, cycles, "skipped") for step, cycles in _STEPS.items()),
 )

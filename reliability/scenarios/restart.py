@@ -45,6 +45,6 @@ SCENARIO = Scenario(
     about="PostgreSQL: immediate restarts of a private server, two in twenty after a long outage",
     run=run,
     cycles=20,
-    quick=3,
-    faults=(Fault("new-events", 3, "duplicated", built=False),),
+    quick=2,
+    faults=(Fault("new-events", 2, "duplicated", built=False),),
 )

@@ -15,6 +15,14 @@ use crate::stream::StreamId;
 
 /// The most rows that are looked at for one page; a page of a rare match is short instead of slow.
 const PAGE_ROWS: usize = 65_536;
+/// The most bytes of the rows of one statement, which are held while the page is made. A statement
+/// for `n` rows gives no payload with a row that has more than its n-th part: fewer are asked for
+/// then. Summing the sizes up in the server instead doubles its work.
+const ROWS_BYTES: usize = 8 << 20;
+/// So few rows that they may be of any size.
+const FEW_ROWS: usize = 4;
+/// How many times fewer rows are asked for where one of them is too large.
+const FEWER: usize = 8;
 
 /// A page in the making.
 pub(super) struct Scan {
@@ -23,6 +31,8 @@ pub(super) struct Scan {
     pub(super) looked_to: u64,
     /// How many rows the next statement asks for.
     step: usize,
+    /// How many it may ask for.
+    most: usize,
     /// How many rows may still be looked at.
     rows_left: usize,
     /// No more fits on the page.
@@ -38,6 +48,7 @@ impl Scan {
             range,
             looked_to: 0,
             step: range.page_limit(),
+            most: MAX_PAGE_EVENTS,
             rows_left: PAGE_ROWS,
             full: false,
             over: false,
@@ -76,7 +87,7 @@ impl Scan {
         spans.iter().map(rest).filter(|(first, last)| first <= last).collect()
     }
 
-    /// One statement for `spans`; whether they hold no more than it gave.
+    /// The rows of one statement for `spans`; whether they hold no more than it gave.
     pub(super) async fn spans(
         &mut self,
         session: &mut Session,
@@ -84,6 +95,20 @@ impl Scan {
         kinds: Option<&[i32]>,
         spans: &[Span],
     ) -> Result<bool> {
+        loop {
+            let rows = self.rows_of_spans(session, kinds, spans).await?;
+            if let Some(exhausted) = self.rows(session, &rows, query).await? {
+                return Ok(exhausted);
+            }
+        }
+    }
+
+    async fn rows_of_spans(
+        &self,
+        session: &mut Session,
+        kinds: Option<&[i32]>,
+        spans: &[Span],
+    ) -> Result<Vec<PgRow>> {
         let statements = &session.shared.statements;
         let (one, several) = if self.range.backwards {
             (&statements.events_backward, &statements.spans_backward)
@@ -96,12 +121,11 @@ impl Scan {
             let ends = |end: fn(&Span) -> u64| spans.iter().map(end).map(clamp).collect::<Vec<_>>();
             several.query().bind(ends(|span| span.0)).bind(ends(|span| span.1))
         };
-        let asked = asked.bind(kinds).bind(self.step as i64).bind(MAX_PAGE_BYTES as i64);
-        let rows = asked.fetch_all(&mut session.conn).await?;
-        self.rows(session, &rows, query).await
+        let asked = asked.bind(kinds).bind(self.step as i64).bind(self.row_bytes());
+        Ok(asked.fetch_all(&mut session.conn).await?)
     }
 
-    /// One statement for a stream; whether it holds no more than this gave.
+    /// The rows of one statement for a stream; whether it holds no more than this gave.
     pub(super) async fn stream(
         &mut self,
         session: &mut Session,
@@ -109,6 +133,20 @@ impl Scan {
         stream: &StreamId,
         left: ReadRange,
     ) -> Result<bool> {
+        loop {
+            let rows = self.rows_of_stream(session, stream, left).await?;
+            if let Some(exhausted) = self.rows(session, &rows, Some(query)).await? {
+                return Ok(exhausted);
+            }
+        }
+    }
+
+    async fn rows_of_stream(
+        &self,
+        session: &mut Session,
+        stream: &StreamId,
+        left: ReadRange,
+    ) -> Result<Vec<PgRow>> {
         let statements = &session.shared.statements;
         let statement = if self.range.backwards {
             &statements.stream_events_backward
@@ -125,61 +163,77 @@ impl Scan {
             .bind(clamp(left.after))
             .bind(clamp(left.until))
             .bind(self.step as i64)
-            .bind(MAX_PAGE_BYTES as i64);
-        let rows = asked.fetch_all(&mut session.conn).await?;
-        self.rows(session, &rows, Some(query)).await
+            .bind(self.row_bytes());
+        Ok(asked.fetch_all(&mut session.conn).await?)
     }
 
-    /// Adds what matches of `rows`; whether there were no more than these.
+    /// The most bytes of a row of the next statement.
+    fn row_bytes(&self) -> i64 {
+        if self.step <= FEW_ROWS { i64::MAX } else { (ROWS_BYTES / self.step) as i64 }
+    }
+
+    /// Adds what matches of `rows`; whether there were no more than these. None where the first of
+    /// them is too large for so many.
     async fn rows(
         &mut self,
         session: &mut Session,
         rows: &[PgRow],
         query: Option<&Query>,
-    ) -> Result<bool> {
-        let streams: Vec<i64> = column(rows, 1)?;
-        let kinds: Vec<i32> = column(rows, 3)?;
+    ) -> Result<Option<bool>> {
+        let mut streams: Vec<i64> = column(rows, 1)?;
+        let mut kinds: Vec<i32> = column(rows, 3)?;
+        streams.dedup();
+        kinds.dedup();
         let names = session.learn(&streams, &kinds).await?;
-        let mut bytes = 0;
-        for row in rows {
-            bytes += self.row(&names, row, query)?;
+        for (index, row) in rows.iter().enumerate() {
+            let Some(payload) = row.try_get_unchecked(9)? else {
+                self.step = (self.step / FEWER).max(FEW_ROWS);
+                self.most = self.step;
+                return Ok((index > 0).then_some(false));
+            };
+            self.row(&names, row, payload, query)?;
             if self.full || self.over {
-                return Ok(false);
+                return Ok(Some(false));
             }
         }
-        let exhausted = rows.len() < self.step && bytes <= MAX_PAGE_BYTES;
+        let exhausted = rows.len() < self.step;
         // Where few rows match, look at more of them at once.
-        self.step = (self.step * 4).min(MAX_PAGE_EVENTS);
-        Ok(exhausted)
+        self.step = (self.step * 4).min(self.most);
+        Ok(Some(exhausted))
     }
 
-    /// Adds a row where it matches; its size.
-    fn row(&mut self, names: &Learned, row: &PgRow, query: Option<&Query>) -> Result<usize> {
-        let position = row.try_get::<i64, _>(0)? as u64;
-        let metadata = row.try_get::<Option<&str>, _>(8)?.unwrap_or_default().as_bytes();
-        let payload: &[u8] = row.try_get(9)?;
+    /// Adds a row where it matches.
+    fn row(
+        &mut self,
+        names: &Learned,
+        row: &PgRow,
+        payload: &[u8],
+        query: Option<&Query>,
+    ) -> Result<()> {
+        let position = number(row, 0)? as u64;
+        let metadata = row.try_get_unchecked::<Option<&str>, _>(8)?.unwrap_or_default().as_bytes();
         let head = head(names, row, position)?;
-        if sealed(&head, metadata, payload) != row.try_get::<i64, _>(7)? {
+        if sealed(&head, metadata, payload) != number(row, 7)? {
             return Err(EventHead::corrupted(position));
         }
         let size = metadata.len() + payload.len();
         if self.range.is_over(&head) {
             self.over = true;
-            return Ok(size);
+            return Ok(());
         }
         let event = EventRef { head: &head, metadata_bytes: metadata, payload };
         let wanted = self.range.contains(&event) && query.is_none_or(|q| q.matches(&event));
         if wanted {
             if !self.page.is_empty() && self.page.bytes() + size > MAX_PAGE_BYTES {
                 self.full = true;
-                return Ok(size);
+                return Ok(());
             }
             self.page.push(head, metadata, payload);
         }
         self.looked_to = position;
         self.rows_left -= 1;
         self.full = self.page.len() == self.range.page_limit() || self.rows_left == 0;
-        Ok(size)
+        Ok(())
     }
 
     /// The page; where it is not full, everything to `edge` has been looked at.
@@ -193,11 +247,16 @@ impl Scan {
 fn head(names: &Learned, row: &PgRow, position: u64) -> Result<EventHead> {
     Ok(EventHead {
         position,
-        event_id: row.try_get(4)?,
-        stream: names.stream(row.try_get(1)?)?,
-        version: row.try_get::<i64, _>(2)? as u64,
-        kind: names.kind(row.try_get(3)?)?,
-        timestamp: row.try_get(5)?,
-        recorded_at: row.try_get(6)?,
+        event_id: row.try_get_unchecked(4)?,
+        stream: names.stream(number(row, 1)?)?,
+        version: number(row, 2)? as u64,
+        kind: names.kind(row.try_get_unchecked(3)?)?,
+        timestamp: number(row, 5)?,
+        recorded_at: number(row, 6)?,
     })
+}
+
+/// A column that the statement says is a BIGINT; see [`column`] on its type.
+fn number(row: &PgRow, index: usize) -> sqlx::Result<i64> {
+    row.try_get_unchecked(index)
 }

@@ -1,11 +1,7 @@
-SELECT position, stream, version, kind, event_id, timestamp, recorded_at, checksum, metadata, payload
-FROM (
-    SELECT *, sum(size) OVER (ORDER BY position) AS total
-    FROM (
-        SELECT *, octet_length(payload) + coalesce(octet_length(metadata), 0) AS size FROM {log}
-        WHERE position BETWEEN $1 AND $2 AND ($3::integer[] IS NULL OR kind = ANY($3))
-        ORDER BY position LIMIT $4
-    ) AS found
-) AS sized
-WHERE total - size <= $5
-ORDER BY position
+SELECT
+    position, stream, version, kind, event_id, timestamp, recorded_at, checksum,
+    CASE WHEN octet_length(metadata) <= $5 THEN metadata END,
+    CASE WHEN octet_length(payload) + coalesce(octet_length(metadata), 0) <= $5 THEN payload END
+FROM {log}
+WHERE position BETWEEN $1 AND $2 AND ($3::integer[] IS NULL OR kind = ANY($3))
+ORDER BY position LIMIT $4

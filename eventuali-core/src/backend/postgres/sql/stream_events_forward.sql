@@ -46,18 +46,13 @@ spans AS MATERIALIZED (
     FROM (SELECT *, sum(last - first + 1) OVER (ORDER BY first) AS total FROM chosen WHERE first <= last) AS counted
     WHERE total - (last - first + 1) < $8
 )
-SELECT position, stream, version, kind, event_id, timestamp, recorded_at, checksum, metadata, payload
-FROM (
-    SELECT *, sum(size) OVER (ORDER BY position) AS total
-    FROM (
-        SELECT e.*, octet_length(e.payload) + coalesce(octet_length(e.metadata), 0) AS size
-        FROM spans AS s
-        CROSS JOIN LATERAL (
-            SELECT * FROM {log} AS l WHERE l.position BETWEEN s.first AND s.last
-            ORDER BY l.position LIMIT $8
-        ) AS e
-        ORDER BY e.position LIMIT $8
-    ) AS found
-) AS sized
-WHERE total - size <= $9
-ORDER BY position
+SELECT
+    e.position, e.stream, e.version, e.kind, e.event_id, e.timestamp, e.recorded_at, e.checksum,
+    CASE WHEN octet_length(e.metadata) <= $9 THEN e.metadata END,
+    CASE WHEN octet_length(e.payload) + coalesce(octet_length(e.metadata), 0) <= $9 THEN e.payload END
+FROM spans AS s
+CROSS JOIN LATERAL (
+    SELECT * FROM {log} AS l WHERE l.position BETWEEN s.first AND s.last
+    ORDER BY l.position LIMIT $8
+) AS e
+ORDER BY e.position LIMIT $8
