@@ -79,7 +79,7 @@ impl Shared {
 pub(super) struct Pool {
     shared: Arc<Shared>,
     permits: Arc<Semaphore>,
-    idle: Arc<Mutex<Vec<PgConnection>>>,
+    idle: Arc<Mutex<Vec<Idle>>>,
 }
 
 impl Pool {
@@ -101,12 +101,13 @@ impl Pool {
             return Err(Error::new(ErrorKind::Busy, text));
         };
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let conn = match idle {
-            Some(conn) => conn,
-            None => self.shared.connect().await?,
+        let Idle { conn, settled } = match idle {
+            Some(idle) => idle,
+            None => Idle { conn: self.shared.connect().await?, settled: 0 },
         };
         Ok(Session {
             conn,
+            settled,
             shared: Arc::clone(&self.shared),
             idle: Arc::clone(&self.idle),
             _permit: permit,
@@ -121,26 +122,36 @@ impl Pool {
     /// Says goodbye on every connection that is idle.
     pub(super) async fn close(&self) {
         let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
-        for conn in idle {
+        for Idle { conn, .. } in idle {
             // A server that is gone needs no goodbye.
             drop(timeout(std::time::Duration::from_secs(1), sqlx::Connection::close(conn)).await);
         }
     }
 }
 
+/// A connection that nobody uses.
+struct Idle {
+    conn: PgConnection,
+    settled: u64,
+}
+
 /// A connection that is lent. Unless it is given back it is closed when dropped, and whatever
 /// transaction it was in is rolled back by the server.
 pub(super) struct Session {
     pub(super) conn: PgConnection,
+    /// A horizon that was seen on this connection: nothing will ever appear below it. It goes with
+    /// the connection, for the server that takes over from a lost one may know less.
+    pub(super) settled: u64,
     pub(super) shared: Arc<Shared>,
-    idle: Arc<Mutex<Vec<PgConnection>>>,
+    idle: Arc<Mutex<Vec<Idle>>>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Session {
     /// Returns a connection that is in no transaction and on which nothing failed.
     pub(super) fn give_back(self) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.conn);
+        let idle = Idle { conn: self.conn, settled: self.settled };
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(idle);
     }
 
     pub(super) async fn run(&mut self, sql: &str) -> Result<()> {

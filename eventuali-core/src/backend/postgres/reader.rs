@@ -40,9 +40,11 @@ pub(super) async fn page(
         session.run("SELECT 1").await?;
         session.run("SELECT pg_sleep(0.02)").await?;
     }
-    let last = last_position(session, until).await?;
+    let known = until == Until::Horizon && room_below(session.settled, &range);
+    let last = if known { session.settled } else { last_position(session, until).await? };
+    let beyond = known && last < range.until;
     let range = ReadRange { until: range.until.min(last), ..range };
-    let page = if range.until <= range.after {
+    let mut page = if range.until <= range.after {
         Ok(nothing(range))
     } else {
         log_page(session, query, Scan::new(range)).await
@@ -51,7 +53,15 @@ pub(super) async fn page(
     if old {
         session.run("COMMIT").await?;
     }
+    if let Ok(page) = &mut page {
+        page.end &= !beyond;
+    }
     page
+}
+
+/// Whether a page ends below a horizon that is known, so that it need not be asked for again.
+fn room_below(settled: u64, range: &ReadRange) -> bool {
+    !range.backwards && range.after.saturating_add(range.page_limit() as u64) < settled
 }
 
 /// The position up to which a reader may look.
@@ -61,7 +71,11 @@ pub(super) async fn last_position(session: &mut Session, until: Until) -> Result
         Until::Horizon => statements.horizon.query(),
         Until::Last => statements.last_position.query(),
     };
-    Ok(query.fetch_one(&mut session.conn).await?.try_get::<i64, _>(0)? as u64)
+    let last = query.fetch_one(&mut session.conn).await?.try_get::<i64, _>(0)? as u64;
+    if until == Until::Horizon {
+        session.settled = last;
+    }
+    Ok(last)
 }
 
 /// The events between pairs of positions that are known to be there, whatever they are.
