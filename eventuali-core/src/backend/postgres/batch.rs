@@ -232,7 +232,9 @@ impl<'c> Batch<'c> {
         let statement = statement.bind(span(|span| span.2));
         let (tenants, tags, places) = &self.tags;
         let statement = statement.bind(tenants).bind(tags).bind(places);
-        written(&statement.fetch_one(&mut session.conn).await?, &order)
+        let row = statement.fetch_one(&mut session.conn).await?;
+        session.heard |= row.try_get::<Option<bool>, _>(3)?.unwrap_or_default();
+        written(&row, &order)
     }
 
     /// The streams in the order in which every writer locks them.

@@ -108,6 +108,7 @@ impl Pool {
         Ok(Session {
             conn,
             settled,
+            heard: false,
             shared: Arc::clone(&self.shared),
             idle: Arc::clone(&self.idle),
             _permit: permit,
@@ -142,6 +143,8 @@ pub(super) struct Session {
     /// A horizon that was seen on this connection: nothing will ever appear below it. It goes with
     /// the connection, for the server that takes over from a lost one may know less.
     pub(super) settled: u64,
+    /// Something was written, and somebody listens.
+    pub(super) heard: bool,
     pub(super) shared: Arc<Shared>,
     idle: Arc<Mutex<Vec<Idle>>>,
     _permit: OwnedSemaphorePermit,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::Executor;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::{Notify, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::connection::Pool;
 use super::reader::{Until, last_position};
@@ -19,6 +19,9 @@ const ANNOUNCEMENTS: Duration = Duration::from_millis(2);
 const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
 /// Between two looks while nothing is known to happen: what an announcement that was lost costs.
 const IDLE_LOOKS: Duration = Duration::from_secs(1);
+/// How long looks go on at the longest pause once somebody listens: a commit that was under way
+/// did not see the listener and is not announced.
+const SETTLING: Duration = Duration::from_secs(2);
 /// Silence after which the listener's connection is probed, and how long that may take.
 const PROBE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(5));
 
@@ -56,9 +59,15 @@ impl Signal {
             *seen = highest.max(*seen);
             more
         });
-        self.unannounced.store(true, Ordering::Release);
-        self.announce.notify_one();
         self.news.notify_one();
+    }
+
+    /// Something was committed, which is announced where somebody listens.
+    pub(super) fn announce_if(&self, heard: bool) {
+        if heard {
+            self.unannounced.store(true, Ordering::Release);
+            self.announce.notify_one();
+        }
     }
 
     /// Wakes everybody.
@@ -99,6 +108,7 @@ pub(super) async fn announce(pool: Arc<Pool>, signal: Arc<Signal>) {
 pub(super) async fn watch(pool: Arc<Pool>, signal: Arc<Signal>) {
     let mut settled = 0;
     let mut pause = IDLE_LOOKS;
+    let mut was_behind = false;
     let mut listening = None;
     loop {
         drop(timeout(pause, signal.news.notified()).await);
@@ -107,20 +117,21 @@ pub(super) async fn watch(pool: Arc<Pool>, signal: Arc<Signal>) {
             pause = Duration::from_hours(1);
             continue;
         }
-        listening.get_or_insert_with(|| Listening::begin(&pool, &signal));
+        let (since, _) =
+            listening.get_or_insert_with(|| (Instant::now(), Listening::begin(&pool, &signal)));
+        let idle = if since.elapsed() < SETTLING { LOOKS.1 } else { IDLE_LOOKS };
         let (horizon, last) = look(&pool).await.unwrap_or((settled, settled));
         if horizon > settled {
             settled = horizon;
             signal.wake(settled);
         }
         let behind = last.max(*signal.highest.borrow()) > settled;
-        pause = if !behind {
-            IDLE_LOOKS
-        } else if pause >= IDLE_LOOKS {
-            LOOKS.0
-        } else {
-            (pause * 2).min(LOOKS.1)
+        pause = match (behind, was_behind) {
+            (false, _) => idle,
+            (true, false) => LOOKS.0,
+            (true, true) => (pause * 2).min(LOOKS.1),
         };
+        was_behind = behind;
     }
 }
 
@@ -165,6 +176,7 @@ async fn listen(pool: &Pool, signal: &Signal) -> sqlx::Result<()> {
         .acquire_timeout(shared.options.connect_timeout)
         .connect_lazy_with(shared.server().clone());
     let mut listener = PgListener::connect_with(&own).await?;
+    listener.execute(shared.statements.listen.query()).await?;
     listener.listen(&shared.channel).await?;
     // What was committed before is not announced again.
     signal.news.notify_one();

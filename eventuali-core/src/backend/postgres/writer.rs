@@ -92,6 +92,7 @@ impl Writer {
         let commits: Vec<&Commit> = group.iter().map(|request| &request.commit).collect();
         let written = self.limited(append::at_once(&mut session, &commits));
         let judged = written.await.map_err(Failure::within)?;
+        self.signal.announce_if(session.heard);
         session.give_back();
         Ok(judged)
     }
@@ -164,6 +165,7 @@ impl Writer {
         let judged = judged.await.map_err(Failure::before)?;
         let end = if judged.iter().any(Result::is_ok) { "COMMIT" } else { "ROLLBACK" };
         self.limited(session.run(end)).await.map_err(Failure::within)?;
+        self.signal.announce_if(session.heard);
         session.give_back();
         Ok(judged)
     }

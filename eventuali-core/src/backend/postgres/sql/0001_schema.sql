@@ -163,16 +163,16 @@ FROM {log} AS e
 INNER JOIN {streams} AS s ON s.id = e.stream
 INNER JOIN {kinds} AS k ON k.id = e.kind;
 
--- The first locks of a writer, in the order in which every writer takes them: the gate, the ids,
--- the streams that are new, the streams. Answers with number and version of each stream, as given.
+-- The first locks of a writer: the gate and the ids.
 --
 -- The gate is shared by writers and closed by those whose conditions must see everything. A family
 -- is a hash of the upper bits of ids: two commits that share an id share a family, and the later
--- one looks for its ids when the earlier one is done. Names and families come sorted.
-CREATE FUNCTION {enter}(alone BOOLEAN, families BIGINT[], tenants TEXT[], types TEXT[], ids TEXT[])
-RETURNS TABLE (number BIGINT, head BIGINT)
+-- one looks for its ids when the earlier one is done. Families come sorted.
+--
+-- Here and below, an IF calls what is called for its effect: an expression costs a tenth of a
+-- statement such as PERFORM.
+CREATE FUNCTION {pass}(alone BOOLEAN, families BIGINT[]) RETURNS VOID
 LANGUAGE plpgsql AS $$
-#variable_conflict use_column
 DECLARE
     gate CONSTANT INTEGER := '{log}'::regclass::oid::bigint::bit(32)::integer;
 BEGIN
@@ -181,12 +181,26 @@ BEGIN
     END IF;
     IF alone THEN
         PERFORM pg_advisory_xact_lock(gate, 0);
-    ELSE
-        PERFORM pg_advisory_xact_lock_shared(gate, 0);
+    ELSIF pg_advisory_xact_lock_shared(gate, 0) IS NULL THEN
     END IF;
     --<families>
-    PERFORM pg_advisory_xact_lock(family) FROM unnest(families) AS family;
+    FOR place IN 1..cardinality(families) LOOP
+        IF pg_advisory_xact_lock(families[place]) IS NULL THEN
+        END IF;
+    END LOOP;
     --</families>
+END $$;
+
+-- The locks of a writer, in the order in which every writer takes them: the gate, the ids, the
+-- streams that are new, the streams. Answers with number and version of each stream, as given;
+-- names come sorted.
+CREATE FUNCTION {enter}(alone BOOLEAN, families BIGINT[], tenants TEXT[], types TEXT[], ids TEXT[])
+RETURNS TABLE (number BIGINT, head BIGINT)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    IF {pass}(alone, families) IS NULL THEN
+    END IF;
     INSERT INTO {streams} (version, last_position, tenant, aggregate_type, aggregate_id)
     SELECT 0, 0, n.tenant, n.type, n.id
     FROM unnest(tenants, types, ids) WITH ORDINALITY AS n (tenant, type, id, place)
@@ -217,7 +231,8 @@ LANGUAGE plpgsql AS $$
 DECLARE
     gate CONSTANT INTEGER := '{log}'::regclass::oid::bigint::bit(32)::integer;
 BEGIN
-    PERFORM pg_advisory_xact_lock(gate, 1);
+    IF pg_advisory_xact_lock(gate, 1) IS NULL THEN
+    END IF;
     SELECT e.position, e.recorded_at INTO first_position, drawn_at
     FROM {log} AS e ORDER BY e.position DESC LIMIT 1;
     first_position := coalesce(greatest(first_position, pg_sequence_last_value('{position}')), 0) + 1;
@@ -225,16 +240,17 @@ BEGIN
         drawn_at, pg_sequence_last_value('{clock}'),
         (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
     );
-    PERFORM setval('{position}', first_position + wanted - 1);
-    PERFORM setval('{clock}', drawn_at);
+    first_position := setval('{position}', first_position + wanted - 1) - wanted + 1;
+    drawn_at := setval('{clock}', drawn_at);
     RAISE SQLSTATE 'EVDRW';
 EXCEPTION WHEN SQLSTATE 'EVDRW' THEN
     RETURN;
 END $$;
 
--- Writes events, all of them or none. Answers with the first position, the time, and the versions
--- that were found; without a position where something was not as expected and nothing is written:
--- a stream at another version (-1 is any, -2 is above 0), or an id that is stored.
+-- Writes events, all of them or none. Answers with the first position, the time, the versions that
+-- were found, and whether anybody listens; without a position where something was not as expected
+-- and nothing is written: a stream at another version (-1 is any, -2 is above 0), or an id that is
+-- stored. A single event of a stream that is there takes the same steps by simpler statements.
 --
 -- s_: the streams, of which those without a name (loose) come last; e_: the events in the order of
 -- their positions, each with its stream and its number among the new events of that stream, 0
@@ -248,78 +264,128 @@ CREATE FUNCTION {append}(
     r_first UUID[], r_last UUID[], r_place INTEGER[], r_count INTEGER[], r_records BIGINT[],
     k_kind INTEGER[], k_first INTEGER[], k_last INTEGER[],
     t_tenant TEXT[], t_tag TEXT[], t_place INTEGER[],
-    OUT first_position BIGINT, OUT written_at BIGINT, OUT heads BIGINT[]
+    OUT first_position BIGINT, OUT written_at BIGINT, OUT heads BIGINT[], OUT heard BOOLEAN
 )
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     bounds CONSTANT INTEGER := '{position}'::regclass::oid::bigint::bit(32)::integer;
+    gate CONSTANT INTEGER := '{log}'::regclass::oid::bigint::bit(32)::integer;
+    single BOOLEAN := cardinality(s_id) = 1 AND cardinality(e_id) = 1 AND e_number[1] = 1;
+    number BIGINT;
+    head BIGINT;
+    last_known UUID;
     numbers BIGINT[];
+    drawn RECORD;
     before BIGINT;
 BEGIN
-    SELECT array_agg(s.number ORDER BY s.place), array_agg(s.head ORDER BY s.place)
-    INTO numbers, heads
-    FROM {enter}(false, families, s_tenant, s_type, s_id) WITH ORDINALITY AS s (number, head, place);
-    IF EXISTS (
-        SELECT FROM unnest(heads, s_expected) AS s (head, expected)
-        WHERE CASE s.expected WHEN -1 THEN false WHEN -2 THEN s.head = 0 ELSE s.head <> s.expected END
-    ) THEN
-        RETURN;
+    IF single THEN
+        IF {pass}(false, families) IS NULL THEN
+        END IF;
+        SELECT s.id, s.version INTO number, head FROM {streams} AS s
+        WHERE s.tenant = s_tenant[1] AND s.aggregate_type = s_type[1] AND s.aggregate_id = s_id[1]
+        FOR NO KEY UPDATE;
+        single := number IS NOT NULL;
     END IF;
-    -- Runs never overlap, so the last one that begins within or before this one tells.
-    IF EXISTS (
-        SELECT FROM unnest(r_first, r_last) AS r (first_id, last_id)
-        CROSS JOIN LATERAL (
-            SELECT k.last_id FROM {runs} AS k
-            WHERE k.first_id <= r.last_id ORDER BY k.first_id DESC LIMIT 1
-        ) AS known
-        WHERE known.last_id >= r.first_id
-    ) THEN
-        RETURN;
+    IF single THEN
+        heads := ARRAY[head];
+        IF (CASE s_expected[1] WHEN -1 THEN false WHEN -2 THEN head = 0 ELSE head <> s_expected[1] END) THEN
+            RETURN;
+        END IF;
+        SELECT k.last_id INTO last_known FROM {runs} AS k
+        WHERE k.first_id <= r_last[1] ORDER BY k.first_id DESC LIMIT 1;
+        IF last_known >= r_first[1] THEN
+            RETURN;
+        END IF;
+    ELSE
+        SELECT array_agg(s.number ORDER BY s.place), array_agg(s.head ORDER BY s.place)
+        INTO numbers, heads
+        FROM {enter}(false, families, s_tenant, s_type, s_id) WITH ORDINALITY AS s (number, head, place);
+        IF EXISTS (
+            SELECT FROM unnest(heads, s_expected) AS s (head, expected)
+            WHERE CASE s.expected WHEN -1 THEN false WHEN -2 THEN s.head = 0 ELSE s.head <> s.expected END
+        ) THEN
+            RETURN;
+        END IF;
+        -- Runs never overlap, so the last one that begins within or before this one tells.
+        IF EXISTS (
+            SELECT FROM unnest(r_first, r_last) AS r (first_id, last_id)
+            CROSS JOIN LATERAL (
+                SELECT k.last_id FROM {runs} AS k
+                WHERE k.first_id <= r.last_id ORDER BY k.first_id DESC LIMIT 1
+            ) AS known
+            WHERE known.last_id >= r.first_id
+        ) THEN
+            RETURN;
+        END IF;
     END IF;
     --<bound>
-    PERFORM pg_advisory_xact_lock_shared(
+    IF pg_advisory_xact_lock_shared(
         bounds, coalesce(pg_sequence_last_value('{position}'), 0)::bit(32)::integer
-    );
+    ) IS NULL THEN
+    END IF;
     --</bound>
-    SELECT d.first_position, d.drawn_at INTO first_position, written_at
-    FROM {draw}(cardinality(e_id)) AS d;
+    drawn := {draw}(cardinality(e_id));
     --<drawn>
+    first_position := drawn.first_position;
+    written_at := drawn.drawn_at;
     before := first_position - 1;
-    numbers := numbers || loose;
-    INSERT INTO {log} (
-        position, stream, version, timestamp, recorded_at, checksum, event_id, kind, metadata, payload
-    )
-    SELECT
-        p.position, numbers[e.stream], v.version, e.timestamp, written_at,
-        (e.crc << 31) # (
-            (p.position % 2147483647 * 3 + v.version % 2147483647 * 5 + written_at % 2147483647 * 7) % 2147483647
-        ),
-        e.id, e.kind, e.metadata, e.payload
-    FROM
-        unnest(e_stream, e_number, e_id, e_kind, e_timestamp, e_crc, e_metadata, e_payload)
-        WITH ORDINALITY AS e (stream, number, id, kind, timestamp, crc, metadata, payload, place)
-    CROSS JOIN LATERAL (SELECT before + e.place) AS p (position)
-    CROSS JOIN LATERAL (
-        SELECT CASE e.number WHEN 0 THEN 0 ELSE heads[e.stream] + e.number END
-    ) AS v (version);
-    UPDATE {streams} AS s
-    SET version = s.version + n.added, last_position = before + n.last
-    FROM unnest(numbers[1:cardinality(s_added)], s_added, s_last) AS n (number, added, last)
-    WHERE s.id = n.number AND n.added > 0;
-    INSERT INTO {runs} (first_id, last_id, stream, first_version, position, records, count)
-    SELECT
-        r.first_id, r.last_id, numbers[e_stream[r.place]],
-        CASE e_number[r.place] WHEN 0 THEN 0 ELSE heads[e_stream[r.place]] + e_number[r.place] END,
-        before + r.place, r.records, r.count
-    FROM unnest(r_first, r_last, r_place, r_count, r_records) AS r (first_id, last_id, place, count, records);
-    INSERT INTO {kind_spans} (kind, first, last)
-    SELECT k.kind, before + k.first, before + k.last
-    FROM unnest(k_kind, k_first, k_last) AS k (kind, first, last);
+    IF single THEN
+        INSERT INTO {log} (
+            position, stream, version, timestamp, recorded_at, checksum, event_id, kind, metadata, payload
+        )
+        VALUES (
+            first_position, number, head + 1, e_timestamp[1], written_at,
+            (e_crc[1] << 31) # (
+                (first_position % 2147483647 * 3 + (head + 1) % 2147483647 * 5 + written_at % 2147483647 * 7)
+                % 2147483647
+            ),
+            e_id[1], e_kind[1], e_metadata[1], e_payload[1]
+        );
+        UPDATE {streams} AS s SET version = head + 1, last_position = first_position WHERE s.id = number;
+        INSERT INTO {runs} (first_id, last_id, stream, first_version, position, records, count)
+        VALUES (r_first[1], r_last[1], number, head + 1, first_position, r_records[1], 1);
+        INSERT INTO {kind_spans} (kind, first, last) VALUES (k_kind[1], first_position, first_position);
+    ELSE
+        numbers := numbers || loose;
+        INSERT INTO {log} (
+            position, stream, version, timestamp, recorded_at, checksum, event_id, kind, metadata, payload
+        )
+        SELECT
+            p.position, numbers[e.stream], v.version, e.timestamp, written_at,
+            (e.crc << 31) # (
+                (p.position % 2147483647 * 3 + v.version % 2147483647 * 5 + written_at % 2147483647 * 7) % 2147483647
+            ),
+            e.id, e.kind, e.metadata, e.payload
+        FROM
+            unnest(e_stream, e_number, e_id, e_kind, e_timestamp, e_crc, e_metadata, e_payload)
+            WITH ORDINALITY AS e (stream, number, id, kind, timestamp, crc, metadata, payload, place)
+        CROSS JOIN LATERAL (SELECT before + e.place) AS p (position)
+        CROSS JOIN LATERAL (
+            SELECT CASE e.number WHEN 0 THEN 0 ELSE heads[e.stream] + e.number END
+        ) AS v (version);
+        UPDATE {streams} AS s
+        SET version = s.version + n.added, last_position = before + n.last
+        FROM unnest(numbers[1:cardinality(s_added)], s_added, s_last) AS n (number, added, last)
+        WHERE s.id = n.number AND n.added > 0;
+        INSERT INTO {runs} (first_id, last_id, stream, first_version, position, records, count)
+        SELECT
+            r.first_id, r.last_id, numbers[e_stream[r.place]],
+            CASE e_number[r.place] WHEN 0 THEN 0 ELSE heads[e_stream[r.place]] + e_number[r.place] END,
+            before + r.place, r.records, r.count
+        FROM unnest(r_first, r_last, r_place, r_count, r_records) AS r (first_id, last_id, place, count, records);
+        INSERT INTO {kind_spans} (kind, first, last)
+        SELECT k.kind, before + k.first, before + k.last
+        FROM unnest(k_kind, k_first, k_last) AS k (kind, first, last);
+    END IF;
     IF cardinality(t_tag) > 0 THEN
         INSERT INTO {tags} (tenant, tag, position)
         SELECT t.tenant, t.tag, before + t.place
         FROM unnest(t_tenant, t_tag, t_place) AS t (tenant, tag, place);
+    END IF;
+    -- Who listens holds this lock, shared.
+    heard := NOT pg_try_advisory_lock(gate, 2);
+    IF NOT heard AND pg_advisory_unlock(gate, 2) THEN
     END IF;
 END $$;
 

@@ -1,0 +1,1 @@
+SELECT pg_advisory_lock_shared('{log}'::regclass::oid::bigint::bit(32)::integer, 2)
