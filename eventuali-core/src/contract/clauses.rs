@@ -158,6 +158,7 @@ macro_rules! contract_clauses {
             3 a_page_holds_no_more_than_its_limit "A page holds at most its limit, which is at least 1.";
             3 a_page_holds_no_more_than_the_most "A page holds at most `MAX_PAGE_EVENTS`, whatever was asked for.";
             3 a_page_is_bounded_in_bytes "A page holds at most `MAX_PAGE_BYTES`.";
+            3 events_of_any_size_stand_side_by_side "Small and large events come whole and in order, both ways.";
             3 looked_to_is_the_truth "A page holds all that matches up to `looked_to`, and nothing beyond.";
             3 looked_to_is_the_truth_backwards "Backwards, a page holds all that matches down to `looked_to`.";
             3 looked_to_stays_within_the_range "`looked_to` lies within the range, and never beyond the log.";

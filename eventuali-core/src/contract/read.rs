@@ -10,7 +10,7 @@ use super::given::{
 };
 use crate::commit::Commit;
 use crate::event::{EventPage, NewEvent};
-use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
+use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, QueryItem, ReadRange};
 use crate::stream::ExpectedVersion::Any;
 
 pub async fn the_log_is_in_the_order_of_positions(fixture: &dyn Fixture) {
@@ -89,6 +89,34 @@ pub async fn a_page_is_bounded_in_bytes(fixture: &dyn Fixture) {
         let pages = pages(&store, &Query::default(), range).await;
         assert!(pages.iter().all(|page| page.bytes() <= MAX_PAGE_BYTES));
         assert_eq!(pages.iter().map(EventPage::len).sum::<usize>(), count);
+    }
+}
+
+pub async fn events_of_any_size_stand_side_by_side(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let kind = events(1).remove(0).kind;
+    let large = store.capabilities().limits.event_bytes;
+    let mut sizes = vec![10; 40];
+    for (at, size) in [(0, large), (3, 9_000), (9, 70_000), (10, 600_000), (30, large), (39, 9_000)]
+    {
+        sizes[at] = size;
+    }
+    let of_kind = QueryItem { event_types: vec![kind.event_type.clone()], ..QueryItem::default() };
+    let event = |size: &usize| NewEvent::new(std::sync::Arc::clone(&kind), vec![7; *size]);
+    done(&store, Commit::append(account("1"), Any, sizes.iter().map(event).collect())).await;
+    for query in [Query::default(), Query::stream(&account("1")), query([of_kind])] {
+        for backwards in [false, true] {
+            for limit in [7, 4096] {
+                let range = ReadRange { backwards, limit, ..ReadRange::default() };
+                let pages = pages(&store, &query, range).await;
+                let found = pages.iter().flat_map(EventPage::iter).map(|event| event.payload.len());
+                let mut found: Vec<_> = found.collect();
+                if backwards {
+                    found.reverse();
+                }
+                assert_eq!(found, sizes);
+            }
+        }
     }
 }
 

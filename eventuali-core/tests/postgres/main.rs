@@ -2,6 +2,7 @@
 //!
 //! The server is the one of `EVENTUALI_TEST_POSTGRES_URL`, else one on 127.0.0.1:5432.
 
+mod announcements;
 mod by_hand;
 mod doubt;
 #[allow(dead_code)]
