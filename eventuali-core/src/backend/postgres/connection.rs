@@ -1,6 +1,7 @@
 //! Connections: how they are opened, checked, lent, and let go.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgConnection, Row};
@@ -38,22 +39,31 @@ impl Shared {
     }
 
     /// Where and how to connect, the password included.
-    pub(super) fn server(&self) -> &PgConnectOptions {
-        &self.server
+    ///
+    /// Not where the clock stands before 1970 and the connection may be encrypted: rustls panics
+    /// when it compares that time with a certificate's.
+    pub(super) fn server(&self) -> Result<&PgConnectOptions> {
+        if bridge::may_encrypt(&self.server) && SystemTime::now() < UNIX_EPOCH {
+            let text = "PostgreSQL: the clock of this machine stands before 1970, and no \
+                        certificate can be checked by it; set the clock, or use sslmode=disable";
+            return Err(Error::new(ErrorKind::Unavailable, text));
+        }
+        Ok(&self.server)
     }
 
-    /// Opens a connection and sees to it that it is one that the store can use.
-    pub(super) async fn connect(&self) -> Result<PgConnection> {
+    /// Opens a connection and sees to it that it is one that the store can use. A standby is a wrong
+    /// configuration to who opens a store, and a failover on its way to a store that is open.
+    pub(super) async fn connect(&self, standby: ErrorKind) -> Result<PgConnection> {
         let limit = self.options.connect_timeout;
         let connected = timeout(limit, async {
-            let mut conn = bridge::connect(&self.server).await?;
-            self.prepare(&mut conn).await?;
+            let mut conn = bridge::connect(self.server()?).await?;
+            self.prepare(&mut conn, standby).await?;
             Ok(conn)
         });
         connected.await.unwrap_or_else(|_| Err(timed_out("connecting")))
     }
 
-    async fn prepare(&self, conn: &mut PgConnection) -> Result<()> {
+    async fn prepare(&self, conn: &mut PgConnection, standby: ErrorKind) -> Result<()> {
         let millis = self.options.statement_timeout.as_millis().to_string();
         let row = sqlx::query(include_str!("sql/session.sql"))
             .bind(&millis)
@@ -66,7 +76,7 @@ impl Shared {
         }
         if row.try_get::<bool, _>("standby")? {
             let text = "the server is a standby, on which nobody can see who is writing";
-            return refuse(ErrorKind::Configuration, text);
+            return refuse(standby, text);
         }
         if row.try_get::<&str, _>("encoding")? != "UTF8" {
             return refuse(ErrorKind::Configuration, "the database is not encoded in UTF8");
@@ -103,7 +113,7 @@ impl Pool {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let conn = match idle {
             Some(conn) => conn,
-            None => self.shared.connect().await?,
+            None => self.shared.connect(ErrorKind::Unavailable).await?,
         };
         Ok(Session {
             conn,

@@ -212,7 +212,7 @@ async fn prepare(shared: &Arc<Shared>) -> Result<u64> {
     let options = &shared.options;
     let limit = options.connect_timeout.saturating_add(options.statement_timeout);
     let prepared = async {
-        let mut conn = shared.connect().await?;
+        let mut conn = shared.connect(ErrorKind::Configuration).await?;
         schema::prepare(&mut conn, options).await?;
         let query = shared.statements.last_position.query();
         let last: i64 = sqlx::Row::try_get(&query.fetch_one(&mut conn).await?, 0)?;
