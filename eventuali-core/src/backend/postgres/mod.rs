@@ -6,6 +6,7 @@ mod bridge;
 mod candidates;
 mod connection;
 mod error;
+mod horizon;
 mod listener;
 mod names;
 mod options;
@@ -40,7 +41,7 @@ use crate::event::EventPage;
 use crate::limits::Limits;
 use crate::query::{Query, ReadRange};
 use crate::record::{RecordCursor, RecordPage, RecordQuery};
-use crate::storage::{Answer, Capabilities, Storage};
+use crate::storage::{Answer, Capabilities, Horizon, Storage};
 use crate::stream::{StreamPage, StreamSelection};
 
 /// Threads of a store's runtime.
@@ -161,6 +162,10 @@ impl Storage for Postgres {
             let asked = Arc::clone(&asked);
             Box::pin(async move { records::page(session, &asked.0, asked.1.as_ref(), limit).await })
         })
+    }
+
+    fn horizon(&self) -> Answer<Horizon> {
+        self.read_with(|session| Box::pin(horizon::look(session)))
     }
 
     fn appended(&self) -> watch::Receiver<u64> {
