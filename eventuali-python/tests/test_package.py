@@ -43,13 +43,13 @@ def test_modules_are_attributes_and_come_late() -> None:
     script = """
 import sys, eventuali
 for name in (
-    "errors", "event", "aggregate", "query", "expected", "config", "store", "sync"
+    "errors", "event", "aggregate", "query", "expected", "config", "store", "sync", "importing"
 ):
     assert name in dir(eventuali), name
     module = getattr(eventuali, name)
     assert module is sys.modules["eventuali." + name], name
     assert "asyncio" not in sys.modules
-    assert "eventuali.sync" not in sys.modules or name in ("sync")
+    assert "eventuali.sync" not in sys.modules or name in ("sync", "importing")
 assert issubclass(eventuali.errors.StoreClosedError, eventuali.EventualiError)
 for name in ("_bridge", "testing"):
     assert not hasattr(eventuali, name), name

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from eventuali import errors as errors
     from eventuali import event as event
     from eventuali import expected as expected
+    from eventuali import importing as importing
     from eventuali import query as query
     from eventuali import store as store
     from eventuali import sync as sync
@@ -100,6 +101,7 @@ _MODULES = {
     "errors",
     "event",
     "expected",
+    "importing",
     "query",
     "store",
     "sync",
