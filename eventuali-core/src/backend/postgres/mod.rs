@@ -10,6 +10,7 @@ mod horizon;
 mod listener;
 mod names;
 mod options;
+mod pooler;
 mod reader;
 mod records;
 mod scan;
@@ -30,7 +31,7 @@ use tokio::time::{Instant, sleep, timeout};
 pub use self::options::PostgresOptions;
 pub use self::schema::schema_sql;
 
-use self::connection::{Pool, Session, Shared};
+use self::connection::{Pool, Purpose, Session, Shared};
 use self::error::{is_lost, is_transient, timed_out};
 use self::listener::Signal;
 use self::reader::Until;
@@ -217,7 +218,7 @@ async fn prepare(shared: &Arc<Shared>) -> Result<u64> {
     let options = &shared.options;
     let limit = options.connect_timeout.saturating_add(options.statement_timeout);
     let prepared = async {
-        let mut conn = shared.connect(ErrorKind::Configuration).await?;
+        let mut conn = shared.connect(Purpose::Open).await?;
         schema::prepare(&mut conn, options).await?;
         let query = shared.statements.last_position.query();
         let last: i64 = sqlx::Row::try_get(&query.fetch_one(&mut conn).await?, 0)?;

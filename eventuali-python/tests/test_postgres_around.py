@@ -1,4 +1,4 @@
-"""PostgreSQL: standbys, servers that became read-only, settings of a role, and a wrong clock."""
+"""PostgreSQL: standbys, poolers, settings of a role, a clock: what lies around a store."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from bad_input_calls import COMPILER, SHIM
 from ledger import Counted, counted
+from pooler import pooled
 from postgres_server import Private, server_url
 from stores import administrator, each_api, opened, url_of
 from support import output_of
@@ -135,6 +136,28 @@ def read_only(server: Private, setting: str) -> None:
                 return
 
 
+# --- poolers --------------------------------------------------------------------------------------
+
+
+@each_api
+def test_a_pooler_that_shares_sessions_is_refused(api, tmp_path):
+    """It would run a statement on a session on which somebody else has prepared another one."""
+    place = url_of("postgres", tmp_path)
+    with pooled(server_url()) as url:
+        with psycopg.connect(url, prepare_threshold=None) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,), "it is a pooler that works"
+
+        async def main():
+            async with opened(api, EventStoreConfig.postgres(url).with_schema(place.schema)):
+                pass
+
+        for _ in range(3):
+            with pytest.raises(ConfigurationError, match="session mode"):
+                asyncio.run(main())
+    with sync.EventStore.create(place) as store:
+        store.save(counted("a", 1))
+
+
 # --- durability -----------------------------------------------------------------------------------
 
 
@@ -185,6 +208,7 @@ import psycopg
 from eventuali import EventStoreConfig, sync
 from eventuali.errors import StorageUnavailableError
 from ledger import Counted, counted
+from pooler import pooled
 from stores import administrator
 
 def step(seconds):
