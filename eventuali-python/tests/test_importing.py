@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sqlite3
+import sys
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from support import script
 
 from eventuali import (
     ConfigurationError,
+    IdempotencyConflictError,
     InvalidEventError,
     OptimisticConcurrencyError,
     SerializationError,
@@ -359,6 +361,25 @@ def test_a_source_that_is_none(tmp_path):
             assert type(caught.value) is error, source
             assert "hunter2" not in f"{caught.value!r} {caught.value.__cause__!r}", source
         assert log(store) == []
+
+
+def test_without_psycopg_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with (
+        sync.EventStore.create("memory://") as store,
+        pytest.raises(ConfigurationError, match=r"eventuali\[import\]"),
+    ):
+        import_events(server_url(), store)
+
+
+@each_backend
+def test_an_id_that_is_stored_elsewhere_is_told(kind, sqlite_older, tmp_path):
+    sqlite_older.write(rows())
+    with sync.EventStore.create(url_of(kind, tmp_path)) as store:
+        taken = older_table.Deposited(amount=1, event_id=UUID(rows()[1][0]))
+        store.append([taken], stream=("Account", "elsewhere"))
+        with pytest.raises(IdempotencyConflictError):
+            sqlite_older.into(store)
 
 
 def test_the_file_of_the_store_itself_is_refused(tmp_path):

@@ -105,6 +105,8 @@ def import_events(
             or a version twice. The text names the row. Nothing was stored.
         SerializationError: The payload of a row is not JSON. The text names it. Nothing was stored.
         OptimisticConcurrencyError: The store has other events in a stream of the older table.
+        IdempotencyConflictError: The store has an event with such an id elsewhere. What comes
+            before it in the log may be stored.
     """
     _refuse_in_loop()
     table = OlderTable.at(source, table_name, schema)
