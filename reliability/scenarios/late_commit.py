@@ -96,7 +96,7 @@ def _lag(job: Job, crowd: Crowd, opened: int, closed: int) -> None:
     job.report.expect(seconds > 0, "no foreign transaction was open")
 
 
-_STEPS = {"bound": 600, "late-bound": 600, "lowest": 600, "late-look": 2_000}
+_STEPS = {"bound": 600, "late-bound": 600, "lowest": 600, "late-look": 2_000, "snapshot": 600}
 
 SCENARIO = Scenario(
     name="late-commit",
