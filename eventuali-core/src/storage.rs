@@ -1,7 +1,8 @@
-//! The port: six verbs that every backend implements, and the promises behind them.
+//! The port: seven verbs that every backend implements, and the promises behind them.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -63,6 +64,10 @@ pub trait Storage: Send + Sync + 'static {
         limit: usize,
     ) -> Answer<RecordPage>;
 
+    /// How far readers of the whole log may read, and who holds them back: for people who watch over
+    /// a store. Nobody who reads has to ask.
+    fn horizon(&self) -> Answer<Horizon>;
+
     /// Wakes when events may have been appended: a hint and nothing more. The value is the highest
     /// position that this process committed; other processes' commits may not show.
     fn appended(&self) -> watch::Receiver<u64>;
@@ -74,6 +79,28 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Limits, and what this backend cannot do.
     fn capabilities(&self) -> Capabilities;
+}
+
+/// How far a log is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Horizon {
+    /// Readers of the whole log see everything up to here, and nothing above.
+    pub position: u64,
+    /// The position of the last event that is stored, which lies above where readers have to wait.
+    pub last: u64,
+    /// How many transactions are writing now, where the backend lets several do so at a time.
+    pub writers: u64,
+    /// How long the oldest of them has been open, by the store's clock; none where there is none,
+    /// or where its age is not for this user to see.
+    pub open_for: Option<Duration>,
+}
+
+impl Horizon {
+    /// The horizon of a backend whose readers never wait for a writer.
+    #[must_use]
+    pub fn at(last: u64) -> Self {
+        Self { position: last, last, writers: 0, open_for: None }
+    }
 }
 
 /// What a backend can do.

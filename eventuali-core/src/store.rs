@@ -13,7 +13,7 @@ use crate::event::EventPage;
 use crate::name::check_tenant;
 use crate::query::{Query, ReadRange};
 use crate::record::{RecordCursor, RecordPage, RecordQuery};
-use crate::storage::{Answer, Capabilities, Storage};
+use crate::storage::{Answer, Capabilities, Horizon, Storage};
 use crate::stream::{StreamId, StreamPage, StreamSelection};
 use crate::url::Location;
 
@@ -168,6 +168,12 @@ impl EventStore {
     ) -> Answer<RecordPage> {
         query.tenant.clone_from(&self.tenant);
         self.ask(|storage| storage.records(query, after, limit))
+    }
+
+    /// See [`Storage::horizon`]. It is that of all tenants.
+    #[must_use]
+    pub fn horizon(&self) -> Answer<Horizon> {
+        self.ask(Storage::horizon)
     }
 
     /// See [`Storage::appended`].

@@ -6,6 +6,7 @@ use eventuali_core::commit::Committed;
 use eventuali_core::event::{EventHead, EventKind, EventPage, Metadata, NewEvent, Reference};
 use eventuali_core::limits::Limits;
 use eventuali_core::query::{Partition, Query, QueryItem};
+use eventuali_core::storage::Horizon;
 use eventuali_core::store::EventStore;
 use eventuali_core::stream::{ExpectedVersion, StreamPage};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -23,6 +24,7 @@ pub(crate) enum Outcome {
     Committed(Committed),
     Page(EventPage),
     Streams(StreamPage),
+    Horizon(Horizon),
     Closed,
 }
 
@@ -47,6 +49,13 @@ impl Outcome {
                     })
                     .collect();
                 (streams, page.next).into_pyobject(py)?.into_any().unbind()
+            }
+            Self::Horizon(found) => {
+                let micros = found.open_for.map(|age| age.as_micros() as u64);
+                (found.position, found.last, found.writers, micros)
+                    .into_pyobject(py)?
+                    .into_any()
+                    .unbind()
             }
             Self::Closed => py.None(),
         })

@@ -101,10 +101,10 @@ impl Store {
         Ok(Self { store, blocking: self.blocking })
     }
 
-    /// The same store, for callers that wait for each answer: they may do the work of a commit
-    /// themselves.
-    fn blocking(&self) -> Self {
-        Self { store: self.store.clone(), blocking: true }
+    /// The same store, for callers that wait for each answer, and may do the work of a commit
+    /// themselves; or for those that do not.
+    fn blocking(&self, blocking: bool) -> Self {
+        Self { store: self.store.clone(), blocking }
     }
 
     /// Commits (type, id, expected version, events) of each stream, on conditions (items, after).
@@ -180,6 +180,12 @@ impl Store {
         let selection = StreamSelection { tenant: String::new(), aggregate_type, aggregate_id };
         let answer = self.store.streams(selection, after, limit);
         Pending::new(async { answer.await.map(Outcome::Streams) })
+    }
+
+    /// How far the log is settled: (position, last position, writers, age of the oldest in µs).
+    fn horizon(&self) -> Pending {
+        let answer = self.store.horizon();
+        Pending::new(async { answer.await.map(Outcome::Horizon) })
     }
 
     /// Waits for the writes that have begun, then releases everything.

@@ -402,6 +402,7 @@ VERBS: dict[str, Callable[[sync.EventStore], object]] = {
     "version": lambda store: store.get_aggregate_version("a"),
     "read": lambda store: list(store.read()),
     "streams": lambda store: list(store.streams()),
+    "horizon": lambda store: store.horizon(),
     "read as a tenant": lambda store: list(store.for_tenant("blue").read()),
 }
 

@@ -8,7 +8,8 @@ import eventuali
 NAMES = """
 ALL ANY Aggregate AggregateNotFoundError AppendCondition AppendConditionError Committed
 ConfigurationError DatabaseError DomainEvent Event EventMeta EventStore EventStoreConfig
-EventStoreError EventualiError ExpectedVersion IdempotencyConflictError InvalidEventError NO_STREAM
+EventStoreError EventualiError ExpectedVersion Horizon IdempotencyConflictError InvalidEventError
+NO_STREAM
 OptimisticConcurrencyError OutcomeUnknownError Query STREAM_EXISTS SerializationError
 StoreStats StreamInfo SystemEvent UnknownEvent User __version__
 """
@@ -41,12 +42,14 @@ else:
 def test_modules_are_attributes_and_come_late() -> None:
     script = """
 import sys, eventuali
-for name in ("errors", "event", "aggregate", "query", "expected", "config", "store", "sync"):
+for name in (
+    "errors", "event", "aggregate", "query", "expected", "config", "store", "sync", "importing"
+):
     assert name in dir(eventuali), name
     module = getattr(eventuali, name)
     assert module is sys.modules["eventuali." + name], name
     assert "asyncio" not in sys.modules
-    assert "eventuali.sync" not in sys.modules or name == "sync"
+    assert "eventuali.sync" not in sys.modules or name in ("sync", "importing")
 assert issubclass(eventuali.errors.StoreClosedError, eventuali.EventualiError)
 for name in ("_bridge", "testing"):
     assert not hasattr(eventuali, name), name

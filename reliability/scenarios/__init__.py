@@ -2,6 +2,7 @@
 
 from reliability.scenario import Scenario
 from reliability.scenarios import (
+    bouncer,
     cancel,
     contention,
     disk_full,
@@ -30,4 +31,5 @@ ALL: tuple[Scenario, ...] = (
     late_commit.SCENARIO,
     terminate.SCENARIO,
     restart.SCENARIO,
+    bouncer.SCENARIO,
 )

@@ -10,10 +10,10 @@ from reliability import server
 from reliability.crowd import Crowd
 from reliability.scenario import Fault, Job, Scenario
 
-_WRITERS = 12
+_WRITERS = {"": 12, "late-look": 3}
 _LONGEST_S = {"": 0.3, "late-look": 0.02}
-"""How long an insert sleeps at most. A look that comes late shows only where, at times, nobody is
-on the way."""
+"""How many write, and how long an insert sleeps at most. A look that comes late shows only where,
+at times, nobody is on the way."""
 _LIMITS = (7, 200, 1000)
 """Events a page of each reader; the last one is killed and goes on every so often."""
 _RESTART_S = 2.0
@@ -45,7 +45,7 @@ def run(job: Job) -> None:
             with server.connect(url) as beside:
                 report.extras["server"] = beside.info.server_version
                 beside.execute(_LATE.format(_LONGEST_S.get(job.fault, _LONGEST_S[""])))
-            crowd.begin(_WRITERS, 1, job.cycles)
+            crowd.begin(_WRITERS.get(job.fault, _WRITERS[""]), 1, job.cycles)
             opened, closed = _watch(job, url, crowd)
             crowd.finish(120, passing=False)
             _lag(job, crowd, opened, closed)
@@ -96,7 +96,7 @@ def _lag(job: Job, crowd: Crowd, opened: int, closed: int) -> None:
     job.report.expect(seconds > 0, "no foreign transaction was open")
 
 
-_STEPS = {"bound": 600, "late-bound": 600, "lowest": 600, "late-look": 2_000}
+_STEPS = {"bound": 600, "late-bound": 600, "lowest": 600, "late-look": 2_000, "snapshot": 600}
 
 SCENARIO = Scenario(
     name="late-commit",

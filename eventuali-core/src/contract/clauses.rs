@@ -153,6 +153,7 @@ macro_rules! contract_clauses {
             3 the_log_is_in_the_order_of_positions "Events are read in the order of their positions.";
             3 backwards_is_the_reverse "Reading backwards gives the same events in reverse.";
             3 an_empty_store_is_at_its_end "An empty store gives an empty last page.";
+            3 the_horizon_is_the_end_when_nobody_writes "While nobody writes, readers may read up to the last event, and nobody holds them back.";
             3 every_limit_gives_the_whole "Pages of any size give every event once.";
             3 every_limit_gives_the_whole_backwards "Pages of any size give every event once, backwards too.";
             3 a_page_holds_no_more_than_its_limit "A page holds at most its limit, which is at least 1.";

@@ -26,6 +26,7 @@ pub async fn every_verb_says_closed(fixture: &dyn Fixture) {
         is_closed(store.streams(StreamSelection::default(), None, 10).await);
         let all = select(RecordSelection::Prefix(String::new()));
         is_closed(store.records(all, None, 10).await);
+        is_closed(store.horizon().await);
     }
 }
 

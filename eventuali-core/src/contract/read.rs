@@ -11,6 +11,7 @@ use super::given::{
 use crate::commit::Commit;
 use crate::event::{EventPage, NewEvent};
 use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, QueryItem, ReadRange};
+use crate::storage::Horizon;
 use crate::stream::ExpectedVersion::Any;
 
 pub async fn the_log_is_in_the_order_of_positions(fixture: &dyn Fixture) {
@@ -34,6 +35,18 @@ pub async fn an_empty_store_is_at_its_end(fixture: &dyn Fixture) {
         let range = ReadRange { backwards, ..ReadRange::default() };
         let page = store.read(Query::default(), range).await.expect("the page is read");
         assert!(page.is_empty() && page.end);
+    }
+}
+
+pub async fn the_horizon_is_the_end_when_nobody_writes(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let horizon = store.horizon().await.expect("it is looked for");
+    assert_eq!(horizon, Horizon::at(0), "an empty store");
+    for n in 1..4 {
+        let committed = done(&store, deposits(&n.to_string(), n)).await;
+        let last = committed.positions.iter().copied().max().expect("there are events");
+        let horizon = store.horizon().await.expect("it is looked for");
+        assert_eq!(horizon, Horizon::at(last));
     }
 }
 

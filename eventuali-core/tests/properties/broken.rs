@@ -9,7 +9,7 @@ use eventuali_core::error::ErrorKind;
 use eventuali_core::event::EventPage;
 use eventuali_core::query::{Query, ReadRange};
 use eventuali_core::record::{RecordCursor, RecordPage, RecordQuery, RecordSelection, Scalar};
-use eventuali_core::storage::{Answer, Capabilities, Storage};
+use eventuali_core::storage::{Answer, Capabilities, Horizon, Storage};
 use eventuali_core::stream::{ExpectedVersion, StreamPage, StreamSelection};
 use tokio::sync::watch;
 
@@ -153,6 +153,10 @@ impl Storage for Broken {
             (_, select) => select,
         };
         self.memory.records(query, after, limit)
+    }
+
+    fn horizon(&self) -> Answer<Horizon> {
+        self.memory.horizon()
     }
 
     fn appended(&self) -> watch::Receiver<u64> {

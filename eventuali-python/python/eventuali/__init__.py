@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from eventuali import errors as errors
     from eventuali import event as event
     from eventuali import expected as expected
+    from eventuali import importing as importing
     from eventuali import query as query
     from eventuali import store as store
     from eventuali import sync as sync
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from eventuali.event import DomainEvent, Event, EventMeta, SystemEvent, UnknownEvent
     from eventuali.expected import ANY, NO_STREAM, STREAM_EXISTS, AppendCondition, ExpectedVersion
     from eventuali.query import ALL, Query
-    from eventuali.store import Committed, EventStore, StoreStats, StreamInfo
+    from eventuali.store import Committed, EventStore, Horizon, StoreStats, StreamInfo
 
 __all__ = [
     "ALL",
@@ -57,6 +58,7 @@ __all__ = [
     "EventStoreError",
     "EventualiError",
     "ExpectedVersion",
+    "Horizon",
     "IdempotencyConflictError",
     "InvalidEventError",
     "OptimisticConcurrencyError",
@@ -91,9 +93,19 @@ _HOMES = {
     "event": ("DomainEvent", "Event", "EventMeta", "SystemEvent", "UnknownEvent"),
     "expected": ("ANY", "AppendCondition", "ExpectedVersion", "NO_STREAM", "STREAM_EXISTS"),
     "query": ("ALL", "Query"),
-    "store": ("Committed", "EventStore", "StoreStats", "StreamInfo"),
+    "store": ("Committed", "EventStore", "Horizon", "StoreStats", "StreamInfo"),
 }
-_MODULES = {"aggregate", "config", "errors", "event", "expected", "query", "store", "sync"}
+_MODULES = {
+    "aggregate",
+    "config",
+    "errors",
+    "event",
+    "expected",
+    "importing",
+    "query",
+    "store",
+    "sync",
+}
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 

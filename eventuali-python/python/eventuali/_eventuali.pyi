@@ -176,10 +176,10 @@ class Store:
     def for_tenant(self, tenant: str) -> Store:
         """Returns the same store, seen as another tenant."""
 
-    def blocking(self) -> Store:
-        """Returns the same store, for callers that wait for each answer.
+    def blocking(self, blocking: bool) -> Store:
+        """Returns the same store, for callers that wait for each answer, or that do not.
 
-        They may do the work of a commit themselves.
+        Those that wait may do the work of a commit themselves.
         """
 
     def commit(
@@ -210,6 +210,12 @@ class Store:
         limit: int,
     ) -> Pending:
         """Lists a page: ([(type, id, version, last position)], where to continue or None)."""
+
+    def horizon(self) -> Pending:
+        """Looks how far the log is settled.
+
+        The answer is (position, last position, writers, age of the oldest in µs or None).
+        """
 
     def close(self) -> Pending:
         """Waits for the writes that have begun, then releases everything."""

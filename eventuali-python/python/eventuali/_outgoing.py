@@ -154,6 +154,14 @@ class Outgoing:
             batch.note(index, found, recorded_at)
 
 
+def as_is(stream: tuple[str, str], expected: int, events: Sequence[Event]) -> Write:
+    """Returns what is sent of events that were stored elsewhere: all that is known of them."""
+    outgoing = Outgoing()
+    outgoing.add(stream, expected, None, encode(events))
+    (write,) = outgoing.writes
+    return write
+
+
 def _state(event: Event) -> Any:
     try:
         return get_envelope(event)

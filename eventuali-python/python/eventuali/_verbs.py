@@ -49,6 +49,35 @@ class StreamInfo:
     last_position: int
 
 
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """How far the log is settled, and who holds its readers back.
+
+    On PostgreSQL, readers of the whole log wait for writers that have begun below what they would
+    read next. Where that takes long, somebody writes and does not come to an end.
+
+    Attributes:
+        position: Whoever reads the whole log sees everything up to here, and nothing above.
+        last_position: The last event that is stored. What lies between the two is not read yet.
+        writers: How many transactions are writing now; in memory and on SQLite always 0, where no
+            reader waits for a writer.
+        open_for: How long the oldest of them has been open, by the server's clock; None where there
+            is none, or where it is another user's, whose sessions PostgreSQL does not show.
+    """
+
+    position: int
+    last_position: int
+    writers: int
+    open_for: timedelta | None
+
+
+def horizon(store: Store) -> Steps[Horizon]:
+    """Looks how far the log is settled."""
+    position, last_position, writers, micros = yield store.horizon()
+    open_for = None if micros is None else timedelta(microseconds=micros)
+    return Horizon(position, last_position, writers, open_for)
+
+
 def save(store: Store, aggregates: Sequence[Aggregate]) -> Steps[Committed]:
     """Commits what the aggregates have not saved, after what an earlier save left open."""
     for aggregate in aggregates:

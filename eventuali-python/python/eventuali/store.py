@@ -13,7 +13,7 @@ from eventuali._decode import EventClasses
 from eventuali._eventuali import Store
 from eventuali._opening import Durability, Place, begin, named_tenant, opened
 from eventuali._saving import Committed
-from eventuali._verbs import Steps, StreamInfo
+from eventuali._verbs import Horizon, Steps, StreamInfo
 from eventuali.aggregate import Aggregate
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected
@@ -22,7 +22,7 @@ from eventuali.query import ALL, Query
 if TYPE_CHECKING:
     from eventuali._bridge import Bridge
 
-__all__ = ["Committed", "EventStore", "StoreStats", "StreamInfo"]
+__all__ = ["Committed", "EventStore", "Horizon", "StoreStats", "StreamInfo"]
 
 A = TypeVar("A", bound=Aggregate)
 T = TypeVar("T")
@@ -263,6 +263,14 @@ class EventStore:
         """Returns the store at a glance."""
         store = self._store
         return StoreStats(store.url, store.backend, store.tenant, store.last_position())
+
+    async def horizon(self) -> Horizon:
+        """Looks how far readers of the whole log may read, and who holds them back.
+
+        It is that of all tenants. For people who watch over a store: an `open_for` that grows is a
+        writer that is stuck.
+        """
+        return await self._drive(_verbs.horizon(self._store))
 
     async def close(self) -> None:
         """Waits for the writes that have begun, then releases everything. Twice is fine."""

@@ -13,7 +13,7 @@ from eventuali._decode import EventClasses
 from eventuali._eventuali import Store
 from eventuali._opening import Durability, Place, begin, named_tenant, opened
 from eventuali._saving import Committed
-from eventuali._verbs import Steps, StreamInfo
+from eventuali._verbs import Horizon, Steps, StreamInfo
 from eventuali.aggregate import Aggregate
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected
@@ -47,7 +47,7 @@ class EventStore:
         """Opens a store; see `eventuali.EventStore.create`."""
         _refuse_in_loop()
         store: Store = begin(url, tenant, durability).wait()
-        return cls(opened(store.blocking()), EventClasses())
+        return cls(opened(store.blocking(True)), EventClasses())
 
     def save(self, *aggregates: Aggregate) -> Committed:
         """Saves the new events of the aggregates; see `eventuali.EventStore.save`."""
@@ -163,6 +163,10 @@ class EventStore:
         """Returns the store at a glance."""
         store = self._store
         return StoreStats(store.url, store.backend, store.tenant, store.last_position())
+
+    def horizon(self) -> Horizon:
+        """Looks how far readers of the whole log may read; see `eventuali.EventStore.horizon`."""
+        return _drive(_verbs.horizon(self._store))
 
     def close(self) -> None:
         """Waits for the writes that have begun, then releases everything. Twice is fine."""

@@ -18,7 +18,7 @@ use crate::event::{EventHead, EventPage, EventRef};
 use crate::limits::Limits;
 use crate::query::{Query, ReadRange};
 use crate::record::{RecordCursor, RecordKey, RecordPage, RecordQuery, RecordValue};
-use crate::storage::{Answer, Capabilities, Storage};
+use crate::storage::{Answer, Capabilities, Horizon, Storage};
 use crate::stream::{StreamId, StreamPage, StreamSelection};
 
 /// A store in memory.
@@ -144,6 +144,10 @@ impl Storage for Memory {
         limit: usize,
     ) -> Answer<RecordPage> {
         answer(self.with(|state| state.records(&query, after, limit)))
+    }
+
+    fn horizon(&self) -> Answer<Horizon> {
+        answer(self.with(|state| Ok(Horizon::at(state.last_position()))))
     }
 
     fn appended(&self) -> watch::Receiver<u64> {

@@ -8,11 +8,16 @@
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions, PgConnection};
 
-/// Connects to the server.
-pub(super) async fn connect(server: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+/// Whether a connection to the server is encrypted where the server can do that.
+pub(super) fn may_encrypt(server: &PgConnectOptions) -> bool {
     let plain = matches!(server.get_ssl_mode(), PgSslMode::Disable | PgSslMode::Allow);
     let local = server.get_socket().is_some() || server.get_host().starts_with('/');
-    if plain || local {
+    !plain && !local
+}
+
+/// Connects to the server.
+pub(super) async fn connect(server: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+    if !may_encrypt(server) {
         return server.connect().await;
     }
     #[cfg(unix)]

@@ -1,6 +1,7 @@
 //! Connections: how they are opened, checked, lent, and let go.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgConnection, Row};
@@ -11,12 +12,33 @@ use super::bridge;
 use super::error::timed_out;
 use super::names::Names;
 use super::options::PostgresOptions;
+use super::pooler;
 use super::schema::{self, Relations};
 use super::statements::Statements;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The oldest server with everything that the statements need.
 const OLDEST_SERVER: i32 = 130_000;
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To open the store, and to see what there is.
+    Open,
+    /// To read and write in a store that is open.
+    Work,
+}
+
+impl Purpose {
+    /// A standby is a wrong configuration to who opens a store, and a failover on its way to a
+    /// store that is open.
+    fn kind_of_standby(self) -> ErrorKind {
+        match self {
+            Self::Open => ErrorKind::Configuration,
+            Self::Work => ErrorKind::Unavailable,
+        }
+    }
+}
 
 /// What all connections of a store share.
 pub(super) struct Shared {
@@ -38,22 +60,34 @@ impl Shared {
     }
 
     /// Where and how to connect, the password included.
-    pub(super) fn server(&self) -> &PgConnectOptions {
-        &self.server
+    ///
+    /// Not where the clock stands before 1970 and the connection may be encrypted: rustls panics
+    /// when it compares that time with a certificate's.
+    pub(super) fn server(&self) -> Result<&PgConnectOptions> {
+        if bridge::may_encrypt(&self.server) && SystemTime::now() < UNIX_EPOCH {
+            let text = "PostgreSQL: the clock of this machine stands before 1970, and no \
+                        certificate can be checked by it; set the clock, or use sslmode=disable";
+            return Err(Error::new(ErrorKind::Unavailable, text));
+        }
+        Ok(&self.server)
     }
 
     /// Opens a connection and sees to it that it is one that the store can use.
-    pub(super) async fn connect(&self) -> Result<PgConnection> {
+    pub(super) async fn connect(&self, purpose: Purpose) -> Result<PgConnection> {
         let limit = self.options.connect_timeout;
         let connected = timeout(limit, async {
-            let mut conn = bridge::connect(&self.server).await?;
-            self.prepare(&mut conn).await?;
+            let server = self.server()?;
+            let mut conn = match purpose {
+                Purpose::Open => pooler::connect_apart(server).await?,
+                Purpose::Work => bridge::connect(server).await?,
+            };
+            self.prepare(&mut conn, purpose).await?;
             Ok(conn)
         });
         connected.await.unwrap_or_else(|_| Err(timed_out("connecting")))
     }
 
-    async fn prepare(&self, conn: &mut PgConnection) -> Result<()> {
+    async fn prepare(&self, conn: &mut PgConnection, purpose: Purpose) -> Result<()> {
         let millis = self.options.statement_timeout.as_millis().to_string();
         let row = sqlx::query(include_str!("sql/session.sql"))
             .bind(&millis)
@@ -66,7 +100,7 @@ impl Shared {
         }
         if row.try_get::<bool, _>("standby")? {
             let text = "the server is a standby, on which nobody can see who is writing";
-            return refuse(ErrorKind::Configuration, text);
+            return refuse(purpose.kind_of_standby(), text);
         }
         if row.try_get::<&str, _>("encoding")? != "UTF8" {
             return refuse(ErrorKind::Configuration, "the database is not encoded in UTF8");
@@ -103,7 +137,7 @@ impl Pool {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let Idle { conn, settled } = match idle {
             Some(idle) => idle,
-            None => Idle { conn: self.shared.connect().await?, settled: 0 },
+            None => Idle { conn: self.shared.connect(Purpose::Work).await?, settled: 0 },
         };
         Ok(Session {
             conn,

@@ -83,8 +83,9 @@ pub(super) fn is_transient(error: &Error) -> bool {
     let Some(sqlx::Error::Database(database)) = cause(error) else { return is_lost(error) };
     let state = database.code();
     let state = state.as_deref().unwrap_or_default();
-    // Connection trouble, a server that starts or stops, contention, and a race for a new name.
+    // Connection trouble, a server that starts or stops, one that is read-only since a failover,
+    // contention, and a race for a new name.
     state.starts_with("08")
         || state.starts_with("57P")
-        || ["40001", "40P01", "53300", "55P03", "23505"].contains(&state)
+        || ["25006", "40001", "40P01", "53300", "55P03", "23505"].contains(&state)
 }

@@ -169,12 +169,12 @@ impl Drop for Listening {
 }
 
 /// Listens until the connection is lost.
-async fn listen(pool: &Pool, signal: &Signal) -> sqlx::Result<()> {
+async fn listen(pool: &Pool, signal: &Signal) -> Result<()> {
     let shared = pool.shared();
     let own = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(shared.options.connect_timeout)
-        .connect_lazy_with(shared.server().clone());
+        .connect_lazy_with(shared.server()?.clone());
     let mut listener = PgListener::connect_with(&own).await?;
     listener.execute(shared.statements.listen.query()).await?;
     listener.listen(&shared.channel).await?;
@@ -184,7 +184,7 @@ async fn listen(pool: &Pool, signal: &Signal) -> sqlx::Result<()> {
         match timeout(PROBE.0, listener.try_recv()).await {
             Ok(Ok(Some(_))) => signal.news.notify_one(),
             Ok(Ok(None)) => return Ok(()),
-            Ok(Err(error)) => return Err(error),
+            Ok(Err(error)) => return Err(error.into()),
             Err(_) => {
                 let probe = timeout(PROBE.1, listener.execute("SELECT 1"));
                 probe.await.map_err(|_| sqlx::Error::PoolTimedOut)??;

@@ -6,9 +6,11 @@ mod bridge;
 mod candidates;
 mod connection;
 mod error;
+mod horizon;
 mod listener;
 mod names;
 mod options;
+mod pooler;
 mod reader;
 mod records;
 mod scan;
@@ -29,7 +31,7 @@ use tokio::time::{Instant, sleep, timeout};
 pub use self::options::PostgresOptions;
 pub use self::schema::schema_sql;
 
-use self::connection::{Pool, Session, Shared};
+use self::connection::{Pool, Purpose, Session, Shared};
 use self::error::{is_lost, is_transient, timed_out};
 use self::listener::Signal;
 use self::reader::Until;
@@ -40,7 +42,7 @@ use crate::event::EventPage;
 use crate::limits::Limits;
 use crate::query::{Query, ReadRange};
 use crate::record::{RecordCursor, RecordPage, RecordQuery};
-use crate::storage::{Answer, Capabilities, Storage};
+use crate::storage::{Answer, Capabilities, Horizon, Storage};
 use crate::stream::{StreamPage, StreamSelection};
 
 /// A store in PostgreSQL.
@@ -161,6 +163,10 @@ impl Storage for Postgres {
         })
     }
 
+    fn horizon(&self) -> Answer<Horizon> {
+        self.read_with(|session| Box::pin(horizon::look(session)))
+    }
+
     fn appended(&self) -> watch::Receiver<u64> {
         self.signal.subscribe()
     }
@@ -210,7 +216,7 @@ async fn prepare(shared: &Arc<Shared>) -> Result<u64> {
     let options = &shared.options;
     let limit = options.connect_timeout.saturating_add(options.statement_timeout);
     let prepared = async {
-        let mut conn = shared.connect().await?;
+        let mut conn = shared.connect(Purpose::Open).await?;
         schema::prepare(&mut conn, options).await?;
         let query = shared.statements.last_position.query();
         let last: i64 = sqlx::Row::try_get(&query.fetch_one(&mut conn).await?, 0)?;

@@ -95,6 +95,9 @@ impl PostgresOptions {
             // As it stands in a URL, but nowhere else.
             options = options.host(address);
         }
+        // Numbers come in binary form, so that no setting takes digits from them; and a PgBouncer
+        // refuses whoever asks for this one.
+        options = options.extra_float_digits(None);
         if options.get_application_name().is_none() {
             options = options.application_name("eventuali");
         }

@@ -32,7 +32,7 @@ statements! {
     last_position listen look loose records_by_index records_by_keys records_by_prefix records_due
     runs_of_ids spans_backward spans_forward stream stream_events_backward stream_events_forward
     stream_names stream_runs_backward stream_runs_forward streams_of_type tags_backward
-    tags_forward
+    tags_forward writers
 }
 
 /// A statement, prepared once a connection.

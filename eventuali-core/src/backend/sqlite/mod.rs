@@ -36,7 +36,7 @@ use crate::event::EventPage;
 use crate::limits::Limits;
 use crate::query::{Query, ReadRange};
 use crate::record::{RecordCursor, RecordPage, RecordQuery};
-use crate::storage::{Answer, Capabilities, Storage};
+use crate::storage::{Answer, Capabilities, Horizon, Storage};
 use crate::stream::{StreamPage, StreamSelection};
 
 /// Threads that read.
@@ -241,6 +241,10 @@ impl Storage for Sqlite {
         limit: usize,
     ) -> Answer<RecordPage> {
         self.read_with(move |session| records::page(session, &query, after.as_ref(), limit))
+    }
+
+    fn horizon(&self) -> Answer<Horizon> {
+        self.read_with(|session| Ok(Horizon::at(session.last_event()?.0)))
     }
 
     fn appended(&self) -> watch::Receiver<u64> {

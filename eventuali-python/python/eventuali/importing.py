@@ -1,0 +1,283 @@
+"""Importing a store that was written into the older table of events, in SQLite or PostgreSQL.
+
+    from eventuali import sync
+    from eventuali.importing import import_events
+
+    with sync.EventStore.create("postgresql://app@db/shop") as store:
+        print(import_events("old.db", store))
+
+The older table has one row an event, in the columns `id, aggregate_id, aggregate_type, event_type,
+event_version, aggregate_version, event_data, event_data_type, metadata, timestamp`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+from eventuali import _verbs
+from eventuali._envelope import EventMeta
+from eventuali._older_event import OlderEvent, checked
+from eventuali._older_table import OlderTable
+from eventuali._outgoing import Write, as_is
+from eventuali._spool import Spool, SpooledStream
+from eventuali.errors import (
+    ConfigurationError,
+    EventualiError,
+    OptimisticConcurrencyError,
+    StorageUnavailableError,
+)
+from eventuali.query import Item
+from eventuali.sync import EventStore, _refuse_in_loop
+
+__all__ = ["Imported", "import_events"]
+
+Progress: TypeAlias = Callable[[str, int, int | None], object]
+"""Called with a step (`checked`, `stored`, `compared`), how many events it has done, and of how
+many; None where that is not known yet."""
+
+_COMMIT = (1000, 8 << 20)
+"""Events and bytes of a commit, at the most; half of the bytes that a store takes."""
+_UNDER_WAY = (64, 16 << 20)
+"""Commits that are on their way at the same time, and their bytes."""
+_READS = 16
+"""Streams that are read at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import did.
+
+    Attributes:
+        events: How many events the older table has; all of them are in the store.
+        streams: How many streams they make up.
+        stored: How many events were stored by this import.
+        found: How many were in the store before it.
+    """
+
+    events: int
+    streams: int
+    stored: int
+    found: int
+
+
+def import_events(
+    source: str | PathLike[str],
+    store: EventStore,
+    *,
+    table_name: str = "events",
+    schema: str | None = None,
+    progress: Progress | None = None,
+) -> Imported:
+    """Copies every event of an older table into a store, and compares what is there then.
+
+    Everything is read and checked before the first event is stored. Ids, types, versions, times,
+    metadata and the bytes of the payloads stay what they are; no event class has to be known. The
+    log comes in the order of `(timestamp, id)`, but for events that are older than one before them
+    in their stream: these follow that one. Nobody else should write to the older table, or to its
+    streams in the store, meanwhile.
+
+    Repeating an import stores nothing twice, and one that was cut off goes on where it was. A
+    stream may have gone on in the store since.
+
+    A copy of the table lies in a temporary file until the end. The call blocks: beside an event
+    loop, run it in a thread, with a store of its own.
+
+    Args:
+        source: A SQLite file by its path or `sqlite://…`, or `postgresql://…`, for which
+            `eventuali[import]` is needed. It is only read.
+        store: Where to; as the tenant that it is seen as.
+        table_name: What the older table is called.
+        schema: Its schema in PostgreSQL; `public` unless given.
+        progress: Told of every step.
+
+    Raises:
+        ConfigurationError: There is no such table, or it has another shape.
+        StorageUnavailableError: The source can't be read.
+        InvalidEventError: A row has something that no store takes, or a stream has a gap, or an id
+            or a version twice. The text names the row. Nothing was stored.
+        SerializationError: The payload of a row is not JSON. The text names it. Nothing was stored.
+        OptimisticConcurrencyError: The store has other events in a stream of the older table.
+        IdempotencyConflictError: The store has an event with such an id elsewhere. What comes
+            before it in the log may be stored.
+    """
+    _refuse_in_loop()
+    table = OlderTable.at(source, table_name, schema)
+    _refuse_itself(table, store)
+    tell = progress or _silent
+    try:
+        with closing(Spool()) as spool:
+            return _import(table, store, spool, tell)
+    except sqlite3.Error as error:
+        text = f"the temporary copy of the older table failed: {error}"
+        raise StorageUnavailableError(text) from error
+
+
+def _import(table: OlderTable, store: EventStore, spool: Spool, tell: Progress) -> Imported:
+    with closing(table.rows()) as rows:
+        for done in spool.fill(map(checked, rows)):
+            if done % _COMMIT[0] == 0:
+                tell("checked", done, None)
+    events = spool.events
+    tell("checked", events, events)
+    for known in store.streams():
+        spool.note(known.aggregate_type, known.aggregate_id, known.version)
+    found = sum(stream.stored for stream in spool.streams(stored=True))
+    for _ in _compared(store, spool, spool.streams(stored=True)):
+        pass  # a difference is told before anything is stored
+    stored = 0
+    for count in _stored(store, spool):
+        stored += count
+        tell("stored", found + stored, events)
+    compared = streams = 0
+    whole = (stream._replace(stored=stream.events) for stream in spool.streams())
+    for count in _compared(store, spool, whole):
+        compared += count
+        streams += 1
+        tell("compared", compared, events)
+    return Imported(events=compared, streams=streams, stored=stored, found=found)
+
+
+class _Commit(NamedTuple):
+    """Events that are stored together.
+
+    Attributes:
+        streams: The events of each stream. A stream stands once in a commit.
+        size: About their bytes.
+        follows: Whether a stream of the commit before comes back in this one: without that one,
+            it is refused.
+    """
+
+    streams: dict[tuple[str, str], list[OlderEvent]]
+    size: int
+    follows: bool
+
+    def writes(self) -> list[Write]:
+        """Returns what is sent."""
+        return [
+            as_is(stream, events[0].aggregate_version - 1, [event.event() for event in events])
+            for stream, events in self.streams.items()
+        ]
+
+
+def _commits(log: Iterable[OlderEvent]) -> Iterator[_Commit]:
+    """Cuts the log into commits."""
+    streams: dict[tuple[str, str], list[OlderEvent]] = {}
+    last, count, size, follows = None, 0, 0, False
+    for event in log:
+        stream = (event.aggregate_type, event.aggregate_id)
+        comes_back = stream in streams and stream != last
+        if comes_back or count == _COMMIT[0] or (count and size + event.size > _COMMIT[1]):
+            yield _Commit(streams, size, follows)
+            streams, count, size, follows = {}, 0, 0, comes_back
+        streams.setdefault(stream, []).append(event)
+        last, count, size = stream, count + 1, size + event.size
+    if streams:
+        yield _Commit(streams, size, follows)
+
+
+def _stored(store: EventStore, spool: Spool) -> Iterator[int]:
+    """Stores what is missing in the order of the log; yields the number of events of each commit.
+
+    A commit is sent before the one that it follows is answered: it can't overtake it.
+    """
+    sender = store._store.blocking(False)
+    under_way: deque[tuple[Any, int]] = deque()
+    try:
+        for commit in _commits(spool.log()):
+            while under_way and not (
+                commit.follows
+                and len(under_way) < _UNDER_WAY[0]
+                and sum(size for _, size in under_way) + commit.size <= _UNDER_WAY[1]
+            ):
+                yield _answered(under_way.popleft())
+            under_way.append((sender.commit(commit.writes(), []), commit.size))
+        while under_way:
+            yield _answered(under_way.popleft())
+    finally:
+        # Whoever repeats the import is not to meet these on their way.
+        for sent in under_way:
+            with suppress(EventualiError):
+                _answered(sent)
+
+
+def _answered(sent: tuple[Any, int]) -> int:
+    positions, _, _ = sent[0].wait()
+    return len(positions)
+
+
+def _compared(store: EventStore, spool: Spool, streams: Iterable[SpooledStream]) -> Iterator[int]:
+    """Compares the first `stored` events of streams with the store; yields how many each has."""
+    left = iter(streams)
+    while some := list(islice(left, _READS)):
+        # Several at a time are on their way.
+        for stream, rows in [(stream, _Rows(store, stream)) for stream in some]:
+            _compare(stream, spool.stream(stream, stream.stored), rows.take())
+            yield stream.stored
+
+
+class _Rows:
+    """The first `stored` events of a stream as the store has them, on their way."""
+
+    def __init__(self, store: EventStore, stream: SpooledStream) -> None:
+        self._store = store._store
+        self._item: Item = (stream.aggregate_type, stream.aggregate_id, [], [], [], None)
+        self._until = stream.stored
+        self._pending = self._begin()
+
+    def _begin(self, after: int = 0, after_version: int = 0) -> Any:
+        return self._store.read(
+            [self._item],
+            after=after,
+            after_version=after_version,
+            until_version=self._until,
+            limit=_verbs.PAGE,
+        )
+
+    def take(self) -> Iterator[tuple[bytes, Any]]:
+        """Yields payloads and rows as they come."""
+        version = 0
+        while self._pending is not None:
+            page = self._pending.wait()
+            version = page.last_version or version
+            self._pending = None if page.end else self._begin(page.looked_to, version)
+            _, payloads, rows = page.columns()
+            yield from zip(payloads, rows, strict=True)
+
+
+def _compare(
+    stream: SpooledStream, events: Iterable[OlderEvent], stored: Iterator[tuple[bytes, Any]]
+) -> None:
+    for event in events:
+        payload, row = next(stored, (b"", None))
+        if row is None or payload != event.payload or _own(row.meta()) != event.meta():
+            name = (stream.aggregate_type, stream.aggregate_id)
+            text = f"{event}: the store has something else at this version of the stream"
+            raise OptimisticConcurrencyError(
+                text, stream=name, expected_version=event.aggregate_version
+            )
+
+
+def _own(meta: EventMeta) -> EventMeta:
+    """What is the event's own, and not the store's."""
+    return replace(meta, position=None, recorded_at=None)
+
+
+def _refuse_itself(table: OlderTable, store: EventStore) -> None:
+    """Refuses the file that the store has open: two SQLite libraries undo each other's locks."""
+    if table.path is None or not store.url.startswith("sqlite:///"):
+        return
+    own = Path(store.url.removeprefix("sqlite:///"))
+    if own.exists() and table.path.exists() and own.samefile(table.path):
+        raise ConfigurationError("a store can't be imported from the file that it has open")
+
+
+def _silent(step: str, done: int, total: int | None) -> None:
+    """Tells nobody."""
