@@ -6,6 +6,7 @@ use eventuali_core::commit::Committed;
 use eventuali_core::event::{EventHead, EventKind, EventPage, Metadata, NewEvent, Reference};
 use eventuali_core::limits::Limits;
 use eventuali_core::query::{Partition, Query, QueryItem};
+use eventuali_core::record::Record;
 use eventuali_core::store::EventStore;
 use eventuali_core::stream::{ExpectedVersion, StreamPage};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -22,6 +23,9 @@ pub(crate) enum Outcome {
     Opened(EventStore),
     Committed(Committed),
     Page(EventPage),
+    Followed(Option<EventPage>),
+    Record(Option<Record>),
+    Changed(u64),
     Streams(StreamPage),
     Closed,
 }
@@ -36,7 +40,12 @@ impl Outcome {
                     .into_any()
                     .unbind()
             }
-            Self::Page(page) => Py::new(py, Page { page })?.into_any(),
+            Self::Page(page) | Self::Followed(Some(page)) => Py::new(py, Page { page })?.into_any(),
+            Self::Record(Some(record)) => (record.version, PyBytes::new(py, &record.value.bytes))
+                .into_pyobject(py)?
+                .into_any()
+                .unbind(),
+            Self::Changed(version) => version.into_pyobject(py)?.into_any().unbind(),
             Self::Streams(page) => {
                 let streams: Vec<_> = page
                     .streams
@@ -48,7 +57,7 @@ impl Outcome {
                     .collect();
                 (streams, page.next).into_pyobject(py)?.into_any().unbind()
             }
-            Self::Closed => py.None(),
+            Self::Followed(None) | Self::Record(None) | Self::Closed => py.None(),
         })
     }
 }
@@ -248,6 +257,12 @@ pub(crate) struct Row {
 
 #[pymethods]
 impl Row {
+    /// The event's id.
+    #[getter]
+    fn event_id(&self) -> Uuid {
+        self.head.event_id
+    }
+
     /// The event's place in the log.
     #[getter]
     fn position(&self) -> u64 {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyRuntimeError, PyTimeoutError};
 use pyo3::prelude::*;
+use tokio::task::coop::unconstrained;
 
 use crate::convert::Outcome;
 use crate::error::to_python;
@@ -190,6 +191,8 @@ struct Delivery {
 
 impl Delivery {
     fn start(answer: Answer, mailbox: &Arc<Shared>, token: u64) {
+        // Whoever wakes it may be a task with a budget, which is not for this to spend.
+        let answer: Answer = Box::pin(unconstrained(answer));
         let delivery =
             Self { answer: Mutex::new(Some(answer)), mailbox: Arc::clone(mailbox), token };
         Arc::new(delivery).advance();

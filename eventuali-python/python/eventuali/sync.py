@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
 from eventuali import _verbs
+from eventuali._blocking import Subscription
+from eventuali._blocking import refuse_in_loop as _refuse_in_loop
 from eventuali._decode import EventClasses
 from eventuali._eventuali import Store
 from eventuali._opening import Durability, Place, begin, named_tenant, opened
@@ -20,7 +21,7 @@ from eventuali.expected import ANY, AppendCondition, Expected
 from eventuali.query import ALL, Query
 from eventuali.store import StoreStats
 
-__all__ = ["EventStore"]
+__all__ = ["EventStore", "Subscription"]
 
 A = TypeVar("A", bound=Aggregate)
 T = TypeVar("T")
@@ -116,6 +117,17 @@ class EventStore:
             _refuse_in_loop()
             yield from reading.take(reading.pending.wait())
 
+    def subscribe(
+        self,
+        query: Query = ALL,
+        *,
+        after: int = 0,
+        name: str | None = None,
+        raw: bool = False,
+    ) -> Subscription:
+        """Follows the events that match, for ever; see `eventuali.EventStore.subscribe`."""
+        return Subscription(self._store, self._classes, query, after=after, name=name, raw=raw)
+
     def load_events(
         self,
         aggregate_id: str,
@@ -199,12 +211,3 @@ def _drive(steps: Steps[T]) -> T:
     except StopIteration as end:
         result: T = end.value
         return result
-
-
-def _refuse_in_loop() -> None:
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is not None and asyncio._get_running_loop() is not None:
-        raise RuntimeError(
-            "eventuali.sync.EventStore blocks, and an event loop is running here; "
-            "use eventuali.EventStore and await its methods"
-        )
