@@ -128,6 +128,16 @@ impl Subscription {
     }
 }
 
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        // The answer that is on its way holds what it needs, and would wait on. In a forked child
+        // there is none, and the lock may be held for ever.
+        if self.inner.store.is_own_process() {
+            self.stop();
+        }
+    }
+}
+
 impl Inner {
     fn read(&self, range: ReadRange) -> Answer<EventPage> {
         self.store.read(self.query.clone(), range)
