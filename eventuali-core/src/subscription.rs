@@ -1,7 +1,7 @@
 //! Following the log: first what is stored, then what comes, for as long as somebody asks.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -65,6 +65,10 @@ impl Subscription {
     /// way, the last one. A store that is closed answers [`crate::error::ErrorKind::Closed`].
     #[must_use]
     pub fn next(&self, after: u64, live: bool) -> Answer<Option<EventPage>> {
+        // In a forked child the lock may be held for ever, and nobody would wake this.
+        if let Err(forked) = self.inner.store.capabilities() {
+            return Box::pin(ready(Err(forked)));
+        }
         let (asked, mut stopped) = oneshot::channel();
         let settled = self.replace(Some(asked)).filter(|settled| settled.position == after);
         let mut following = Box::pin(self.following(after, live, settled));
@@ -76,9 +80,11 @@ impl Subscription {
         }))
     }
 
-    /// Ends the answer that is on its way, with `None`.
+    /// Ends the answer that is on its way, with `None`. In a forked child there is none.
     pub fn stop(&self) {
-        self.replace(None);
+        if self.inner.store.is_own_process() {
+            self.replace(None);
+        }
     }
 
     fn replace(&self, asked: Option<oneshot::Sender<Infallible>>) -> Option<Settled> {
@@ -130,11 +136,8 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        // The answer that is on its way holds what it needs, and would wait on. In a forked child
-        // there is none, and the lock may be held for ever.
-        if self.inner.store.is_own_process() {
-            self.stop();
-        }
+        // The answer that is on its way holds what it needs, and would wait on.
+        self.stop();
     }
 }
 
