@@ -128,6 +128,10 @@ impl Subscription {
                 }
                 // Seen before the read that follows: what comes during it wakes once more.
                 signals.changed().await.map_err(|_| Error::closed())?;
+                #[cfg(feature = "faults")]
+                if fault::chosen("live-from-signal") {
+                    range.after = signals.borrow().saturating_sub(1).max(range.after);
+                }
                 reading = Some(inner.read(range));
             }
         }
@@ -157,5 +161,13 @@ impl Drop for Inner {
             // The last receiver to go wakes the backend, whose locks may be held for ever here.
             std::mem::forget(self.signals.clone());
         }
+    }
+}
+
+/// What `reliability/` must catch: a follower that takes the signal for the data.
+#[cfg(feature = "faults")]
+mod fault {
+    pub(super) fn chosen(name: &str) -> bool {
+        std::env::var("EVENTUALI_FAULT").is_ok_and(|chosen| chosen == name)
     }
 }
