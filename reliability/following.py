@@ -1,8 +1,8 @@
 """What followers of a log are given, and whether they saw what they had to.
 
 A follower has many lives under one name. What it sees must be the matching events in their order,
-each life going on where the one before was: after a clean end exactly there, after `kill -9` at most
-the last page that was not written down earlier.
+each life going on where the one before was: after a clean end exactly there, after `kill -9` at
+most the last page that was not written down earlier.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from eventuali.errors import CheckpointMismatchError
 EVEN = Query(tags=["even"])
 
 
-class Rung(Event):
+class Passed(Event):
     pass
 
 
@@ -136,20 +136,20 @@ def at(store, name, number):
 def test_what_is_passed_over_is_not_looked_at_again(kind, tmp_path):
     async def test(store):
         await append(store, 0)
-        await store.append([Rung() for _ in range(5000)])
+        await store.append([Passed() for _ in range(5000)])
         last = (await gathered(store.read(backwards=True, limit=1)))[0].meta.position
         async with store.subscribe(EVEN, name="n") as events:
             assert await take(events, 1) == [0]
             waiting = asyncio.create_task(take(events, 2))
             await events.caught_up()
             assert events.position == last
-            await store.append([Rung() for _ in range(1500)])
-            (rung,) = await gathered(store.read(backwards=True, limit=1))
-            await until(lambda: reached(store, rung.meta.position))
+            await store.append([Passed() for _ in range(1500)])
+            (passed,) = await gathered(store.read(backwards=True, limit=1))
+            await until(lambda: reached(store, passed.meta.position))
             await append(store, 2, 4)
             assert await waiting == [2, 4]
         async with store.subscribe(EVEN, name="n") as events:
-            assert events.position >= rung.meta.position
+            assert events.position >= passed.meta.position
 
     async def reached(store, position):
         return (await checkpoint(store, "n") or (0, 0))[1] == position
@@ -308,9 +308,12 @@ def test_a_crash_repeats_the_last_page_at_the_most(kind, tmp_path):
     lives = []
     for last in (700, 2600, 4999):
         done = script(KILLED, url, last)
-        assert done.returncode == -9 and not done.stderr
+        assert done.returncode == -9
+        assert not done.stderr
         lives.append([int(line) for line in done.stdout.split()])
     first, second, third = lives
     assert first == list(range(701))
-    assert second == list(range(second[0], 2601)) and second[0] <= 701
-    assert third == list(range(third[0], 5000)) and 2601 - EVERY_EVENTS <= third[0] <= 2601
+    assert second == list(range(second[0], 2601))
+    assert second[0] <= 701
+    assert third == list(range(third[0], 5000))
+    assert 2601 - EVERY_EVENTS <= third[0] <= 2601

@@ -10,7 +10,7 @@ ALL ANY Aggregate AggregateNotFoundError AppendCondition AppendConditionError Co
 ConfigurationError DatabaseError DomainEvent Event EventMeta EventStore EventStoreConfig
 EventStoreError EventualiError ExpectedVersion IdempotencyConflictError InvalidEventError NO_STREAM
 OptimisticConcurrencyError OutcomeUnknownError Query STREAM_EXISTS SerializationError
-StoreStats StreamInfo SystemEvent UnknownEvent User __version__
+StoreStats StreamInfo Subscription SystemEvent UnknownEvent User __version__
 """
 
 
@@ -41,7 +41,8 @@ else:
 def test_modules_are_attributes_and_come_late() -> None:
     script = """
 import sys, eventuali
-for name in ("errors", "event", "aggregate", "query", "expected", "config", "store", "sync"):
+for name in ("errors", "event", "aggregate", "query", "expected", "config", "store",
+             "subscription", "sync"):
     assert name in dir(eventuali), name
     module = getattr(eventuali, name)
     assert module is sys.modules["eventuali." + name], name

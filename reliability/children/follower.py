@@ -30,7 +30,7 @@ def main() -> None:
 
     def note(event: Event) -> bool:
         (value,) = values_of([event])
-        os.write(out, b"%d %d\n" % (event.meta.position, value))
+        os.write(out, f"{event.meta.position} {value}\n".encode())
         return value >= END
 
     os.write(out, KILLED)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from eventuali import expected as expected
     from eventuali import query as query
     from eventuali import store as store
+    from eventuali import subscription as subscription
     from eventuali import sync as sync
     from eventuali._eventuali import __version__
     from eventuali.aggregate import Aggregate, User
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from eventuali.expected import ANY, NO_STREAM, STREAM_EXISTS, AppendCondition, ExpectedVersion
     from eventuali.query import ALL, Query
     from eventuali.store import Committed, EventStore, StoreStats, StreamInfo
+    from eventuali.subscription import Subscription
 
 __all__ = [
     "ALL",
@@ -65,6 +67,7 @@ __all__ = [
     "SerializationError",
     "StoreStats",
     "StreamInfo",
+    "Subscription",
     "SystemEvent",
     "UnknownEvent",
     "User",
@@ -92,8 +95,19 @@ _HOMES = {
     "expected": ("ANY", "AppendCondition", "ExpectedVersion", "NO_STREAM", "STREAM_EXISTS"),
     "query": ("ALL", "Query"),
     "store": ("Committed", "EventStore", "StoreStats", "StreamInfo"),
+    "subscription": ("Subscription",),
 }
-_MODULES = {"aggregate", "config", "errors", "event", "expected", "query", "store", "sync"}
+_MODULES = {
+    "aggregate",
+    "config",
+    "errors",
+    "event",
+    "expected",
+    "query",
+    "store",
+    "subscription",
+    "sync",
+}
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 

@@ -53,9 +53,7 @@ class Subscription(Following):
     def __next__(self) -> Event:
         """Returns the next event; blocks where there is none yet. Ctrl-C loses none."""
         if self._busy:
-            raise RuntimeError(
-                "another thread is waiting for the next event of this subscription"
-            )
+            raise RuntimeError("another thread is waiting for the next event of this subscription")
         checkpoint = self._checkpoint
         if checkpoint is not None:
             self._acknowledge()

@@ -1,4 +1,4 @@
-"""Following the log, without a word about how to wait; the two subscriptions differ in that only."""
+"""Following the log, without a word about how to wait: the two subscriptions differ in that."""
 
 from __future__ import annotations
 
@@ -75,13 +75,15 @@ class Following:
     def _held(self) -> Event | None:
         """Hands out the next event of the page in hand; None at its end."""
         try:
-            for self._row, event in self._page:
-                return event
+            held = next(self._page, None)
         except BaseException:
             # The page is read again for whoever goes on, from this very event.
             self._forget(self.position)
             raise
-        return None
+        if held is None:
+            return None
+        self._row, event = held
+        return event
 
     def _forget(self, after: int) -> None:
         self._page, self._pending = iter(()), None

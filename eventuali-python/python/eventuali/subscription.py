@@ -29,7 +29,7 @@ class Subscription(Following):
                 ...
 
     One task at a time takes events; any may look at `position` and `live`, wait for `caught_up`, or
-    close it. It holds the page in hand and at most one more, 4 MiB each, however slow its handler is.
+    close it. It holds the page in hand and at most one more, 4 MiB each, however slow its handler.
 
     With a name it goes on where it was, at least once: see `EventStore.subscribe`.
     """
