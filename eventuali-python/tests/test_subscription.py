@@ -278,9 +278,12 @@ def test_an_event_that_cannot_be_decoded_is_not_stepped_over(kind, tmp_path):
         store.register_event_class("Stays", Stays)
         events = store.subscribe()
         assert (await anext(events)).number == 1
+        hoping = asyncio.create_task(events.caught_up())
         for _ in range(2):
             with pytest.raises(UnknownEventTypeError):
                 await anext(events)
+        with pytest.raises(StreamingError, match="error"):
+            await hoping
         store.register_event_class("Gone", Stays)
         assert await take(events, 2) == [2, 3]
         kinds = [type(await anext(each)) for each in [store.subscribe(raw=True, after=1)]]

@@ -45,7 +45,8 @@ class Subscription(Following):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Is not called directly: use `EventStore.subscribe`."""
         super().__init__(*arguments, **options)
-        self._came = threading.Event()
+        self._told = threading.Condition()
+        self._times = 0  # that it was told
 
     def __iter__(self) -> Self:
         return self
@@ -60,21 +61,34 @@ class Subscription(Following):
             self._holder = threading.get_ident()
             if checkpoint.due() == 0 or self.closed:
                 self._drive(checkpoint.write())
-        event = self._held()
-        while event is None:
-            if not self._drive(self._advance()):
-                raise StopIteration
+        try:
             event = self._held()
+            while event is None:
+                if not self._drive(self._advance()):
+                    break
+                event = self._held()
+        except Exception:
+            self._tell()  # whoever waits for the end of the catch-up would wait in vain
+            raise
+        if event is None:
+            raise StopIteration
         self._unhandled = True
         return event
 
     def caught_up(self, seconds: float | None = None) -> bool:
-        """Blocks until what was stored is handled, so many seconds at most; whether it is."""
-        self._came.wait(seconds)
+        """Blocks until what was stored is handled, so many seconds at most; whether it is.
+
+        It is not where the subscription is closed or raises an error before.
+        """
+        with self._told:
+            before = self._times
+            self._told.wait_for(lambda: self._live or self.closed or self._times != before, seconds)
         return self._live
 
-    def _came_to_the_end(self) -> None:
-        self._came.set()
+    def _tell(self) -> None:
+        with self._told:
+            self._times += 1
+            self._told.notify_all()
 
     def close(self) -> None:
         """Ends it; see `eventuali.subscription.Subscription.aclose`."""
@@ -82,7 +96,7 @@ class Subscription(Following):
 
     def _end_it(self, *, handled: bool) -> None:
         self._stop()
-        self._came_to_the_end()
+        self._tell()
         if self._checkpoint is None:
             return
         if handled and self._holder == threading.get_ident():

@@ -98,7 +98,7 @@ class Following:
                 yield from self._start()
             if self._end and not self._live:
                 self._live = True
-                self._came_to_the_end()
+                self._tell()
             page = yield from self._arrival()
             if page is not None:
                 self._take(page)
@@ -145,8 +145,8 @@ class Following:
         if self._core is not None:
             self._pending = self._core.next(page.looked_to, self._live or page.end)
 
-    def _came_to_the_end(self) -> None:
-        """Tells those who wait for it."""
+    def _tell(self) -> None:
+        """Wakes those who wait for the end of the catch-up: it has come, or will not."""
         raise NotImplementedError
 
     def _acknowledge(self) -> None:

@@ -58,11 +58,17 @@ class Subscription(Following):
             raise RuntimeError("another task is waiting for the next event of this subscription")
         if self._checkpoint is not None:
             await self._note(self._checkpoint)
-        event = self._held()
-        while event is None:
-            if not await self._drive(self._advance()):
-                raise StopAsyncIteration
+        try:
             event = self._held()
+            while event is None:
+                if not await self._drive(self._advance()):
+                    break
+                event = self._held()
+        except Exception:
+            self._tell()  # whoever waits for the end of the catch-up would wait in vain
+            raise
+        if event is None:
+            raise StopAsyncIteration
         self._unhandled = True
         return event
 
@@ -81,7 +87,7 @@ class Subscription(Following):
         Somebody else has to take the events meanwhile.
 
         Raises:
-            StreamingError: It was closed before.
+            StreamingError: It was closed, or raised an error, before.
         """
         import asyncio
 
@@ -93,9 +99,10 @@ class Subscription(Following):
             finally:
                 self._waiting.discard(future)
         if not self._live:
-            raise StreamingError("the subscription was closed before it had caught up")
+            why = "was closed" if self.closed else "raised an error"
+            raise StreamingError(f"the subscription {why} before it had caught up")
 
-    def _came_to_the_end(self) -> None:
+    def _tell(self) -> None:
         for future in list(self._waiting):
             future.get_loop().call_soon_threadsafe(_wake, future)
 
@@ -115,7 +122,7 @@ class Subscription(Following):
 
         was_closed = self.closed
         self._stop()
-        self._came_to_the_end()
+        self._tell()
         if self._checkpoint is None or (was_closed and not self._unhandled):
             return
         if handled and self._holder is asyncio.current_task():
