@@ -54,7 +54,7 @@ pub async fn a_commit_through_another_handle_wakes(fixture: &dyn Fixture) {
     }
     drop(receiver);
     // Whoever comes later, when nobody has waited for a while, wakes as well.
-    std::thread::sleep(std::time::Duration::from_millis(50));
+    thread::sleep(std::time::Duration::from_millis(50));
     let mut receiver = store.appended();
     let committed = done(&other, deposits("1", 1)).await;
     while *receiver.borrow_and_update() < committed.positions[0] {
