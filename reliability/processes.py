@@ -80,6 +80,15 @@ class Child:
         except queue.Empty:
             raise self._hangs(f"no line in {seconds} s") from None
 
+    def waiting(self) -> Iterator[str]:
+        """Yields the lines that have come."""
+        while not self._lines.empty():
+            line = self._lines.get()
+            if line is None:
+                self._lines.put(None)  # for whoever waits for the end
+                return
+            yield line
+
     def rest(self) -> Iterator[str]:
         """Yields the lines of a child that has ended, but for one that was cut off."""
         while (line := self.line()) is not None:

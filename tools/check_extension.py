@@ -8,7 +8,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "eventuali-python/python/even
 ALLOWED = {
     "__init__",
     "_bridge",
+    "_checkpoint",
     "_decode",
+    "_following",
     "_opening",
     "_outgoing",
     "_saving",

@@ -1,7 +1,8 @@
 //! Eventuali's core: an event store with one port, [`storage::Storage`], and many backends.
 //!
 //! Levels, each importing only lower ones: the vocabulary ([`event`], [`stream`], [`query`],
-//! [`commit`], [`record`], [`error`]), the port, the backends, and [`store::EventStore`].
+//! [`commit`], [`record`], [`error`]), the port, the backends, [`store::EventStore`], and what
+//! stands above it, [`subscription`].
 
 #![forbid(unsafe_code)]
 
@@ -20,4 +21,5 @@ pub mod record;
 pub mod storage;
 pub mod store;
 pub mod stream;
+pub mod subscription;
 pub mod url;

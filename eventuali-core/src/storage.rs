@@ -68,8 +68,9 @@ pub trait Storage: Send + Sync + 'static {
     /// a store. Nobody who reads has to ask.
     fn horizon(&self) -> Answer<Horizon>;
 
-    /// Wakes when events may have been appended: a hint and nothing more. The value is the highest
-    /// position that this process committed; other processes' commits may not show.
+    /// Wakes when events may have been appended, here or, where the store is shared, in another
+    /// process: a hint and nothing more, which may come late, twice, or for nothing. The value is a
+    /// position up to which commits are known of; it never falls.
     fn appended(&self) -> watch::Receiver<u64>;
 
     /// Waits for the writes that have begun, then releases everything. Calling it again does

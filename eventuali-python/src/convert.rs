@@ -6,6 +6,7 @@ use eventuali_core::commit::Committed;
 use eventuali_core::event::{EventHead, EventKind, EventPage, Metadata, NewEvent, Reference};
 use eventuali_core::limits::Limits;
 use eventuali_core::query::{Partition, Query, QueryItem};
+use eventuali_core::record::Record;
 use eventuali_core::storage::Horizon;
 use eventuali_core::store::EventStore;
 use eventuali_core::stream::{ExpectedVersion, StreamPage};
@@ -23,6 +24,9 @@ pub(crate) enum Outcome {
     Opened(EventStore),
     Committed(Committed),
     Page(EventPage),
+    Followed(Option<EventPage>),
+    Record(Option<Record>),
+    Changed(u64),
     Streams(StreamPage),
     Horizon(Horizon),
     Closed,
@@ -38,7 +42,12 @@ impl Outcome {
                     .into_any()
                     .unbind()
             }
-            Self::Page(page) => Py::new(py, Page { page })?.into_any(),
+            Self::Page(page) | Self::Followed(Some(page)) => Py::new(py, Page { page })?.into_any(),
+            Self::Record(Some(record)) => (record.version, PyBytes::new(py, &record.value.bytes))
+                .into_pyobject(py)?
+                .into_any()
+                .unbind(),
+            Self::Changed(version) => version.into_pyobject(py)?.into_any().unbind(),
             Self::Streams(page) => {
                 let streams: Vec<_> = page
                     .streams
@@ -57,7 +66,7 @@ impl Outcome {
                     .into_any()
                     .unbind()
             }
-            Self::Closed => py.None(),
+            Self::Followed(None) | Self::Record(None) | Self::Closed => py.None(),
         })
     }
 }
@@ -257,6 +266,12 @@ pub(crate) struct Row {
 
 #[pymethods]
 impl Row {
+    /// The event's id.
+    #[getter]
+    fn event_id(&self) -> Uuid {
+        self.head.event_id
+    }
+
     /// The event's place in the log.
     #[getter]
     fn position(&self) -> u64 {

@@ -6,6 +6,7 @@ mod fork;
 mod postgres;
 mod runtime;
 mod store;
+mod subscription;
 
 use pyo3::prelude::*;
 
@@ -22,6 +23,8 @@ mod _eventuali {
     use super::runtime::{Mailbox, Pending};
     #[pymodule_export]
     use super::store::Store;
+    #[pymodule_export]
+    use super::subscription::Subscription;
 
     /// The version of the package.
     #[pymodule_export]

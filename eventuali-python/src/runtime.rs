@@ -10,11 +10,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use eventuali_core::error::{Error, ErrorKind};
 use pyo3::exceptions::{PyRuntimeError, PyTimeoutError};
 use pyo3::prelude::*;
+use tokio::task::coop::unconstrained;
 
 use crate::convert::Outcome;
 use crate::error::to_python;
+use crate::fork::generation;
 
 /// What a call to the core becomes.
 pub(crate) type Result = eventuali_core::error::Result<Outcome>;
@@ -27,15 +30,22 @@ const SIGNALS: Duration = Duration::from_millis(50);
 #[pyclass(frozen, module = "eventuali._eventuali")]
 pub(crate) struct Pending {
     answer: Mutex<Option<Answer>>,
+    generation: u32,
 }
 
 impl Pending {
     pub(crate) fn new(answer: impl Future<Output = Result> + Send + 'static) -> Self {
-        Self { answer: Mutex::new(Some(Box::pin(answer))) }
+        Self { answer: Mutex::new(Some(Box::pin(answer))), generation: generation() }
     }
 
-    fn take(&self) -> PyResult<Answer> {
+    fn take(&self, py: Python<'_>) -> PyResult<Answer> {
         let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if self.generation != generation() {
+            // The thread that would answer is in the parent, and may have held any of its locks.
+            std::mem::forget(answer);
+            let text = "this was begun before the process was forked; open the store again here";
+            return Err(to_python(py, &Error::new(ErrorKind::Forked, text)));
+        }
         answer.ok_or_else(|| PyRuntimeError::new_err("the answer was taken already"))
     }
 }
@@ -48,7 +58,7 @@ impl Pending {
     #[pyo3(signature = (seconds=None))]
     fn wait(&self, py: Python<'_>, seconds: Option<f64>) -> PyResult<Py<PyAny>> {
         let mailbox = Arc::new(Shared::default());
-        Delivery::start(self.take()?, &mailbox, 0);
+        Delivery::start(self.take(py)?, &mailbox, 0);
         let begun = Instant::now();
         loop {
             let arrived = py.detach(|| mailbox.wait(SIGNALS));
@@ -63,8 +73,8 @@ impl Pending {
     }
 
     /// Sends the answer to `mailbox` under `token`, once it is there.
-    fn deliver(&self, mailbox: &Mailbox, token: u64) -> PyResult<()> {
-        Delivery::start(self.take()?, &mailbox.shared, token);
+    fn deliver(&self, py: Python<'_>, mailbox: &Mailbox, token: u64) -> PyResult<()> {
+        Delivery::start(self.take(py)?, &mailbox.shared, token);
         Ok(())
     }
 }
@@ -190,6 +200,8 @@ struct Delivery {
 
 impl Delivery {
     fn start(answer: Answer, mailbox: &Arc<Shared>, token: u64) {
+        // Whoever wakes it may be a task with a budget, which is not for this to spend.
+        let answer: Answer = Box::pin(unconstrained(answer));
         let delivery =
             Self { answer: Mutex::new(Some(answer)), mailbox: Arc::clone(mailbox), token };
         Arc::new(delivery).advance();

@@ -7,14 +7,20 @@ use eventuali_core::backend::sqlite::Durability;
 use eventuali_core::commit::{AppendCondition, Commit, StreamWrite};
 use eventuali_core::error::{Error, ErrorKind};
 use eventuali_core::query::ReadRange;
+use eventuali_core::record::{
+    ExpectedRecord, RecordChange, RecordKey, RecordQuery, RecordSelection,
+};
 use eventuali_core::store::{EventStore, Options};
 use eventuali_core::stream::{StreamId, StreamSelection};
+use eventuali_core::subscription;
 use pyo3::prelude::*;
+use uuid::Uuid;
 
 use crate::convert::{ItemTuple, Outcome, RunTuple, add_events, expected_version, query};
 use crate::error::to_python;
 use crate::postgres::Postgres;
 use crate::runtime::Pending;
+use crate::subscription::Subscription;
 
 /// An open store; every verb begins its work at once and answers through a `Pending`.
 #[pyclass(frozen, weakref, module = "eventuali._eventuali")]
@@ -186,6 +192,47 @@ impl Store {
     fn horizon(&self) -> Pending {
         let answer = self.store.horizon();
         Pending::new(async { answer.await.map(Outcome::Horizon) })
+    }
+
+    /// Follows what a query asks for, in pages of at most `limit` events.
+    fn subscribe(
+        &self,
+        py: Python<'_>,
+        items: Vec<ItemTuple>,
+        limit: usize,
+    ) -> PyResult<Subscription> {
+        let made = subscription::Subscription::new(&self.store, query(items, None), limit);
+        Ok(Subscription { subscription: made.map_err(|e| to_python(py, &e))? })
+    }
+
+    /// The record of a key: (version, bytes), or None.
+    fn record(&self, space: String, key: String) -> Pending {
+        let select = RecordSelection::Keys(vec![key]);
+        let query = RecordQuery { tenant: String::new(), space, select };
+        let answer = self.store.records(query, None, 1);
+        Pending::new(async {
+            answer.await.map(|page| Outcome::Record(page.records.into_iter().next()))
+        })
+    }
+
+    /// Writes a record that is at a version, or absent; gives its new version. The same id again
+    /// is the same commit.
+    fn put_record(
+        &self,
+        space: String,
+        key: String,
+        expected: Option<u64>,
+        value: Vec<u8>,
+        id: Uuid,
+    ) -> Pending {
+        let expected = expected.map_or(ExpectedRecord::Absent, ExpectedRecord::Exact);
+        let change = RecordChange::put(RecordKey::new(space, key), value).expecting(expected);
+        let answer = self.store.commit(Commit { id, ..Commit::change(vec![change]) });
+        Pending::new(async {
+            answer
+                .await
+                .map(|done| Outcome::Changed(done.record_versions.first().copied().unwrap_or(0)))
+        })
     }
 
     /// Waits for the writes that have begun, then releases everything.

@@ -17,6 +17,7 @@ EXAMPLES = [
     errors.AppendConditionError("m", after=4, position=9),
     errors.IdempotencyConflictError("m", event_ids=[ID]),
     errors.OutcomeUnknownError("m", event_ids=[ID]),
+    errors.CheckpointMismatchError("m", name="mailer", position=7, event_id=ID),
     errors.StorageCorruptedError("m", position=5),
     errors.SerializationError("m", path="a.0", event_type="T"),
     errors.UnknownEventTypeError("m", event_type="T"),

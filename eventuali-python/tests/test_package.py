@@ -11,7 +11,7 @@ ConfigurationError DatabaseError DomainEvent Event EventMeta EventStore EventSto
 EventStoreError EventualiError ExpectedVersion Horizon IdempotencyConflictError InvalidEventError
 NO_STREAM
 OptimisticConcurrencyError OutcomeUnknownError Query STREAM_EXISTS SerializationError
-StoreStats StreamInfo SystemEvent UnknownEvent User __version__
+StoreStats StreamInfo Subscription SystemEvent UnknownEvent User __version__
 """
 
 
@@ -42,9 +42,8 @@ else:
 def test_modules_are_attributes_and_come_late() -> None:
     script = """
 import sys, eventuali
-for name in (
-    "errors", "event", "aggregate", "query", "expected", "config", "store", "sync", "importing"
-):
+for name in ("errors", "event", "aggregate", "query", "expected", "config", "store",
+             "subscription", "sync", "importing"):
     assert name in dir(eventuali), name
     module = getattr(eventuali, name)
     assert module is sys.modules["eventuali." + name], name

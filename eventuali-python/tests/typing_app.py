@@ -25,6 +25,7 @@ from eventuali import (
     OptimisticConcurrencyError,
     Query,
     StreamInfo,
+    Subscription,
     sync,
 )
 
@@ -160,6 +161,26 @@ async def main() -> None:
         assert not await reserve(store, "ada")
         assert (await note(store, "checked")).versions == (1,)
         assert await store.get_aggregate_version("o-1") == 2
+        assert await followed(store) == "order.placed"
+
+
+async def first_by_name(store: EventStore) -> tuple[Event, int]:
+    events: Subscription = store.subscribe(Query(tags=["audit"]), name="typing")
+    async with events as following:
+        event: Event = await anext(following)
+        async for later in following:
+            raise AssertionError(later.meta.event_id, following.live)
+    return event, events.position
+
+
+async def followed(store: EventStore) -> str:
+    following: Subscription = store.subscribe(Query(aggregate_type=Order), name="typing")
+    async with following as events:
+        async for event in events:
+            known: Event = event
+            assert events.position == known.meta.position
+            return known.meta.event_type
+    return ""
 
 
 def server(url: str) -> EventStoreConfig:
@@ -191,6 +212,8 @@ def blocking() -> None:
         assert loaded is None
         for event in store.read(Query(aggregate_type=Order) | Query(tags=["audit"])):
             raise AssertionError(event.meta.event_id)
+        with store.subscribe(Query(tags=["audit"]), name="typing") as events:
+            assert (events.live, events.caught_up(0.0), events.position) == (False, False, 0)
 
 
 if __name__ == "__main__":

@@ -284,6 +284,7 @@ macro_rules! contract_clauses {
             8 a_commit_wakes_who_waits "A commit wakes a waiting receiver.";
             8 every_receiver_wakes "A commit wakes every receiver.";
             8 a_signal_before_the_wait_is_not_lost "A commit before the wait ends the wait.";
+            8 a_commit_through_another_handle_wakes "A commit through another handle, of another process too, wakes (where shared).";
             8 it_tells_the_highest_position "The signal carries the highest position that was committed.";
             8 it_never_falls "Repetitions, refusals and empty commits do not lower it.";
             8 what_was_signalled_can_be_read "Whoever wakes can read up to the signalled position.";

@@ -37,6 +37,31 @@ pub async fn a_signal_before_the_wait_is_not_lost(fixture: &dyn Fixture) {
     }
 }
 
+pub async fn a_commit_through_another_handle_wakes(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    if !store.capabilities().shared {
+        return;
+    }
+    let other = open(fixture).await;
+    let mut receiver = store.appended();
+    for _ in 0..3 {
+        let committed = done(&other, deposits("1", 2)).await;
+        while *receiver.borrow_and_update() < committed.positions[1] {
+            receiver.changed().await.expect("the store is open");
+        }
+        let seen = log(&store).await.last().map(|event| event.head.position);
+        assert_eq!(seen, committed.positions.last().copied(), "it can be read");
+    }
+    drop(receiver);
+    // Whoever comes later, when nobody has waited for a while, wakes as well.
+    thread::sleep(std::time::Duration::from_millis(50));
+    let mut receiver = store.appended();
+    let committed = done(&other, deposits("1", 1)).await;
+    while *receiver.borrow_and_update() < committed.positions[0] {
+        receiver.changed().await.expect("the store is open");
+    }
+}
+
 pub async fn it_tells_the_highest_position(fixture: &dyn Fixture) {
     let store = open(fixture).await;
     let mut receiver = store.appended();

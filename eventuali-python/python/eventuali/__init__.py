@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from eventuali import importing as importing
     from eventuali import query as query
     from eventuali import store as store
+    from eventuali import subscription as subscription
     from eventuali import sync as sync
     from eventuali._eventuali import __version__
     from eventuali.aggregate import Aggregate, User
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from eventuali.expected import ANY, NO_STREAM, STREAM_EXISTS, AppendCondition, ExpectedVersion
     from eventuali.query import ALL, Query
     from eventuali.store import Committed, EventStore, Horizon, StoreStats, StreamInfo
+    from eventuali.subscription import Subscription
 
 __all__ = [
     "ALL",
@@ -67,6 +69,7 @@ __all__ = [
     "SerializationError",
     "StoreStats",
     "StreamInfo",
+    "Subscription",
     "SystemEvent",
     "UnknownEvent",
     "User",
@@ -94,6 +97,7 @@ _HOMES = {
     "expected": ("ANY", "AppendCondition", "ExpectedVersion", "NO_STREAM", "STREAM_EXISTS"),
     "query": ("ALL", "Query"),
     "store": ("Committed", "EventStore", "Horizon", "StoreStats", "StreamInfo"),
+    "subscription": ("Subscription",),
 }
 _MODULES = {
     "aggregate",
@@ -104,6 +108,7 @@ _MODULES = {
     "importing",
     "query",
     "store",
+    "subscription",
     "sync",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

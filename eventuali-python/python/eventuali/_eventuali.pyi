@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any, Literal, final
+from uuid import UUID
 
 from eventuali._outgoing import Write
 from eventuali.event import EventMeta
@@ -17,6 +18,7 @@ __all__ = [
     "Postgres",
     "Row",
     "Store",
+    "Subscription",
     "__version__",
     "after_fork_in_child",
     "after_fork_in_parent",
@@ -72,6 +74,10 @@ class Mailbox:
 @final
 class Row:
     """What is stored about one event beside its payload."""
+
+    @property
+    def event_id(self) -> UUID:
+        """The event's id."""
 
     @property
     def position(self) -> int:
@@ -217,5 +223,33 @@ class Store:
         The answer is (position, last position, writers, age of the oldest in µs or None).
         """
 
+    def subscribe(self, items: Sequence[Item], limit: int) -> Subscription:
+        """Follows what a query asks for, in pages of at most `limit` events."""
+
+    def record(self, space: str, key: str) -> Pending:
+        """Reads the record of a key; the answer is (version, bytes), or None."""
+
+    def put_record(
+        self, space: str, key: str, expected: int | None, value: bytes, id: UUID
+    ) -> Pending:
+        """Writes a record that is at a version, or absent; the answer is its new version.
+
+        The same id again is the same commit.
+        """
+
     def close(self) -> Pending:
         """Waits for the writes that have begun, then releases everything."""
+
+@final
+class Subscription:
+    """A query that is followed; the caller keeps its place."""
+
+    def next(self, after: int, live: bool) -> Pending:
+        """Waits for the next page after a position.
+
+        The answer is a `Page`, or None once it was stopped, or asked again. A caller that is not
+        live is answered at the end of the log, too, by an empty page.
+        """
+
+    def stop(self) -> None:
+        """Ends the answer that is on its way."""

@@ -11,7 +11,7 @@
     │   ├── OutcomeUnknownError                event_ids
     │   ├── StoreClosedError
     │   ├── ForkedProcessError
-    │   ├── CheckpointMismatchError
+    │   ├── CheckpointMismatchError            name, position, event_id
     │   └── DatabaseError
     │       ├── StorageUnavailableError
     │       ├── StorageBusyError
@@ -186,11 +186,30 @@ class ForkedProcessError(EventStoreError):
 
 
 class CheckpointMismatchError(EventStoreError):
-    """A checkpoint moved, or belongs to another query or store. Nothing was written.
+    """A checkpoint is not what its owner left. Nothing was written.
 
-    Another worker runs under the same name, or the definition changed: give it a new name or
-    rebuild it.
+    The event that it names is gone, or another one is at its position: the database was restored
+    from an older copy, or it is another one. Or the checkpoint moved, since somebody else goes on
+    under the same name. Decide which one is right; a new name begins anew.
+
+    Attributes:
+        name: The name that was to go on.
+        position: The position of the checkpoint, or the one that was to be written.
+        event_id: The id of the event that was handled there.
     """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        name: str | None = None,
+        position: int | None = None,
+        event_id: UUID | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.name = name
+        self.position = position
+        self.event_id = event_id
 
 
 class DatabaseError(EventStoreError):

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from eventuali import _verbs
+from eventuali._blocking import refuse_in_loop
 from eventuali._envelope import EventMeta
 from eventuali._older_event import OlderEvent, checked
 from eventuali._older_table import OlderTable
@@ -35,7 +36,7 @@ from eventuali.errors import (
     StorageUnavailableError,
 )
 from eventuali.query import Item
-from eventuali.sync import EventStore, _refuse_in_loop
+from eventuali.sync import EventStore
 
 __all__ = ["Imported", "import_events"]
 
@@ -108,7 +109,7 @@ def import_events(
         IdempotencyConflictError: The store has an event with such an id elsewhere. What comes
             before it in the log may be stored.
     """
-    _refuse_in_loop()
+    refuse_in_loop()
     table = OlderTable.at(source, table_name, schema)
     _refuse_itself(table, store)
     tell = progress or _silent

@@ -18,6 +18,7 @@ from eventuali.aggregate import Aggregate
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected
 from eventuali.query import ALL, Query
+from eventuali.subscription import Subscription
 
 if TYPE_CHECKING:
     from eventuali._bridge import Bridge
@@ -198,6 +199,36 @@ class EventStore:
         while reading.pending is not None:
             for event in reading.take(await self._bridge.answer(reading.pending)):
                 yield event
+
+    def subscribe(
+        self,
+        query: Query = ALL,
+        *,
+        after: int = 0,
+        name: str | None = None,
+        raw: bool = False,
+    ) -> Subscription:
+        """Follows the events that match: those that are stored, then those that come, for ever.
+
+        With a name, it goes on where an earlier subscription of that name was: after the last event
+        whose handler had returned, that is, after which the next one was asked for. That is written
+        down every 100 ms or 1,000 events, whichever comes first, and when it is closed. So after a
+        crash the events of the last 100 ms, 1,000 at the most, come again: at least once. A name is
+        for one follower at a time, and always for the same query.
+
+        Args:
+            query: Which events.
+            after: Only positions above this.
+            name: Where to go on, and to write down how far it came; not together with `after`.
+            raw: Gives an event of an unknown type as `UnknownEvent` instead of raising.
+
+        Raises:
+            InvalidEventError: The name is not acceptable.
+            TypeError: `after` and `name` are both given.
+        """
+        return Subscription(
+            self._bridge, self._store, self._classes, query, after=after, name=name, raw=raw
+        )
 
     async def load_events(
         self,

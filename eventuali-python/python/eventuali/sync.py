@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
 from eventuali import _verbs
+from eventuali._blocking import Subscription, refuse_in_loop
 from eventuali._decode import EventClasses
 from eventuali._eventuali import Store
 from eventuali._opening import Durability, Place, begin, named_tenant, opened
@@ -20,7 +20,7 @@ from eventuali.expected import ANY, AppendCondition, Expected
 from eventuali.query import ALL, Query
 from eventuali.store import StoreStats
 
-__all__ = ["EventStore"]
+__all__ = ["EventStore", "Subscription"]
 
 A = TypeVar("A", bound=Aggregate)
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class EventStore:
     @classmethod
     def create(cls, url: Place, *, tenant: str = "", durability: Durability = "full") -> Self:
         """Opens a store; see `eventuali.EventStore.create`."""
-        _refuse_in_loop()
+        refuse_in_loop()
         store: Store = begin(url, tenant, durability).wait()
         return cls(opened(store.blocking(True)), EventClasses())
 
@@ -113,8 +113,19 @@ class EventStore:
             backwards=backwards,
         )
         while reading.pending is not None:
-            _refuse_in_loop()
+            refuse_in_loop()
             yield from reading.take(reading.pending.wait())
+
+    def subscribe(
+        self,
+        query: Query = ALL,
+        *,
+        after: int = 0,
+        name: str | None = None,
+        raw: bool = False,
+    ) -> Subscription:
+        """Follows the events that match, for ever; see `eventuali.EventStore.subscribe`."""
+        return Subscription(self._store, self._classes, query, after=after, name=name, raw=raw)
 
     def load_events(
         self,
@@ -143,7 +154,7 @@ class EventStore:
         """Yields the streams, sorted by type and id."""
         listing = _verbs.Listing(self._store, aggregate_type)
         while listing.pending is not None:
-            _refuse_in_loop()
+            refuse_in_loop()
             yield from listing.take(listing.pending.wait())
 
     def register_event_class(self, name: str, cls: type[Event]) -> None:
@@ -190,7 +201,7 @@ class EventStore:
 
 def _drive(steps: Steps[T]) -> T:
     """Runs a verb, blocking for each answer."""
-    _refuse_in_loop()
+    refuse_in_loop()
     try:
         pending = steps.send(None)
         while True:
@@ -203,12 +214,3 @@ def _drive(steps: Steps[T]) -> T:
     except StopIteration as end:
         result: T = end.value
         return result
-
-
-def _refuse_in_loop() -> None:
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is not None and asyncio._get_running_loop() is not None:
-        raise RuntimeError(
-            "eventuali.sync.EventStore blocks, and an event loop is running here; "
-            "use eventuali.EventStore and await its methods"
-        )

@@ -6,6 +6,7 @@ mod candidates;
 mod connection;
 mod error;
 pub mod fork;
+mod listener;
 mod names;
 mod queue;
 mod reader;
@@ -26,6 +27,7 @@ use tokio::sync::{oneshot, watch};
 
 use self::ahead::Ahead;
 use self::connection::Session;
+use self::listener::Listener;
 use self::queue::{Place, Queue};
 use self::registry::Registered;
 use self::witness::Witness;
@@ -82,17 +84,20 @@ struct Threads {
     /// None where the readers share the writer's connection.
     reads: Option<Sender<Read>>,
     readers: Vec<JoinHandle<()>>,
+    /// None where nobody else can write.
+    listener: Option<Listener>,
 }
 
 impl Threads {
-    fn reading(path: &Path) -> Result<Self> {
+    fn reading(path: &Path, highest: watch::Sender<u64>) -> Result<Self> {
         let (sender, queue) = unbounded::<Read>();
         let mut readers = Vec::new();
         for _ in 0..READERS {
             let (queue, path) = (queue.clone(), path.to_owned());
             readers.push(spawn("eventuali-reader", move || read_all(&queue, &path))?);
         }
-        Ok(Self { reads: Some(sender), readers })
+        let listener = Some(Listener::new(path, highest));
+        Ok(Self { reads: Some(sender), readers, listener })
     }
 }
 
@@ -124,7 +129,7 @@ impl Sqlite {
         let (sender, appended) = watch::channel(last);
         let (ending, ended) = watch::channel(false);
         let ahead = Ahead::of(target, durability);
-        let writer = Writer::new(session, Witness::of(target), ahead, sender);
+        let writer = Writer::new(session, Witness::of(target), ahead, sender.clone());
         let writer = Arc::new(Mutex::new(Some(writer)));
         let queue = Arc::new(Queue::default());
         let (shared, jobs) = (Arc::clone(&writer), Arc::clone(&queue));
@@ -137,12 +142,13 @@ impl Sqlite {
             drop(inside);
             ending.send_replace(true);
         })?;
-        let threads = Mutex::new(Some(Threads { reads: None, readers: Vec::new() }));
+        let threads =
+            Mutex::new(Some(Threads { reads: None, readers: Vec::new(), listener: None }));
         let durable = matches!(target, Target::File(_));
         // From here on the writer's thread ends when this is dropped.
         let store = Self { queue, writer, threads, appended, ended, durable };
         if let Target::File(path) = target {
-            *locked(&store.threads) = Some(Threads::reading(path)?);
+            *locked(&store.threads) = Some(Threads::reading(path, sender)?);
         }
         Ok(store)
     }
@@ -248,13 +254,19 @@ impl Storage for Sqlite {
     }
 
     fn appended(&self) -> watch::Receiver<u64> {
-        self.appended.clone()
+        let receiver = self.appended.clone();
+        if let Some(listener) = locked(&self.threads).as_mut().and_then(|t| t.listener.as_mut()) {
+            // Without a thread to spare, only what this process commits wakes.
+            drop(listener.begin());
+        }
+        receiver
     }
 
     fn close(&self) -> Answer<()> {
-        if let Some(Threads { reads, readers }) = locked(&self.threads).take() {
+        if let Some(Threads { reads, mut readers, listener }) = locked(&self.threads).take() {
             // Without a sender the readers end once their queue is empty.
             drop(reads);
+            readers.extend(listener.into_iter().flat_map(Listener::end));
             self.queue.put(Job::Close(readers));
         }
         let mut ended = self.ended.clone();

@@ -1,0 +1,173 @@
+//! Following the log: first what is stored, then what comes, for as long as somebody asks.
+
+use std::convert::Infallible;
+use std::future::{poll_fn, ready};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+
+use tokio::sync::{oneshot, watch};
+
+use crate::error::{Error, Result};
+use crate::event::EventPage;
+use crate::query::{Query, ReadRange};
+use crate::storage::Answer;
+use crate::store::EventStore;
+
+/// So many positions without a match, and a caller who waits hears how far the log was looked at.
+pub const AHEAD: u64 = 1000;
+
+/// A query that is followed.
+///
+/// A signal is a hint and nothing more: what is answered was read from the store, after the position
+/// that the caller names. So nothing is lost or given twice where catching up turns into waiting,
+/// whatever became of earlier answers. It keeps no page: what is held is what callers hold.
+pub struct Subscription {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: EventStore,
+    query: Query,
+    limit: usize,
+    /// Kept for as long as the subscription, so that the backend listens meanwhile.
+    signals: watch::Receiver<u64>,
+    /// A lock and no channel: it is held for an assignment, and nothing wakes meanwhile.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    settled: Option<Settled>,
+    #[expect(dead_code, reason = "it is dropped, which ends the answer that is on its way")]
+    asked: Option<oneshot::Sender<Infallible>>,
+}
+
+/// Up to where nothing was left, and the signals as they were before that was read.
+struct Settled {
+    position: u64,
+    signals: watch::Receiver<u64>,
+}
+
+impl Subscription {
+    /// Follows the events of `store` that match `query`, in pages of at most `limit`.
+    pub fn new(store: &EventStore, query: Query, limit: usize) -> Result<Self> {
+        let (store, signals) = (store.clone(), store.appended()?);
+        let state = Mutex::default();
+        Ok(Self { inner: Arc::new(Inner { store, query, limit, signals, state }) })
+    }
+
+    /// The next page after a position; waits where there is none yet.
+    ///
+    /// A caller that is `live` has heard of the end of the log; it is answered once there are
+    /// events, or once [`AHEAD`] positions were passed over. Any other is answered by the first page,
+    /// be it empty. `None` once the subscription is stopped, or asked again: one answer is on its
+    /// way, the last one. A store that is closed answers [`crate::error::ErrorKind::Closed`].
+    #[must_use]
+    pub fn next(&self, after: u64, live: bool) -> Answer<Option<EventPage>> {
+        // In a forked child the lock may be held for ever, and nobody would wake this.
+        if let Err(forked) = self.inner.store.capabilities() {
+            return Box::pin(ready(Err(forked)));
+        }
+        let (asked, mut stopped) = oneshot::channel();
+        let settled = self.replace(Some(asked)).filter(|settled| settled.position == after);
+        let mut following = Box::pin(self.following(after, live, settled));
+        Box::pin(poll_fn(move |context| {
+            if Pin::new(&mut stopped).poll(context).is_ready() {
+                return Poll::Ready(Ok(None));
+            }
+            following.as_mut().poll(context).map_ok(Some)
+        }))
+    }
+
+    /// Ends the answer that is on its way, with `None`. In a forked child there is none.
+    pub fn stop(&self) {
+        if self.inner.store.is_own_process() {
+            self.replace(None);
+        }
+    }
+
+    fn replace(&self, asked: Option<oneshot::Sender<Infallible>>) -> Option<Settled> {
+        let mut state = self.inner.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *state, State { settled: None, asked });
+        drop(state);
+        // Dropping the sender wakes whoever waits, who may ask again at once.
+        before.settled
+    }
+
+    /// The answer to one question. The first page is sent for before it is waited for, unless
+    /// nothing was left when the last one was read.
+    fn following(
+        &self,
+        after: u64,
+        live: bool,
+        settled: Option<Settled>,
+    ) -> impl Future<Output = Result<EventPage>> + Send + use<> {
+        let inner = Arc::clone(&self.inner);
+        let mut range = ReadRange { after, limit: inner.limit, ..ReadRange::default() };
+        let (mut signals, mut reading) = match settled {
+            Some(settled) if live => (settled.signals, None),
+            _ => {
+                let mut signals = inner.signals.clone();
+                signals.mark_unchanged();
+                (signals, Some(inner.read(range)))
+            }
+        };
+        async move {
+            loop {
+                if let Some(reading) = reading.take() {
+                    let page = reading.await?;
+                    let far = page.looked_to.saturating_sub(after) >= AHEAD;
+                    if !page.is_empty() || !page.end || !live || far {
+                        if page.end {
+                            inner.settle(Settled { position: page.looked_to, signals });
+                        }
+                        return Ok(page);
+                    }
+                    range = range.continued(page.looked_to);
+                }
+                // Seen before the read that follows: what comes during it wakes once more.
+                signals.changed().await.map_err(|_| Error::closed())?;
+                #[cfg(feature = "faults")]
+                if fault::chosen("live-from-signal") {
+                    range.after = signals.borrow().saturating_sub(1).max(range.after);
+                }
+                reading = Some(inner.read(range));
+            }
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        // The answer that is on its way holds what it needs, and would wait on.
+        self.stop();
+    }
+}
+
+impl Inner {
+    fn read(&self, range: ReadRange) -> Answer<EventPage> {
+        self.store.read(self.query.clone(), range)
+    }
+
+    fn settle(&self, settled: Settled) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).settled = Some(settled);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if !self.store.is_own_process() {
+            // The last receiver to go wakes the backend, whose locks may be held for ever here.
+            std::mem::forget(self.signals.clone());
+        }
+    }
+}
+
+/// What `reliability/` must catch: a follower that takes the signal for the data.
+#[cfg(feature = "faults")]
+mod fault {
+    pub(super) fn chosen(name: &str) -> bool {
+        std::env::var("EVENTUALI_FAULT").is_ok_and(|chosen| chosen == name)
+    }
+}

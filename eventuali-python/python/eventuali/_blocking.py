@@ -1,0 +1,141 @@
+"""Blocking: what must not happen in an event loop, and the subscription that does it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Generator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from eventuali._checkpoint import Wait
+from eventuali._following import Following
+
+if TYPE_CHECKING:
+    from eventuali.event import Event
+
+T = TypeVar("T")
+
+
+def refuse_in_loop() -> None:
+    """Raises where an event loop runs on this thread.
+
+    Raises:
+        RuntimeError: One does.
+    """
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        raise RuntimeError(
+            "eventuali.sync.EventStore blocks, and an event loop is running here; "
+            "use eventuali.EventStore and await its methods"
+        )
+
+
+class Subscription(Following):
+    """Yields matching events in the order of their positions, and blocks for more at the end.
+
+        with store.subscribe(name="auditor") as events:
+            for event in events:
+                ...
+
+    One thread at a time takes events; any may look at `position` and `live`, wait for `caught_up`,
+    or close it. For the rest see `eventuali.subscription.Subscription`.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Is not called directly: use `EventStore.subscribe`."""
+        super().__init__(*arguments, **options)
+        self._told = threading.Condition()
+        self._times = 0  # that it was told
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event:
+        """Returns the next event; blocks where there is none yet. Ctrl-C loses none."""
+        if self._busy:
+            raise RuntimeError("another thread is waiting for the next event of this subscription")
+        checkpoint = self._checkpoint
+        if checkpoint is not None:
+            self._acknowledge()
+            self._holder = threading.get_ident()
+            if checkpoint.due() == 0 or self.closed:
+                self._drive(checkpoint.write())
+        try:
+            event = self._held()
+            while event is None:
+                if not self._drive(self._advance()):
+                    break
+                event = self._held()
+        except Exception:
+            self._tell()  # whoever waits for the end of the catch-up would wait in vain
+            raise
+        if event is None:
+            raise StopIteration
+        self._unhandled = True
+        return event
+
+    def caught_up(self, seconds: float | None = None) -> bool:
+        """Blocks until what was stored is handled, so many seconds at most; whether it is.
+
+        It is not where the subscription is closed or raises an error before.
+        """
+        with self._told:
+            before = self._times
+            self._told.wait_for(lambda: self._live or self.closed or self._times != before, seconds)
+        return self._live
+
+    def _tell(self) -> None:
+        with self._told:
+            self._times += 1
+            self._told.notify_all()
+
+    def close(self) -> None:
+        """Ends it; see `eventuali.subscription.Subscription.aclose`."""
+        self._end_it(handled=True)
+
+    def _end_it(self, *, handled: bool) -> None:
+        self._stop()
+        self._tell()
+        if self._checkpoint is None:
+            return
+        if handled and self._holder == threading.get_ident():
+            self._acknowledge()
+        if self._started:
+            _run(self._checkpoint.write())
+
+    def __enter__(self) -> Self:
+        self._drive(self._start())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end_it(handled=error is None)
+
+    def _drive(self, steps: Generator[Wait, Any, T]) -> T:
+        """Runs steps for the one thread that takes events."""
+        refuse_in_loop()
+        self._busy = True
+        try:
+            return _run(steps)
+        finally:
+            self._busy = False
+
+
+def _run(steps: Generator[Wait, Any, T]) -> T:
+    try:
+        pending, seconds = steps.send(None)
+        while True:
+            try:
+                value = pending.wait(seconds)
+            except BaseException as error:
+                pending, seconds = steps.throw(error)
+            else:
+                pending, seconds = steps.send(value)
+    except StopIteration as end:
+        result: T = end.value
+        return result

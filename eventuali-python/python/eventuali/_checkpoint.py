@@ -1,0 +1,176 @@
+"""Where a named subscription goes on: a record with a position, and the id of the event there.
+
+A position alone would not do: a database that is restored from an older copy gives the same
+positions to other events.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Sequence
+from time import monotonic
+from typing import Any, NamedTuple, TypeAlias
+from uuid import UUID, uuid4
+
+from eventuali._eventuali import Page, Pending, Row, Store
+from eventuali._names import check_name
+from eventuali.errors import CheckpointMismatchError, OptimisticConcurrencyError
+from eventuali.query import Item
+
+Wait: TypeAlias = tuple[Pending, float | None]
+"""An answer that is on its way, and for how many seconds to wait for it; None is for ever."""
+
+SPACE = "checkpoint"
+EVERY_S = 0.1
+EVERY_EVENTS = 1000
+AHEAD = 1000
+"""So many positions without a match are not looked at twice."""
+
+
+class _Attempt(NamedTuple):
+    """A write that may have happened; repeating it with its id does nothing twice."""
+
+    id: UUID
+    place: Place
+    expected: int | None
+
+
+class Place(NamedTuple):
+    """An event that is stored."""
+
+    position: int
+    event_id: UUID
+
+
+class Checkpoint:
+    """The checkpoint of one name, as one follower knows it."""
+
+    def __init__(self, store: Store, name: str, items: Sequence[Item]) -> None:
+        """Reads nothing yet.
+
+        Raises:
+            TypeError: The name is no string.
+            InvalidEventError: The name is no name.
+        """
+        check_name("name", name)
+        self.name = name
+        self._store = store
+        self._items = items
+        self._version: int | None = None
+        self._written: Place | None = None
+        self._handled: Row | None = None
+        self._looked_to = self._searched_to = 0
+        self._count = 0
+        self._last = monotonic()
+        self._attempt: _Attempt | None = None
+
+    def read(self) -> Generator[Wait, Any, int]:
+        """Returns the position to go on from: 0 where the name is new.
+
+        Raises:
+            CheckpointMismatchError: The event of the checkpoint is not there any more.
+        """
+        stored = yield self._store.record(SPACE, self.name), None
+        if stored is None:
+            return 0
+        self._version, value = stored
+        content = json.loads(value)
+        place = Place(content["position"], UUID(content["event_id"]))
+        found = None
+        # A stream is readable sooner than the log as a whole is settled.
+        for items in ([], self._items):
+            page = yield (
+                self._store.read(items, after=place.position - 1, until=place.position, limit=1),
+                None,
+            )
+            if len(page):
+                found = _last(page).event_id
+                break
+        if found != place.event_id:
+            what = "no event" if found is None else f"event {found}"
+            raise CheckpointMismatchError(
+                f"the checkpoint of {self.name!r} is at position {place.position}, event "
+                f"{place.event_id}, but {what} is there now: the store is not the one that was "
+                "followed, or lost events; follow under another name",
+                name=self.name,
+                position=place.position,
+                event_id=place.event_id,
+            )
+        self._written = place
+        self._looked_to = place.position
+        return place.position
+
+    def handled(self, row: Row) -> None:
+        """Notes an event whose handler has returned."""
+        self._handled = row
+        self._count += 1
+
+    def looked(self, position: int) -> None:
+        """Notes that all that matches up to a position is handled."""
+        self._looked_to = position
+
+    def due(self) -> float | None:
+        """Returns in how many seconds it is to be written; None where there is nothing to write."""
+        if self._count == 0 and not self._far():
+            return None
+        if self._count >= EVERY_EVENTS:
+            return 0.0
+        return max(self._last + EVERY_S - monotonic(), 0.0)
+
+    def _known(self) -> int:
+        """Returns the position of the last event that was handled, or passed over, and is known."""
+        written = 0 if self._written is None else self._written.position
+        return written if self._handled is None else max(self._handled.position, written)
+
+    def _far(self) -> bool:
+        seen = max(self._known(), self._searched_to)
+        return bool(self._items) and self._looked_to - seen >= AHEAD
+
+    def write(self) -> Generator[Wait, Any, None]:
+        """Writes how far everything is handled.
+
+        Raises:
+            CheckpointMismatchError: Somebody else follows under this name.
+        """
+        if self._attempt is not None:
+            yield from self._put(self._attempt)
+        self._count, self._last = 0, monotonic()
+        row = self._handled
+        if self._far():
+            page = yield (
+                self._store.read(
+                    [], after=self._known(), until=self._looked_to, backwards=True, limit=1
+                ),
+                None,
+            )
+            row = _last(page) if len(page) else row
+            self._searched_to = self._looked_to
+        if row is None:
+            return
+        place = Place(row.position, row.event_id)
+        if self._written is None or place.position > self._written.position:
+            self._attempt = _Attempt(uuid4(), place, self._version)
+            yield from self._put(self._attempt)
+
+    def _put(self, attempt: _Attempt) -> Generator[Wait, Any, None]:
+        position, event_id = attempt.place
+        value = json.dumps({"position": position, "event_id": str(event_id)}).encode()
+        try:
+            version = yield (
+                self._store.put_record(SPACE, self.name, attempt.expected, value, attempt.id),
+                None,
+            )
+        except OptimisticConcurrencyError as error:
+            raise CheckpointMismatchError(
+                f"the checkpoint of {self.name!r} moved: somebody else follows under this name",
+                name=self.name,
+                position=position,
+                event_id=event_id,
+            ) from error
+        if self._attempt is attempt:
+            self._attempt = None
+            self._version, self._written = version, attempt.place
+
+
+def _last(page: Page) -> Row:
+    return page.columns()[2][-1]

@@ -1,0 +1,168 @@
+"""Following the log, without a word about how to wait: the two subscriptions differ in that."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Any
+
+from eventuali._checkpoint import Checkpoint, Wait
+from eventuali._decode import EventClasses
+from eventuali._eventuali import Page, Pending, Row, Store, Subscription
+from eventuali._verbs import PAGE, query_items
+from eventuali.event import Event
+from eventuali.expected import position as checked
+from eventuali.query import Query
+
+
+class Following:
+    """Where a subscription stands: the page in hand, and at most one that is on its way.
+
+    Pages are sent for by position, so that whatever becomes of an answer, nothing is lost: what
+    was not handed out is read again.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        classes: EventClasses,
+        query: Query,
+        *,
+        after: int,
+        name: str | None,
+        raw: bool,
+    ) -> None:
+        """Is not called directly: use `EventStore.subscribe`."""
+        items = query_items(query)
+        self._store = store
+        self._decoders = classes.decoders(raw=raw)
+        self._after = checked(after, "after")
+        self._checkpoint: Checkpoint | None = None
+        if name is not None:
+            if after != 0:
+                raise TypeError("a subscription goes on after a position or by its name, not both")
+            self._checkpoint = Checkpoint(store, name, items)
+        self._core: Subscription | None = store.subscribe(items, PAGE)
+        self._started = self._checkpoint is None
+        self._live = False
+        self._busy = False
+        self._pending: Pending | None = None
+        self._page: Iterator[tuple[Row, Event]] = iter(())
+        self._looked_to, self._end = self._after, False
+        self._row: Row | None = None  # of the event that was handed out last, on this page
+        self._unhandled = False  # whether that one counts as handled yet
+        self._holder: object = None  # who took it
+
+    @property
+    def name(self) -> str | None:
+        """The name under which it goes on; None without one."""
+        return None if self._checkpoint is None else self._checkpoint.name
+
+    @property
+    def position(self) -> int:
+        """How far it has looked: every match up to here was handed out."""
+        return self._after if self._row is None else self._row.position
+
+    @property
+    def live(self) -> bool:
+        """Whether it has come to the end of the log once, and the next event was asked for then."""
+        return self._live
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._core is None
+
+    def _held(self) -> Event | None:
+        """Hands out the next event of the page in hand; None at its end."""
+        try:
+            held = next(self._page, None)
+        except BaseException:
+            # The page is read again for whoever goes on, from this very event.
+            self._forget(self.position)
+            raise
+        if held is None:
+            return None
+        self._row, event = held
+        return event
+
+    def _forget(self, after: int) -> None:
+        self._page, self._pending = iter(()), None
+        self._after, self._row = after, None
+        self._looked_to, self._end = after, False
+
+    def _advance(self) -> Generator[Wait, Any, bool]:
+        """Gets the next page with events; False once it is closed."""
+        self._after, self._row = self._looked_to, None
+        while self._core is not None:
+            if not self._started:
+                yield from self._start()
+            if self._end and not self._live:
+                self._live = True
+                self._tell()
+            page = yield from self._arrival()
+            if page is not None:
+                self._take(page)
+                if len(page):
+                    return True
+                self._after = page.looked_to
+        return False
+
+    def _start(self) -> Generator[Wait, Any, None]:
+        if not self._started and self._checkpoint is not None:
+            self._after = self._looked_to = yield from self._checkpoint.read()
+            self._started = True
+
+    def _arrival(self) -> Generator[Wait, Any, Page | None]:
+        """Waits for the page that is on its way; None where the wait was broken off."""
+        checkpoint = self._checkpoint
+        seconds = None
+        if checkpoint is not None:
+            checkpoint.looked(self._after)
+            seconds = checkpoint.due()
+            if seconds == 0:
+                yield from checkpoint.write()
+                seconds = None
+        core, pending = self._core, self._pending
+        if core is None:
+            return None
+        if pending is None:
+            pending = core.next(self._after, self._live)
+        self._pending = None
+        try:
+            page: Page | None = yield pending, seconds
+        except TimeoutError:
+            return None
+        except BaseException:
+            core.stop()
+            raise
+        return page
+
+    def _take(self, page: Page) -> None:
+        """Takes a page in hand, and sends for the one after it."""
+        self._looked_to, self._end = page.looked_to, page.end
+        columns = page.columns()
+        self._page = zip(columns[2], self._decoders.events(columns), strict=True)
+        if self._core is not None:
+            self._pending = self._core.next(page.looked_to, self._live or page.end)
+
+    def _tell(self) -> None:
+        """Wakes those who wait for the end of the catch-up: it has come, or will not."""
+        raise NotImplementedError
+
+    def _acknowledge(self) -> None:
+        """Notes that the event that was handed out last is handled."""
+        if self._unhandled and self._row is not None and self._checkpoint is not None:
+            self._checkpoint.handled(self._row)
+        self._unhandled = False
+
+    def _stop(self) -> None:
+        """Gives up everything; whoever waits for an event hears of the end."""
+        core, self._core = self._core, None
+        if core is not None:
+            core.stop()
+        self._page, self._pending = iter(()), None
+
+    def __repr__(self) -> str:
+        named = "" if self.name is None else f" {self.name!r}"
+        state = "closed" if self.closed else "live" if self.live else "catching up"
+        return f"<Subscription{named} at {self.position}, {state}>"

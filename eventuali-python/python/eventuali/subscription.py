@@ -1,0 +1,180 @@
+"""Subscriptions: the events that are stored, and then those that come, for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from eventuali._checkpoint import Checkpoint, Wait
+from eventuali._following import Following
+from eventuali.errors import StreamingError
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from eventuali._bridge import Bridge
+    from eventuali.event import Event
+
+__all__ = ["Subscription"]
+
+T = TypeVar("T")
+
+
+class Subscription(Following):
+    """Yields matching events in the order of their positions, and waits for more at the end.
+
+        async with store.subscribe(Query(tags=["audit"]), name="auditor") as events:
+            async for event in events:
+                ...
+
+    One task at a time takes events; any may look at `position` and `live`, wait for `caught_up`, or
+    close it. It holds the page in hand and at most one more, 4 MiB each, however slow its handler.
+
+    With a name it goes on where it was, at least once: see `EventStore.subscribe`.
+    """
+
+    def __init__(self, bridge: Bridge, *arguments: Any, **options: Any) -> None:
+        """Is not called directly: use `EventStore.subscribe`."""
+        super().__init__(*arguments, **options)
+        self._bridge = bridge
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        """Returns the next event; waits where there is none yet.
+
+        Cancelling it loses nothing: the next call returns that event.
+
+        Raises:
+            CheckpointMismatchError: The event of the checkpoint is gone or another one, or
+                somebody else follows under this name.
+            StoreClosedError: The store was closed.
+            UnknownEventTypeError: No class, or several, claim the type of the next event.
+        """
+        if self._busy:
+            raise RuntimeError("another task is waiting for the next event of this subscription")
+        if self._checkpoint is not None:
+            await self._note(self._checkpoint)
+        try:
+            event = self._held()
+            while event is None:
+                if not await self._drive(self._advance()):
+                    break
+                event = self._held()
+        except Exception:
+            self._tell()  # whoever waits for the end of the catch-up would wait in vain
+            raise
+        if event is None:
+            raise StopAsyncIteration
+        self._unhandled = True
+        return event
+
+    async def _note(self, checkpoint: Checkpoint) -> None:
+        """Counts the last event as handled, and writes that down where it is time to."""
+        import asyncio
+
+        self._acknowledge()
+        self._holder = asyncio.current_task()
+        if checkpoint.due() == 0 or self.closed:
+            await self._drive(checkpoint.write())
+
+    async def caught_up(self) -> None:
+        """Waits until what was stored is handled: until the event after that is asked for.
+
+        Somebody else has to take the events meanwhile.
+
+        Raises:
+            StreamingError: It was closed, or raised an error, before.
+        """
+        import asyncio
+
+        if not self._live and not self.closed:
+            future = asyncio.get_running_loop().create_future()
+            self._waiting.add(future)
+            try:
+                await future
+            finally:
+                self._waiting.discard(future)
+        if not self._live:
+            why = "was closed" if self.closed else "raised an error"
+            raise StreamingError(f"the subscription {why} before it had caught up")
+
+    def _tell(self) -> None:
+        for future in list(self._waiting):
+            future.get_loop().call_soon_threadsafe(_wake, future)
+
+    async def aclose(self) -> None:
+        """Ends it; whoever waits for an event hears of the end. Twice is fine.
+
+        A named one writes its checkpoint. The event in hand counts as handled where the task that
+        took it closes; where another one does, once that task asks for the next event.
+
+        Raises:
+            CheckpointMismatchError: Somebody else follows under this name.
+        """
+        await self._end_it(handled=True)
+
+    async def _end_it(self, *, handled: bool) -> None:
+        import asyncio
+
+        was_closed = self.closed
+        self._stop()
+        self._tell()
+        if self._checkpoint is None or (was_closed and not self._unhandled):
+            return
+        if handled and self._holder is asyncio.current_task():
+            self._acknowledge()
+        if self._started:
+            await self._run(self._checkpoint.write())
+
+    async def __aenter__(self) -> Self:
+        await self._drive(self._start())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._end_it(handled=error is None)
+
+    async def _drive(self, steps: Generator[Wait, Any, T]) -> T:
+        """Runs steps for the one task that takes events."""
+        self._busy = True
+        try:
+            return await self._run(steps)
+        finally:
+            self._busy = False
+
+    async def _run(self, steps: Generator[Wait, Any, T]) -> T:
+        try:
+            wait = steps.send(None)
+            while True:
+                try:
+                    value = await self._answer(wait)
+                except BaseException as error:
+                    wait = steps.throw(error)
+                else:
+                    wait = steps.send(value)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def _answer(self, wait: Wait) -> Any:
+        pending, seconds = wait
+        future = self._bridge.answer(pending)
+        if seconds is None:
+            return await future
+        import asyncio
+
+        async with asyncio.timeout(seconds):
+            return await future
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

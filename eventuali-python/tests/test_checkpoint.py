@@ -1,0 +1,319 @@
+"""Going on by name: what is written down and when, and whose it is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from contextlib import suppress
+from uuid import UUID
+
+import pytest
+from ledger import Counted
+from stores import each_kind, each_shared, gathered, opened, url_of
+from support import script
+
+from eventuali import Event, Query, sync
+from eventuali._checkpoint import EVERY_EVENTS, SPACE
+from eventuali.errors import CheckpointMismatchError
+
+EVEN = Query(tags=["even"])
+
+
+class Passed(Event):
+    pass
+
+
+def run(kind, tmp_path, test):
+    async def main():
+        async with opened("async", url_of(kind, tmp_path)) as store:
+            await asyncio.wait_for(test(store), 20)
+
+    asyncio.run(main())
+
+
+async def append(store, *numbers):
+    await store.append([Counted(number=n, tags=["even"] * (n % 2 == 0)) for n in numbers])
+
+
+async def take(events, count):
+    return [(await anext(events)).number for _ in range(count)]
+
+
+async def checkpoint(store, name):
+    """Returns what is written down: (version, position), or None."""
+    found = await store._bridge.answer(store._store.record(SPACE, name))
+    return found and (found[0], json.loads(found[1])["position"])
+
+
+async def until(condition):
+    while not await condition():
+        await asyncio.sleep(0.005)
+
+
+@each_kind
+def test_it_goes_on_where_it_was(kind, tmp_path):
+    async def test(store):
+        await append(store, *range(2500))
+        seen = []
+        for count in (1, 0, 999, 1, 1000, 3, 496):
+            async with store.subscribe(name="audit") as events:
+                assert events.name == "audit"
+                seen += await take(events, count)
+            assert events.position == (await checkpoint(store, "audit") or (0, 0))[1]
+        assert seen == list(range(2500))
+        async with store.subscribe(EVEN, name="even") as other:
+            assert await take(other, 2) == [0, 2], "names don't know each other"
+        assert await take(store.subscribe(name="new"), 1) == [0]
+
+    run(kind, tmp_path, test)
+
+
+@each_kind
+def test_an_event_counts_once_its_handler_has_returned(kind, tmp_path):
+    async def test(store):
+        await append(store, *range(10))
+        with suppress(ZeroDivisionError):
+            async with store.subscribe(name="n") as events:
+                async for event in events:
+                    if event.number == 4:
+                        1 / 0  # noqa: B018
+        async with store.subscribe(name="n") as events:
+            assert await take(events, 1) == [4]
+            # Another task closes it while 4 is in hand.
+            await asyncio.create_task(events.aclose())
+        async with store.subscribe(name="n") as events:
+            assert await take(events, 1) == [5], "the end of `async with` was this task's"
+        events = store.subscribe(name="n")
+        assert await take(events, 1) == [6]
+        await asyncio.create_task(events.aclose())
+        assert await take(store.subscribe(name="n"), 1) == [6], "nobody said that it is handled"
+        assert await gathered(events) == []
+        assert await take(store.subscribe(name="n"), 1) == [7], "asking for the next one says so"
+
+    run(kind, tmp_path, test)
+
+
+@each_kind
+def test_it_is_written_by_time_and_by_number_and_not_more_often(kind, tmp_path):
+    async def test(store):
+        await append(store, *range(5000))
+        events = store.subscribe(name="n")
+        events._checkpoint._last += 3600  # as if it had just been written, for an hour
+        await take(events, EVERY_EVENTS)
+        assert await checkpoint(store, "n") is None
+        await take(events, 1)
+        version, position = await checkpoint(store, "n")
+        assert (version, position) == (1, events.position - 1)
+        await take(events, 100)
+        assert await checkpoint(store, "n") == (version, position)
+        events._checkpoint._last -= 3600
+        await take(events, 1)
+        version, position = await checkpoint(store, "n")
+        assert (version, position) == (2, events.position - 1)
+        await take(events, 20)
+        waiting = asyncio.create_task(take(events, 5000))
+        await until(at(store, "n", 5000))
+        waiting.cancel()
+
+    run(kind, tmp_path, test)
+
+
+def at(store, name, number):
+    """Whether the checkpoint is at the event of a number, once asked."""
+
+    async def look():
+        found = await checkpoint(store, name)
+        if found is None:
+            return False
+        (event,) = await gathered(store.read(limit=1, after=found[1] - 1))
+        return event.number == number - 1
+
+    return look
+
+
+@each_kind
+def test_what_is_passed_over_is_not_looked_at_again(kind, tmp_path):
+    async def test(store):
+        await append(store, 0)
+        await store.append([Passed() for _ in range(5000)])
+        last = (await gathered(store.read(backwards=True, limit=1)))[0].meta.position
+        async with store.subscribe(EVEN, name="n") as events:
+            assert await take(events, 1) == [0]
+            waiting = asyncio.create_task(take(events, 2))
+            await events.caught_up()
+            assert events.position == last
+            await store.append([Passed() for _ in range(1500)])
+            (passed,) = await gathered(store.read(backwards=True, limit=1))
+            await until(lambda: reached(store, passed.meta.position))
+            await append(store, 2, 4)
+            assert await waiting == [2, 4]
+        async with store.subscribe(EVEN, name="n") as events:
+            assert events.position >= passed.meta.position
+
+    async def reached(store, position):
+        return (await checkpoint(store, "n") or (0, 0))[1] == position
+
+    run(kind, tmp_path, test)
+
+
+@each_kind
+def test_a_checkpoint_that_does_not_fit_the_log_is_refused(kind, tmp_path):
+    async def test(store):
+        await append(store, *range(3))
+        third = (await gathered(store.read()))[-1].meta
+        for n, (position, event_id) in enumerate(
+            [(third.position + 7, third.event_id), (third.position, UUID(int=7))]
+        ):
+            value = json.dumps({"position": position, "event_id": str(event_id)}).encode()
+            put = store._store.put_record(SPACE, f"n{n}", None, value, UUID(int=n + 1))
+            await store._bridge.answer(put)
+            events = store.subscribe(name=f"n{n}")
+            for _ in range(2):
+                with pytest.raises(CheckpointMismatchError) as caught:
+                    await anext(events)
+                error = caught.value
+                assert (error.name, error.position) == (f"n{n}", position)
+                assert error.event_id == event_id
+            with pytest.raises(CheckpointMismatchError):
+                async with store.subscribe(name=f"n{n}"):
+                    pass
+            assert await checkpoint(store, f"n{n}") == (1, position)
+
+    run(kind, tmp_path, test)
+
+
+def test_a_restored_copy_goes_on_from_its_own_checkpoint(tmp_path):
+    path, copy = tmp_path / "events.db", tmp_path / "copy.db"
+
+    def follow(*numbers):
+        with sync.EventStore.create(path) as store:
+            store.append([Counted(number=n) for n in numbers])
+            with store.subscribe(name="n") as events:
+                return [next(events).number for _ in numbers]
+
+    assert follow(0, 1) == [0, 1]
+    shutil.copy(path, copy)
+    assert follow(2, 3, 4) == [2, 3, 4]
+    shutil.copy(copy, path)
+    assert follow(5) == [5]
+
+
+@each_kind
+def test_a_second_follower_is_found_out(kind, tmp_path):
+    async def test(store):
+        await append(store, *range(10))
+        one, other = store.subscribe(name="n"), store.subscribe(name="n")
+        assert await take(one, 2) == await take(other, 2) == [0, 1]
+        await one.aclose()
+        with pytest.raises(CheckpointMismatchError) as caught:
+            await other.aclose()
+        assert caught.value.name == "n"
+        async with store.subscribe(name="n") as events:
+            assert await take(events, 1) == [2]
+
+    run(kind, tmp_path, test)
+
+
+@each_kind
+def test_a_write_that_was_cut_off_is_settled(kind, tmp_path):
+    async def test(store):
+        await append(store, *range(10))
+        events = store.subscribe(name="n")
+        for number in range(5):
+            assert await take(events, 1) == [number]
+            events._checkpoint._last -= 3600
+            writing = asyncio.create_task(anext(events))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            writing.cancel()
+            with suppress(asyncio.CancelledError):
+                assert (await writing).number == number + 1
+                break
+        await events.aclose()
+        version, _ = await checkpoint(store, "n")
+        assert version >= 1
+
+    run(kind, tmp_path, test)
+
+
+@each_kind
+def test_tenants_have_their_own(kind, tmp_path):
+    async def test(store):
+        acme = store.for_tenant("acme")
+        await append(store, 1, 2)
+        await append(acme, 3, 4)
+        for seen, first in ((store, 1), (acme, 3)):
+            async with seen.subscribe(name="n") as events:
+                assert await take(events, 1) == [first]
+        for seen, second in ((store, 2), (acme, 4)):
+            async with seen.subscribe(name="n") as events:
+                assert await take(events, 1) == [second]
+
+    run(kind, tmp_path, test)
+
+
+@each_kind
+def test_checkpoints_wake_no_subscriber(kind, tmp_path):
+    async def test(store):
+        await append(store, *range(3))
+        events, other = store.subscribe(name="n"), store.subscribe()
+        await take(events, 3)
+        await take(other, 3)
+        waiting = [asyncio.create_task(anext(each)) for each in (events, other)]
+        await until(at(store, "n", 3))
+        await asyncio.sleep(0.25)
+        assert (await checkpoint(store, "n"))[0] == 1, "written once, and nothing since"
+        assert not any(task.done() for task in waiting)
+        for task in waiting:
+            task.cancel()
+
+    run(kind, tmp_path, test)
+
+
+@each_kind
+def test_the_blocking_one_goes_on_too(kind, tmp_path):
+    with sync.EventStore.create(url_of(kind, tmp_path)) as store:
+        store.append([Counted(number=n) for n in range(2500)])
+        seen = []
+        for count in (1, 1200, 1299):
+            with store.subscribe(name="n") as events:
+                seen += [next(events).number for _ in range(count)]
+        with suppress(ZeroDivisionError), store.subscribe(name="other") as events:
+            for event in events:
+                1 / (event.number - 7)
+        with store.subscribe(name="other") as events:
+            assert next(events).number == 7
+        assert seen == list(range(2500))
+
+
+KILLED = """
+import os, sys
+from eventuali import sync
+from ledger import Counted
+store = sync.EventStore.create(sys.argv[1])
+for event in store.subscribe(name="n"):
+    os.write(1, b"%d\\n" % event.number)
+    if event.number == int(sys.argv[2]):
+        os.kill(os.getpid(), 9)
+"""
+
+
+@each_shared
+def test_a_crash_repeats_the_last_page_at_the_most(kind, tmp_path):
+    url = url_of(kind, tmp_path)
+    with sync.EventStore.create(url) as store:
+        for start in range(0, 5000, 1000):
+            store.append([Counted(number=n) for n in range(start, start + 1000)])
+    lives = []
+    for last in (700, 2600, 4999):
+        done = script(KILLED, url, last)
+        assert done.returncode == -9
+        assert not done.stderr
+        lives.append([int(line) for line in done.stdout.split()])
+    first, second, third = lives
+    assert first == list(range(701))
+    assert second == list(range(second[0], 2601))
+    assert second[0] <= 701
+    assert third == list(range(third[0], 5000))
+    assert 2601 - EVERY_EVENTS <= third[0] <= 2601

@@ -1,0 +1,174 @@
+"""Followers that start before, during and after the writers: each sees all that is for it, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from time import monotonic, sleep
+
+from eventuali import sync
+from reliability import server
+from reliability.checker import check
+from reliability.following import END, STREAMS, events_with_tags, filters, judge
+from reliability.history import History, Recorder, Write
+from reliability.processes import Child
+from reliability.scenario import Fault, Job, Scenario
+from reliability.workload import log_of, recorded, stream_of
+
+_PROCESSES, _TASKS = 2, 4
+_BEFORE, _DURING, _AFTER = 3, 3, 2
+_BETWEEN_RESTARTS_S = 0.5
+"""On average; each time another one is killed."""
+
+
+class _Follower:
+    """A name, its filter, and the process that follows under it now."""
+
+    def __init__(self, job: Job, url: str, number: int, chance: Random) -> None:
+        self.name = f"follower-{number}"
+        # The first ones look at everything, so that each run has some that do.
+        self.which = "all" if number % 4 == 0 else chance.choice(filters())
+        self.file = job.folder / self.name
+        self.lives = 0
+        self._job = job
+        self._url = url
+        self.begin()
+
+    def begin(self) -> None:
+        """Starts the next life."""
+        self.lives += 1
+        seed = f"{self._job.seed}/{self.name}/{self.lives}"
+        words = (self._url, self.name, self.which, seed, self.file)
+        self.child = Child(
+            *("-m", "reliability.children.follower", *words),
+            package=self._job.package,
+            env=self._job.env,
+        )
+
+    def restart(self) -> None:
+        """Kills it, and starts the next life, unless it has seen the end."""
+        if self.child.process.poll() is None:
+            self.child.kill()
+            self._job.report.expect(not self.child.stderr, self.child.stderr)
+            self.begin()
+
+    def wait(self) -> None:
+        """Waits until it is about to follow."""
+        limit = monotonic() + 30
+        while not self.file.exists() and monotonic() < limit:
+            sleep(0.01)
+
+
+def run(job: Job, url: str) -> None:
+    """Lets as many events be appended as there are cycles, while followers come and go."""
+    report, chance, history = job.report, job.chance("followers"), History()
+    sync.EventStore.create(url).close()
+    followers: list[_Follower] = []
+
+    def more(count: int) -> None:
+        for _ in range(count):
+            followers.append(_Follower(job, url, len(followers), chance))
+
+    more(_BEFORE)
+    for follower in followers:
+        follower.wait()
+    each = job.cycles // _PROCESSES
+    words = ("-m", "reliability.children.producer", url, job.seed)
+    writers = [Child(*words, number, _TASKS, each) for number in range(_PROCESSES)]
+    try:
+        appended = _take(history, writers)
+        restart = monotonic()
+        while any(writer.process.poll() is None for writer in writers):
+            sleep(0.02)
+            appended += _take(history, writers)
+            if len(followers) == _BEFORE and appended * 3 >= job.cycles:
+                more(_DURING)
+            if monotonic() > restart:
+                restart = monotonic() + chance.expovariate(1 / _BETWEEN_RESTARTS_S)
+                chance.choice(followers).restart()
+        more(_BEFORE + _DURING + _AFTER - len(followers))
+        for writer in writers:
+            ended = writer.end()
+            report.expect((ended.code, ended.stderr) == (0, ""), ended[::2])
+        _finish(job, url, history, followers)
+    finally:
+        for child in [*writers, *(follower.child for follower in followers)]:
+            if child.process.poll() is None:
+                child.kill()
+
+
+def _take(history: History, writers: list[Child]) -> int:
+    """Takes what writers have said up to now; returns how many events were acknowledged."""
+    acked = 0
+    for number, writer in enumerate(writers):
+        for line in writer.waiting():
+            if history.feed(line, number)["is"] == "acked":
+                acked += history.appends[-1].size
+    return acked
+
+
+def _finish(job: Job, url: str, history: History, followers: list[_Follower]) -> None:
+    """Appends the last events, waits until everybody has seen them, and judges."""
+    report = job.report
+    with sync.EventStore.create(url) as store:
+        for number, stream in enumerate(STREAMS):
+            write = Write(stream, END + number, 1)
+            with recorded(Recorder(lambda line: history.feed(line, "end")), write) as told:
+                told(store.append(events_with_tags(write.values), stream=stream_of(stream)))
+        log = log_of(store)
+    report.verdict.add(check(history, log))
+    again = 0
+    for follower in followers:
+        if job.fault:
+            _give_up(follower)  # one that has lost the last events would wait for ever
+        else:
+            ended = follower.child.end(120)
+            report.expect((ended.code, ended.stderr) == (0, ""), ended[::2])
+        lines = follower.file.read_bytes().splitlines(keepends=True)
+        again += judge(report.verdict, follower.name, follower.which, log, lines)
+        report.count("seen", len(lines))
+    report.extras |= {
+        "filters": [follower.which for follower in followers],
+        "lives": [follower.lives for follower in followers],
+        "again_after_a_crash": again,
+    }
+    report.done = len(log) - len(STREAMS)
+
+
+def _give_up(follower: _Follower) -> None:
+    limit = monotonic() + 3
+    while follower.child.process.poll() is None and monotonic() < limit:
+        sleep(0.05)
+    follower.child.kill()
+
+
+def on_sqlite(job: Job) -> None:
+    """Two processes write one file."""
+    run(job, str(job.folder / "events.db"))
+
+
+def on_postgres(job: Job) -> None:
+    """Two processes write one database."""
+    job.report.backend = "postgres"
+    try:
+        with server.database(job.folder) as url:
+            run(job, url)
+    except server.NoServerError as error:
+        job.report.not_run = str(error)
+
+
+def _scenario(name: str, about: str, run: Callable[[Job], None]) -> Scenario:
+    return Scenario(
+        name=name,
+        about=about,
+        run=run,
+        cycles=200_000,
+        quick=4_000,
+        faults=(Fault("live-from-signal", 4_000, "skipped"),),
+    )
+
+
+SCENARIO = _scenario(
+    "follow", "followers by name, killed and restarted, beside 8 writers on one file", on_sqlite
+)
+ON_POSTGRES = _scenario("follow-postgres", "the same on PostgreSQL", on_postgres)
