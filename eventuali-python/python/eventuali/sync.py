@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from time import sleep
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
 from eventuali import _verbs
+from eventuali._deciding import ATTEMPTS, Deciding, Decision, immediate
 from eventuali._decode import EventClasses
 from eventuali._eventuali import Store
-from eventuali._opening import Durability, Place, begin, named_tenant, opened
+from eventuali._opening import (
+    Durability,
+    Place,
+    begin,
+    named_tenant,
+    opened,
+    refuse_in_loop,
+)
+from eventuali._reader import BlockingReader
 from eventuali._saving import Committed
 from eventuali._verbs import Steps, StreamInfo
 from eventuali.aggregate import Aggregate
+from eventuali.errors import EventStoreError
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected
 from eventuali.query import ALL, Query
@@ -45,7 +55,7 @@ class EventStore:
     @classmethod
     def create(cls, url: Place, *, tenant: str = "", durability: Durability = "full") -> Self:
         """Opens a store; see `eventuali.EventStore.create`."""
-        _refuse_in_loop()
+        refuse_in_loop()
         store: Store = begin(url, tenant, durability).wait()
         return cls(opened(store.blocking()), EventClasses())
 
@@ -92,29 +102,46 @@ class EventStore:
         """Appends events without an aggregate; see `eventuali.EventStore.append`."""
         return _drive(_verbs.append(self._store, events, stream, expected, condition))
 
+    def decide(self, query: Query, decision: Decision, *, attempts: int = ATTEMPTS) -> Committed:
+        """Reads, decides, and appends; see `eventuali.EventStore.decide`."""
+        deciding = Deciding(query, attempts)
+        while True:
+            reader = self.read(query)
+            deciding.propose(immediate(decision(list(reader))), reader.position)
+            if not deciding.events:
+                return Committed()
+            while not deciding.settled:
+                try:
+                    return self.append(deciding.events, condition=deciding.condition)
+                except EventStoreError as error:
+                    pause = deciding.refused(error)
+                sleep(pause)
+
     def read(
         self,
         query: Query = ALL,
         *,
         after: int = 0,
         before: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
         limit: int | None = None,
         backwards: bool = False,
         raw: bool = False,
-    ) -> Iterator[Event]:
-        """Yields the events that match; see `eventuali.EventStore.read`."""
+    ) -> BlockingReader:
+        """Returns an iterator over the events that match; see `eventuali.EventStore.read`."""
         reading = _verbs.Reading(
             self._store,
             self._classes.decoders(raw=raw),
             _verbs.query_items(query),
             after=after,
             before=before,
+            since=since,
+            until=until,
             limit=limit,
             backwards=backwards,
         )
-        while reading.pending is not None:
-            _refuse_in_loop()
-            yield from reading.take(reading.pending.wait())
+        return BlockingReader(reading)
 
     def load_events(
         self,
@@ -143,7 +170,7 @@ class EventStore:
         """Yields the streams, sorted by type and id."""
         listing = _verbs.Listing(self._store, aggregate_type)
         while listing.pending is not None:
-            _refuse_in_loop()
+            refuse_in_loop()
             yield from listing.take(listing.pending.wait())
 
     def register_event_class(self, name: str, cls: type[Event]) -> None:
@@ -186,7 +213,7 @@ class EventStore:
 
 def _drive(steps: Steps[T]) -> T:
     """Runs a verb, blocking for each answer."""
-    _refuse_in_loop()
+    refuse_in_loop()
     try:
         pending = steps.send(None)
         while True:
@@ -199,12 +226,3 @@ def _drive(steps: Steps[T]) -> T:
     except StopIteration as end:
         result: T = end.value
         return result
-
-
-def _refuse_in_loop() -> None:
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is not None and asyncio._get_running_loop() is not None:
-        raise RuntimeError(
-            "eventuali.sync.EventStore blocks, and an event loop is running here; "
-            "use eventuali.EventStore and await its methods"
-        )
