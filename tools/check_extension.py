@@ -9,6 +9,7 @@ ALLOWED = {
     "__init__",
     "_bridge",
     "_decode",
+    "_history",
     "_opening",
     "_outgoing",
     "_saving",

@@ -41,7 +41,8 @@ else:
 def test_modules_are_attributes_and_come_late() -> None:
     script = """
 import sys, eventuali
-for name in ("errors", "event", "aggregate", "query", "expected", "config", "store", "sync"):
+for name in ("errors", "event", "aggregate", "query", "expected", "history", "config", "store",
+             "sync"):
     assert name in dir(eventuali), name
     module = getattr(eventuali, name)
     assert module is sys.modules["eventuali." + name], name

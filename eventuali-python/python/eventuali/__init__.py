@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from eventuali import errors as errors
     from eventuali import event as event
     from eventuali import expected as expected
+    from eventuali import history as history
     from eventuali import query as query
     from eventuali import store as store
     from eventuali import sync as sync
@@ -93,7 +94,17 @@ _HOMES = {
     "query": ("ALL", "Query"),
     "store": ("Committed", "EventStore", "StoreStats", "StreamInfo"),
 }
-_MODULES = {"aggregate", "config", "errors", "event", "expected", "query", "store", "sync"}
+_MODULES = {
+    "aggregate",
+    "config",
+    "errors",
+    "event",
+    "expected",
+    "history",
+    "query",
+    "store",
+    "sync",
+}
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 

@@ -156,8 +156,7 @@ def load(
     by: Literal["recorded_at", "timestamp"],
 ) -> Steps[A | None]:
     """Rebuilds an aggregate from its events; None where nothing was ever stored."""
-    if not (isinstance(cls, type) and issubclass(cls, Aggregate) and cls is not Aggregate):
-        raise TypeError(f"load takes the class of an aggregate, not {cls!r:.60}")
+    aggregate_class(cls, "load")
     bounds: _Bounds = {}
     happened_until = None
     if by not in ("recorded_at", "timestamp"):
@@ -412,6 +411,17 @@ def query_items(query: object) -> Sequence[Item]:
     if not isinstance(query, Query):
         raise TypeError(f"a query is a Query, not {query!r:.60}")
     return list(query.items)
+
+
+def aggregate_class(cls: type[A], verb: str) -> type[A]:
+    """Returns a class of aggregates.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not (isinstance(cls, type) and issubclass(cls, Aggregate) and cls is not Aggregate):
+        raise TypeError(f"{verb} takes the class of an aggregate, not {cls!r:.60}")
+    return cls
 
 
 def type_name(aggregate_type: object) -> str:

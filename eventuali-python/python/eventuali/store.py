@@ -13,6 +13,7 @@ from eventuali import _verbs
 from eventuali._deciding import ATTEMPTS, AsyncDecision, Deciding
 from eventuali._decode import EventClasses
 from eventuali._eventuali import Store
+from eventuali._history import Past
 from eventuali._opening import Durability, Place, begin, named_tenant, opened
 from eventuali._reader import EventReader
 from eventuali._saving import Committed
@@ -21,6 +22,7 @@ from eventuali.aggregate import Aggregate
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected
+from eventuali.history import Step
 from eventuali.query import ALL, Query
 
 if TYPE_CHECKING:
@@ -141,6 +143,20 @@ class EventStore:
         return await self._drive(
             _verbs.load_one(self._store, cls, aggregate_id, at_version, at_time, by)
         )
+
+    async def history(self, cls: type[A], aggregate_id: str) -> AsyncIterator[Step[A]]:
+        """Yields an aggregate event by event: the event, the state after it, and what it changed.
+
+        Nothing, where nothing was ever stored. One page of events is in memory at a time.
+
+        Raises:
+            UnknownEventTypeError: The class has no handler for a stored event.
+            SerializationError: A stored event does not fit its class.
+        """
+        past = Past(self._store, self._classes, cls, aggregate_id)
+        while (pending := past.pending) is not None:
+            for step in past.take(await self._bridge.answer(pending)):
+                yield step
 
     async def append(
         self,

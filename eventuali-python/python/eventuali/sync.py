@@ -12,6 +12,7 @@ from eventuali import _verbs
 from eventuali._deciding import ATTEMPTS, Deciding, Decision, immediate
 from eventuali._decode import EventClasses
 from eventuali._eventuali import Store
+from eventuali._history import Past
 from eventuali._opening import (
     Durability,
     Place,
@@ -27,6 +28,7 @@ from eventuali.aggregate import Aggregate
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected
+from eventuali.history import Step
 from eventuali.query import ALL, Query
 from eventuali.store import StoreStats
 
@@ -90,6 +92,15 @@ class EventStore:
             AggregateNotFoundError: Nothing was ever stored of it.
         """
         return _drive(_verbs.load_one(self._store, cls, aggregate_id, at_version, at_time, by))
+
+    def history(self, cls: type[A], aggregate_id: str) -> Iterator[Step[A]]:
+        """Yields an aggregate event by event; see `eventuali.EventStore.history`."""
+        past = Past(self._store, self._classes, cls, aggregate_id)
+        while True:
+            refuse_in_loop()
+            if (pending := past.pending) is None:
+                return
+            yield from past.take(pending.wait())
 
     def append(
         self,
