@@ -164,6 +164,13 @@ impl Metadata {
         })
     }
 
+    /// A part of what [`Metadata::encode`] makes of every metadata with this correlation id.
+    #[must_use]
+    pub fn correlation_text(correlation_id: &Reference) -> String {
+        let id = serde_json::Value::String(correlation_id.to_string());
+        format!("\"correlation_id\":{id}")
+    }
+
     /// How many bytes it adds to a commit.
     #[must_use]
     pub fn size(&self) -> usize {

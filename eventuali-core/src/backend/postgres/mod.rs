@@ -13,6 +13,7 @@ mod reader;
 mod records;
 mod scan;
 mod schema;
+mod sift;
 mod statements;
 mod writer;
 

@@ -16,6 +16,10 @@ use crate::stream::StreamId;
 /// The most rows that are looked at for one page; a page of a rare match is short instead of slow.
 const PAGE_ROWS: usize = 65_536;
 
+/// The most rows that are passed at first where no index helps; then four times as many, and so on,
+/// so that a page of a frequent match does not pass many rows in vain.
+pub(super) const FIRST_WINDOW: u64 = 4096;
+
 /// A page in the making.
 pub(super) struct Scan {
     pub(super) page: EventPage,
@@ -24,7 +28,7 @@ pub(super) struct Scan {
     /// How many rows the next statement asks for.
     step: usize,
     /// How many rows may still be looked at.
-    rows_left: usize,
+    pub(super) rows_left: usize,
     /// No more fits on the page.
     pub(super) full: bool,
     /// Nothing that follows can match.
@@ -177,7 +181,7 @@ impl Scan {
             self.page.push(head, metadata, payload);
         }
         self.looked_to = position;
-        self.rows_left -= 1;
+        self.rows_left = self.rows_left.saturating_sub(1);
         self.full = self.page.len() == self.range.page_limit() || self.rows_left == 0;
         Ok(size)
     }

@@ -15,6 +15,10 @@ use crate::stream::{StreamId, StreamInfo, StreamPage, StreamSelection};
 /// The most rows that are looked at for one page; a page of a rare match is short instead of slow.
 const PAGE_ROWS: usize = 65_536;
 
+/// The most rows that are passed at first where no index helps; then four times as many, and so on,
+/// so that a page of a frequent match does not pass many rows in vain.
+const FIRST_WINDOW: u64 = 4096;
+
 /// One page of the events that match.
 pub(super) fn page(session: &mut Session, query: &Query, range: ReadRange) -> Result<EventPage> {
     page_of(session, query, range, PAGE_ROWS)
@@ -29,7 +33,7 @@ fn page_of(
     query.check()?;
     // Everything up to the last position is settled: a writer holds the only write lock.
     let (last, _) = session.last_event()?;
-    let range = ReadRange { until: range.until.min(last), ..range };
+    let range = within_times(session, ReadRange { until: range.until.min(last), ..range })?;
     if range.until <= range.after {
         let looked_to = if range.backwards { range.after.saturating_add(1) } else { range.after };
         return Ok(EventPage::nothing(looked_to));
@@ -39,6 +43,26 @@ fn page_of(
         Some(stream) => stream_page(session, query, &stream, scan),
         None => log_page(session, query, scan),
     }
+}
+
+/// The part of `range` in which its times lie; `recorded_at` never falls.
+fn within_times(session: &Session, range: ReadRange) -> Result<ReadRange> {
+    if range.until <= range.after {
+        return Ok(range);
+    }
+    let before = |time: i64| -> Result<u64> {
+        let bounds = [clamp(range.after), clamp(range.until), time];
+        let mut statement = session.statement(include_str!("sql/position_before.sql"))?;
+        Ok(statement.query_row(bounds, |row| row.get::<_, i64>(0))? as u64)
+    };
+    let mut within = range;
+    if range.recorded_from > i64::MIN {
+        within.after = before(range.recorded_from)?;
+    }
+    if range.recorded_until < i64::MAX {
+        within.until = before(range.recorded_until + 1)?;
+    }
+    Ok(within)
 }
 
 /// The page that holds the one event at `position`.
@@ -91,8 +115,9 @@ fn version_at(session: &Session, stream: i64, position: u64) -> Result<Option<u6
 
 fn log_page(session: &mut Session, query: &Query, mut scan: Scan) -> Result<EventPage> {
     let mut left = scan.range;
+    let mut window = FIRST_WINDOW;
     while left.after < left.until {
-        let found = candidates(session, query, left)?;
+        let found = candidates(session, query, left, window.min(scan.rows_left as u64))?;
         for span in found.spans {
             scan.span(session, Some(query), span)?;
             if scan.full || scan.over {
@@ -101,6 +126,12 @@ fn log_page(session: &mut Session, query: &Query, mut scan: Scan) -> Result<Even
         }
         scan.looked_to = found.looked_to;
         left = left.continued(found.looked_to);
+        scan.rows_left = scan.rows_left.saturating_sub(found.passed as usize);
+        if scan.rows_left == 0 && left.after < left.until {
+            scan.full = true;
+            return Ok(scan.finish());
+        }
+        window *= 4;
     }
     Ok(scan.finish())
 }
@@ -156,7 +187,7 @@ impl Scan {
                 return Ok(());
             }
             let event = EventRef { head: &head, metadata_bytes: metadata, payload };
-            self.rows_left -= 1;
+            self.rows_left = self.rows_left.saturating_sub(1);
             let wanted = self.range.contains(&event) && query.is_none_or(|q| q.matches(&event));
             if wanted {
                 if !self.page.is_empty()
