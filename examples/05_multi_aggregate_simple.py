@@ -1,9 +1,10 @@
-"""Fifty orders for ten lamps, from two processes at once: ten get one, the others get their money back.
+"""Fifty orders for ten lamps, from two processes at once: ten are sold, forty are paid back.
 
     uv run python examples/05_multi_aggregate_simple.py
 
-An order is an aggregate. The stock is what the log says of a product: whoever reserves a lamp decides
-on the events of that product, and the reservation is stored only if none was added meanwhile.
+An order is an aggregate. The stock is what the log says of a product: whoever reserves a lamp
+decides on the events of that product, and the reservation is stored only if none was added
+meanwhile.
 """
 
 import asyncio
@@ -158,7 +159,9 @@ async def main(file: str) -> None:
         cancelled = next(order for order in orders if order.status == "cancelled")
         print("\nA cancelled order, step by step")
         async for step in store.history(Order, cancelled.id):
-            changes = ", ".join(f"{name} {old} → {new}" for name, (old, new) in step.changes.items())
+            changes = ", ".join(
+                f"{name} {old} → {new}" for name, (old, new) in step.changes.items()
+            )
             print(f"  {step.event.event_type:15} {changes}")
 
         reserved = {event.order for event in product if isinstance(event, Reserved)}

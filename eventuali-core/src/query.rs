@@ -246,6 +246,10 @@ impl QueryItem {
         if self.tags.is_empty() && self.correlation_id.is_none() {
             return true;
         }
+        if self.correlation_id.is_none() {
+            let Ok(tags) = Metadata::decode_tags(event.metadata_bytes) else { return false };
+            return self.tags.iter().all(|tag| tags.contains(tag));
+        }
         let Ok(metadata) = event.metadata() else { return false };
         self.tags.iter().all(|tag| metadata.tags.contains(tag))
             && self.correlation_id.as_ref().is_none_or(|wanted| {

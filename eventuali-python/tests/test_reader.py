@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from ledger import Counted, Ledger
-from stores import each_api, each_store, gathered, opened, url_of
+from stores import each_api, each_kind, each_store, gathered, opened, url_of
 
 from eventuali import ALL, Event, EventStore, Query, sync
 
@@ -251,6 +251,75 @@ def test_a_correlation_is_read_in_causal_order(kind, api, tmp_path):
             seen.add(event.event_id)
 
     run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_a_correlation_is_found_however_it_is_written(kind, api, tmp_path):
+    async def test(store):
+        one = UUID(int=77)
+        odd = [
+            'a "b"',
+            "back\\slash",
+            "é ü 漢",
+            "🎉",
+            "a/b",
+            "%_",
+            "{}",
+            str(one).upper(),
+            one,
+            "x" * 255,
+        ]
+        for correlation in odd:
+            await store.append([Counted(number=0), Counted(number=1, correlation_id=correlation)])
+        for correlation in odd:
+            found = await gathered(store.read(Query(correlation_id=correlation)))
+            assert [event.meta.correlation_id for event in found] == [correlation]
+            both = Query(correlation_id=correlation, aggregate_type="Nothing")
+            assert await gathered(store.read(both)) == []
+        assert len(await gathered(store.read(Query(correlation_id=str(one))))) == 1
+        # What looks like a correlation elsewhere is none.
+        await store.append([Counted(number=2, headers={"correlation_id": "h"}, user_id='"h"')])
+        assert await gathered(store.read(Query(correlation_id="h"))) == []
+
+    run(api, kind, tmp_path, test)
+
+
+@each_kind
+def test_what_no_index_finds_is_found_among_many(kind, tmp_path):
+    """More events than are passed at once, and matches that are rare, frequent and everywhere."""
+
+    async def test(store):
+        def events(first):
+            return [
+                Counted(
+                    number=n, correlation_id="rare" if n % 1999 == 7 else "often" if n % 3 else None
+                )
+                for n in range(first, first + 1000)
+            ]
+
+        for first in range(0, 80_000, 1000):
+            stream = ("Odd" if first % 16_000 == 3000 else "Even", f"s{first % 7000}")
+            await store.append(events(first), stream=stream)
+        whole = await gathered(store.read())
+        assert len(whole) == 80_000
+        for query, match in [
+            (Query(correlation_id="rare"), lambda meta: meta.correlation_id == "rare"),
+            (Query(correlation_id="often"), lambda meta: meta.correlation_id == "often"),
+            (Query(aggregate_type="Odd"), lambda meta: meta.aggregate_type == "Odd"),
+            (Query(aggregate_id="s2000"), lambda meta: meta.aggregate_id == "s2000"),
+            (Query(aggregate_id="s2000", correlation_id="rare"),
+             lambda meta: (meta.aggregate_id, meta.correlation_id) == ("s2000", "rare")),
+            (Query(aggregate_type="Odd") | Query(correlation_id="rare"),
+             lambda meta: meta.aggregate_type == "Odd" or meta.correlation_id == "rare"),
+        ]:  # fmt: skip
+            wanted = [event.number for event in whole if match(event.meta)]
+            for backwards in (False, True):
+                found = [e.number for e in await gathered(store.read(query, backwards=backwards))]
+                assert found == (wanted[::-1] if backwards else wanted)
+                first = await gathered(store.read(query, backwards=backwards, limit=3))
+                assert [event.number for event in first] == found[:3]
+
+    run("sync", kind, tmp_path, test)
 
 
 @each_store

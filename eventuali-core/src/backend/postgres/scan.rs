@@ -89,13 +89,17 @@ impl Scan {
         spans: &[Span],
     ) -> Result<bool> {
         let statements = &session.shared.statements;
-        let (one, several) = if self.range.backwards {
-            (&statements.events_backward, &statements.spans_backward)
+        let (one, single, several) = if self.range.backwards {
+            let single = &statements.events_at_backward;
+            (&statements.events_backward, single, &statements.spans_backward)
         } else {
-            (&statements.events_forward, &statements.spans_forward)
+            let single = &statements.events_at_forward;
+            (&statements.events_forward, single, &statements.spans_forward)
         };
         let asked = if let [(first, last)] = spans {
             one.query().bind(clamp(*first)).bind(clamp(*last))
+        } else if spans.iter().all(|(first, last)| first == last) {
+            single.query().bind(spans.iter().map(|span| clamp(span.0)).collect::<Vec<_>>())
         } else {
             let ends = |end: fn(&Span) -> u64| spans.iter().map(end).map(clamp).collect::<Vec<_>>();
             several.query().bind(ends(|span| span.0)).bind(ends(|span| span.1))

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::candidates::{Span, candidates};
 use super::connection::Session;
 use super::names::Names;
+use super::sift::json;
 use crate::error::Result;
 use crate::event::{EventHead, EventPage, EventRef};
 use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
@@ -118,8 +119,9 @@ fn log_page(session: &mut Session, query: &Query, mut scan: Scan) -> Result<Even
     let mut window = FIRST_WINDOW;
     while left.after < left.until {
         let found = candidates(session, query, left, window.min(scan.rows_left as u64))?;
-        for span in found.spans {
-            scan.span(session, Some(query), span)?;
+        let mut spans = found.spans.as_slice();
+        while !spans.is_empty() {
+            spans = scan.some(session, query, spans)?;
             if scan.full || scan.over {
                 return Ok(scan.finish());
             }
@@ -155,6 +157,27 @@ impl Scan {
         Self { page, range, looked_to: 0, rows_left, full: false, over: false }
     }
 
+    /// Adds what matches in the first span, or in the first ones if each is a single position;
+    /// gives those that are left.
+    fn some<'s>(
+        &mut self,
+        session: &mut Session,
+        query: &Query,
+        spans: &'s [Span],
+    ) -> Result<&'s [Span]> {
+        let single = spans.iter().take_while(|span| span.0 == span.1).count();
+        if single < 2 {
+            self.span(session, Some(query), spans[0])?;
+            return Ok(&spans[1..]);
+        }
+        let (now, later) = spans.split_at(single);
+        // Positions that lie apart: a statement for each would take longer than their rows. The
+        // outer side of a cross join is read in its order.
+        let parameters = [json(now.iter().map(|span| span.0))];
+        self.rows(session, include_str!("sql/events_at.sql"), &parameters, Some(query))?;
+        Ok(later)
+    }
+
     /// Adds what matches between two positions, both included.
     fn span(&mut self, session: &mut Session, query: Option<&Query>, span: Span) -> Result<()> {
         let sql = if self.range.backwards {
@@ -169,7 +192,7 @@ impl Scan {
         &mut self,
         session: &mut Session,
         sql: &str,
-        parameters: &[i64],
+        parameters: &[impl rusqlite::ToSql],
         query: Option<&Query>,
     ) -> Result<()> {
         let Session { conn, names } = session;
@@ -316,9 +339,11 @@ mod tests {
     use crate::backend::sqlite::append::{Tail, append};
     use crate::backend::sqlite::{Durability, Target};
     use crate::commit::Commit;
-    use crate::event::{EventKind, NewEvent};
-    use crate::query::QueryItem;
+    use crate::event::{EventKind, Metadata, NewEvent, Reference};
+    use crate::query::{Partition, QueryItem};
     use crate::stream::ExpectedVersion;
+
+    const ODD: &str = r#"a "quoted" \ é"#;
 
     /// 120 events in four streams, of two types, recorded in twelve steps of time.
     fn filled() -> Session {
@@ -327,7 +352,11 @@ mod tests {
         session.conn.execute_batch("BEGIN IMMEDIATE").expect("it begins");
         for step in 0..12 {
             let mut tail = Tail { position: step * 10, recorded_at: step as i64 };
-            let event = |n: u64| NewEvent::new(Arc::clone(&kinds[usize::from(n % 7 == 3)]), "{}");
+            let event = |n: u64| {
+                let event = NewEvent::new(Arc::clone(&kinds[usize::from(n % 7 == 3)]), "{}");
+                let correlation_id = (n % 11 == 4).then(|| Reference::Text(ODD.to_owned()));
+                event.with_metadata(Metadata { correlation_id, ..Metadata::default() })
+            };
             let events = (0..10).map(|n| event(step * 10 + n)).collect();
             let stream = StreamId::new("T", format!("s{}", step % 4));
             let commit = Commit::append(stream, ExpectedVersion::Any, events);
@@ -340,11 +369,19 @@ mod tests {
     fn queries() -> Vec<Query> {
         let rare = QueryItem { event_types: vec!["Rare".to_owned()], ..QueryItem::default() };
         let some = QueryItem { aggregate_type: Some("T".to_owned()), ..QueryItem::default() };
+        let one = QueryItem { aggregate_id: Some("s3".to_owned()), ..QueryItem::default() };
+        let odd = Some(Reference::Text(ODD.to_owned()));
+        let correlated = QueryItem { correlation_id: odd, ..QueryItem::default() };
+        let partition = Some(Partition { index: 1, count: 3 });
         let items = |items| Query { items, ..Query::default() };
         vec![
             Query::default(),
             Query::stream(&StreamId::new("T", "s1")),
             items(vec![rare.clone()]),
+            items(vec![one.clone()]),
+            items(vec![correlated.clone()]),
+            items(vec![correlated, one, rare.clone()]),
+            Query { partition, ..Query::default() },
             items(vec![rare, Query::stream(&StreamId::new("T", "s2")).items.remove(0)]),
             items(vec![some]),
         ]

@@ -1,2 +1,1 @@
-SELECT position, stream, kind FROM event_log
-WHERE position BETWEEN ?1 AND ?2 AND (?3 IS NULL OR instr(metadata, ?3) > 0) ORDER BY position
+SELECT position, stream, kind FROM event_log WHERE position BETWEEN ?1 AND ?2 ORDER BY position
