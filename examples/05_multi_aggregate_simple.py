@@ -26,7 +26,7 @@ class Stocked(Event):
     product: str
     units: int
 
-    @property
+    @property  # type: ignore[misc]
     def tags(self) -> list[str]:
         return [f"product:{self.product}"]
 
@@ -35,7 +35,7 @@ class Reserved(Event):
     product: str
     order: str
 
-    @property
+    @property  # type: ignore[misc]
     def tags(self) -> list[str]:
         return [f"product:{self.product}"]
 

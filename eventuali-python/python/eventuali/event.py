@@ -12,7 +12,7 @@ This module does no I/O and imports no extension.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from time import time_ns
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
@@ -70,9 +70,11 @@ if TYPE_CHECKING:
         timestamp: datetime = datetime.min
         correlation_id: UUID | str | None = None
         causation_id: UUID | str | None = None
-        user_id: Any = None  # `Any`, so that a class can declare it of any type; so is `position`
+        user_id: Any = (
+            None  # `Any`, so that a class can declare it of any type; so are `tags` and `position`
+        )
         headers: Mapping[str, str] = {}
-        tags: Collection[str] = ()
+        tags: Any = ()
 
         @property
         def _envelope(self) -> Any: ...
