@@ -11,6 +11,7 @@ ALLOWED = {
     "_checkpoint",
     "_decode",
     "_following",
+    "_history",
     "_opening",
     "_outgoing",
     "_saving",

@@ -141,15 +141,30 @@ impl Metadata {
             .map_err(|e| Error::invalid("headers", "metadata cannot be encoded").with_source(e))
     }
 
+    /// The tags in what [`Metadata::encode`] made, and nothing else of it.
+    pub fn decode_tags(bytes: &[u8]) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Stored {
+            #[serde(default)]
+            tags: Vec<String>,
+        }
+        if bytes.is_empty() {
+            return Ok(Vec::new());
+        }
+        serde_json::from_slice(bytes).map(|stored: Stored| stored.tags).map_err(Self::damaged)
+    }
+
+    fn damaged(error: serde_json::Error) -> Error {
+        Error::new(ErrorKind::Corrupted { position: None }, "metadata is not what was written")
+            .with_source(error)
+    }
+
     /// What [`Metadata::encode`] made `bytes` from.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         if bytes.is_empty() {
             return Ok(Self::default());
         }
-        let stored: StoredMetadata = serde_json::from_slice(bytes).map_err(|e| {
-            Error::new(ErrorKind::Corrupted { position: None }, "metadata is not what was written")
-                .with_source(e)
-        })?;
+        let stored: StoredMetadata = serde_json::from_slice(bytes).map_err(Self::damaged)?;
         let typed = |field: &str, written: Option<String>| {
             let written = written?;
             let id = canonical_uuid(&written).filter(|_| !stored.text.iter().any(|t| t == field));
@@ -162,6 +177,13 @@ impl Metadata {
             headers: stored.headers,
             tags: stored.tags,
         })
+    }
+
+    /// A part of what [`Metadata::encode`] makes of every metadata with this correlation id.
+    #[must_use]
+    pub fn correlation_text(correlation_id: &Reference) -> String {
+        let id = serde_json::Value::String(correlation_id.to_string());
+        format!("\"correlation_id\":{id}")
     }
 
     /// How many bytes it adds to a commit.

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::event::{EventHead, EventRef, Reference};
+use crate::event::{EventHead, EventKind, EventRef, Metadata, Reference};
 use crate::name::{check_event_type, check_name, check_tenant};
 use crate::stream::StreamId;
 
@@ -179,6 +179,15 @@ impl Query {
         self.items.iter().try_for_each(QueryItem::check)
     }
 
+    /// Whether an event of this stream and kind can match one of `items`, or anything where there
+    /// are none.
+    #[must_use]
+    pub fn may_match(&self, items: &[&QueryItem], stream: &StreamId, kind: &EventKind) -> bool {
+        stream.tenant == self.tenant
+            && self.partition.is_none_or(|part| part.contains(stream))
+            && (items.is_empty() || items.iter().any(|item| item.may_match(stream, kind)))
+    }
+
     /// Whether an event is among those asked for.
     #[must_use]
     pub fn matches(&self, event: &EventRef<'_>) -> bool {
@@ -212,20 +221,34 @@ impl QueryItem {
     #[must_use]
     pub fn matches(&self, event: &EventRef<'_>) -> bool {
         let head = event.head;
+        self.may_match(&head.stream, &head.kind)
+            && (self.event_ids.is_empty() || self.event_ids.contains(&head.event_id))
+            && self.matches_metadata(event)
+    }
+
+    fn may_match(&self, stream: &StreamId, kind: &EventKind) -> bool {
         let same = |wanted: &Option<String>, found: &str| {
             wanted.as_ref().is_none_or(|wanted| wanted == found)
         };
-        same(&self.aggregate_type, &head.stream.aggregate_type)
-            && same(&self.aggregate_id, &head.stream.aggregate_id)
-            && (self.event_types.is_empty() || self.event_types.contains(&head.kind.event_type))
-            && (self.event_ids.is_empty() || self.event_ids.contains(&head.event_id))
-            && self.matches_metadata(event)
+        same(&self.aggregate_type, &stream.aggregate_type)
+            && same(&self.aggregate_id, &stream.aggregate_id)
+            && (self.event_types.is_empty() || self.event_types.contains(&kind.event_type))
+    }
+
+    /// What stands in the stored metadata of every event with the correlation id that is asked for.
+    #[must_use]
+    pub fn correlation_text(&self) -> Option<String> {
+        self.correlation_id.as_ref().map(Metadata::correlation_text)
     }
 
     /// The parts that lie in the metadata, which is decoded only where one of them is asked for.
     fn matches_metadata(&self, event: &EventRef<'_>) -> bool {
         if self.tags.is_empty() && self.correlation_id.is_none() {
             return true;
+        }
+        if self.correlation_id.is_none() {
+            let Ok(tags) = Metadata::decode_tags(event.metadata_bytes) else { return false };
+            return self.tags.iter().all(|tag| tags.contains(tag));
         }
         let Ok(metadata) = event.metadata() else { return false };
         self.tags.iter().all(|tag| metadata.tags.contains(tag))

@@ -146,7 +146,7 @@ impl Store {
     /// Reads one page of events.
     #[pyo3(signature = (
         items, *, after=0, until=u64::MAX, after_version=0, until_version=u64::MAX,
-        recorded_until=i64::MAX, backwards=false, limit=1000, partition=None
+        recorded_from=i64::MIN, recorded_until=i64::MAX, backwards=false, limit=1000, partition=None
     ))]
     #[expect(clippy::too_many_arguments, reason = "they are the fields of ReadRange")]
     fn read(
@@ -156,6 +156,7 @@ impl Store {
         until: u64,
         after_version: u64,
         until_version: u64,
+        recorded_from: i64,
         recorded_until: i64,
         backwards: bool,
         limit: usize,
@@ -166,10 +167,10 @@ impl Store {
             until,
             after_version,
             until_version,
+            recorded_from,
             recorded_until,
             backwards,
             limit,
-            ..ReadRange::default()
         };
         let answer = self.store.read(query(items, partition), range);
         Pending::new(async { answer.await.map(Outcome::Page) })

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import Any
 
 from ledger import Counted, Ledger, Other
@@ -98,6 +100,43 @@ def append_on_condition(number: int, barrier: Any, url: Any, rounds: int) -> lis
                 won.append(False)
             barrier.wait(30)
     return won
+
+
+def decide_seats(number: int, barrier: Any, url: Any, threads: int, limit: int) -> int:
+    """In each thread, decides to take a seat until there are none; returns how many it got."""
+
+    class Full(Exception):
+        pass
+
+    def enrol(events: list[Any]) -> Counted:
+        if len(events) >= limit:
+            raise Full
+        return Counted(number=number, tags=["course:1"])
+
+    def take(_: int) -> int:
+        for taken in count():
+            try:
+                store.decide(Query(tags=["course:1"]), enrol, attempts=200)
+            except Full:
+                return taken
+        raise AssertionError
+
+    with sync.EventStore.create(url) as store, ThreadPoolExecutor(threads) as pool:
+        barrier.wait(30)
+        return sum(pool.map(take, range(threads)))
+
+
+def append_blindly(number: int, barrier: Any, url: Any, limit: int) -> int:
+    """Takes a seat without a condition, at the moment when there is still one."""
+    with sync.EventStore.create(url) as store:
+        for taken in count():
+            barrier.wait(30)
+            seen = len(list(store.read(Query(tags=["course:1"]))))
+            barrier.wait(30)
+            if seen >= limit:
+                return taken
+            store.append([Counted(number=number, tags=["course:1"])])
+    raise AssertionError
 
 
 def save_for(number: int, barrier: Any, url: Any, seconds: float) -> tuple[list[int], list[int]]:

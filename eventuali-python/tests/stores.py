@@ -100,9 +100,12 @@ class Blocking:
     def for_tenant(self, tenant):
         return Blocking(self.store.for_tenant(tenant))
 
-    async def read(self, *args, **options):
-        for event in await asyncio.to_thread(lambda: list(self.store.read(*args, **options))):
-            yield event
+    def read(self, *args, **options):
+        return BlockingRead(self.store.read(*args, **options))
+
+    async def history(self, *args):
+        for step in await asyncio.to_thread(lambda: list(self.store.history(*args))):
+            yield step
 
     async def streams(self, *args):
         for stream in await asyncio.to_thread(lambda: list(self.store.streams(*args))):
@@ -115,6 +118,29 @@ class Blocking:
             return await asyncio.to_thread(verb, *args, **options)
 
         return call
+
+
+class BlockingRead:
+    """A reader of a `sync.EventStore`, each event waited for in a thread."""
+
+    def __init__(self, reader) -> None:
+        self.reader = reader
+
+    @property
+    def position(self):
+        return self.reader.position
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        event = await asyncio.to_thread(next, self.reader, None)
+        if event is None:
+            raise StopAsyncIteration
+        return event
+
+    async def aclose(self):
+        self.reader.close()
 
 
 @asynccontextmanager
@@ -131,4 +157,6 @@ async def opened(api: str, url: str, **options):
 
 
 async def gathered(iterator) -> list:
+    if isinstance(iterator, BlockingRead):
+        return await asyncio.to_thread(list, iterator.reader)
     return [item async for item in iterator]

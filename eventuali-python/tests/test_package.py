@@ -42,7 +42,7 @@ else:
 def test_modules_are_attributes_and_come_late() -> None:
     script = """
 import sys, eventuali
-for name in ("errors", "event", "aggregate", "query", "expected", "config", "store",
+for name in ("errors", "event", "aggregate", "query", "expected", "history", "config", "store",
              "subscription", "sync", "importing"):
     assert name in dir(eventuali), name
     module = getattr(eventuali, name)

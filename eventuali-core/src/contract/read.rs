@@ -250,6 +250,23 @@ pub async fn versions_bound_a_stream(fixture: &dyn Fixture) {
     }
 }
 
+pub async fn times_end_what_was_looked_at(fixture: &dyn Fixture) {
+    let store = with_twenty(fixture).await;
+    let log = log(&store).await;
+    let queries = [Query::default(), query([of_tags(&["rare"])])];
+    let times: Vec<i64> = log.iter().map(|event| event.head.recorded_at).collect();
+    for (query, time) in queries.iter().flat_map(|query| times.iter().map(move |t| (query, *t))) {
+        let whole = found(&store, query).await;
+        let range = ReadRange { recorded_until: time - 1, ..ReadRange::default() };
+        let pages = pages(&store, query, range).await;
+        let looked_to = pages.last().expect("there is a page").looked_to;
+        let later: Vec<_> =
+            whole.into_iter().filter(|event| event.head.recorded_at >= time).collect();
+        let range = ReadRange { after: looked_to, ..ReadRange::default() };
+        assert_eq!(found_in(&store, query, range).await, later, "{time}");
+    }
+}
+
 pub async fn times_bound_the_log(fixture: &dyn Fixture) {
     let store = open(fixture).await;
     for _ in 0..4 {

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from eventuali import errors as errors
     from eventuali import event as event
     from eventuali import expected as expected
+    from eventuali import history as history
     from eventuali import importing as importing
     from eventuali import query as query
     from eventuali import store as store
@@ -105,6 +106,7 @@ _MODULES = {
     "errors",
     "event",
     "expected",
+    "history",
     "importing",
     "query",
     "store",

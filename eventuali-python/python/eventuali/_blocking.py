@@ -1,8 +1,7 @@
-"""Blocking: what must not happen in an event loop, and the subscription that does it."""
+"""The blocking subscription."""
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Generator
 from types import TracebackType
@@ -10,25 +9,12 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from eventuali._checkpoint import Wait
 from eventuali._following import Following
+from eventuali._opening import refuse_in_loop
 
 if TYPE_CHECKING:
     from eventuali.event import Event
 
 T = TypeVar("T")
-
-
-def refuse_in_loop() -> None:
-    """Raises where an event loop runs on this thread.
-
-    Raises:
-        RuntimeError: One does.
-    """
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is not None and asyncio._get_running_loop() is not None:
-        raise RuntimeError(
-            "eventuali.sync.EventStore blocks, and an event loop is running here; "
-            "use eventuali.EventStore and await its methods"
-        )
 
 
 class Subscription(Following):

@@ -177,6 +177,7 @@ class Envelope:
         "causation_id",
         "correlation_id",
         "event_id",
+        "has_own_tags",
         "headers",
         "index",
         "tags",
@@ -193,6 +194,7 @@ class Envelope:
         self.user_id: str | None = None
         self.headers: Headers = NO_HEADERS
         self.tags: tuple[str, ...] = ()
+        self.has_own_tags = False  # those that the class of the event says
         self.bind("", "", 0, None, 0)
 
     def bind(
@@ -325,7 +327,12 @@ def _headers(field: str, value: object) -> Headers:
     return Headers({_text(field, k): _text(field, v) for k, v in value.items()})
 
 
-def _tags(field: str, value: object) -> tuple[str, ...]:
+def checked_tags(field: str, value: object) -> tuple[str, ...]:
+    """Returns tags.
+
+    Raises:
+        InvalidEventError: They are no iterable of names.
+    """
     if value is None:
         return ()
     if isinstance(value, str) or not isinstance(value, Iterable):
@@ -358,7 +365,7 @@ _READERS = {
     "causation_id": _reference,
     "user_id": _user_id,
     "headers": _headers,
-    "tags": _tags,
+    "tags": checked_tags,
 }
 FIELDS = frozenset(EventMeta.__dataclass_fields__)
 GIVEN = frozenset(_READERS)

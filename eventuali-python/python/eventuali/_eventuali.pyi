@@ -201,6 +201,7 @@ class Store:
         until: int = ...,
         after_version: int = 0,
         until_version: int = ...,
+        recorded_from: int = ...,
         recorded_until: int = ...,
         backwards: bool = False,
         limit: int = 1000,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from contextlib import suppress
 from time import monotonic
 from typing import Literal, TypeAlias
@@ -77,6 +78,20 @@ def opened(store: Store) -> Store:
     """Notes a store that is to be closed at exit, should nobody do it before."""
     _open.add(store)
     return store
+
+
+def refuse_in_loop() -> None:
+    """Refuses to block where an event loop would stand still meanwhile.
+
+    Raises:
+        RuntimeError: An event loop is running here.
+    """
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        raise RuntimeError(
+            "eventuali.sync.EventStore blocks, and an event loop is running here; "
+            "use eventuali.EventStore and await its methods"
+        )
 
 
 @atexit.register

@@ -11,7 +11,7 @@ from uuid import UUID
 from eventuali._decode import Wire, as_stored, encoded, wire
 from eventuali._envelope import Batch, Envelope, EventMeta, utc
 from eventuali._eventuali import Kind
-from eventuali.event import Event, UnknownEvent, get_envelope, set_envelope
+from eventuali.event import Event, UnknownEvent, get_envelope, set_envelope, take_own_tags
 
 Metadata: TypeAlias = tuple[
     bytes | str | None, bytes | str | None, str | None, list[tuple[str, str]], list[str]
@@ -33,10 +33,11 @@ class Part(NamedTuple):
 
 
 def encode(events: Sequence[Event]) -> list[Part]:
-    """Encodes events; changes nothing.
+    """Encodes events; changes nothing, but for the tags that their classes say.
 
     Raises:
         SerializationError: A value would not come back as it is; `path` says which.
+        InvalidEventError: A class says a tag that is no name.
     """
     if len(set(map(type, events))) == 1:
         return _parts(type(events[0]), events)
@@ -47,6 +48,9 @@ def _parts(cls: type[Event], events: Sequence[Event]) -> list[Part]:
     if issubclass(cls, UnknownEvent):
         return [Part(*as_stored(event)) for event in events if isinstance(event, UnknownEvent)]
     how: Wire = cls.__codec__ or wire(cls)
+    if cls.__says_tags__:
+        for event in events:
+            take_own_tags(event, _state(event))
     return [Part(how.kind, events, encoded(how, events))]
 
 

@@ -7,7 +7,7 @@ changed in place, so they are made again: from a copy taken once a batch, and th
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from eventuali._envelope import Batch
 from eventuali._isolation import IMMUTABLE, immutable
@@ -15,6 +15,7 @@ from eventuali._isolation import IMMUTABLE, immutable
 if TYPE_CHECKING:
     from eventuali.aggregate import Aggregate
 
+A = TypeVar("A", bound="Aggregate")
 _State = dict[str, Any]
 
 
@@ -47,15 +48,29 @@ class Base:
     def replay(self, aggregate: Aggregate) -> Aggregate:
         """Makes the state anew that the aggregate has by the events that wait in it."""
         cls = type(aggregate)
-        scratch = cls.__new__(cls)
-        object.__setattr__(scratch, "__dict__", _copies(self.state))
-        object.__setattr__(scratch, "__pydantic_fields_set__", self.fields_set.copy())
-        object.__setattr__(scratch, "__pydantic_extra__", None)
-        object.__setattr__(scratch, "__pydantic_private__", self.private and _copies(self.private))
+        scratch = _made(cls, self.state, self.private, self.fields_set)
         for event in aggregate._uncommitted[self.start :]:
             cls.__dispatch__.isolating[type(event)](scratch, event)
             scratch.__dict__["version"] += 1
         return scratch
+
+
+def copied(aggregate: A) -> A:
+    """Returns the same state, without the events that wait; nothing mutable is shared.
+
+    A value that can't be copied, such as a lock, is shared nevertheless.
+    """
+    private, fields_set = aggregate.__pydantic_private__, aggregate.__pydantic_fields_set__
+    return _made(type(aggregate), aggregate.__dict__, private, fields_set)
+
+
+def _made(cls: type[A], state: _State, private: _State | None, fields_set: set[str]) -> A:
+    made = cls.__new__(cls)
+    object.__setattr__(made, "__dict__", _copies(state))
+    object.__setattr__(made, "__pydantic_fields_set__", fields_set.copy())
+    object.__setattr__(made, "__pydantic_extra__", None)
+    object.__setattr__(made, "__pydantic_private__", private and _copies(private))
+    return made
 
 
 def restore(

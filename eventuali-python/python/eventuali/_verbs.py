@@ -171,6 +171,11 @@ class _Bounds(TypedDict, total=False):
     recorded_until: int
 
 
+class _Times(TypedDict, total=False):
+    recorded_from: int
+    recorded_until: int
+
+
 def load(
     store: Store,
     cls: type[A],
@@ -180,8 +185,7 @@ def load(
     by: Literal["recorded_at", "timestamp"],
 ) -> Steps[A | None]:
     """Rebuilds an aggregate from its events; None where nothing was ever stored."""
-    if not (isinstance(cls, type) and issubclass(cls, Aggregate) and cls is not Aggregate):
-        raise TypeError(f"load takes the class of an aggregate, not {cls!r:.60}")
+    aggregate_class(cls, "load")
     bounds: _Bounds = {}
     happened_until = None
     if by not in ("recorded_at", "timestamp"):
@@ -189,7 +193,7 @@ def load(
     if at_version is not None:
         bounds["until_version"] = checked(at_version, "at_version")
     if at_time is not None:
-        until = _microseconds(at_time)
+        until = _microseconds(at_time, "at_time")
         if by == "recorded_at":
             bounds["recorded_until"] = until
         else:
@@ -251,7 +255,11 @@ def load_one(store: Store, cls: type[A], aggregate_id: str, *bounds: Any) -> Ste
 
 
 class Reading:
-    """A reading in progress: `pending` is the page that is on its way, None at the end."""
+    """A reading in progress: `pending` is the page that is on its way, None at the end.
+
+    Attributes:
+        last: The last event of the page at hand that was given out; whoever gives them sets it.
+    """
 
     def __init__(
         self,
@@ -261,25 +269,49 @@ class Reading:
         *,
         after: int = 0,
         before: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
         limit: int | None = None,
         backwards: bool = False,
         after_version: int = 0,
     ) -> None:
-        """Begins to read.
+        """Checks what is asked for; the first look at `pending` begins to read.
 
         Raises:
-            TypeError: A number is no int.
-            ValueError: A number is out of range.
+            TypeError: A number is no int, or a time no datetime.
+            ValueError: A number is out of range, or a time has no time zone.
         """
         self._store = store
         self._decoders = decoders
         self._items = items
         self._backwards = backwards
-        self._after_version = after_version
         self._left = None if limit is None else _limit(limit)
-        until = _NO_BOUND if before is None else checked(before, "before") - 1
-        self._after, self._until = checked(after, "after"), until
-        self.pending: Pending | None = self._begin()
+        last = _NO_BOUND if before is None else checked(before, "before") - 1
+        self._after, self._until = checked(after, "after"), last
+        self._after_version = after_version
+        self._times: _Times = {}
+        if since is not None:
+            self._times["recorded_from"] = _microseconds(since, "since")
+        if until is not None:
+            self._times["recorded_until"] = _microseconds(until, "until") - 1
+        self._begun = False
+        self._pending: Pending | None = None
+        self._looked_to = min(last + 1, _NO_BOUND) if backwards else self._after
+        self.last: Event | None = None
+
+    @property
+    def pending(self) -> Pending | None:
+        """The page that is on its way; None at the end."""
+        if not self._begun:
+            self._begun = True
+            self._pending = self._begin()
+        return self._pending
+
+    @property
+    def position(self) -> int:
+        """How far the reading has looked: what matches up to here, or down to here, was given."""
+        last = None if self.last is None else self.last.meta.position
+        return self._looked_to if last is None else last
 
     def _begin(self) -> Pending | None:
         if self._left == 0 or self._until <= self._after:
@@ -291,6 +323,7 @@ class Reading:
             after_version=self._after_version,
             backwards=self._backwards,
             limit=PAGE if self._left is None else min(PAGE, self._left),
+            **self._times,
         )
 
     def take(self, page: Page) -> Iterator[Event]:
@@ -301,8 +334,13 @@ class Reading:
             self._until = page.looked_to - 1
         else:
             self._after = page.looked_to
-        self.pending = None if page.end else self._begin()
+        self._pending = None if page.end else self._begin()
         return self._decoders.events(page.columns())
+
+    def done(self, page: Page) -> None:
+        """Notes that every event of a page was given out."""
+        self.last = None
+        self._looked_to = page.looked_to
 
 
 def _limit(limit: object) -> int:
@@ -347,9 +385,8 @@ def load_events_by_type(
 
 def _all(reading: Reading) -> Steps[list[Event]]:
     events: list[Event] = []
-    while reading.pending is not None:
-        page = yield reading.pending
-        events += reading.take(page)
+    while (pending := reading.pending) is not None:
+        events += reading.take((yield pending))
     return events
 
 
@@ -405,6 +442,17 @@ def query_items(query: object) -> Sequence[Item]:
     return list(query.items)
 
 
+def aggregate_class(cls: type[A], verb: str) -> type[A]:
+    """Returns a class of aggregates.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not (isinstance(cls, type) and issubclass(cls, Aggregate) and cls is not Aggregate):
+        raise TypeError(f"{verb} takes the class of an aggregate, not {cls!r:.60}")
+    return cls
+
+
 def type_name(aggregate_type: object) -> str:
     """Returns the wire name of an aggregate type that is given by name or class."""
     if isinstance(aggregate_type, type) and issubclass(aggregate_type, Aggregate):
@@ -412,9 +460,9 @@ def type_name(aggregate_type: object) -> str:
     return text("aggregate_type", aggregate_type)
 
 
-def _microseconds(time: object) -> int:
+def _microseconds(time: object, name: str) -> int:
     if not isinstance(time, datetime):
-        raise TypeError(f"at_time is a datetime, not {time!r:.60}")
+        raise TypeError(f"{name} is a datetime, not {time!r:.60}")
     if time.utcoffset() is None:
-        raise ValueError(f"at_time {time} has no time zone")
+        raise ValueError(f"{name} {time} has no time zone")
     return (time - _EPOCH) // timedelta(microseconds=1)

@@ -12,7 +12,7 @@ This module does no I/O and imports no extension.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from time import time_ns
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
@@ -37,6 +37,7 @@ from eventuali._envelope import (
     uuid7,
 )
 from eventuali._names import check_event_type, keywords
+from eventuali._own_tags import own_tags, says_tags, with_own_tags
 from eventuali._registry import registered
 from eventuali.errors import InvalidEventError, SerializationError
 
@@ -69,9 +70,11 @@ if TYPE_CHECKING:
         timestamp: datetime = datetime.min
         correlation_id: UUID | str | None = None
         causation_id: UUID | str | None = None
-        user_id: Any = None  # `Any`, so that a class can declare it of any type; so is `position`
+        user_id: Any = (
+            None  # `Any`, so that a class can declare it of any type; so are `tags` and `position`
+        )
         headers: Mapping[str, str] = {}
-        tags: Collection[str] = ()
+        tags: Any = ()
 
         @property
         def _envelope(self) -> Any: ...
@@ -101,7 +104,8 @@ class Event(_Model):
     """A fact: a pydantic model whose fields can't change, with metadata beside them.
 
     A subclass names its fields. `name=` sets the wire name (by default the class name), `version=`
-    the version of the schema (by default 1); neither is inherited.
+    the version of the schema (by default 1); neither is inherited. A field, property or class
+    variable `tags` says what queries find its events by, beside the tags given at creation.
 
     Metadata can be given at creation: `event_id`, `timestamp`, `correlation_id`, `causation_id`,
     `user_id`, `headers` and `tags`. All of it is read at `meta`, and under its flat name
@@ -128,6 +132,7 @@ class Event(_Model):
     __event_type__: ClassVar[str] = "Event"
     __event_version__: ClassVar[int] = 1
     __meta_keywords__: ClassVar[frozenset[str]] = FIELDS
+    __says_tags__: ClassVar[bool] = False
     __codec__: ClassVar[Any] = None
 
     if not TYPE_CHECKING:  # type checkers make the constructor from the fields
@@ -162,6 +167,7 @@ class Event(_Model):
             raise TypeError(_META_RESERVED.format(cls.__name__))
         cls.__event_type__, cls.__event_version__ = _wire_name(cls, name, version)
         cls.__meta_keywords__ = FIELDS - keywords(cls.__pydantic_fields__)
+        cls.__says_tags__ = says_tags(cls)
         cls.__codec__ = None
         if cls.__module__ != __name__ or cls.__name__ not in _ABSTRACT:
             _registry.register(cls.__event_type__, cls)
@@ -279,6 +285,8 @@ def _settled(event: Event) -> Any:
         state = get_envelope(event)
     except AttributeError:
         state = time_ns()
+    if event.__says_tags__:
+        state = take_own_tags(event, state)
     if type(state) is int:
         return _unfold(event, state, "", "", 0)
     if type(state) is tuple and not state[4].first:
@@ -286,6 +294,18 @@ def _settled(event: Event) -> Any:
     if type(state) is Envelope:
         state.fix_id()
     return state
+
+
+def take_own_tags(event: Event, state: Any) -> Any:
+    """Adds the tags that the class of an event says; returns the slot's content.
+
+    Raises:
+        InvalidEventError: One of them is no name.
+    """
+    found = with_own_tags(event, state)
+    if found is not state:
+        set_envelope(event, found)
+    return found
 
 
 def _unfold(
@@ -333,6 +353,9 @@ def _successor(event: Event, given: Mapping[str, Any]) -> Any:
         return time_ns()
     meta = event.meta
     context = {name: getattr(meta, name) for name in GIVEN - {"event_id", "timestamp"}}
+    if event.__says_tags__:  # the copy says its own
+        own = own_tags(event)
+        context["tags"] = [tag for tag in meta.tags if tag not in own]
     return parse(context | dict(given))
 
 

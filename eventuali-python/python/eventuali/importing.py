@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from eventuali import _verbs
-from eventuali._blocking import refuse_in_loop
 from eventuali._envelope import EventMeta
 from eventuali._older_event import OlderEvent, checked
 from eventuali._older_table import OlderTable
+from eventuali._opening import refuse_in_loop
 from eventuali._outgoing import Write, as_is
 from eventuali._spool import Spool, SpooledStream
 from eventuali.errors import (

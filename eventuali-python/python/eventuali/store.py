@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Generator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from inspect import isawaitable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from eventuali import _verbs
+from eventuali._deciding import ATTEMPTS, AsyncDecision, Deciding
 from eventuali._decode import EventClasses
 from eventuali._eventuali import Store
+from eventuali._history import Past
 from eventuali._opening import Durability, Place, begin, named_tenant, opened
+from eventuali._reader import EventReader
 from eventuali._saving import Committed
 from eventuali._verbs import Horizon, Steps, StreamInfo
 from eventuali.aggregate import Aggregate
+from eventuali.errors import EventStoreError
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected
+from eventuali.history import Step
 from eventuali.query import ALL, Query
 from eventuali.subscription import Subscription
 
@@ -139,6 +145,20 @@ class EventStore:
             _verbs.load_one(self._store, cls, aggregate_id, at_version, at_time, by)
         )
 
+    async def history(self, cls: type[A], aggregate_id: str) -> AsyncIterator[Step[A]]:
+        """Yields an aggregate event by event: the event, the state after it, and what it changed.
+
+        Nothing, where nothing was ever stored. One page of events is in memory at a time.
+
+        Raises:
+            UnknownEventTypeError: The class has no handler for a stored event.
+            SerializationError: A stored event does not fit its class.
+        """
+        past = Past(self._store, self._classes, cls, aggregate_id)
+        while (pending := past.pending) is not None:
+            for step in past.take(await self._bridge.answer(pending)):
+                yield step
+
     async def append(
         self,
         events: Iterable[Event],
@@ -164,27 +184,75 @@ class EventStore:
         """
         return await self._drive(_verbs.append(self._store, events, stream, expected, condition))
 
-    async def read(
+    async def decide(
+        self, query: Query, decision: AsyncDecision, *, attempts: int = ATTEMPTS
+    ) -> Committed:
+        """Reads, decides, and appends if no event that matches was stored meanwhile; else again.
+
+        Gives up nothing in between: where the outcome of the append is not known, the same events
+        are sent again, and nothing is decided before it is.
+
+        Args:
+            query: What the decision depends on. Where the events it makes match it, too, a second
+                decision finds the first.
+            decision: Is given the events that match, and returns what is to be stored: an event,
+                several, or None for nothing. It may be a coroutine function. What it raises, such
+                as a refusal, is raised here; nothing is stored then. It is called once an attempt.
+            attempts: How often to append at the most, with pauses that grow to 250 ms.
+
+        Returns:
+            What was stored; without positions where nothing was to be.
+
+        Raises:
+            AppendConditionError: It was overtaken at each attempt.
+            OutcomeUnknownError: The storage failed, and did not come back in `attempts`. Deciding
+                again is safe where the events match the query.
+        """
+        import asyncio  # which `import eventuali` need not bring
+
+        deciding = Deciding(query, attempts)
+        while True:
+            reader = self.read(query)
+            decided = decision([event async for event in reader])
+            proposal = await decided if isawaitable(decided) else decided
+            deciding.propose(proposal, reader.position)
+            if not deciding.events:
+                return Committed()
+            while not deciding.settled:
+                try:
+                    return await self.append(deciding.events, condition=deciding.condition)
+                except EventStoreError as error:
+                    pause = deciding.refused(error)
+                await asyncio.sleep(pause)
+
+    def read(
         self,
         query: Query = ALL,
         *,
         after: int = 0,
         before: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
         limit: int | None = None,
         backwards: bool = False,
         raw: bool = False,
-    ) -> AsyncIterator[Event]:
-        """Yields the events that match, in the order of their positions; ends with the log.
+    ) -> EventReader:
+        """Returns an async iterator over the events that match; it ends with the log.
+
+        The iterator's `position` says how far it has looked, also where nothing matched.
 
         Args:
             query: Which events.
             after: Only positions above this.
             before: Only positions below this.
+            since: Only events that were recorded at this time or later.
+            until: Only events that were recorded before this time.
             limit: How many events at the most.
             backwards: From the last to the first.
             raw: Gives an event of an unknown type as `UnknownEvent` instead of raising.
 
         Raises:
+            ValueError: A number is out of range, or a time has no time zone.
             UnknownEventTypeError: No class, or several, claim the type of an event.
         """
         reading = _verbs.Reading(
@@ -193,12 +261,12 @@ class EventStore:
             _verbs.query_items(query),
             after=after,
             before=before,
+            since=since,
+            until=until,
             limit=limit,
             backwards=backwards,
         )
-        while reading.pending is not None:
-            for event in reading.take(await self._bridge.answer(reading.pending)):
-                yield event
+        return EventReader(reading, self._bridge)
 
     def subscribe(
         self,

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from time import sleep
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
 from eventuali import _verbs
-from eventuali._blocking import Subscription, refuse_in_loop
+from eventuali._blocking import Subscription
+from eventuali._deciding import ATTEMPTS, Deciding, Decision, immediate
 from eventuali._decode import EventClasses
 from eventuali._eventuali import Store
-from eventuali._opening import Durability, Place, begin, named_tenant, opened
+from eventuali._history import Past
+from eventuali._opening import (
+    Durability,
+    Place,
+    begin,
+    named_tenant,
+    opened,
+    refuse_in_loop,
+)
+from eventuali._reader import BlockingReader
 from eventuali._saving import Committed
 from eventuali._verbs import Horizon, Steps, StreamInfo
 from eventuali.aggregate import Aggregate
+from eventuali.errors import EventStoreError
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected
+from eventuali.history import Step
 from eventuali.query import ALL, Query
 from eventuali.store import StoreStats
 
@@ -81,6 +94,15 @@ class EventStore:
         """
         return _drive(_verbs.load_one(self._store, cls, aggregate_id, at_version, at_time, by))
 
+    def history(self, cls: type[A], aggregate_id: str) -> Iterator[Step[A]]:
+        """Yields an aggregate event by event; see `eventuali.EventStore.history`."""
+        past = Past(self._store, self._classes, cls, aggregate_id)
+        while True:
+            refuse_in_loop()
+            if (pending := past.pending) is None:
+                return
+            yield from past.take(pending.wait())
+
     def append(
         self,
         events: Iterable[Event],
@@ -92,29 +114,46 @@ class EventStore:
         """Appends events without an aggregate; see `eventuali.EventStore.append`."""
         return _drive(_verbs.append(self._store, events, stream, expected, condition))
 
+    def decide(self, query: Query, decision: Decision, *, attempts: int = ATTEMPTS) -> Committed:
+        """Reads, decides, and appends; see `eventuali.EventStore.decide`."""
+        deciding = Deciding(query, attempts)
+        while True:
+            reader = self.read(query)
+            deciding.propose(immediate(decision(list(reader))), reader.position)
+            if not deciding.events:
+                return Committed()
+            while not deciding.settled:
+                try:
+                    return self.append(deciding.events, condition=deciding.condition)
+                except EventStoreError as error:
+                    pause = deciding.refused(error)
+                sleep(pause)
+
     def read(
         self,
         query: Query = ALL,
         *,
         after: int = 0,
         before: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
         limit: int | None = None,
         backwards: bool = False,
         raw: bool = False,
-    ) -> Iterator[Event]:
-        """Yields the events that match; see `eventuali.EventStore.read`."""
+    ) -> BlockingReader:
+        """Returns an iterator over the events that match; see `eventuali.EventStore.read`."""
         reading = _verbs.Reading(
             self._store,
             self._classes.decoders(raw=raw),
             _verbs.query_items(query),
             after=after,
             before=before,
+            since=since,
+            until=until,
             limit=limit,
             backwards=backwards,
         )
-        while reading.pending is not None:
-            refuse_in_loop()
-            yield from reading.take(reading.pending.wait())
+        return BlockingReader(reading)
 
     def subscribe(
         self,

@@ -92,7 +92,10 @@ impl State {
     fn check_conditions(&self, commit: &Commit) -> Result<()> {
         for condition in &commit.conditions {
             let after = condition.after;
-            let mut rows = self.events.iter().filter(|row| row.head.position > after);
+            // The event at position 1 is the first one.
+            let first =
+                usize::try_from(after).map_or(self.events.len(), |at| at.min(self.events.len()));
+            let mut rows = self.events[first..].iter();
             if let Some(row) = rows.find(|row| condition.query.matches(&row.event())) {
                 let position = row.head.position;
                 return Err(Error::condition_failed(after, position));

@@ -10,6 +10,7 @@ impl State {
     /// One page of the events that match.
     pub(super) fn read(&self, query: &Query, range: ReadRange) -> Result<EventPage> {
         query.check()?;
+        let range = self.within_times(range);
         let mut page = EventPage::default();
         for row in self
             .candidates(query, range)
@@ -32,6 +33,22 @@ impl State {
             range.after.max(range.until.min(self.last_position()))
         };
         Ok(page)
+    }
+
+    /// The part of `range` in which its times lie; `recorded_at` never falls.
+    fn within_times(&self, range: ReadRange) -> ReadRange {
+        let before = |time: i64| {
+            let found = self.events.partition_point(|row| row.head.recorded_at < time);
+            (found as u64).clamp(range.after, range.until.max(range.after))
+        };
+        let mut within = range;
+        if range.recorded_from > i64::MIN {
+            within.after = before(range.recorded_from);
+        }
+        if range.recorded_until < i64::MAX {
+            within.until = before(range.recorded_until + 1);
+        }
+        within
     }
 
     /// The events of the one stream that is asked for, or of the range of positions.

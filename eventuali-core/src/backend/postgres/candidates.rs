@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::connection::Session;
 use super::reader::clamp;
+use super::sift::sift;
 use crate::error::Result;
 use crate::query::{Query, QueryItem, ReadRange};
 use crate::stream::StreamId;
@@ -22,20 +23,25 @@ pub(super) type Span = (u64, u64);
 pub(super) struct Candidates {
     pub(super) spans: Vec<Span>,
     pub(super) looked_to: u64,
+    /// How many rows were passed, because no index finds what is asked for.
+    pub(super) passed: u64,
 }
 
 /// The candidates of `query`, beginning where the range begins. `range.until` is a real position.
+/// Where no index finds them, no more than `window` rows are passed.
 pub(super) async fn candidates(
     session: &mut Session,
     query: &Query,
     range: ReadRange,
+    window: u64,
 ) -> Result<Candidates> {
     let whole = (range.after + 1, range.until);
     let mut spans = Vec::new();
+    let mut unindexed = Vec::new();
     let mut looked_to = if range.backwards { whole.0 } else { whole.1 };
     for item in &query.items {
         let Some(found) = of_item(session, query, item, range).await? else {
-            spans.push(whole);
+            unindexed.push(item);
             continue;
         };
         for found in found {
@@ -54,8 +60,20 @@ pub(super) async fn candidates(
     if query.items.is_empty() {
         spans.push(whole);
     }
+    if !unindexed.is_empty() && range.backwards {
+        looked_to = looked_to.max((whole.1 + 1).saturating_sub(window));
+    } else if !unindexed.is_empty() {
+        looked_to = looked_to.min(range.after.saturating_add(window));
+    }
     let bounds = if range.backwards { (looked_to, whole.1) } else { (whole.0, looked_to) };
-    Ok(Candidates { spans: merged(spans, bounds, range.backwards), looked_to })
+    for item in &unindexed {
+        match sift(session, query, item, bounds).await? {
+            Some(found) => spans.extend(found),
+            None => spans.push(bounds),
+        }
+    }
+    let passed = if unindexed.is_empty() { 0 } else { bounds.1 + 1 - bounds.0 };
+    Ok(Candidates { spans: merged(spans, bounds, range.backwards), looked_to, passed })
 }
 
 /// The spans of one item, in lists that are whole unless they hold [`LOOKAHEAD`]; none where no

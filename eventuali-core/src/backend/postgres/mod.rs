@@ -15,6 +15,7 @@ mod reader;
 mod records;
 mod scan;
 mod schema;
+mod sift;
 mod statements;
 mod writer;
 

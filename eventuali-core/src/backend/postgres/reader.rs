@@ -5,7 +5,7 @@ use sqlx::postgres::PgRow;
 
 use super::candidates::{Span, candidates};
 use super::connection::Session;
-use super::scan::Scan;
+use super::scan::{FIRST_WINDOW, Scan};
 use crate::error::Result;
 use crate::event::EventPage;
 use crate::query::{MAX_PAGE_EVENTS, Query, ReadRange};
@@ -42,8 +42,9 @@ pub(super) async fn page(
     }
     let known = until == Until::Horizon && room_below(session.settled, &range);
     let last = if known { session.settled } else { last_position(session, until).await? };
-    let beyond = known && last < range.until;
-    let range = ReadRange { until: range.until.min(last), ..range };
+    let asked = range.until;
+    let range = within_times(session, ReadRange { until: asked.min(last), ..range }).await?;
+    let beyond = known && range.until == last && last < asked;
     let mut page = if range.until <= range.after {
         Ok(nothing(range))
     } else {
@@ -130,8 +131,9 @@ async fn log_page(session: &mut Session, query: &Query, mut scan: Scan) -> Resul
     let edge = if scan.range.backwards { scan.range.after + 1 } else { scan.range.until };
     let kinds = wanted_kinds(session, query).await?;
     let mut left = scan.range;
+    let mut window = FIRST_WINDOW;
     while left.after < left.until {
-        let found = candidates(session, query, left).await?;
+        let found = candidates(session, query, left, window.min(scan.rows_left as u64)).await?;
         let mut spans = found.spans.as_slice();
         while let Some(count) = chunk(spans) {
             let (now, later) = spans.split_at(count);
@@ -143,8 +145,36 @@ async fn log_page(session: &mut Session, query: &Query, mut scan: Scan) -> Resul
         }
         scan.looked_to = found.looked_to;
         left = left.continued(found.looked_to);
+        scan.rows_left = scan.rows_left.saturating_sub(found.passed as usize);
+        if scan.rows_left == 0 && left.after < left.until {
+            scan.full = true;
+            return Ok(scan.finish(edge));
+        }
+        window *= 4;
     }
     Ok(scan.finish(edge))
+}
+
+/// The part of `range` in which its times lie; `recorded_at` never falls.
+async fn within_times(session: &mut Session, range: ReadRange) -> Result<ReadRange> {
+    let mut within = range;
+    if range.recorded_from > i64::MIN {
+        within.after = position_before(session, range, range.recorded_from).await?;
+    }
+    if range.recorded_until < i64::MAX {
+        within.until = position_before(session, range, range.recorded_until + 1).await?;
+    }
+    Ok(within)
+}
+
+/// The last position in `range` at or below which everything was recorded before `time`.
+async fn position_before(session: &mut Session, range: ReadRange, time: i64) -> Result<u64> {
+    if range.until <= range.after {
+        return Ok(range.after);
+    }
+    let asked = session.shared.statements.position_before.query();
+    let asked = asked.bind(clamp(range.after)).bind(clamp(range.until)).bind(time);
+    Ok(asked.fetch_one(&mut session.conn).await?.try_get::<i64, _>(0)? as u64)
 }
 
 /// How many spans make one statement: one, or several that are short.

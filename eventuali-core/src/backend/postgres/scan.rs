@@ -24,6 +24,10 @@ const FEW_ROWS: usize = 4;
 /// How many times fewer rows are asked for where one of them is too large.
 const FEWER: usize = 8;
 
+/// The most rows that are passed at first where no index helps; then four times as many, and so on,
+/// so that a page of a frequent match does not pass many rows in vain.
+pub(super) const FIRST_WINDOW: u64 = 4096;
+
 /// A page in the making.
 pub(super) struct Scan {
     pub(super) page: EventPage,
@@ -34,7 +38,7 @@ pub(super) struct Scan {
     /// How many it may ask for.
     most: usize,
     /// How many rows may still be looked at.
-    rows_left: usize,
+    pub(super) rows_left: usize,
     /// No more fits on the page.
     pub(super) full: bool,
     /// Nothing that follows can match.
@@ -110,13 +114,17 @@ impl Scan {
         spans: &[Span],
     ) -> Result<Vec<PgRow>> {
         let statements = &session.shared.statements;
-        let (one, several) = if self.range.backwards {
-            (&statements.events_backward, &statements.spans_backward)
+        let (one, single, several) = if self.range.backwards {
+            let single = &statements.events_at_backward;
+            (&statements.events_backward, single, &statements.spans_backward)
         } else {
-            (&statements.events_forward, &statements.spans_forward)
+            let single = &statements.events_at_forward;
+            (&statements.events_forward, single, &statements.spans_forward)
         };
         let asked = if let [(first, last)] = spans {
             one.query().bind(clamp(*first)).bind(clamp(*last))
+        } else if spans.iter().all(|(first, last)| first == last) {
+            single.query().bind(spans.iter().map(|span| clamp(span.0)).collect::<Vec<_>>())
         } else {
             let ends = |end: fn(&Span) -> u64| spans.iter().map(end).map(clamp).collect::<Vec<_>>();
             several.query().bind(ends(|span| span.0)).bind(ends(|span| span.1))
@@ -231,7 +239,7 @@ impl Scan {
             self.page.push(head, metadata, payload);
         }
         self.looked_to = position;
-        self.rows_left -= 1;
+        self.rows_left = self.rows_left.saturating_sub(1);
         self.full = self.page.len() == self.range.page_limit() || self.rows_left == 0;
         Ok(())
     }

@@ -6,6 +6,7 @@ use rusqlite::types::Value;
 use super::append::position_of;
 use super::connection::Session;
 use super::reader::clamp;
+use super::sift::sift;
 use crate::error::Result;
 use crate::query::{Query, QueryItem, ReadRange};
 use crate::stream::StreamId;
@@ -20,16 +21,21 @@ pub(super) type Span = (u64, u64);
 pub(super) struct Candidates {
     pub(super) spans: Vec<Span>,
     pub(super) looked_to: u64,
+    /// How many rows were passed, because no index finds what is asked for.
+    pub(super) passed: u64,
 }
 
 /// The candidates of `query`, beginning where the range begins. `range.until` is a real position.
+/// Where no index finds them, no more than `window` rows are passed.
 pub(super) fn candidates(
     session: &mut Session,
     query: &Query,
     range: ReadRange,
+    window: u64,
 ) -> Result<Candidates> {
     let whole = (range.after + 1, range.until);
     let mut spans = Vec::new();
+    let mut unindexed = Vec::new();
     let mut looked_to = if range.backwards { whole.0 } else { whole.1 };
     for item in &query.items {
         let mut meet = |found: Vec<Span>, complete: bool| {
@@ -43,14 +49,24 @@ pub(super) fn candidates(
             spans.extend(found);
         };
         if !of_item(session, query, item, range, &mut meet)? {
-            spans.push(whole);
+            unindexed.push(item);
         }
     }
-    if query.items.is_empty() {
-        spans.push(whole);
+    let everything = query.items.is_empty() && query.partition.is_none();
+    let sifted = !unindexed.is_empty() || (query.items.is_empty() && !everything);
+    if sifted && range.backwards {
+        looked_to = looked_to.max((whole.1 + 1).saturating_sub(window));
+    } else if sifted {
+        looked_to = looked_to.min(range.after.saturating_add(window));
     }
     let bounds = if range.backwards { (looked_to, whole.1) } else { (whole.0, looked_to) };
-    Ok(Candidates { spans: merged(spans, bounds, range.backwards), looked_to })
+    if everything {
+        spans.push(whole);
+    } else if sifted {
+        spans.extend(sift(session, query, &unindexed, bounds)?);
+    }
+    let passed = if sifted { bounds.1 + 1 - bounds.0 } else { 0 };
+    Ok(Candidates { spans: merged(spans, bounds, range.backwards), looked_to, passed })
 }
 
 /// Gives the spans of one item to `meet`, with whether they are all there are in the range; says

@@ -14,6 +14,7 @@ mod records;
 mod registry;
 mod rows;
 mod schema;
+mod sift;
 mod witness;
 mod writer;
 

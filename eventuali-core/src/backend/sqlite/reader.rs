@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::candidates::{Span, candidates};
 use super::connection::Session;
 use super::names::Names;
+use super::sift::json;
 use crate::error::Result;
 use crate::event::{EventHead, EventPage, EventRef};
 use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
@@ -14,6 +15,10 @@ use crate::stream::{StreamId, StreamInfo, StreamPage, StreamSelection};
 
 /// The most rows that are looked at for one page; a page of a rare match is short instead of slow.
 const PAGE_ROWS: usize = 65_536;
+
+/// The most rows that are passed at first where no index helps; then four times as many, and so on,
+/// so that a page of a frequent match does not pass many rows in vain.
+const FIRST_WINDOW: u64 = 4096;
 
 /// One page of the events that match.
 pub(super) fn page(session: &mut Session, query: &Query, range: ReadRange) -> Result<EventPage> {
@@ -29,7 +34,7 @@ fn page_of(
     query.check()?;
     // Everything up to the last position is settled: a writer holds the only write lock.
     let (last, _) = session.last_event()?;
-    let range = ReadRange { until: range.until.min(last), ..range };
+    let range = within_times(session, ReadRange { until: range.until.min(last), ..range })?;
     if range.until <= range.after {
         let looked_to = if range.backwards { range.after.saturating_add(1) } else { range.after };
         return Ok(EventPage::nothing(looked_to));
@@ -39,6 +44,26 @@ fn page_of(
         Some(stream) => stream_page(session, query, &stream, scan),
         None => log_page(session, query, scan),
     }
+}
+
+/// The part of `range` in which its times lie; `recorded_at` never falls.
+fn within_times(session: &Session, range: ReadRange) -> Result<ReadRange> {
+    if range.until <= range.after {
+        return Ok(range);
+    }
+    let before = |time: i64| -> Result<u64> {
+        let bounds = [clamp(range.after), clamp(range.until), time];
+        let mut statement = session.statement(include_str!("sql/position_before.sql"))?;
+        Ok(statement.query_row(bounds, |row| row.get::<_, i64>(0))? as u64)
+    };
+    let mut within = range;
+    if range.recorded_from > i64::MIN {
+        within.after = before(range.recorded_from)?;
+    }
+    if range.recorded_until < i64::MAX {
+        within.until = before(range.recorded_until + 1)?;
+    }
+    Ok(within)
 }
 
 /// The page that holds the one event at `position`.
@@ -91,16 +116,24 @@ fn version_at(session: &Session, stream: i64, position: u64) -> Result<Option<u6
 
 fn log_page(session: &mut Session, query: &Query, mut scan: Scan) -> Result<EventPage> {
     let mut left = scan.range;
+    let mut window = FIRST_WINDOW;
     while left.after < left.until {
-        let found = candidates(session, query, left)?;
-        for span in found.spans {
-            scan.span(session, Some(query), span)?;
+        let found = candidates(session, query, left, window.min(scan.rows_left as u64))?;
+        let mut spans = found.spans.as_slice();
+        while !spans.is_empty() {
+            spans = scan.some(session, query, spans)?;
             if scan.full || scan.over {
                 return Ok(scan.finish());
             }
         }
         scan.looked_to = found.looked_to;
         left = left.continued(found.looked_to);
+        scan.rows_left = scan.rows_left.saturating_sub(found.passed as usize);
+        if scan.rows_left == 0 && left.after < left.until {
+            scan.full = true;
+            return Ok(scan.finish());
+        }
+        window *= 4;
     }
     Ok(scan.finish())
 }
@@ -124,6 +157,27 @@ impl Scan {
         Self { page, range, looked_to: 0, rows_left, full: false, over: false }
     }
 
+    /// Adds what matches in the first span, or in the first ones if each is a single position;
+    /// gives those that are left.
+    fn some<'s>(
+        &mut self,
+        session: &mut Session,
+        query: &Query,
+        spans: &'s [Span],
+    ) -> Result<&'s [Span]> {
+        let single = spans.iter().take_while(|span| span.0 == span.1).count();
+        if single < 2 {
+            self.span(session, Some(query), spans[0])?;
+            return Ok(&spans[1..]);
+        }
+        let (now, later) = spans.split_at(single);
+        // Positions that lie apart: a statement for each would take longer than their rows. The
+        // outer side of a cross join is read in its order.
+        let parameters = [json(now.iter().map(|span| span.0))];
+        self.rows(session, include_str!("sql/events_at.sql"), &parameters, Some(query))?;
+        Ok(later)
+    }
+
     /// Adds what matches between two positions, both included.
     fn span(&mut self, session: &mut Session, query: Option<&Query>, span: Span) -> Result<()> {
         let sql = if self.range.backwards {
@@ -138,7 +192,7 @@ impl Scan {
         &mut self,
         session: &mut Session,
         sql: &str,
-        parameters: &[i64],
+        parameters: &[impl rusqlite::ToSql],
         query: Option<&Query>,
     ) -> Result<()> {
         let Session { conn, names } = session;
@@ -156,7 +210,7 @@ impl Scan {
                 return Ok(());
             }
             let event = EventRef { head: &head, metadata_bytes: metadata, payload };
-            self.rows_left -= 1;
+            self.rows_left = self.rows_left.saturating_sub(1);
             let wanted = self.range.contains(&event) && query.is_none_or(|q| q.matches(&event));
             if wanted {
                 if !self.page.is_empty()
@@ -285,9 +339,11 @@ mod tests {
     use crate::backend::sqlite::append::{Tail, append};
     use crate::backend::sqlite::{Durability, Target};
     use crate::commit::Commit;
-    use crate::event::{EventKind, NewEvent};
-    use crate::query::QueryItem;
+    use crate::event::{EventKind, Metadata, NewEvent, Reference};
+    use crate::query::{Partition, QueryItem};
     use crate::stream::ExpectedVersion;
+
+    const ODD: &str = r#"a "quoted" \ é"#;
 
     /// 120 events in four streams, of two types, recorded in twelve steps of time.
     fn filled() -> Session {
@@ -296,7 +352,11 @@ mod tests {
         session.conn.execute_batch("BEGIN IMMEDIATE").expect("it begins");
         for step in 0..12 {
             let mut tail = Tail { position: step * 10, recorded_at: step as i64 };
-            let event = |n: u64| NewEvent::new(Arc::clone(&kinds[usize::from(n % 7 == 3)]), "{}");
+            let event = |n: u64| {
+                let event = NewEvent::new(Arc::clone(&kinds[usize::from(n % 7 == 3)]), "{}");
+                let correlation_id = (n % 11 == 4).then(|| Reference::Text(ODD.to_owned()));
+                event.with_metadata(Metadata { correlation_id, ..Metadata::default() })
+            };
             let events = (0..10).map(|n| event(step * 10 + n)).collect();
             let stream = StreamId::new("T", format!("s{}", step % 4));
             let commit = Commit::append(stream, ExpectedVersion::Any, events);
@@ -309,11 +369,19 @@ mod tests {
     fn queries() -> Vec<Query> {
         let rare = QueryItem { event_types: vec!["Rare".to_owned()], ..QueryItem::default() };
         let some = QueryItem { aggregate_type: Some("T".to_owned()), ..QueryItem::default() };
+        let one = QueryItem { aggregate_id: Some("s3".to_owned()), ..QueryItem::default() };
+        let odd = Some(Reference::Text(ODD.to_owned()));
+        let correlated = QueryItem { correlation_id: odd, ..QueryItem::default() };
+        let partition = Some(Partition { index: 1, count: 3 });
         let items = |items| Query { items, ..Query::default() };
         vec![
             Query::default(),
             Query::stream(&StreamId::new("T", "s1")),
             items(vec![rare.clone()]),
+            items(vec![one.clone()]),
+            items(vec![correlated.clone()]),
+            items(vec![correlated, one, rare.clone()]),
+            Query { partition, ..Query::default() },
             items(vec![rare, Query::stream(&StreamId::new("T", "s2")).items.remove(0)]),
             items(vec![some]),
         ]

@@ -1,0 +1,60 @@
+"""Tags that the class of an event says: by a field `tags`, a property, or a class variable.
+
+They are asked for once, when the metadata is first read or the event is saved, and stand before
+the tags that were given at creation.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from inspect import getattr_static
+from typing import TYPE_CHECKING, Any
+
+from eventuali._envelope import Envelope, checked_tags
+
+if TYPE_CHECKING:
+    from eventuali.event import Event
+
+_SEVERAL = (list, tuple, set, frozenset)
+
+
+def says_tags(cls: type[Event]) -> bool:
+    """Tells whether a class of events says tags."""
+    if "tags" in cls.__pydantic_fields__:
+        return True
+    said = getattr_static(cls, "tags", None)
+    return isinstance(said, (property, cached_property, *_SEVERAL))
+
+
+def own_tags(event: Event) -> tuple[str, ...]:
+    """Returns the tags that the class of an event says.
+
+    A field of another type than a collection of texts is a field and nothing more.
+
+    Raises:
+        InvalidEventError: One is no name, or a property gives something else.
+    """
+    said: Any = event.tags
+    is_field = "tags" in type(event).__pydantic_fields__
+    if is_field and not (isinstance(said, _SEVERAL) and all(isinstance(t, str) for t in said)):
+        return ()
+    if isinstance(said, set | frozenset):
+        said = sorted(said)
+    return tuple(dict.fromkeys(checked_tags("tags", said)))
+
+
+def with_own_tags(event: Event, state: Any) -> Any:
+    """Returns the content of the event's slot with the tags of its class, unless it is stored."""
+    if type(state) is int:
+        envelope = Envelope(state // 1000)
+    elif type(state) is tuple and state[4].at(state[5]) is None:
+        envelope = Envelope(state[0] // 1000)
+        envelope.bind(*state[1:])
+    elif type(state) is Envelope:
+        envelope = state
+    else:
+        return state
+    if not envelope.has_own_tags:
+        envelope.tags = tuple(dict.fromkeys((*own_tags(event), *envelope.tags)))
+        envelope.has_own_tags = True
+    return envelope

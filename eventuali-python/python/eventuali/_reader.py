@@ -1,0 +1,86 @@
+"""What `read` gives: an iterator of events that says how far it has looked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from typing import TYPE_CHECKING
+
+from eventuali._opening import refuse_in_loop
+from eventuali._verbs import Reading
+from eventuali.event import Event
+
+if TYPE_CHECKING:
+    from eventuali._bridge import Bridge
+
+
+class EventReader(AsyncIterator[Event]):
+    """The events that match, one after the other; begins to read when the first is asked for."""
+
+    def __init__(self, reading: Reading, bridge: Bridge) -> None:
+        """Is not called directly: use `EventStore.read`."""
+        self._reading = reading
+        self._events = _awaited(reading, bridge)
+
+    @property
+    def position(self) -> int:
+        """How far it has looked, whether or not anything matched.
+
+        Every event that matches at or below this position was given: another reading goes on with
+        `after=reader.position`. Backwards it is every one at or above, and `before=` goes on.
+        """
+        return self._reading.position
+
+    def __aiter__(self) -> AsyncGenerator[Event, None]:
+        return self._events
+
+    async def __anext__(self) -> Event:
+        return await self._events.__anext__()
+
+    async def aclose(self) -> None:
+        """Ends the reading; the position stays."""
+        await self._events.aclose()
+
+
+class BlockingReader(Iterator[Event]):
+    """The same for `eventuali.sync.EventStore`."""
+
+    def __init__(self, reading: Reading) -> None:
+        """Is not called directly: use `EventStore.read`."""
+        self._reading = reading
+        self._events = _waited(reading)
+
+    @property
+    def position(self) -> int:
+        """How far it has looked; see `eventuali.EventStore.read`."""
+        return self._reading.position
+
+    def __iter__(self) -> Generator[Event, None, None]:
+        return self._events
+
+    def __next__(self) -> Event:
+        return next(self._events)
+
+    def close(self) -> None:
+        """Ends the reading; the position stays."""
+        self._events.close()
+
+
+async def _awaited(reading: Reading, bridge: Bridge) -> AsyncGenerator[Event, None]:
+    while (pending := reading.pending) is not None:
+        page = await bridge.answer(pending)
+        for event in reading.take(page):
+            reading.last = event
+            yield event
+        reading.done(page)
+
+
+def _waited(reading: Reading) -> Generator[Event, None, None]:
+    while True:
+        refuse_in_loop()
+        if (pending := reading.pending) is None:
+            return
+        page = pending.wait()
+        for event in reading.take(page):
+            reading.last = event
+            yield event
+        reading.done(page)

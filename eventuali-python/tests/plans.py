@@ -1,0 +1,205 @@
+"""How each kind of query finds its events: its statements, and what the databases plan for them.
+
+python plans.py        prints what `docs/queries.md` shows
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from support import PROJECT
+
+from eventuali import Event, EventStoreConfig, sync
+
+BACKENDS = PROJECT / "eventuali-core/src/backend"
+EVENTS = 100_000
+FAR = 2**63 - 2
+
+SQLITE: dict[str, dict[str, tuple[Any, ...]]] = {
+    "type and id of the aggregate": {
+        "category": ("", "Ledger"),
+        "stream": (1, "s5"),
+        "version_at": (5, 1),
+        "stream_events_forward": (1, 0, FAR, 0, FAR),
+        "stream_events_backward": (1, 0, FAR, 0, FAR),
+    },
+    "the same, beside others": {
+        "stream_runs_forward": (1, 0, FAR, 1024),
+        "stream_runs_backward": (1, 0, FAR, 1024),
+    },
+    "event ids": {"id_run_before": (b"",)},
+    "tags": {
+        "tags_forward": ("", "few", 0, FAR, 1024),
+        "tags_backward": ("", "few", 0, FAR, 1024),
+    },
+    "event types": {
+        "kinds_of_type": ("Rare",),
+        "kind_blocks_forward": (1, 0, FAR, 1024),
+        "kind_blocks_backward": (1, 0, FAR, 1024),
+    },
+    "since, until": {"position_before": (0, EVENTS, 5)},
+    "the events found": {
+        "events_forward": (0, FAR),
+        "events_backward": (0, FAR),
+        "events_at": ("[1, 3]",),
+    },
+    "events that are passed": {
+        "streams_of_type": ("", "Ledger", 4097),
+        "streams_of_id": ("", "s5", None, 4097),
+        "sift_streams": (1, 65_536, "[1, 2]"),
+        "sift_metadata": (1, 65_536, "c"),
+        "sift": (1, 65_536),
+    },
+}
+"""Statements by the kind of query, with values for their parameters."""
+
+POSTGRES: dict[str, dict[str, str]] = {
+    "type and id of the aggregate": {
+        "stream_events_forward": "'', 'Ledger', 's5', 0, {far}, 0, {far}, 1000, 4194304",
+        "stream_events_backward": "'', 'Ledger', 's5', 0, {far}, 0, {far}, 1000, 4194304",
+    },
+    "the same, beside others": {
+        "stream_runs_forward": "'', 'Ledger', 's5', 0, {far}, 1024",
+        "stream_runs_backward": "'', 'Ledger', 's5', 0, {far}, 1024",
+    },
+    "event ids": {"runs_of_ids": "'{{00000000-0000-0000-0000-000000000001}}'"},
+    "tags": {
+        "tags_forward": "'', 'few', 0, {far}, 1024",
+        "tags_backward": "'', 'few', 0, {far}, 1024",
+    },
+    "event types": {
+        "kind_spans_forward": "'{{Rare}}', 0, {far}, 1024",
+        "kind_spans_backward": "'{{Rare}}', 0, {far}, 1024",
+    },
+    "since, until": {"position_before": "0, 100000, 5"},
+    "the events found": {
+        "events_forward": "1, 1000, NULL, 1000, 4194304",
+        "events_backward": "1, 1000, NULL, 1000, 4194304",
+        "events_at_forward": "'{{1,9}}', NULL, 1000, 4194304",
+        "events_at_backward": "'{{1,9}}', NULL, 1000, 4194304",
+        "spans_forward": "'{{1,9}}', '{{3,12}}', NULL, 1000, 4194304",
+        "spans_backward": "'{{1,9}}', '{{3,12}}', NULL, 1000, 4194304",
+    },
+    "events that are passed": {
+        "sift": "1, 4096, 'x'",
+        "streams_of_item": "'', 'Ledger', NULL, 4097",
+        "streams_of_id": "'', 's5', 4097",
+        "sift_streams": "1, 4096, '{{1,2}}'",
+        "sift_names": "1, 4096, '', 'Ledger'",
+    },
+}
+NAMES_ONLY = {
+    "aggregate_types", "categories_of_tenant", "kind", "kind_name", "kinds", "kinds_by_name",
+    "kinds_of_type", "stream_head", "stream_name", "stream_names", "streams_of_category",
+    "streams_of_type", "horizon", "last_event", "last_position", "loose", "stream",
+}  # fmt: skip
+"""Statements that find names, or the end of the log, and no events."""
+
+
+OWN = (" search", " CONSTANT ROW", " VIRTUAL TABLE INDEX 1:")
+"""Steps over what a statement has made itself."""
+
+
+class Common(Event, name="plans.common"):
+    number: int
+
+
+class Rare(Event, name="Rare"):
+    number: int
+
+
+def fill(store: sync.EventStore, events: int = EVENTS) -> None:
+    """Stores events in streams of 100, one in a hundred rare and tagged."""
+    for first in range(0, events, 5_000):
+        for start in range(first, first + 5_000, 100):
+            batch: list[Event] = [Common(number=n) for n in range(start, start + 99)]
+            batch.append(Rare(number=start + 99, tags=["few"], correlation_id="c"))
+            kind = "Ledger" if start % 1000 else "Other"
+            store.append(batch, stream=(kind, f"s{start // 100}"))
+
+
+def statement(backend: str, name: str) -> str:
+    return (BACKENDS / backend / "sql" / f"{name}.sql").read_text()
+
+
+def statements_that_look_for_events(backend: str) -> set[str]:
+    """Returns the statements of a backend that answer queries."""
+    found = set()
+    for path in (BACKENDS / backend / "sql").glob("*.sql"):
+        reads = path.read_text().lstrip().upper().startswith(("SELECT", "WITH"))
+        if reads and "record" not in path.stem and path.stem not in NAMES_ONLY:
+            found.add(path.stem)
+    return found - {"append", "announce", "keep", "look", "session"}
+
+
+def of_sqlite(file: Path) -> dict[str, dict[str, list[str]]]:
+    """Returns the plan of each statement, by the kind of query."""
+    with closing(sqlite3.connect(file)) as database:
+        return {
+            kind: {
+                name: [
+                    row[3]
+                    for row in database.execute(
+                        "EXPLAIN QUERY PLAN " + statement("sqlite", name), values
+                    )
+                ]
+                for name, values in statements.items()
+            }
+            for kind, statements in SQLITE.items()
+        }
+
+
+def of_postgres(
+    database: Any, config: EventStoreConfig, mode: str
+) -> dict[str, dict[str, list[str]]]:
+    """The same, for plans of a mode: `force_generic_plan` or `force_custom_plan`."""
+    relations = ("streams", "kinds", "log", "runs", "kind_spans", "tags")
+    database.execute(f"SET plan_cache_mode = {mode}")
+    plans: dict[str, dict[str, list[str]]] = {}
+    for kind, statements in POSTGRES.items():
+        for name, values in statements.items():
+            text = statement("postgres", name)
+            for relation in relations:
+                full = f"{config.schema}.{config.table_name}_{relation}"
+                text = text.replace(f"{{{relation}}}", full)
+            database.execute(f"PREPARE asked AS {text}")
+            # Only what was run shows what it did inside of a recursion.
+            options = "ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF"
+            explained = f"EXPLAIN ({options}) EXECUTE asked({values.format(far=FAR)})"
+            lines = [line for (line,) in database.execute(explained)]
+            database.execute("DEALLOCATE asked")
+            plans.setdefault(kind, {})[name] = lines
+    return plans
+
+
+def page(plans: dict[str, dict[str, list[str]]]) -> str:
+    """Returns the plans of SQLite as the page shows them: forward, each step once."""
+    lines = []
+    for kind, statements in plans.items():
+        lines.append(f"{kind}")
+        steps = [
+            step
+            for name, steps in statements.items()
+            if "backward" not in name
+            for step in steps
+            if step.startswith(("SEARCH", "SCAN")) and not step.endswith(OWN)
+        ]
+        lines += [f"    {step}" for step in dict.fromkeys(steps)]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Prints the plans of SQLite."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "events.db"
+        with sync.EventStore.create(file, durability="relaxed") as store:
+            fill(store)
+        print(page(of_sqlite(file)))
+
+
+if __name__ == "__main__":
+    main()
