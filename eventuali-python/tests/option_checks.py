@@ -12,6 +12,7 @@ value may be `LEFT_OUT`: the check then has to leave the option out.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import threading
 from asyncio import Runner
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from inspect import isawaitable
@@ -28,9 +29,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from ledger import Counted, Ledger, Other, counted
+from older_table import rows, write_postgres, write_sqlite
 from postgres_server import server_url
 from pydantic import create_model
-from stores import administrator, gathered, url_of
+from stores import administrator, gathered, schema_of, url_of
 from support import TESTS
 
 import eventuali
@@ -50,12 +52,15 @@ from eventuali import (
     User,
     sync,
 )
+from eventuali._blocking import Subscription as BlockingSubscription
 from eventuali.errors import (
     SchemaMismatchError,
     StorageBusyError,
+    StreamingError,
     UnknownEventTypeError,
 )
 from eventuali.event import UserDeactivated, UserRegistered
+from eventuali.importing import import_events
 
 LEFT_OUT = object()
 """Stands for an option that is not given."""
@@ -105,6 +110,10 @@ class Waited:
             given = value(*arguments, **options)
             if isawaitable(given):
                 return self.run(awaited(given))
+            if isinstance(given, eventuali.Subscription):
+                return self.run(caught_up(given))
+            if isinstance(given, BlockingSubscription):
+                return caught_up_blocking(given)
             if hasattr(given, "__aiter__"):
                 return self.run(gathered(given))
             if isinstance(given, eventuali.EventStore | sync.EventStore):
@@ -116,6 +125,45 @@ class Waited:
 
 async def awaited(given: Any) -> Any:
     return await given
+
+
+async def caught_up(subscription: Any) -> list[Event]:
+    """Returns what is stored, and handles it."""
+    taken = []
+
+    async def take() -> None:
+        try:
+            async for event in subscription:
+                taken.append(event)
+        finally:  # whoever waits for the end of the catch-up hears of an error
+            await subscription.aclose()
+
+    async with subscription:
+        taking = asyncio.create_task(take())
+        with suppress(StreamingError):  # the task tells what it was
+            await subscription.caught_up()
+        await subscription.aclose()
+        await taking
+    return taken
+
+
+def caught_up_blocking(subscription: Any) -> list[Event]:
+    """The same, blocking."""
+    taken: list[Event] = []
+
+    def take() -> None:
+        try:
+            taken.extend(subscription)
+        finally:
+            subscription.close()
+
+    with subscription, ThreadPoolExecutor(1) as pool:
+        taking = pool.submit(take)
+        with suppress(StreamingError):
+            subscription.caught_up()
+        subscription.close()
+        taking.result()
+    return taken
 
 
 @dataclass
@@ -616,6 +664,38 @@ def _(place, raw):
         return type(event).__name__
 
 
+@changes("EventStore.subscribe.query", (Query(aggregate_id="y"), [1]), (ALL, [0, 1, 2, 3]),
+         (LEFT_OUT, [0, 1, 2, 3]))  # fmt: skip
+def _(place, query):
+    with place.filled() as store:
+        return numbers(store.subscribe(**given("query", query)))
+
+
+@changes("EventStore.subscribe.after", (1, [1, 2, 3]), (3, [3]), (LEFT_OUT, [0, 1, 2, 3]))
+def _(place, after):
+    with place.filled() as store:
+        return numbers(store.subscribe(**given("after", after)))
+
+
+@changes("EventStore.subscribe.name", ("one", []), (None, [0, 1, 2, 3]), (LEFT_OUT, [0, 1, 2, 3]))
+def _(place, name):
+    with place.filled() as store:
+        store.subscribe(**given("name", name))
+        return numbers(store.subscribe(**given("name", name)))
+
+
+@changes("EventStore.subscribe.raw", (True, "UnknownEvent"), (False, "UnknownEventTypeError"),
+         (LEFT_OUT, "UnknownEventTypeError"))  # fmt: skip
+def _(place, raw):
+    with place.open() as store:
+        store.append([stranger()])
+        try:
+            (event,) = store.subscribe(**given("raw", raw))
+        except UnknownEventTypeError as error:
+            return type(error).__name__
+        return type(event).__name__
+
+
 _QUERIES: dict[str, tuple[tuple[Any, list[int]], ...]] = {
     "aggregate_type": ((Ledger, [0, 1]), ("Other", [2]), (None, [0, 1, 2, 3])),
     "aggregate_id": (("x", [0, 2]), ("y", [1]), (None, [0, 1, 2, 3])),
@@ -843,3 +923,59 @@ def _(_place, reason):
     event = user.get_uncommitted_events()[-1]
     assert isinstance(event, UserDeactivated)
     return event.reason
+
+
+# --- importing ------------------------------------------------------------------------------------
+
+
+def imported(place: Place, store: Any, **options: Any) -> int:
+    """Imports an older table with all that is there of it; says how many events that were."""
+    path = place.room / "old.db"
+    if not path.exists():
+        write_sqlite(path, rows())
+        write_sqlite(path, rows()[:1], "other")
+    return import_events(options.pop("source", path), store, **options).events
+
+
+@changes("import_events.source", ("all", len(rows())), ("one", 1))
+def _(place, source):
+    path = place.room / f"{source}.db"
+    write_sqlite(path, rows() if source == "all" else rows()[:1])
+    with sync.EventStore.create("memory://") as store:
+        return imported(place, store, source=path)
+
+
+@changes("import_events.store", ("blue", ["blue"]), ("green", ["green"]))
+def _(place, name):
+    with sync.EventStore.create("memory://") as store:
+        imported(place, store.for_tenant(name))
+        tenants = ("blue", "green")
+        return [one for one in tenants if list(store.for_tenant(one).streams())]
+
+
+@changes("import_events.table_name", ("other", 1), ("events", len(rows())), (LEFT_OUT, len(rows())))
+def _(place, table_name):
+    with sync.EventStore.create("memory://") as store:
+        return imported(place, store, **given("table_name", table_name))
+
+
+@changes("import_events.schema", ("blue", 1), ("green", len(rows())))
+def _(place, schema):
+    full = schema_of(place.room / schema)
+    write_postgres(full, rows()[:1] if schema == "blue" else rows())
+    with sync.EventStore.create("memory://") as store:
+        return imported(place, store, source=server_url(), schema=full)
+
+
+@changes("import_events.progress", (True, ["checked", "compared", "stored"]), (False, []),
+         (LEFT_OUT, []))  # fmt: skip
+def _(place, progress):
+    steps = set()
+
+    def note(step: str, done: int, total: int | None) -> None:
+        steps.add(step)
+
+    options = {"progress": note if progress else None} if progress is not LEFT_OUT else {}
+    with sync.EventStore.create("memory://") as store:
+        imported(place, store, **options)
+    return sorted(steps)

@@ -1,7 +1,7 @@
 """Every option that users can give, found in the signatures of the package.
 
-An option is named `Owner.method.parameter`; `Owner.parameter` for a constructor and
-`Owner[class].parameter` for a keyword of a class statement.
+An option is named `Owner.method.parameter`; `Owner.parameter` for a constructor,
+`Owner[class].parameter` for a keyword of a class statement, `function.parameter` for a function.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from eventuali import Aggregate, Event, sync
 from eventuali._envelope import GIVEN
 
 RESULTS = {
-    "Change", "Committed", "EventMeta", "ExpectedVersion", "Step", "StoreStats", "StreamInfo",
+    "Change", "Committed", "EventMeta", "ExpectedVersion", "Horizon", "Imported", "Step",
+    "StoreStats", "StreamInfo",
 }  # fmt: skip
 """Classes that the library makes instances of: what they hold is no option."""
-OPENED = {"EventStore"}
+OPENED = {"EventStore", "Subscription"}
 """Classes whose constructor is not to be called."""
-INTERNAL = {"Batch", "Envelope", "UnknownEvent"}
+INTERNAL = {"Batch", "Envelope", "UnknownEvent", "registered"}
 """For the library alone, though a module lists them."""
 
 
@@ -52,7 +53,19 @@ def public_options() -> set[str]:
         if "__pydantic_init_subclass__" in vars(cls):
             hook = cls.__pydantic_init_subclass__
             options |= {f"{name}[class].{one}" for one in parameters(hook)}
+    for name, function in public_functions().items():
+        options |= {f"{name}.{one}" for one in parameters(function)}
     return options
+
+
+def public_functions() -> dict[str, Any]:
+    """Returns the public functions that are of no class, by name."""
+    found = {name: getattr(module, name) for module in public_modules() for name in module.__all__}
+    return {
+        name: value
+        for name, value in found.items()
+        if inspect.isfunction(value) and name not in INTERNAL
+    }
 
 
 def of_constructor(cls: type) -> list[str]:
