@@ -20,9 +20,9 @@ CREATE TABLE {table} (
     event_data TEXT NOT NULL, event_data_type TEXT NOT NULL, metadata TEXT NOT NULL,
     timestamp TEXT NOT NULL, UNIQUE (aggregate_id, aggregate_version)
 );
-CREATE INDEX by_stream ON {table} (aggregate_id);
-CREATE INDEX by_type ON {table} (aggregate_type);
-CREATE INDEX by_time ON {table} (timestamp);
+CREATE INDEX IF NOT EXISTS by_stream ON {table} (aggregate_id);
+CREATE INDEX IF NOT EXISTS by_type ON {table} (aggregate_type);
+CREATE INDEX IF NOT EXISTS by_time ON {table} (timestamp);
 """
 POSTGRES = """
 CREATE SCHEMA IF NOT EXISTS {schema};

@@ -32,6 +32,19 @@ fn ten_open_a_fresh_database_at_once() {
 }
 
 #[test]
+fn a_copy_that_is_fed_is_refused() {
+    let table = PostgresTable::new();
+    drop(open(&table));
+    let feed = "INSERT INTO pg_subscription_rel VALUES (1, '{s}.events_log'::regclass, 'r', NULL)";
+    let stop = "DELETE FROM pg_subscription_rel WHERE srrelid = '{s}.events_log'::regclass";
+    table.run(feed).expect("a superuser may");
+    let refused = Postgres::open(table.options.clone()).map(drop).expect_err("it is a copy");
+    table.run(stop).expect("a superuser may");
+    assert_eq!(*refused.kind(), ErrorKind::Configuration, "{refused}");
+    drop(open(&table));
+}
+
+#[test]
 fn tables_of_other_names_are_other_stores() {
     let table = PostgresTable::new();
     let other = table.options.clone().with_table_name("custom_events");

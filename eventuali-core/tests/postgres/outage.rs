@@ -36,6 +36,23 @@ fn terminated_sessions_lose_nothing() {
     });
 }
 
+/// A crash takes what was committed without a flush, and numbers are drawn again.
+#[test]
+fn what_a_lost_server_forgot_is_learnt_again() {
+    let table = PostgresTable::new().named();
+    let store = open(&table);
+    block_on(store.commit(deposits("1", 2))).expect("it commits");
+    let forget = "
+        BEGIN; SET LOCAL session_replication_role = replica;
+        DELETE FROM {s}.events_log; DELETE FROM {s}.events_runs; DELETE FROM {s}.events_kind_spans;
+        DELETE FROM {s}.events_kinds; DELETE FROM {s}.events_streams; COMMIT;";
+    table.run(forget).expect("it forgets");
+    table.run(&TERMINATE.replace("AND random() < 0.7", "")).expect("it terminates");
+    block_on(store.commit(deposits("1", 1))).expect("it commits");
+    assert_eq!(log(&open(&table)).len(), 1);
+    assert_eq!(log(&store).len(), 1);
+}
+
 /// The command kills the server, as `pg_ctl restart -m immediate` does, and starts it again.
 #[test]
 #[ignore = "needs a server of its own, and the command of EVENTUALI_TEST_POSTGRES_RESTART"]

@@ -47,7 +47,7 @@ fn is_plain(commit: &Commit) -> bool {
 /// The batch that a group makes where every stream is as the first write to it expects; none where
 /// the group itself is at odds, or leaves open what a later write would find.
 fn foreseen<'c>(session: &Session, commits: &[&'c Commit]) -> Option<Batch<'c>> {
-    let names = session.shared.names();
+    let names = &session.known.names;
     let mut batch = Batch::default();
     let mut ids = HashSet::new();
     for commit in commits {
@@ -61,7 +61,7 @@ fn foreseen<'c>(session: &Session, commits: &[&'c Commit]) -> Option<Batch<'c>> 
             return None;
         }
         let found = |write: &StreamWrite| Found::expected(write.expected).unwrap_or(Found::Any);
-        batch.add(&names, commit, found).ok()?;
+        batch.add(names, commit, found).ok()?;
     }
     Some(batch)
 }
@@ -180,8 +180,8 @@ impl<'c> Append<'c> {
     fn accept(&mut self, session: &Session, index: usize, commit: &'c Commit) -> Result<()> {
         let heads = &self.heads;
         let head = |stream: &StreamId| heads.get(stream).copied().unwrap_or_default();
-        let names = session.shared.names();
-        self.batch.add(&names, commit, |write| Found::At(head(&write.stream) as i64))?;
+        let names = &session.known.names;
+        self.batch.add(names, commit, |write| Found::At(head(&write.stream) as i64))?;
         for write in commit.writes.iter().filter(|write| !write.stream.is_none()) {
             *self.heads.entry(&write.stream).or_default() += write.events.len() as u64;
         }

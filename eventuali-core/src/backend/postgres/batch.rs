@@ -218,10 +218,9 @@ impl<'c> Batch<'c> {
         families: &[i64],
     ) -> Result<Option<Written>> {
         let shared = Arc::clone(&session.shared);
-        let loose: Vec<i64> = {
-            let names = shared.names();
-            self.loose.iter().map(|tenant| names.loose(tenant)).collect::<Result<_>>()?
-        };
+        let names = &session.known.names;
+        let loose: Vec<i64> =
+            self.loose.iter().map(|tenant| names.loose(tenant)).collect::<Result<_>>()?;
         let order = self.order();
         let statement = shared.statements.append.query().bind(families);
         let statement = self.bind_streams(statement, &order).bind(loose);

@@ -45,8 +45,6 @@ pub(super) struct Shared {
     pub(super) options: PostgresOptions,
     pub(super) statements: Statements,
     pub(super) channel: String,
-    /// A lock and no channel: it is held for a look and never while anything is waited for.
-    pub(super) names: Mutex<Names>,
     server: PgConnectOptions,
 }
 
@@ -56,7 +54,7 @@ impl Shared {
         let relations = Relations::of(&options);
         let statements = Statements::new(&relations);
         let channel = relations.channel();
-        Ok(Self { options, statements, channel, names: Mutex::default(), server })
+        Ok(Self { options, statements, channel, server })
     }
 
     /// Where and how to connect, the password included.
@@ -135,13 +133,15 @@ impl Pool {
             return Err(Error::new(ErrorKind::Busy, text));
         };
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let Idle { conn, settled } = match idle {
+        let Idle { conn, known } = match idle {
             Some(idle) => idle,
-            None => Idle { conn: self.shared.connect(Purpose::Work).await?, settled: 0 },
+            None => {
+                Idle { conn: self.shared.connect(Purpose::Work).await?, known: Known::default() }
+            }
         };
         Ok(Session {
             conn,
-            settled,
+            known,
             heard: false,
             shared: Arc::clone(&self.shared),
             idle: Arc::clone(&self.idle),
@@ -164,19 +164,26 @@ impl Pool {
     }
 }
 
+/// What was learnt on a connection, and holds for as long as that does. It goes with the
+/// connection, for the server that takes over from a lost one, or comes back, may know less.
+#[derive(Default)]
+pub(super) struct Known {
+    /// A horizon that was seen: nothing will ever appear below it.
+    pub(super) settled: u64,
+    pub(super) names: Names,
+}
+
 /// A connection that nobody uses.
 struct Idle {
     conn: PgConnection,
-    settled: u64,
+    known: Known,
 }
 
 /// A connection that is lent. Unless it is given back it is closed when dropped, and whatever
 /// transaction it was in is rolled back by the server.
 pub(super) struct Session {
     pub(super) conn: PgConnection,
-    /// A horizon that was seen on this connection: nothing will ever appear below it. It goes with
-    /// the connection, for the server that takes over from a lost one may know less.
-    pub(super) settled: u64,
+    pub(super) known: Known,
     /// Something was written, and somebody listens.
     pub(super) heard: bool,
     pub(super) shared: Arc<Shared>,
@@ -187,7 +194,7 @@ pub(super) struct Session {
 impl Session {
     /// Returns a connection that is in no transaction and on which nothing failed.
     pub(super) fn give_back(self) {
-        let idle = Idle { conn: self.conn, settled: self.settled };
+        let idle = Idle { conn: self.conn, known: self.known };
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(idle);
     }
 

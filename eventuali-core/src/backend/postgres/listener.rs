@@ -121,7 +121,8 @@ pub(super) async fn watch(pool: Arc<Pool>, signal: Arc<Signal>) {
             listening.get_or_insert_with(|| (Instant::now(), Listening::begin(&pool, &signal)));
         let idle = if since.elapsed() < SETTLING { LOOKS.1 } else { IDLE_LOOKS };
         let (horizon, last) = look(&pool).await.unwrap_or((settled, settled));
-        if horizon > settled {
+        // It falls where a server takes over that knows less.
+        if horizon != settled {
             settled = horizon;
             signal.wake(settled);
         }

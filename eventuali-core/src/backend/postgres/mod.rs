@@ -122,10 +122,11 @@ impl Storage for Postgres {
         if let Err(error) = commit.check(&Limits::DEFAULT) {
             return Box::pin(std::future::ready(Err(error)));
         }
+        let ids = commit.event_ids();
         let (sender, answer) = oneshot::channel();
         let request = Request { commit, answer: sender };
         let sent = self.with(|open| open.jobs.send(request).is_ok());
-        answer_from(sent, answer, || Error::outcome_unknown(Vec::new()))
+        answer_from(sent, answer, || Error::outcome_unknown(ids))
     }
 
     fn read(&self, query: Query, range: ReadRange) -> Answer<EventPage> {

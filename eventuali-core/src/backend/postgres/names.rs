@@ -1,21 +1,22 @@
 //! The dictionary: numbers that stand for streams and kinds of event.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use super::connection::{Session, Shared};
+use super::connection::Session;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
 use crate::stream::StreamId;
 
-/// Streams that are remembered before all of them are forgotten.
-const REMEMBERED: usize = 100_000;
+/// Streams that a connection remembers before all of them are forgotten.
+const REMEMBERED: usize = 20_000;
 
 /// The names that were looked up. Dictionary rows never change, and only committed ones get here,
-/// so that a remembered name is right for ever.
+/// so that a remembered name is right for as long as the connection. No longer: a commit that was
+/// not flushed is gone after a crash, and its number may then stand for something else.
 #[derive(Default)]
 pub(super) struct Names {
     streams: HashMap<i64, Arc<StreamId>>,
@@ -92,12 +93,6 @@ fn missing(what: &str) -> Error {
     Error::new(ErrorKind::Corrupted { position: None }, text)
 }
 
-impl Shared {
-    pub(super) fn names(&self) -> MutexGuard<'_, Names> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Session {
     /// The names behind the numbers on a page of events.
     pub(super) async fn learn(&mut self, streams: &[i64], kinds: &[i32]) -> Result<Learned> {
@@ -106,7 +101,7 @@ impl Session {
             streams: streams.iter().map(|id| (*id, None)).collect(),
             kinds: kinds.iter().map(|id| (*id, None)).collect(),
         };
-        learned.recall(&shared.names());
+        learned.recall(&self.known.names);
         let new = learned.streams.iter().filter(|(_, name)| name.is_none());
         let new: Vec<i64> = new.map(|(id, _)| *id).collect();
         if !new.is_empty() {
@@ -130,10 +125,8 @@ impl Session {
         &mut self,
         kinds: impl Iterator<Item = &Arc<EventKind>>,
     ) -> Result<()> {
-        let new: HashSet<_> = {
-            let names = self.shared.names();
-            kinds.filter(|kind| !names.kind_ids.contains_key(*kind)).collect()
-        };
+        let known = &self.known.names.kind_ids;
+        let new: HashSet<_> = kinds.filter(|kind| !known.contains_key(*kind)).collect();
         if new.is_empty() {
             return Ok(());
         }
@@ -158,31 +151,31 @@ impl Session {
 
     /// Sees to it that a tenant's events without a stream have a number, likewise.
     pub(super) async fn number_loose(&mut self, tenant: &str) -> Result<()> {
-        if self.shared.names().loose.contains_key(tenant) {
+        if self.known.names.loose.contains_key(tenant) {
             return Ok(());
         }
         let shared = Arc::clone(&self.shared);
         shared.statements.insert_loose.query().bind(tenant).execute(&mut self.conn).await?;
         let query = shared.statements.loose.query().bind(tenant);
         let id = query.fetch_one(&mut self.conn).await?.try_get(0)?;
-        shared.names().loose.insert(tenant.to_owned(), id);
+        self.known.names.loose.insert(tenant.to_owned(), id);
         Ok(())
     }
 
     fn remember(
-        &self,
+        &mut self,
         rows: &[PgRow],
         add: fn(&mut Names, &PgRow) -> Result<()>,
         learned: &mut Learned,
     ) -> Result<()> {
-        let mut names = self.shared.names();
+        let names = &mut self.known.names;
         if names.streams.len() + rows.len() > REMEMBERED {
             names.streams.clear();
         }
         for row in rows {
-            add(&mut names, row)?;
+            add(names, row)?;
         }
-        learned.recall(&names);
+        learned.recall(names);
         Ok(())
     }
 }

@@ -15,8 +15,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// How long a second connection may take. One that does not come, where only one is allowed for
 /// instance, tells nothing.
 const SECOND: Duration = Duration::from_secs(1);
-/// How often both are asked. A pooler lends the session that came back last, so that once is
-/// enough; others who take sessions meanwhile make them change all the sooner.
+/// How often both are asked, in an order that no rotation repeats. A pooler lends the session that
+/// came back last, or the next one in turn; others who take sessions make them change all the sooner.
 const ROUNDS: usize = 3;
 
 /// Connects, and refuses a server behind such a pooler: two connections that are open at the same
@@ -32,8 +32,13 @@ pub(super) async fn connect_apart(server: &PgConnectOptions) -> Result<PgConnect
     let own = session(&mut conn).await?;
     let mut kept = true;
     for _ in 0..ROUNDS {
-        let Ok(other) = session(&mut second).await else { return Ok(conn) };
-        kept &= other != own && session(&mut conn).await? == own;
+        let twice = async { Ok((session(&mut second).await?, session(&mut second).await?)) };
+        // A session that does not come, because all are lent, tells nothing.
+        let Ok(Ok::<_, Error>((other, again))) = timeout(SECOND, twice).await else {
+            return Ok(conn);
+        };
+        kept &= other != own && again == other;
+        kept &= session(&mut conn).await? == own && session(&mut conn).await? == own;
     }
     // A server that is gone needs no goodbye.
     drop(timeout(SECOND, second.close()).await);

@@ -40,8 +40,8 @@ pub(super) async fn page(
         session.run("SELECT 1").await?;
         session.run("SELECT pg_sleep(0.02)").await?;
     }
-    let known = until == Until::Horizon && room_below(session.settled, &range);
-    let last = if known { session.settled } else { last_position(session, until).await? };
+    let known = until == Until::Horizon && room_below(session.known.settled, &range);
+    let last = if known { session.known.settled } else { last_position(session, until).await? };
     let asked = range.until;
     let range = within_times(session, ReadRange { until: asked.min(last), ..range }).await?;
     let beyond = known && range.until == last && last < asked;
@@ -74,7 +74,7 @@ pub(super) async fn last_position(session: &mut Session, until: Until) -> Result
     };
     let last = query.fetch_one(&mut session.conn).await?.try_get::<i64, _>(0)? as u64;
     if until == Until::Horizon {
-        session.settled = last;
+        session.known.settled = last;
     }
     Ok(last)
 }

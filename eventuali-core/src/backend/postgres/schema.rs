@@ -104,7 +104,7 @@ pub(super) async fn prepare(conn: &mut PgConnection, options: &PostgresOptions) 
     let relations = Relations::of(options);
     let format = format_of(conn, &relations).await?;
     if format == MIGRATIONS.len() {
-        return Ok(());
+        return refuse_a_copy(conn, &relations).await;
     }
     if !options.migrate {
         let text = format!(
@@ -117,6 +117,23 @@ pub(super) async fn prepare(conn: &mut PgConnection, options: &PostgresOptions) 
     run(conn, "BEGIN").await?;
     migrate(conn, &relations).await?;
     run(conn, "COMMIT").await
+}
+
+/// Refuses a log that logical replication feeds: it inserts in the order of commits and publishes no
+/// bounds, so that a reader would step over what comes late.
+async fn refuse_a_copy(conn: &mut PgConnection, relations: &Relations) -> Result<()> {
+    let fed =
+        sqlx::query("SELECT EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = $1::regclass)")
+            .bind(relations.name("log"))
+            .fetch_one(conn)
+            .await?
+            .try_get::<bool, _>(0)?;
+    if fed {
+        let text = "PostgreSQL: logical replication feeds this log, and a reader would skip what \
+                    arrives late; drop the subscription first";
+        return Err(Error::new(ErrorKind::Configuration, text));
+    }
+    Ok(())
 }
 
 async fn migrate(conn: &mut PgConnection, relations: &Relations) -> Result<()> {

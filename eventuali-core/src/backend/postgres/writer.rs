@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::append::{self, Judged};
@@ -34,6 +34,8 @@ pub(super) struct Request {
 pub(super) struct Writer {
     pool: Arc<Pool>,
     signal: Arc<Signal>,
+    /// Who may wait for locks of others: half of the connections, for the rest go on.
+    apart: Semaphore,
     /// Dropped with the last task of the writer.
     _busy: Sender<Infallible>,
 }
@@ -59,7 +61,8 @@ impl Failure {
 
 impl Writer {
     pub(super) fn new(pool: Arc<Pool>, signal: Arc<Signal>, busy: Sender<Infallible>) -> Self {
-        Self { pool, signal, _busy: busy }
+        let apart = Semaphore::new((pool.shared().options.max_connections as usize / 2).max(1));
+        Self { pool, signal, apart, _busy: busy }
     }
 
     /// Serves until every sender is gone and all is done.
@@ -81,6 +84,9 @@ impl Writer {
                 if is_lost(&failure.error) {
                     self.pool.forget();
                 }
+                if is_locked(&failure.error) && group.len() == 1 {
+                    return self.wait_apart(group, failure.doubtful);
+                }
                 self.settle(group, failure.doubtful).await;
             }
         }
@@ -100,7 +106,7 @@ impl Writer {
     /// Writes a group commit by commit. Where one of them cannot be written, the others must not
     /// fail with it: the group is halved until it is alone.
     async fn settle(self: &Arc<Self>, mut group: Vec<Request>, doubted: bool) {
-        let (failure, doubted) = match self.persist(&group, doubted, group.len() > 1).await {
+        let (failure, doubted) = match self.persist(&group, doubted, true).await {
             Ok(judged) => return self.answer(group, judged),
             Err((failure, doubted)) => (failure, doubted),
         };
@@ -120,6 +126,10 @@ impl Writer {
     fn wait_apart(self: &Arc<Self>, group: Vec<Request>, doubted: bool) {
         let writer = Arc::clone(self);
         tokio::spawn(async move {
+            let limit = writer.pool.shared().options.connect_timeout;
+            let Ok(Ok(_turn)) = timeout(limit, writer.apart.acquire()).await else {
+                return fail(group, &timed_out("waiting for a lock"), doubted);
+            };
             match writer.persist(&group, doubted, false).await {
                 Ok(judged) => writer.answer(group, judged),
                 Err((failure, doubted)) => fail(group, &failure.error, doubted),

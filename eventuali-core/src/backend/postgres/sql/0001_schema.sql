@@ -209,7 +209,7 @@ BEGIN
         WHERE s.tenant = n.tenant AND s.aggregate_type = n.type AND s.aggregate_id = n.id
     )
     ORDER BY n.place
-    ON CONFLICT DO NOTHING;
+    ON CONFLICT (tenant, aggregate_type, aggregate_id) DO NOTHING;
     RETURN QUERY
     SELECT s.id, s.version
     FROM unnest(tenants, types, ids) WITH ORDINALITY AS n (tenant, type, id, place)

@@ -7,7 +7,7 @@ SELECT
 FROM (SELECT {horizon}() AS position) AS h
 CROSS JOIN (
     SELECT
-        count(*) AS writers,
+        count(DISTINCT l.pid) AS writers,
         (extract(epoch FROM clock_timestamp() - min(a.xact_start)) * 1000000)::bigint AS open_for
     FROM pg_locks AS l
     LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
