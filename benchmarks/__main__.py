@@ -6,6 +6,7 @@ make bench ARGS="--only postgres"           PostgreSQL alone
 make bench ARGS="--compare HEAD~5"          an earlier commit beside the working tree
 make bench ARGS="--compare HEAD~5 HEAD~1"   two commits
 make bench ARGS=--scale                     beside 10,000,000 stored events; writes a page, too
+make bench ARGS=--following                 from a commit to a handler; writes a page, too
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from reliability.server import NoServerError, any_server
 
-from benchmarks import comparison, page, scale
+from benchmarks import comparison, following, page, scale
 from benchmarks.commits import environment
 from benchmarks.machine import busy, machine
 from benchmarks.rounds import Measurement, Results
@@ -42,6 +43,7 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="WORD", help="rows whose titles contain it")
     parser.add_argument("--compare", nargs="+", metavar="COMMIT", help="one commit, or two")
     parser.add_argument("--scale", action="store_true", help="what 10,000,000 stored events cost")
+    parser.add_argument("--following", action="store_true", help="what following the log costs")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, one round, no page")
     given = parser.parse_args(words)
     if given.rounds < 1:
@@ -148,6 +150,8 @@ def main(words: Sequence[str] | None = None) -> None:
     DATA.mkdir(parents=True, exist_ok=True)
     if given.scale:
         return scale.run(DATA)
+    if given.following:
+        return following.run(DATA)
     folder = Path(tempfile.mkdtemp(prefix=f"data-{os.getpid()}-", dir=DATA))
     try:
         with ExitStack() as stack:

@@ -285,9 +285,6 @@ ON_POSTGRES = (
         ours=PG,
     ),
 )
-WAKE = (
-    "Not measured yet: how long after a commit a reader in another process wakes. The package has "
-    "no public way to wait for events."
-)
+WAKE = "How long after a commit a reader wakes is what `make bench ARGS=--following` measures."
 FLUSH = Group((), {"plain": "flush"}, 1, 100, (1, 5), ("plain", "write 4 KiB and fdatasync"))
 """What the device takes for one flush, measured along with the rest."""

@@ -88,6 +88,6 @@ SCENARIO = Scenario(
     about="kill -9 while three writers commit 1 to 50 events, every tenth while it recovers",
     run=run,
     cycles=300,
-    quick=20,
+    quick=10,
     faults=(Fault("ack-before-commit", 20),),
 )

@@ -1,0 +1,401 @@
+"""What following costs: from a commit to a handler, catching up, conditions beside UmaDB.
+
+make bench ARGS=--following   about a minute; writes docs/benchmarks-following.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from reliability.server import NoServerError, any_server
+
+from benchmarks.databases import Databases
+from benchmarks.machine import busy, machine
+from benchmarks.progress import Progress
+from benchmarks.subjects import SAVERS, in_threads, note, timed
+from benchmarks.subjects.ours import Added
+from benchmarks.subjects.uma import Uma, query, written
+from benchmarks.workers import ROOT
+from eventuali import AppendCondition, EventStore, Query
+from eventuali.sync import EventStore as SyncEventStore
+
+PAGE = ROOT / "docs" / "benchmarks-following.md"
+ROUNDS = 5
+WAKES = 300
+"""Commits a round whose way to a handler is timed."""
+PAUSE = 0.002
+"""Seconds between them, in which everybody falls asleep."""
+STORED = 100_000
+REPEAT = 40
+"""Appends and reads of each of 64 callers."""
+CHANNEL = "bare"
+SQLITE, POSTGRES = "SQLite file", "PostgreSQL"
+Figures = dict[str, list[float]]
+
+
+async def bare_wakeups() -> list[float]:
+    """Returns how long an idle event loop takes to run what another thread calls."""
+    loop, found = asyncio.get_running_loop(), []
+    for _ in range(WAKES):
+        woken: asyncio.Future[float] = loop.create_future()
+        await asyncio.sleep(PAUSE)
+
+        def wake(woken: asyncio.Future[float] = woken) -> None:
+            begun = time.perf_counter()
+            loop.call_soon_threadsafe(lambda: woken.set_result(time.perf_counter() - begun))
+
+        threading.Thread(target=wake).start()
+        found.append(await woken)
+    return found
+
+
+async def handler_wakeups(store: EventStore) -> list[float]:
+    """Returns how long after the answer to a commit a handler in the same loop runs."""
+    seen: asyncio.Queue[float] = asyncio.Queue()
+    found = []
+    async with store.subscribe(after=store.stats().last_position) as events:
+
+        async def follow() -> None:
+            async for _ in events:
+                seen.put_nowait(time.perf_counter())
+
+        following = asyncio.create_task(follow())
+        for number in range(WAKES):
+            await asyncio.sleep(PAUSE)
+            await store.append([Added(amount=number, note="wake")])
+            acknowledged = time.perf_counter()
+            found.append(await seen.get() - acknowledged)
+    await following
+    return found
+
+
+async def catching_up(store: EventStore) -> float:
+    """Returns the seconds an event that a handler which does nothing is told of takes."""
+    gc.collect()
+    left, begun = STORED, time.perf_counter()
+    async with store.subscribe() as events:
+        async for _ in events:
+            left -= 1
+            if not left:
+                break
+    return (time.perf_counter() - begun) / STORED
+
+
+def decoding() -> float:
+    """Returns the seconds that decoding such an event from memory takes."""
+    payloads = [Added(amount=n, note=note(n)).model_dump_json().encode() for n in range(STORED)]
+    decode = Added.__pydantic_validator__.validate_json
+
+    def work() -> None:
+        for payload in payloads:
+            decode(payload)
+
+    return timed(work, STORED)
+
+
+async def appends(store: EventStore, tags: Sequence[str]) -> float:
+    """Returns the seconds of an append on condition of a tag, from 64 tasks."""
+    head = store.stats().last_position
+
+    async def caller(mine: Sequence[str]) -> None:
+        for tag in mine:
+            condition = AppendCondition(Query(tags=[tag]), after=head)
+            await store.append([Added(amount=1, note="x", tags=[tag])], condition=condition)
+
+    return await by_callers(caller, tags)
+
+
+async def reads(store: EventStore, tags: Sequence[str]) -> float:
+    """Returns the seconds of reading the events of a tag, from 64 tasks."""
+
+    async def caller(mine: Sequence[str]) -> None:
+        for tag in mine:
+            count = 0
+            async for _ in store.read(Query(tags=[tag])):
+                count += 1
+            assert count  # noqa: S101
+
+    return await by_callers(caller, tags)
+
+
+async def by_callers(caller: Callable[[Sequence[str]], Any], tags: Sequence[str]) -> float:
+    """Returns the seconds a tag takes where 64 tasks share them."""
+    gc.collect()
+    begun = time.perf_counter()
+    await asyncio.gather(*(caller(tags[first::SAVERS]) for first in range(SAVERS)))
+    return (time.perf_counter() - begun) / len(tags)
+
+
+def uma_appends(uma: Uma, tags: Sequence[str]) -> float:
+    """The same from 64 threads, at UmaDB."""
+    from umadb import AppendCondition as Condition
+
+    head = uma.client.head()
+
+    def caller(mine: Sequence[str]) -> None:
+        for tag in mine:
+            uma.client.append(written(tag, 1), condition=Condition(query(tag), after=head))
+
+    return timed(lambda: in_threads(caller, tags), len(tags))
+
+
+def uma_reads(uma: Uma, tags: Sequence[str]) -> float:
+    """The same from 64 threads, at UmaDB; its events are not decoded."""
+
+    def caller(mine: Sequence[str]) -> None:
+        for tag in mine:
+            assert list(uma.client.read(query(tag)))  # noqa: S101
+
+    return timed(lambda: in_threads(caller, tags), len(tags))
+
+
+def beside_uma(store: EventStore, uma: Uma, run: Callable[[Any], Any], number: int) -> Figures:
+    """Measures appends with conditions, and reads of what was appended, in turns."""
+    tags = [f"{number}-{n}" for n in range(SAVERS * REPEAT)]
+    ours = [lambda: run(appends(store, tags)), lambda: run(reads(store, tags))]
+    theirs = [lambda: uma_appends(uma, tags), lambda: uma_reads(uma, tags)]
+    found: Figures = {}
+    for name, mine, other in zip(("append", "read"), ours, theirs, strict=True):
+        first, second = (mine, other) if number % 2 else (other, mine)
+        one, two = first(), second()
+        found[name] = [one, two] if number % 2 else [two, one]
+    return found
+
+
+def in_child(words: Sequence[str]) -> subprocess.Popen[str]:
+    """Starts one of `CHILDREN`, and waits until it listens."""
+    child = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "benchmarks.following", *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None  # noqa: S101
+    assert child.stdout.readline() == "ready\n"  # noqa: S101
+    time.sleep(0.5)
+    return child
+
+
+def to_another_process(words: Sequence[str], send: Callable[[int], object]) -> list[float]:
+    """Returns how long after each `send` another process tells of it."""
+    child, begun = in_child(words), []
+    for number in range(WAKES):
+        time.sleep(PAUSE)
+        send(number)
+        begun.append(time.monotonic())
+    told = child.communicate(timeout=60)[0].split()
+    return [float(at) - since for at, since in zip(told, begun, strict=True)]
+
+
+def listen(url: str) -> None:
+    """Tells when each bare NOTIFY arrives."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"LISTEN {CHANNEL}")
+        print("ready", flush=True)
+        arrived = []
+        for _ in connection.notifies(stop_after=WAKES):
+            arrived.append(time.monotonic())  # noqa: PERF401
+    print(*arrived)
+
+
+def follow(url: str) -> None:
+    """Tells when each event arrives at a handler."""
+
+    async def following() -> list[float]:
+        arrived = []
+        async with EventStore.create(url) as store:
+            after = store.stats().last_position
+            async with store.subscribe(after=after) as events:
+                print("ready", flush=True)
+                async for _ in events:
+                    arrived.append(time.monotonic())
+                    if len(arrived) == WAKES:
+                        break
+        return arrived
+
+    print(*asyncio.run(following()))
+
+
+CHILDREN = {"listen": listen, "follow": follow}
+
+
+def between_processes(url: str) -> Figures:
+    """Measures commit to handler, and a bare NOTIFY, through one server."""
+    with psycopg.connect(url, autocommit=True) as bare, SyncEventStore.create(url) as store:
+        notified = to_another_process(["listen", url], lambda n: bare.execute(f"NOTIFY {CHANNEL}"))
+        told = to_another_process(
+            ["follow", url], lambda n: store.append([Added(amount=n, note="wake")])
+        )
+    return {"bare": notified, "followed": told}
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    """Returns the value below which that part of them lies."""
+    return sorted(values)[min(int(len(values) * part), len(values) - 1)]
+
+
+def line(name: str, value: str, ratio: float, limit: str, *, met: bool) -> str:
+    """Returns a row of the table."""
+    return f"| {name} | {value} | {ratio:.2f}x | {limit} | {'met' if met else 'missed'} |"
+
+
+def wake_lines(waking: Figures) -> list[str]:
+    """Returns the rows about the same process."""
+    bare = statistics.median(waking["bare"])
+    rows = []
+    for name in (SQLITE, POSTGRES):
+        if name in waking:
+            half = max(statistics.median(waking[name]), 0.0)
+            text = f"{half * 1e6:.0f} µs; a wake-up {bare * 1e6:.0f} µs"
+            title = f"commit to handler in the same process, p50, {name}, beside a wake-up"
+            rows.append(line(title, text, half / bare, "≤ 4x", met=half <= 4 * bare))
+    return rows
+
+
+def between_lines(between: Figures) -> list[str]:
+    """Returns the rows about another process."""
+    rows = []
+    for part, limit in ((0.5, 1.5), (0.99, 5.0)):
+        bare, told = (percentile(between[name], part) for name in ("bare", "followed"))
+        title = (
+            f"PostgreSQL: commit to handler in another process, p{part * 100:.0f}, beside NOTIFY"
+        )
+        text = f"{told * 1e6:.0f} µs; a NOTIFY {bare * 1e6:.0f} µs"
+        rows.append(line(title, text, told / bare, f"≤ {limit}x", met=told <= limit * bare))
+    return rows
+
+
+def catch_up_line(following: Sequence[float], decoded: Sequence[float]) -> str:
+    """Returns the row about catching up."""
+    ratio = statistics.median(d / f for d, f in zip(decoded, following, strict=True))
+    one, other = (statistics.median(values) * 1e6 for values in (following, decoded))
+    text = f"{one:.2f} µs an event; decoding {other:.2f} µs"
+    title = f"following {STORED:,} stored events, beside decoding them from memory"
+    return line(title, text, ratio, "≥ 0.5x", met=ratio >= 0.5)
+
+
+def uma_lines(beside: dict[str, list[list[float]]]) -> list[str]:
+    """Returns the rows beside UmaDB."""
+    rows = []
+    titles = {"append": "appending on condition of a tag", "read": "reading the event of a tag"}
+    for name, rounds in beside.items():
+        ours, theirs = (statistics.median(one) for one in zip(*rounds, strict=True))
+        ratio = statistics.median(theirs / ours for ours, theirs in rounds)
+        text = f"{ours * 1e6:.0f} µs; UmaDB {theirs * 1e6:.0f} µs"
+        title = f"{titles[name]}, 64 callers, beside UmaDB"
+        rows.append(line(title, text, ratio, "≥ 1x", met=ratio >= 1))
+    return rows
+
+
+def markdown(rows: Sequence[str], facts: dict[str, str]) -> str:
+    """Returns the page."""
+    return "\n".join(
+        [
+            "# Benchmarks: following the log",
+            "",
+            "`make bench ARGS=--following` wrote this page; nothing on it is written by hand. "
+            f"Medians of {ROUNDS} rounds, in turns. From a commit to a handler is from the answer "
+            f"to the one to the first line of the other, {WAKES} times a round; a wake-up is an "
+            "idle event loop that runs what another thread calls. Every commit is flushed before "
+            "it is answered.",
+            "",
+            "|  | found | times | to reach |  |",
+            "|---|---:|---:|---:|---:|",
+            *rows,
+            "",
+            "|  |  |",
+            "|---|---|",
+            *(f"| {name} | {value} |" for name, value in facts.items()),
+            "",
+        ]
+    )
+
+
+def measure(folder: Path, url: str | None, runner: asyncio.Runner) -> list[str]:
+    """Measures in a folder and on a server, and returns the rows."""
+    run = runner.run
+    waking: Figures = {"bare": []}
+    following, decoded = [], []
+    beside: dict[str, list[list[float]]] = {"append": [], "read": []}
+    between: Figures = {"bare": [], "followed": []}
+    progress = Progress(4, ROUNDS)
+    uma = Uma()
+    with ExitStack() as stack:
+        stack.callback(uma.close)
+        uma.fresh(folder)
+        with SyncEventStore.create(folder / "stored.db", durability="relaxed") as store:
+            for first in range(0, STORED, 1000):
+                store.append([Added(amount=n, note=note(n)) for n in range(first, first + 1000)])
+        stores = {SQLITE: str(folder / "wake.db")} | ({POSTGRES: url} if url else {})
+        opened = {name: run(opening(place)) for name, place in stores.items()}
+        stored = run(opening(str(folder / "stored.db")))
+        for number in range(ROUNDS + 1):
+            figures = {"bare": run(bare_wakeups())}
+            figures |= {name: run(handler_wakeups(store)) for name, store in opened.items()}
+            progress.step(number, "waking")
+            took, memory = run(catching_up(stored)), decoding()
+            progress.step(number, "catching up")
+            uma_found = beside_uma(opened[SQLITE], uma, run, number)
+            progress.step(number, "conditions")
+            processes = between_processes(url) if url else {}
+            progress.step(number, "another process")
+            if number:  # the first one warms up
+                for name, values in figures.items():
+                    waking.setdefault(name, []).extend(values)
+                following.append(took)
+                decoded.append(memory)
+                for name, pair in uma_found.items():
+                    beside[name].append(pair)
+                for name, values in processes.items():
+                    between[name].extend(values)
+        for store in (*opened.values(), stored):
+            run(store.close())
+    progress.end()
+    rows = [*wake_lines(waking), catch_up_line(following, decoded), *uma_lines(beside)]
+    return rows + (between_lines(between) if url else [])
+
+
+async def opening(place: str) -> EventStore:
+    """Opens a store."""
+    return await EventStore.create(place)
+
+
+def run(data: Path, page: Path = PAGE) -> None:
+    """Measures in a folder, and writes the page."""
+    folder = Path(tempfile.mkdtemp(prefix="following-", dir=data))
+    facts = machine(data) | {"load average": f"{busy()} when it began"}
+    try:
+        with ExitStack() as stack:
+            runner = stack.enter_context(asyncio.Runner())
+            try:
+                databases = Databases(
+                    stack.enter_context(any_server(folder)), "following", joined=False
+                )
+            except NoServerError as error:
+                print(f"PostgreSQL is left out: {error}", file=sys.stderr)
+                rows = measure(folder, None, runner)
+            else:
+                stack.callback(databases.close)
+                rows = measure(folder, databases.fresh(), runner)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    text = markdown(rows, facts)
+    page.write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    CHILDREN[sys.argv[1]](sys.argv[2])
