@@ -95,7 +95,7 @@ POSTGRES: dict[str, dict[str, str]] = {
 NAMES_ONLY = {
     "aggregate_types", "categories_of_tenant", "kind", "kind_name", "kinds", "kinds_by_name",
     "kinds_of_type", "stream_head", "stream_name", "stream_names", "streams_of_category",
-    "streams_of_type", "horizon", "last_event", "last_position", "loose", "stream",
+    "streams_of_type", "horizon", "last_event", "last_position", "loose", "stream", "writers",
 }  # fmt: skip
 """Statements that find names, or the end of the log, and no events."""
 
@@ -133,7 +133,7 @@ def statements_that_look_for_events(backend: str) -> set[str]:
         reads = path.read_text().lstrip().upper().startswith(("SELECT", "WITH"))
         if reads and "record" not in path.stem and path.stem not in NAMES_ONLY:
             found.add(path.stem)
-    return found - {"append", "announce", "keep", "look", "session"}
+    return found - {"append", "announce", "keep", "listen", "look", "session"}
 
 
 def of_sqlite(file: Path) -> dict[str, dict[str, list[str]]]:
