@@ -66,7 +66,7 @@ async def handler_wakeups(store: EventStore) -> list[float]:
     """Returns how long after the answer to a commit a handler in the same loop runs."""
     seen: asyncio.Queue[float] = asyncio.Queue()
     found = []
-    async with store.subscribe(after=store.stats().last_position) as events:
+    async with store.subscribe(after=(await store.horizon()).position) as events:
 
         async def follow() -> None:
             async for _ in events:
@@ -94,14 +94,19 @@ async def catching_up(store: EventStore) -> float:
     return (time.perf_counter() - begun) / STORED
 
 
-def decoding() -> float:
-    """Returns the seconds that decoding such an event from memory takes."""
-    payloads = [Added(amount=n, note=note(n)).model_dump_json().encode() for n in range(STORED)]
-    decode = Added.__pydantic_validator__.validate_json
+def decoding(place: Path) -> float:
+    """Returns the seconds that decoding an event of pages that lie in memory takes."""
+    pages = []
+    with SyncEventStore.create(place) as store:
+        decoders, after = store._classes.decoders(raw=False), 0
+        while len(pages) * 1000 < STORED:
+            pages.append(store._store.read([], after=after, limit=1000).wait())
+            after = pages[-1].looked_to
 
     def work() -> None:
-        for payload in payloads:
-            decode(payload)
+        for page in pages:
+            for _ in decoders.events(page.columns()):
+                pass
 
     return timed(work, STORED)
 
@@ -189,13 +194,12 @@ def in_child(words: Sequence[str]) -> subprocess.Popen[str]:
     return child
 
 
-def to_another_process(words: Sequence[str], send: Callable[[int], object]) -> list[float]:
-    """Returns how long after each `send` another process tells of it."""
+def to_another_process(words: Sequence[str], send: Callable[[int], float]) -> list[float]:
+    """Returns how long after what each `send` returns another process tells of it."""
     child, begun = in_child(words), []
     for number in range(WAKES):
         time.sleep(PAUSE)
-        send(number)
-        begun.append(time.monotonic())
+        begun.append(send(number))
     told = child.communicate(timeout=60)[0].split()
     return [float(at) - since for at, since in zip(told, begun, strict=True)]
 
@@ -235,10 +239,18 @@ CHILDREN = {"listen": listen, "follow": follow}
 def between_processes(url: str) -> Figures:
     """Measures commit to handler, and a bare NOTIFY, through one server."""
     with psycopg.connect(url, autocommit=True) as bare, SyncEventStore.create(url) as store:
-        notified = to_another_process(["listen", url], lambda n: bare.execute(f"NOTIFY {CHANNEL}"))
-        told = to_another_process(
-            ["follow", url], lambda n: store.append([Added(amount=n, note="wake")])
-        )
+
+        def notify(_: int) -> float:
+            begun = time.monotonic()
+            bare.execute(f"NOTIFY {CHANNEL}")
+            return begun
+
+        def commit(number: int) -> float:
+            store.append([Added(amount=number, note="wake")])
+            return time.monotonic()
+
+        notified = to_another_process(["listen", url], notify)
+        told = to_another_process(["follow", url], commit)
     return {"bare": notified, "followed": told}
 
 
@@ -309,8 +321,9 @@ def markdown(rows: Sequence[str], facts: dict[str, str]) -> str:
             "`make bench ARGS=--following` wrote this page; nothing on it is written by hand. "
             f"Medians of {ROUNDS} rounds, in turns. From a commit to a handler is from the answer "
             f"to the one to the first line of the other, {WAKES} times a round; a wake-up is an "
-            "idle event loop that runs what another thread calls. Every commit is flushed before "
-            "it is answered.",
+            "idle event loop that runs what another thread calls; a NOTIFY is from sending it to "
+            "receiving it, while a handler also reads what it is told of. Every commit is flushed "
+            "before it is answered.",
             "",
             "|  | found | times | to reach |  |",
             "|---|---:|---:|---:|---:|",
@@ -346,7 +359,7 @@ def measure(folder: Path, url: str | None, runner: asyncio.Runner) -> list[str]:
             figures = {"bare": run(bare_wakeups())}
             figures |= {name: run(handler_wakeups(store)) for name, store in opened.items()}
             progress.step(number, "waking")
-            took, memory = run(catching_up(stored)), decoding()
+            took, memory = run(catching_up(stored)), decoding(folder / "stored.db")
             progress.step(number, "catching up")
             uma_found = beside_uma(opened[SQLITE], uma, run, number)
             progress.step(number, "conditions")

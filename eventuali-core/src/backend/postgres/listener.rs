@@ -100,7 +100,10 @@ pub(super) async fn announce(pool: Arc<Pool>, signal: Arc<Signal>) {
         signal.announce.notified().await;
         // Where that fails, others will see by polling.
         drop(timeout(limit, signal.announce(&pool)).await);
-        sleep(ANNOUNCEMENTS).await;
+        // A single commit is announced at once; those that come one upon the other share.
+        if signal.unannounced.load(Ordering::Acquire) {
+            sleep(ANNOUNCEMENTS).await;
+        }
     }
 }
 
@@ -183,7 +186,11 @@ async fn listen(pool: &Pool, signal: &Signal) -> Result<()> {
     signal.news.notify_one();
     loop {
         match timeout(PROBE.0, listener.try_recv()).await {
-            Ok(Ok(Some(_))) => signal.news.notify_one(),
+            // Whoever waits looks at once; and again, should somebody still write below it.
+            Ok(Ok(Some(_))) => {
+                signal.wake(0);
+                signal.news.notify_one();
+            }
             Ok(Ok(None)) => return Ok(()),
             Ok(Err(error)) => return Err(error.into()),
             Err(_) => {
