@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from contextlib import suppress
-from uuid import UUID
+from contextlib import aclosing, closing, suppress
+from types import SimpleNamespace
+from unittest.mock import MagicMock
+from uuid import UUID, uuid4
 
 import pytest
 from ledger import Counted
@@ -14,8 +16,8 @@ from stores import each_kind, each_shared, gathered, opened, url_of
 from support import script
 
 from eventuali import Event, Query, sync
-from eventuali._checkpoint import EVERY_EVENTS, SPACE
-from eventuali.errors import CheckpointMismatchError
+from eventuali._checkpoint import EVERY_EVENTS, SPACE, Checkpoint
+from eventuali.errors import CheckpointMismatchError, StreamingError
 
 EVEN = Query(tags=["even"])
 
@@ -317,3 +319,122 @@ def test_a_crash_repeats_the_last_page_at_the_most(kind, tmp_path):
     assert second[0] <= 701
     assert third == list(range(third[0], 5000))
     assert 2601 - EVERY_EVENTS <= third[0] <= 2601
+
+
+async def by_aclosing(store):
+    async with aclosing(store.subscribe(name="n")) as events:
+        async for event in events:
+            if event.number == 2:
+                1 / 0  # noqa: B018
+
+
+async def by_finally(store):
+    events = store.subscribe(name="n")
+    try:
+        async for event in events:
+            if event.number == 2:
+                1 / 0  # noqa: B018
+    finally:
+        await events.aclose()
+
+
+async def by_cancellation(store):
+    events = store.subscribe(name="n")
+    try:
+        async for event in events:
+            if event.number == 2:
+                asyncio.current_task().cancel()
+                await asyncio.sleep(60)
+    finally:
+        await events.aclose()
+
+
+@each_kind
+@pytest.mark.parametrize("leave", [by_aclosing, by_finally, by_cancellation])
+def test_an_event_whose_handler_raised_comes_again_however_it_is_closed(kind, leave, tmp_path):
+    async def test(store):
+        await append(store, *range(5))
+        with suppress(ZeroDivisionError, asyncio.CancelledError):
+            await asyncio.create_task(leave(store))
+        async with store.subscribe(name="n") as events:
+            assert await take(events, 1) == [2]
+
+    run(kind, tmp_path, test)
+
+
+def test_closing_blocking_while_an_error_flies_handles_nothing(tmp_path):
+    with sync.EventStore.create("memory://") as store:
+        store.append([Counted(number=n) for n in range(5)])
+        with suppress(ZeroDivisionError), closing(store.subscribe(name="n")) as events:
+            for event in events:
+                if event.number == 2:
+                    1 / 0  # noqa: B018
+        with store.subscribe(name="n") as events:
+            assert next(events).number == 2
+
+
+def test_two_that_write_at_once_write_the_same():
+    """The follower, after it has looked far ahead, and whoever closes it."""
+    row = SimpleNamespace(position=1500, event_id=uuid4())
+    page = MagicMock(columns=lambda: (0, 0, [row]), __len__=lambda _: 1)
+    written = []
+    store = SimpleNamespace(
+        read=lambda *_, **__: "read",
+        put_record=lambda space, key, expected, value, id: written.append((expected, id)),
+    )
+    checkpoint = Checkpoint(store, "n", [(None, None, [], ["rare"], [], None)])
+    checkpoint.looked(2000)
+    follower, closer = checkpoint.write(), checkpoint.write()
+    next(follower), next(closer)
+    follower.send(page), closer.send(page)
+    assert written[0] == written[1]
+
+
+@each_kind
+def test_an_error_is_not_replaced_by_that_of_the_checkpoint(kind, tmp_path):
+    async def test(store):
+        await append(store, *range(5))
+
+        async def fenced():
+            async with store.subscribe(name="n") as events:
+                await take(events, 3)
+                async with store.subscribe(name="n") as others:
+                    await take(others, 4)
+                1 / 0  # noqa: B018
+
+        with pytest.raises(ZeroDivisionError) as raised:
+            await fenced()
+        assert any("checkpoint of 'n'" in note for note in raised.value.__notes__)
+
+    run(kind, tmp_path, test)
+
+
+@each_kind
+def test_who_waits_for_a_follower_that_failed_hears_of_it(kind, tmp_path):
+    async def test(store):
+        await append(store, *range(5))
+        events = store.subscribe(name="n")
+        await take(events, 3)
+        async with store.subscribe(name="n") as others:
+            await take(others, 4)
+        events._checkpoint._last -= 3600
+        with pytest.raises(CheckpointMismatchError):
+            await anext(events)
+        with pytest.raises(StreamingError):
+            await events.caught_up()
+
+    run(kind, tmp_path, test)
+
+
+def test_nothing_is_handed_out_once_it_is_closed():
+    with sync.EventStore.create("memory://") as store:
+        store.append([Counted(number=1)])
+        events = store.subscribe()
+        steps = events._advance()
+        pending, _ = next(steps)
+        page = pending.wait()
+        events.close()
+        with pytest.raises(StopIteration) as end:
+            steps.send(page)
+        assert end.value.value is False
+        assert list(events) == []

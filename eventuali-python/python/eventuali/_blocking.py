@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Generator
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from eventuali._checkpoint import Wait
 from eventuali._following import Following
 from eventuali._opening import refuse_in_loop
+from eventuali.errors import EventStoreError
 
 if TYPE_CHECKING:
     from eventuali.event import Event
@@ -42,23 +44,24 @@ class Subscription(Following):
         if self._busy:
             raise RuntimeError("another thread is waiting for the next event of this subscription")
         checkpoint = self._checkpoint
-        if checkpoint is not None:
-            self._acknowledge()
-            self._holder = threading.get_ident()
-            if checkpoint.due() == 0 or self.closed:
-                self._drive(checkpoint.write())
         try:
+            if checkpoint is not None:
+                self._acknowledge()
+                self._holder = threading.get_ident()
+                if checkpoint.due() == 0 or self.closed:
+                    self._drive(checkpoint.write())
             event = self._held()
             while event is None:
                 if not self._drive(self._advance()):
                     break
                 event = self._held()
         except Exception:
+            self._failed = True
             self._tell()  # whoever waits for the end of the catch-up would wait in vain
             raise
         if event is None:
             raise StopIteration
-        self._unhandled = True
+        self._unhandled, self._failed = True, False
         return event
 
     def caught_up(self, seconds: float | None = None) -> bool:
@@ -68,7 +71,9 @@ class Subscription(Following):
         """
         with self._told:
             before = self._times
-            self._told.wait_for(lambda: self._live or self.closed or self._times != before, seconds)
+            self._told.wait_for(
+                lambda: self._live or self.closed or self._failed or self._times != before, seconds
+            )
         return self._live
 
     def _tell(self) -> None:
@@ -78,7 +83,7 @@ class Subscription(Following):
 
     def close(self) -> None:
         """Ends it; see `eventuali.subscription.Subscription.aclose`."""
-        self._end_it(handled=True)
+        self._end_it(handled=sys.exception() is None)
 
     def _end_it(self, *, handled: bool) -> None:
         self._stop()
@@ -100,7 +105,12 @@ class Subscription(Following):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._end_it(handled=error is None)
+        try:
+            self._end_it(handled=error is None)
+        except EventStoreError as failed:
+            if error is None:
+                raise
+            error.add_note(f"the checkpoint of {self.name!r} was not written: {failed}")
 
     def _drive(self, steps: Generator[Wait, Any, T]) -> T:
         """Runs steps for the one thread that takes events."""

@@ -111,7 +111,7 @@ class Checkpoint:
 
     def due(self) -> float | None:
         """Returns in how many seconds it is to be written; None where there is nothing to write."""
-        if self._count == 0 and not self._far():
+        if self._count == 0 and self._attempt is None and not self._far():
             return None
         if self._count >= EVERY_EVENTS:
             return 0.0
@@ -145,6 +145,8 @@ class Checkpoint:
             )
             row = _last(page) if len(page) else row
             self._searched_to = self._looked_to
+            if self._attempt is not None:  # of whoever closes meanwhile
+                yield from self._put(self._attempt)
         if row is None:
             return
         place = Place(row.position, row.event_id)

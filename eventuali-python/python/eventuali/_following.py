@@ -45,6 +45,7 @@ class Following:
         self._started = self._checkpoint is None
         self._live = False
         self._busy = False
+        self._failed = False  # whether asking for the next event raised an error
         self._pending: Pending | None = None
         self._page: Iterator[tuple[Row, Event]] = iter(())
         self._looked_to, self._end = self._after, False
@@ -100,8 +101,8 @@ class Following:
                 self._live = True
                 self._tell()
             page = yield from self._arrival()
-            if page is not None:
-                self._take(page)
+            if page is not None and self._core is not None:
+                self._take(page, self._core)
                 if len(page):
                     return True
                 self._after = page.looked_to
@@ -137,13 +138,12 @@ class Following:
             raise
         return page
 
-    def _take(self, page: Page) -> None:
+    def _take(self, page: Page, core: Subscription) -> None:
         """Takes a page in hand, and sends for the one after it."""
         self._looked_to, self._end = page.looked_to, page.end
         columns = page.columns()
         self._page = zip(columns[2], self._decoders.events(columns), strict=True)
-        if self._core is not None:
-            self._pending = self._core.next(page.looked_to, self._live or page.end)
+        self._pending = core.next(page.looked_to, self._live or page.end)
 
     def _tell(self) -> None:
         """Wakes those who wait for the end of the catch-up: it has come, or will not."""

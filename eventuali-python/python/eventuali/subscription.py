@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from eventuali._checkpoint import Checkpoint, Wait
 from eventuali._following import Following
-from eventuali.errors import StreamingError
+from eventuali.errors import EventStoreError, StreamingError
 
 if TYPE_CHECKING:
     import asyncio
@@ -56,20 +57,21 @@ class Subscription(Following):
         """
         if self._busy:
             raise RuntimeError("another task is waiting for the next event of this subscription")
-        if self._checkpoint is not None:
-            await self._note(self._checkpoint)
         try:
+            if self._checkpoint is not None:
+                await self._note(self._checkpoint)
             event = self._held()
             while event is None:
                 if not await self._drive(self._advance()):
                     break
                 event = self._held()
         except Exception:
+            self._failed = True
             self._tell()  # whoever waits for the end of the catch-up would wait in vain
             raise
         if event is None:
             raise StopAsyncIteration
-        self._unhandled = True
+        self._unhandled, self._failed = True, False
         return event
 
     async def _note(self, checkpoint: Checkpoint) -> None:
@@ -91,7 +93,7 @@ class Subscription(Following):
         """
         import asyncio
 
-        if not self._live and not self.closed:
+        if not self._live and not self.closed and not self._failed:
             future = asyncio.get_running_loop().create_future()
             self._waiting.add(future)
             try:
@@ -110,12 +112,13 @@ class Subscription(Following):
         """Ends it; whoever waits for an event hears of the end. Twice is fine.
 
         A named one writes its checkpoint. The event in hand counts as handled where the task that
-        took it closes; where another one does, once that task asks for the next event.
+        took it closes, unless an exception is on its way; where another task does, once the one
+        that took it asks for the next event.
 
         Raises:
             CheckpointMismatchError: Somebody else follows under this name.
         """
-        await self._end_it(handled=True)
+        await self._end_it(handled=sys.exception() is None)
 
     async def _end_it(self, *, handled: bool) -> None:
         import asyncio
@@ -140,7 +143,12 @@ class Subscription(Following):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._end_it(handled=error is None)
+        try:
+            await self._end_it(handled=error is None)
+        except EventStoreError as failed:
+            if error is None:
+                raise
+            error.add_note(f"the checkpoint of {self.name!r} was not written: {failed}")
 
     async def _drive(self, steps: Generator[Wait, Any, T]) -> T:
         """Runs steps for the one task that takes events."""
