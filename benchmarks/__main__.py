@@ -22,7 +22,7 @@ from pathlib import Path
 
 from reliability.server import NoServerError, any_server
 
-from benchmarks import comparison, following, page, scale
+from benchmarks import comparison, page, scale
 from benchmarks.commits import environment
 from benchmarks.machine import busy, machine
 from benchmarks.rounds import Measurement, Results
@@ -151,6 +151,10 @@ def main(words: Sequence[str] | None = None) -> None:
     if given.scale:
         return scale.run(DATA)
     if given.following:
+        from benchmarks import (
+            following,
+        )  # brings UmaDB, which only the environment of make bench has
+
         return following.run(DATA)
     folder = Path(tempfile.mkdtemp(prefix=f"data-{os.getpid()}-", dir=DATA))
     try:
