@@ -18,6 +18,7 @@ pub mod limits;
 pub mod name;
 pub mod query;
 pub mod record;
+mod span;
 pub mod storage;
 pub mod store;
 pub mod stream;

@@ -4,10 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::commit::{Commit, Committed};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventPage;
 use crate::limits::Limits;
 use crate::query::{Query, ReadRange};
@@ -19,6 +19,23 @@ use crate::stream::{StreamPage, StreamSelection};
 /// The work begins when the verb is called, not when the answer is first awaited, and needs no
 /// particular runtime. Dropping the answer does not stop a write.
 pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'static>>;
+
+/// What arrives on `answer`; a job that panicked drops its end, which `lost` puts into words.
+pub(crate) fn answer_from<T: Send + 'static>(
+    sent: bool,
+    answer: oneshot::Receiver<Result<T>>,
+    lost: impl FnOnce() -> Error + Send + 'static,
+) -> Answer<T> {
+    if !sent {
+        return Box::pin(std::future::ready(Err(Error::closed())));
+    }
+    Box::pin(async move { answer.await.unwrap_or_else(|_| Err(lost())) })
+}
+
+/// A read whose end was dropped.
+pub(crate) fn lost() -> Error {
+    Error::new(ErrorKind::Unavailable, "the storage failed before it answered")
+}
 
 /// A backend: keeps events and records, and keeps the promises of `docs/reference/contract.md`.
 pub trait Storage: Send + Sync + 'static {

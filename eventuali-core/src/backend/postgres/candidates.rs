@@ -11,13 +11,11 @@ use super::reader::clamp;
 use super::sift::sift;
 use crate::error::Result;
 use crate::query::{Query, QueryItem, ReadRange};
+use crate::span::{Span, merged};
 use crate::stream::StreamId;
 
 /// Index entries that one item looks at before it says how far it came.
 const LOOKAHEAD: usize = 1024;
-
-/// Two positions and everything between them.
-pub(super) type Span = (u64, u64);
 
 /// Spans that hold every match between the start of the range and `looked_to`, and more besides.
 pub(super) struct Candidates {
@@ -191,36 +189,4 @@ pub(super) async fn stored_at(session: &mut Session, ids: &[Uuid]) -> Result<Vec
         found.push(Some(Stored { position, records: row.try_get(3)? }));
     }
     Ok(found)
-}
-
-/// The spans within `bounds`, in the order of reading, each position in one of them.
-fn merged(mut spans: Vec<Span>, bounds: Span, backwards: bool) -> Vec<Span> {
-    spans.sort_unstable();
-    let mut merged: Vec<Span> = Vec::new();
-    for (first, last) in spans {
-        let (first, last) = (first.max(bounds.0), last.min(bounds.1));
-        if first > last {
-            continue;
-        }
-        match merged.last_mut() {
-            Some(before) if first <= before.1 + 1 => before.1 = before.1.max(last),
-            _ => merged.push((first, last)),
-        }
-    }
-    if backwards {
-        merged.reverse();
-    }
-    merged
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_meet_and_stay_within_bounds() {
-        let spans = vec![(64, 127), (1, 3), (4, 5), (100, 130), (200, 300)];
-        assert_eq!(merged(spans.clone(), (2, 250), false), [(2, 5), (64, 130), (200, 250)]);
-        assert_eq!(merged(spans, (2, 250), true), [(200, 250), (64, 130), (2, 5)]);
-    }
 }

@@ -43,7 +43,7 @@ use crate::event::EventPage;
 use crate::limits::Limits;
 use crate::query::{Query, ReadRange};
 use crate::record::{RecordCursor, RecordPage, RecordQuery};
-use crate::storage::{Answer, Capabilities, Horizon, Storage};
+use crate::storage::{Answer, Capabilities, Horizon, Storage, answer_from, lost};
 use crate::stream::{StreamPage, StreamSelection};
 
 /// A store in PostgreSQL.
@@ -274,22 +274,6 @@ async fn read<T>(
         sleep(pause).await;
         pause = (pause * 2).min(std::time::Duration::from_millis(500));
     }
-}
-
-/// What arrives on `answer`; a job that panicked drops its end, which `lost` puts into words.
-fn answer_from<T: Send + 'static>(
-    sent: bool,
-    answer: oneshot::Receiver<Result<T>>,
-    lost: impl FnOnce() -> Error + Send + 'static,
-) -> Answer<T> {
-    if !sent {
-        return Box::pin(std::future::ready(Err(Error::closed())));
-    }
-    Box::pin(async move { answer.await.unwrap_or_else(|_| Err(lost())) })
-}
-
-fn lost() -> Error {
-    Error::new(ErrorKind::Unavailable, "the storage failed before it answered")
 }
 
 fn no_thread(cause: std::io::Error) -> Error {

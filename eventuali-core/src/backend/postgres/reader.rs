@@ -3,12 +3,13 @@
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use super::candidates::{Span, candidates};
+use super::candidates::candidates;
 use super::connection::Session;
 use super::scan::{FIRST_WINDOW, Scan};
 use crate::error::Result;
 use crate::event::EventPage;
 use crate::query::{MAX_PAGE_EVENTS, Query, ReadRange};
+use crate::span::Span;
 use crate::stream::{StreamId, StreamInfo, StreamPage, StreamSelection};
 
 /// How far a reader may look.

@@ -4,13 +4,13 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 
 use super::batch::sealed;
-use super::candidates::Span;
 use super::connection::Session;
 use super::names::Learned;
 use super::reader::{clamp, column};
 use crate::error::Result;
 use crate::event::{EventHead, EventPage, EventRef};
 use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
+use crate::span::Span;
 use crate::stream::StreamId;
 
 /// The most rows that are looked at for one page; a page of a rare match is short instead of slow.

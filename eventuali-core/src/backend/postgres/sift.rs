@@ -1,11 +1,11 @@
 //! Where events that no index finds lie: the server passes rows by their stream and correlation,
 //! and gives positions.
 
-use super::candidates::Span;
 use super::connection::Session;
 use super::reader::{clamp, column};
 use crate::error::Result;
 use crate::query::{Query, QueryItem};
+use crate::span::Span;
 
 /// Spans this close are one: a row between them costs less than another span.
 const GAP: u64 = 8;

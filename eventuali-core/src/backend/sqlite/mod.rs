@@ -39,7 +39,7 @@ use crate::event::EventPage;
 use crate::limits::Limits;
 use crate::query::{Query, ReadRange};
 use crate::record::{RecordCursor, RecordPage, RecordQuery};
-use crate::storage::{Answer, Capabilities, Horizon, Storage};
+use crate::storage::{Answer, Capabilities, Horizon, Storage, answer_from, lost};
 use crate::stream::{StreamPage, StreamSelection};
 
 /// Threads that read.
@@ -184,9 +184,10 @@ impl Sqlite {
         if let Err(error) = commit.check(&Limits::DEFAULT) {
             return Box::pin(std::future::ready(Err(error)));
         }
+        let ids = commit.event_ids();
         let (sender, answer) = oneshot::channel();
         let sent = put(Box::new(Request { commit, answer: sender }));
-        answer_from(sent, answer, || Error::outcome_unknown(Vec::new()))
+        answer_from(sent, answer, || Error::outcome_unknown(ids))
     }
 
     /// Does a commit on this thread, or leaves it to the writer's where that is busy or would be.
@@ -286,22 +287,6 @@ impl Storage for Sqlite {
             limits: Limits::DEFAULT,
         }
     }
-}
-
-/// What arrives on `answer`; a job that panicked drops its end, which `lost` puts into words.
-fn answer_from<T: Send + 'static>(
-    sent: bool,
-    answer: oneshot::Receiver<Result<T>>,
-    lost: impl FnOnce() -> Error + Send + 'static,
-) -> Answer<T> {
-    if !sent {
-        return Box::pin(std::future::ready(Err(Error::closed())));
-    }
-    Box::pin(async move { answer.await.unwrap_or_else(|_| Err(lost())) })
-}
-
-fn lost() -> Error {
-    Error::new(ErrorKind::Unavailable, "the storage failed before it answered")
 }
 
 /// The file itself: SQLite puts the WAL beside it, and not beside a link to it.

@@ -4,13 +4,14 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use super::candidates::{Span, candidates};
+use super::candidates::candidates;
 use super::connection::Session;
 use super::names::Names;
 use super::sift::json;
 use crate::error::Result;
 use crate::event::{EventHead, EventPage, EventRef};
 use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
+use crate::span::Span;
 use crate::stream::{StreamId, StreamInfo, StreamPage, StreamSelection};
 
 /// The most rows that are looked at for one page; a page of a rare match is short instead of slow.

@@ -4,11 +4,11 @@
 use rusqlite::types::Value;
 use rusqlite::{params, params_from_iter};
 
-use super::candidates::Span;
 use super::connection::Session;
 use super::reader::clamp;
 use crate::error::Result;
 use crate::query::{Query, QueryItem};
+use crate::span::Span;
 
 /// Spans this close are one: a row between them costs less than another statement.
 const GAP: u64 = 8;
