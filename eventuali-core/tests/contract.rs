@@ -9,11 +9,13 @@ use std::path::Path;
 use eventuali_core::contract::{CLAUSES, page};
 use eventuali_core::contract_tests;
 
+use fixtures::followed::Followed;
 use fixtures::here::Here;
 use fixtures::{InProcess, PostgresTable, SqliteFile};
 
 contract_tests!(memory, InProcess::memory());
 contract_tests!(postgres, PostgresTable::new());
+contract_tests!(postgres_that_is_followed, Followed::new(PostgresTable::new()));
 contract_tests!(sqlite, SqliteFile::new());
 contract_tests!(sqlite_on_the_thread_of_the_caller, Here(SqliteFile::new()));
 contract_tests!(sqlite_in_memory, InProcess::sqlite());

@@ -1,6 +1,7 @@
 //! A commit that is drawn early and seen late is stepped over by nobody.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -61,20 +62,32 @@ fn all_see_all(table: &PostgresTable) {
     let before: HashSet<Uuid> = before.collect();
     table.run(LATE).expect("the trigger is made");
     let (written, finished) = (AtomicBool::new(false), AtomicBool::new(false));
+    let stores: Vec<_> = (0..writers()).map(|_| Arc::new(open(table))).collect();
     let (accepted, seen) = thread::scope(|scope| {
         let foreign = scope.spawn(|| stay_in_a_transaction(table, &finished));
-        let readers = [1, 7, 500].map(|limit| {
-            scope.spawn({
-                let written = &written;
-                move || read_all(table, limit, written)
+        let written = &written;
+        let mut readers: Vec<_> = [1, 7, 500]
+            .map(|limit| scope.spawn(move || read_all(|| Arc::new(open(table)), limit, written)))
+            .into();
+        // Who follows where somebody writes is told of that without asking the server.
+        readers.extend(stores.iter().map(|store| {
+            scope.spawn(move || {
+                let signals = store.appended();
+                let seen = read_all(|| Arc::clone(store), 500, written);
+                drop(signals);
+                seen
             })
-        });
-        let writers: Vec<_> =
-            (0..writers()).map(|writer| scope.spawn(move || write_all(table, writer))).collect();
+        }));
+        let writers: Vec<_> = stores
+            .iter()
+            .enumerate()
+            .map(|(writer, store)| scope.spawn(move || write_all(&**store, writer)))
+            .collect();
         let accepted: HashSet<Uuid> =
             writers.into_iter().flat_map(|writer| writer.join().expect("it ends")).collect();
         written.store(true, Ordering::Release);
-        let seen = readers.map(|reader| reader.join().expect("it ends"));
+        let seen: Vec<_> =
+            readers.into_iter().map(|reader| reader.join().expect("it ends")).collect();
         finished.store(true, Ordering::Release);
         foreign.join().expect("it ends");
         (accepted, seen)
@@ -98,8 +111,7 @@ fn all_see_all(table: &PostgresTable) {
 }
 
 /// The ids of the events that were accepted.
-fn write_all(table: &PostgresTable, writer: usize) -> Vec<Uuid> {
-    let store = open(table);
+fn write_all(store: &dyn Storage, writer: usize) -> Vec<Uuid> {
     let mut accepted = Vec::new();
     for n in 0..COMMITS {
         let own = deposits(&format!("own-{writer}"), 1 + n % 3);
@@ -120,8 +132,12 @@ fn write_all(table: &PostgresTable, writer: usize) -> Vec<Uuid> {
 
 /// What a reader sees that goes on from where it was, until all is written; it opens its store
 /// again and again.
-fn read_all(table: &PostgresTable, limit: usize, written: &AtomicBool) -> Vec<(u64, Uuid)> {
-    let mut store = open(table);
+fn read_all<S: Storage>(
+    open: impl Fn() -> Arc<S>,
+    limit: usize,
+    written: &AtomicBool,
+) -> Vec<(u64, Uuid)> {
+    let mut store = open();
     let mut range = ReadRange { limit, ..ReadRange::default() };
     let mut seen = Vec::new();
     for turn in 1.. {
@@ -133,7 +149,7 @@ fn read_all(table: &PostgresTable, limit: usize, written: &AtomicBool) -> Vec<(u
             break;
         }
         if turn % 200 == 0 {
-            store = open(table);
+            store = open();
         }
         thread::sleep(Duration::from_micros(300));
     }
@@ -186,7 +202,7 @@ fn enrol_until_full(store: &dyn Storage, query: &Query) {
         if page.len() >= 10 {
             return;
         }
-        let kind = std::sync::Arc::new(EventKind::json("Enrolled", 1));
+        let kind = Arc::new(EventKind::json("Enrolled", 1));
         let metadata = eventuali_core::event::Metadata {
             tags: vec!["course:1".to_owned()],
             ..Default::default()

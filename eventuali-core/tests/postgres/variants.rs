@@ -48,6 +48,11 @@ fn a_reader_with_one_snapshot() {
 }
 
 #[test]
+fn a_follower_that_takes_the_events_of_its_process_for_all() {
+    is_found("recent", ORDER);
+}
+
+#[test]
 fn a_condition_that_does_not_close_the_gate() {
     is_found("gate", "late_commit::a_condition_sees_everything");
 }

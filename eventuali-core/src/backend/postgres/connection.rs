@@ -13,6 +13,7 @@ use super::error::timed_out;
 use super::names::Names;
 use super::options::PostgresOptions;
 use super::pooler;
+use super::recent::Recent;
 use super::schema::{self, Relations};
 use super::statements::Statements;
 use crate::error::{Error, ErrorKind, Result};
@@ -112,16 +113,21 @@ pub(super) struct Pool {
     shared: Arc<Shared>,
     permits: Arc<Semaphore>,
     idle: Arc<Mutex<Vec<Idle>>>,
+    recent: Arc<Recent>,
 }
 
 impl Pool {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let permits = Semaphore::new(shared.options.max_connections as usize);
-        Self { shared, permits: Arc::new(permits), idle: Arc::default() }
+        Self { shared, permits: Arc::new(permits), idle: Arc::default(), recent: Arc::default() }
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    pub(super) fn recent(&self) -> &Recent {
+        &self.recent
     }
 
     /// Lends a connection, an idle one or a new one.
@@ -132,6 +138,7 @@ impl Pool {
             let text = "PostgreSQL: every connection of the store was busy for too long";
             return Err(Error::new(ErrorKind::Busy, text));
         };
+        let epoch = self.recent.epoch();
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let Idle { conn, known } = match idle {
             Some(idle) => idle,
@@ -143,14 +150,17 @@ impl Pool {
             conn,
             known,
             heard: false,
+            epoch,
             shared: Arc::clone(&self.shared),
             idle: Arc::clone(&self.idle),
+            recent: Arc::clone(&self.recent),
             _permit: permit,
         })
     }
 
     /// Lets go of the idle connections: where one is broken, the others are, too.
     pub(super) fn forget(&self) {
+        self.recent.forget();
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
@@ -186,8 +196,11 @@ pub(super) struct Session {
     pub(super) known: Known,
     /// Something was written, and somebody listens.
     pub(super) heard: bool,
+    /// See [`Recent::epoch`].
+    pub(super) epoch: u64,
     pub(super) shared: Arc<Shared>,
     idle: Arc<Mutex<Vec<Idle>>>,
+    recent: Arc<Recent>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -196,6 +209,12 @@ impl Session {
     pub(super) fn give_back(self) {
         let idle = Idle { conn: self.conn, known: self.known };
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(idle);
+    }
+
+    /// A horizon was read here.
+    pub(super) fn settle(&mut self, horizon: u64) {
+        self.known.settled = horizon;
+        self.recent.settle(self.epoch, horizon);
     }
 
     pub(super) async fn run(&mut self, sql: &str) -> Result<()> {

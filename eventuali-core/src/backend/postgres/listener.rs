@@ -1,7 +1,7 @@
 //! Wake-ups: commits are announced to other processes, and theirs are listened for.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::Executor;
@@ -29,7 +29,9 @@ const PROBE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_sec
 pub(super) struct Signal {
     /// The highest position that was committed here, or up to which everything is settled.
     highest: watch::Sender<u64>,
-    /// Something was committed, here or elsewhere.
+    /// The highest position that was committed here when everything below was settled.
+    settled_here: AtomicU64,
+    /// Something was committed, here or elsewhere, and may not be settled.
     news: Notify,
     /// Something was committed here that is not announced yet.
     unannounced: AtomicBool,
@@ -40,6 +42,7 @@ impl Signal {
     pub(super) fn new() -> Self {
         Self {
             highest: watch::Sender::new(0),
+            settled_here: AtomicU64::new(0),
             news: Notify::new(),
             unannounced: AtomicBool::new(false),
             announce: Notify::new(),
@@ -52,14 +55,24 @@ impl Signal {
         receiver
     }
 
-    /// Events up to `highest` were committed here.
-    pub(super) fn committed(&self, highest: u64) {
+    /// Whether anybody waits for events.
+    pub(super) fn is_followed(&self) -> bool {
+        self.highest.receiver_count() > 0
+    }
+
+    /// Events up to `highest` were committed here; unless they are settled, somebody has to look
+    /// for when they are.
+    pub(super) fn committed(&self, highest: u64, settled: bool) {
         self.highest.send_if_modified(|seen| {
             let more = highest > *seen;
             *seen = highest.max(*seen);
             more
         });
-        self.news.notify_one();
+        if settled {
+            self.settled_here.fetch_max(highest, Ordering::AcqRel);
+        } else {
+            self.news.notify_one();
+        }
     }
 
     /// Something was committed, which is announced where somebody listens.
@@ -114,8 +127,11 @@ pub(super) async fn watch(pool: Arc<Pool>, signal: Arc<Signal>) {
     let mut was_behind = false;
     let mut listening = None;
     loop {
-        drop(timeout(pause, signal.news.notified()).await);
-        if signal.highest.receiver_count() == 0 {
+        if timeout(pause, signal.news.notified()).await.is_ok() {
+            // Whoever waits was woken, and reads meanwhile.
+            sleep(ANNOUNCEMENTS).await;
+        }
+        if !signal.is_followed() {
             listening = None;
             pause = Duration::from_hours(1);
             continue;
@@ -124,6 +140,8 @@ pub(super) async fn watch(pool: Arc<Pool>, signal: Arc<Signal>) {
             listening.get_or_insert_with(|| (Instant::now(), Listening::begin(&pool, &signal)));
         let idle = if since.elapsed() < SETTLING { LOOKS.1 } else { IDLE_LOOKS };
         let (horizon, last) = look(&pool).await.unwrap_or((settled, settled));
+        // Whoever waits was woken for these.
+        settled = settled.max(signal.settled_here.load(Ordering::Acquire).min(horizon));
         // It falls where a server takes over that knows less.
         if horizon != settled {
             settled = horizon;

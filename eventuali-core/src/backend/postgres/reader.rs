@@ -5,7 +5,7 @@ use sqlx::postgres::PgRow;
 
 use super::candidates::candidates;
 use super::connection::Session;
-use super::scan::{FIRST_WINDOW, Scan};
+use super::scan::{FIRST_WINDOW, Scan, TAIL};
 use crate::error::Result;
 use crate::event::EventPage;
 use crate::query::{MAX_PAGE_EVENTS, Query, ReadRange};
@@ -41,15 +41,22 @@ pub(super) async fn page(
         session.run("SELECT 1").await?;
         session.run("SELECT pg_sleep(0.02)").await?;
     }
-    let known = until == Until::Horizon && room_below(session.known.settled, &range);
-    let last = if known { session.known.settled } else { last_position(session, until).await? };
-    let asked = range.until;
-    let range = within_times(session, ReadRange { until: asked.min(last), ..range }).await?;
-    let beyond = known && range.until == last && last < asked;
-    let mut page = if range.until <= range.after {
-        Ok(nothing(range))
+    let (settled, asked) = (session.known.settled, range.until);
+    let known = until == Until::Horizon && room_below(settled, &range);
+    let mut scan = Scan::new(range);
+    let last = if known {
+        settled
+    } else if until == Until::Horizon && near_end(settled, &range) {
+        scan.tail(session, query).await?
     } else {
-        log_page(session, query, Scan::new(range)).await
+        last_position(session, until).await?
+    };
+    scan.range = within_times(session, ReadRange { until: asked.min(last), ..range }).await?;
+    let beyond = known && scan.range.until == last && last < asked;
+    let mut page = if scan.range.until <= range.after {
+        Ok(nothing(scan.range))
+    } else {
+        log_page(session, query, scan).await
     };
     #[cfg(feature = "faults")]
     if old {
@@ -66,6 +73,12 @@ fn room_below(settled: u64, range: &ReadRange) -> bool {
     !range.backwards && range.after.saturating_add(range.page_limit() as u64) < settled
 }
 
+/// Whether a page begins so near to the end, as far as that is known, that it is likely to be short.
+fn near_end(settled: u64, range: &ReadRange) -> bool {
+    let timeless = range.recorded_from == i64::MIN && range.recorded_until == i64::MAX;
+    !range.backwards && timeless && range.after.saturating_add(TAIL as u64) >= settled
+}
+
 /// The position up to which a reader may look.
 pub(super) async fn last_position(session: &mut Session, until: Until) -> Result<u64> {
     let statements = &session.shared.statements;
@@ -75,7 +88,7 @@ pub(super) async fn last_position(session: &mut Session, until: Until) -> Result
     };
     let last = query.fetch_one(&mut session.conn).await?.try_get::<i64, _>(0)? as u64;
     if until == Until::Horizon {
-        session.known.settled = last;
+        session.settle(last);
     }
     Ok(last)
 }
@@ -130,8 +143,13 @@ async fn stream_page(
 
 async fn log_page(session: &mut Session, query: &Query, mut scan: Scan) -> Result<EventPage> {
     let edge = if scan.range.backwards { scan.range.after + 1 } else { scan.range.until };
-    let kinds = wanted_kinds(session, query).await?;
+    // What the tail has held is looked at already.
     let mut left = scan.range;
+    left.after = left.after.max(scan.looked_to);
+    if scan.full || scan.over || left.after >= left.until {
+        return Ok(scan.finish(edge));
+    }
+    let kinds = wanted_kinds(session, query).await?;
     let mut window = FIRST_WINDOW;
     while left.after < left.until {
         let found = candidates(session, query, left, window.min(scan.rows_left as u64)).await?;

@@ -24,6 +24,9 @@ const FEW_ROWS: usize = 4;
 /// How many times fewer rows are asked for where one of them is too large.
 const FEWER: usize = 8;
 
+/// The most events that the end of the log is taken to have, where a page begins near to it.
+pub(super) const TAIL: usize = 64;
+
 /// The most rows that are passed at first where no index helps; then four times as many, and so on,
 /// so that a page of a frequent match does not pass many rows in vain.
 pub(super) const FIRST_WINDOW: u64 = 4096;
@@ -57,6 +60,25 @@ impl Scan {
             full: false,
             over: false,
         }
+    }
+
+    /// Adds what matches of the first events behind the beginning of the range; the horizon.
+    pub(super) async fn tail(&mut self, session: &mut Session, query: &Query) -> Result<u64> {
+        let most = if query.items.is_empty() { TAIL.min(self.range.page_limit()) } else { TAIL };
+        let asked = session.shared.statements.tail.query().bind(clamp(self.range.after));
+        let asked = asked.bind(most as i32).bind((ROWS_BYTES / TAIL) as i64);
+        let mut rows = asked.fetch_all(&mut session.conn).await?;
+        let horizon = rows.first().map_or(Ok(0), |row| number(row, 10))? as u64;
+        session.settle(horizon);
+        rows.retain(|row| row.try_get_unchecked::<Option<i64>, _>(0).is_ok_and(|at| at.is_some()));
+        let all = rows.len() < most;
+        self.step = most;
+        let whole = self.rows(session, &rows, Some(query)).await? == Some(all);
+        (self.step, self.most) = (self.range.page_limit(), MAX_PAGE_EVENTS);
+        if whole && all && !self.full && !self.over {
+            self.looked_to = horizon;
+        }
+        Ok(horizon)
     }
 
     /// Adds what matches in `spans`, until they are exhausted or the page is full.

@@ -33,7 +33,7 @@ statements! {
     records_by_index records_by_keys records_by_prefix records_due runs_of_ids sift sift_names
     sift_streams spans_backward spans_forward stream stream_events_backward
     stream_events_forward stream_names stream_runs_backward stream_runs_forward streams_of_id
-    streams_of_item streams_of_type tags_backward tags_forward writers
+    streams_of_item streams_of_type tags_backward tags_forward tail writers
 }
 
 /// A statement, prepared once a connection.

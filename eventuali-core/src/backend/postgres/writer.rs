@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::append::{self, Judged};
-use super::connection::Pool;
+use super::connection::{Pool, Session};
 use super::error::{is_crowded, is_locked, is_lost, is_transient, timed_out};
 use super::listener::Signal;
 use crate::commit::{Commit, Committed};
@@ -78,7 +78,7 @@ impl Writer {
 
     async fn commit(self: &Arc<Self>, group: Vec<Request>) {
         match self.at_once(&group).await {
-            Ok(Some(judged)) => self.answer(group, judged),
+            Ok(Some(judged)) => Self::answer(group, judged),
             Ok(None) => self.settle(group, false).await,
             Err(failure) => {
                 if is_lost(&failure.error) {
@@ -98,7 +98,9 @@ impl Writer {
         let commits: Vec<&Commit> = group.iter().map(|request| &request.commit).collect();
         let written = self.limited(append::at_once(&mut session, &commits));
         let judged = written.await.map_err(Failure::within)?;
-        self.signal.announce_if(session.heard);
+        if let Some(judged) = &judged {
+            self.committed(&session, &commits, judged);
+        }
         session.give_back();
         Ok(judged)
     }
@@ -107,7 +109,7 @@ impl Writer {
     /// fail with it: the group is halved until it is alone.
     async fn settle(self: &Arc<Self>, mut group: Vec<Request>, doubted: bool) {
         let (failure, doubted) = match self.persist(&group, doubted, true).await {
-            Ok(judged) => return self.answer(group, judged),
+            Ok(judged) => return Self::answer(group, judged),
             Err((failure, doubted)) => (failure, doubted),
         };
         let blameless = is_lost(&failure.error) || is_crowded(&failure.error);
@@ -131,7 +133,7 @@ impl Writer {
                 return fail(group, &timed_out("waiting for a lock"), doubted);
             };
             match writer.persist(&group, doubted, false).await {
-                Ok(judged) => writer.answer(group, judged),
+                Ok(judged) => Self::answer(group, judged),
                 Err((failure, doubted)) => fail(group, &failure.error, doubted),
             }
         });
@@ -175,9 +177,19 @@ impl Writer {
         let judged = judged.await.map_err(Failure::before)?;
         let end = if judged.iter().any(Result::is_ok) { "COMMIT" } else { "ROLLBACK" };
         self.limited(session.run(end)).await.map_err(Failure::within)?;
-        self.signal.announce_if(session.heard);
+        self.committed(&session, &commits, &judged);
         session.give_back();
         Ok(judged)
+    }
+
+    /// Tells whoever waits for events, here and elsewhere.
+    fn committed(&self, session: &Session, commits: &[&Commit], judged: &[Judged]) {
+        self.signal.announce_if(session.heard);
+        let positions = judged.iter().flatten().flat_map(|committed| &committed.positions);
+        let Some(highest) = positions.max() else { return };
+        let followed = self.signal.is_followed();
+        let settled = followed && self.pool.recent().keep(session.epoch, commits, judged);
+        self.signal.committed(*highest, settled);
     }
 
     /// `work`, given up where the server does not even say that a statement took too long.
@@ -187,11 +199,7 @@ impl Writer {
         timeout(limit, work).await.unwrap_or_else(|_| Err(timed_out("a commit")))
     }
 
-    fn answer(&self, group: Vec<Request>, judged: Vec<Judged>) {
-        let committed = judged.iter().flatten().flat_map(|committed| &committed.positions);
-        if let Some(highest) = committed.max() {
-            self.signal.committed(*highest);
-        }
+    fn answer(group: Vec<Request>, judged: Vec<Judged>) {
         for (request, mut judged) in group.into_iter().zip(judged) {
             if let Err(doubt) = &judged
                 && matches!(doubt.kind(), ErrorKind::OutcomeUnknown { .. })

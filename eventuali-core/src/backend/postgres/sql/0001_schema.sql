@@ -482,3 +482,33 @@ BEGIN
     --<looked>
     RETURN greatest(least(last, bound), 0);
 END $$;
+
+-- The horizon, and the first events above a position up to there, without what is larger than so
+-- many bytes: for whoever stands near the end, in one call. One row where there are no events.
+CREATE FUNCTION {tail}(above BIGINT, most INTEGER, bytes BIGINT)
+RETURNS TABLE (
+    horizon BIGINT, "position" BIGINT, stream BIGINT, version BIGINT, kind INTEGER, event_id UUID,
+    "timestamp" BIGINT, recorded_at BIGINT, checksum BIGINT, metadata TEXT, payload BYTEA
+)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    settled CONSTANT BIGINT := {horizon}();
+BEGIN
+    RETURN QUERY
+    SELECT
+        settled, e.position, e.stream, e.version, e.kind, e.event_id, e.timestamp, e.recorded_at,
+        e.checksum, e.metadata, e.payload
+    FROM (SELECT) AS one
+    LEFT JOIN (
+        SELECT
+            l.position, l.stream, l.version, l.kind, l.event_id, l.timestamp, l.recorded_at, l.checksum,
+            CASE WHEN octet_length(l.metadata) <= bytes THEN l.metadata END AS metadata,
+            CASE WHEN octet_length(l.payload) + coalesce(octet_length(l.metadata), 0) <= bytes THEN l.payload END
+            AS payload
+        FROM {log} AS l
+        WHERE l.position BETWEEN above + 1 AND settled
+        ORDER BY l.position LIMIT most
+    ) AS e ON true
+    ORDER BY e.position;
+END $$;
