@@ -66,6 +66,9 @@ pub struct ReadRange {
     pub recorded_until: i64,
     /// From the end of the range to its beginning.
     pub backwards: bool,
+    /// What is at hand is enough: a page may end before the log does, where it comes sooner then.
+    /// Only for who asks again until a page says `end`, however many events come meanwhile.
+    pub prompt: bool,
     /// The most events on a page; see [`ReadRange::page_limit`].
     pub limit: usize,
 }
@@ -86,6 +89,7 @@ impl Default for ReadRange {
             recorded_from: i64::MIN,
             recorded_until: i64::MAX,
             backwards: false,
+            prompt: false,
             limit: 1000,
         }
     }

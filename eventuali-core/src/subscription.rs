@@ -104,7 +104,9 @@ impl Subscription {
         settled: Option<Settled>,
     ) -> impl Future<Output = Result<EventPage>> + Send + use<> {
         let inner = Arc::clone(&self.inner);
-        let mut range = ReadRange { after, limit: inner.limit, ..ReadRange::default() };
+        let limit = inner.limit;
+        // Who has heard of the end of the log does not wait for it.
+        let mut range = ReadRange { after, prompt: live, limit, ..ReadRange::default() };
         let (mut signals, mut reading) = match settled {
             Some(settled) if live => (settled.signals, None),
             _ => {

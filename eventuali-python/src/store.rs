@@ -171,6 +171,7 @@ impl Store {
             recorded_until,
             backwards,
             limit,
+            ..ReadRange::default()
         };
         let answer = self.store.read(query(items, partition), range);
         Pending::new(async { answer.await.map(Outcome::Page) })

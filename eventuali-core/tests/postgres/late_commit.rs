@@ -62,7 +62,7 @@ fn all_see_all(table: &PostgresTable) {
     let before: HashSet<Uuid> = before.collect();
     table.run(LATE).expect("the trigger is made");
     let (written, finished) = (AtomicBool::new(false), AtomicBool::new(false));
-    let stores: Vec<_> = (0..writers()).map(|_| Arc::new(open(table))).collect();
+    let writing: Vec<_> = (0..writers()).map(|_| Arc::new(open(table))).collect();
     let (accepted, seen) = thread::scope(|scope| {
         let foreign = scope.spawn(|| stay_in_a_transaction(table, &finished));
         let written = &written;
@@ -70,7 +70,7 @@ fn all_see_all(table: &PostgresTable) {
             .map(|limit| scope.spawn(move || read_all(|| Arc::new(open(table)), limit, written)))
             .into();
         // Who follows where somebody writes is told of that without asking the server.
-        readers.extend(stores.iter().map(|store| {
+        readers.extend(writing.iter().map(|store| {
             scope.spawn(move || {
                 let signals = store.appended();
                 let seen = read_all(|| Arc::clone(store), 500, written);
@@ -78,7 +78,7 @@ fn all_see_all(table: &PostgresTable) {
                 seen
             })
         }));
-        let writers: Vec<_> = stores
+        let writers: Vec<_> = writing
             .iter()
             .enumerate()
             .map(|(writer, store)| scope.spawn(move || write_all(&**store, writer)))
@@ -142,6 +142,7 @@ fn read_all<S: Storage>(
     let mut seen = Vec::new();
     for turn in 1.. {
         let finished = written.load(Ordering::Acquire);
+        range.prompt = turn % 2 == 0;
         let page = block_on(store.read(Query::default(), range)).expect("the page is read");
         seen.extend(page.iter().map(|event| (event.head.position, event.head.event_id)));
         range = range.continued(page.looked_to);

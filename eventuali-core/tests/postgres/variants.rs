@@ -5,7 +5,7 @@ use std::process::Command;
 /// Runs a test of this file with a fault, until it fails.
 fn is_found(fault: &str, test: &str) {
     let own = std::env::current_exe().expect("this test is a program");
-    for _ in 0..5 {
+    for _ in 0..15 {
         let run = Command::new(&own)
             .args(["--exact", test])
             .env("EVENTUALI_FAULT", fault)
@@ -50,6 +50,11 @@ fn a_reader_with_one_snapshot() {
 #[test]
 fn a_follower_that_takes_the_events_of_its_process_for_all() {
     is_found("recent", ORDER);
+}
+
+#[test]
+fn a_follower_that_steps_over_a_gap() {
+    is_found("gap", ORDER);
 }
 
 #[test]

@@ -211,9 +211,14 @@ impl Session {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(idle);
     }
 
+    /// Whether everything up to a position is known to be settled.
+    pub(super) fn is_settled(&self, position: u64) -> bool {
+        position <= self.known.settled.max(self.recent.settled(self.epoch))
+    }
+
     /// A horizon was read here.
     pub(super) fn settle(&mut self, horizon: u64) {
-        self.known.settled = horizon;
+        self.known.settled = self.known.settled.max(horizon);
         self.recent.settle(self.epoch, horizon);
     }
 

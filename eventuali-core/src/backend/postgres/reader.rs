@@ -44,15 +44,15 @@ pub(super) async fn page(
     let (settled, asked) = (session.known.settled, range.until);
     let known = until == Until::Horizon && room_below(settled, &range);
     let mut scan = Scan::new(range);
-    let last = if known {
-        settled
+    let (last, more) = if known {
+        (settled, true)
     } else if until == Until::Horizon && near_end(settled, &range) {
         scan.tail(session, query).await?
     } else {
-        last_position(session, until).await?
+        (last_position(session, until).await?, false)
     };
     scan.range = within_times(session, ReadRange { until: asked.min(last), ..range }).await?;
-    let beyond = known && scan.range.until == last && last < asked;
+    let beyond = more && scan.range.until == last && last < asked;
     let mut page = if scan.range.until <= range.after {
         Ok(nothing(scan.range))
     } else {

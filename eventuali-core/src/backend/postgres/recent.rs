@@ -88,10 +88,19 @@ impl Recent {
         true
     }
 
+    /// Up to where everything is settled, as far as it is known of connections of `epoch`.
+    pub(super) fn settled(&self, epoch: u64) -> u64 {
+        let state = self.state();
+        state.tail.as_ref().filter(|_| state.epoch == epoch).map_or(0, |tail| tail.to)
+    }
+
     /// What matches and is kept; none where that does not begin where `range` does. More may follow.
     pub(super) fn page(&self, query: &Query, range: &ReadRange) -> Option<EventPage> {
-        let forward = ReadRange { after: range.after, limit: range.limit, ..ReadRange::default() };
-        if *range != forward || query.as_stream().is_some() || query.check().is_err() {
+        let (after, limit) = (range.after, range.limit);
+        if *range != (ReadRange { after, limit, prompt: true, ..ReadRange::default() })
+            || query.as_stream().is_some()
+            || query.check().is_err()
+        {
             return None;
         }
         let state = self.state();
@@ -190,7 +199,8 @@ mod tests {
     }
 
     fn after(recent: &Recent, after: u64) -> Option<(Vec<u64>, u64)> {
-        found(recent, &Query::default(), ReadRange { after, ..ReadRange::default() })
+        let range = ReadRange { after, prompt: true, ..ReadRange::default() };
+        found(recent, &Query::default(), range)
     }
 
     fn found(recent: &Recent, query: &Query, range: ReadRange) -> Option<(Vec<u64>, u64)> {
@@ -211,13 +221,14 @@ mod tests {
         assert_eq!(after(&recent, 8), Some((vec![9, 10, 11], 11)));
         assert_eq!(after(&recent, 10), Some((vec![11], 11)));
         assert_eq!(after(&recent, 11), None);
-        let some = ReadRange { after: 8, limit: 2, ..ReadRange::default() };
+        let some = ReadRange { after: 8, limit: 2, prompt: true, ..ReadRange::default() };
         assert_eq!(found(&recent, &Query::default(), some), Some((vec![9, 10], 10)));
         let item = QueryItem { event_types: vec!["Closed".to_owned()], ..QueryItem::default() };
         let closed = Query { items: vec![item], ..Query::default() };
-        let range = ReadRange { after: 8, ..ReadRange::default() };
+        let range = ReadRange { after: 8, prompt: true, ..ReadRange::default() };
         assert_eq!(found(&recent, &closed, range), Some((vec![11], 11)));
         for other in [
+            ReadRange { prompt: false, ..range },
             ReadRange { backwards: true, ..range },
             ReadRange { until: 9, ..range },
             ReadRange { recorded_from: 0, ..range },
@@ -292,7 +303,7 @@ mod tests {
         let refused = Err(crate::error::Error::closed());
         let judged = [Ok(stored), refused, Ok(committed([4, 5], 0))];
         assert!(recent.keep(0, &[&first, &commit("Refused", 1), &loose], &judged));
-        let range = ReadRange::default();
+        let range = ReadRange { prompt: true, ..ReadRange::default() };
         let page = recent.page(&Query::default(), &range).expect("it is kept");
         let found: Vec<_> =
             page.iter().map(|e| (e.head.position, e.head.version, e.head.recorded_at)).collect();

@@ -483,9 +483,13 @@ BEGIN
     RETURN greatest(least(last, bound), 0);
 END $$;
 
--- The horizon, and the first events above a position up to there, without what is larger than so
--- many bytes: for whoever stands near the end, in one call. One row where there are no events.
-CREATE FUNCTION {tail}(above BIGINT, most INTEGER, bytes BIGINT)
+-- The end of the log, for whoever stands near to it: the first events above a position, without what
+-- is larger than so many bytes, and how far everything is settled; one row where there are no events.
+--
+-- Where that position is settled, so are events that follow it without a gap: a position is drawn
+-- once, and nothing can appear between them. The horizon, which costs more than a few events, is
+-- looked for where the next position is missing; it is NULL otherwise.
+CREATE FUNCTION {tail}(above BIGINT, settled BOOLEAN, most INTEGER, bytes BIGINT)
 RETURNS TABLE (
     horizon BIGINT, "position" BIGINT, stream BIGINT, version BIGINT, kind INTEGER, event_id UUID,
     "timestamp" BIGINT, recorded_at BIGINT, checksum BIGINT, metadata TEXT, payload BYTEA
@@ -493,11 +497,14 @@ RETURNS TABLE (
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    settled CONSTANT BIGINT := {horizon}();
+    found BIGINT;
 BEGIN
+    IF NOT (settled AND EXISTS (SELECT FROM {log} AS l WHERE l.position = above + 1)) THEN
+        found := {horizon}();
+    END IF;
     RETURN QUERY
     SELECT
-        settled, e.position, e.stream, e.version, e.kind, e.event_id, e.timestamp, e.recorded_at,
+        found, e.position, e.stream, e.version, e.kind, e.event_id, e.timestamp, e.recorded_at,
         e.checksum, e.metadata, e.payload
     FROM (SELECT) AS one
     LEFT JOIN (
@@ -507,7 +514,7 @@ BEGIN
             CASE WHEN octet_length(l.payload) + coalesce(octet_length(l.metadata), 0) <= bytes THEN l.payload END
             AS payload
         FROM {log} AS l
-        WHERE l.position BETWEEN above + 1 AND settled
+        WHERE l.position BETWEEN above + 1 AND coalesce(found, above + most)
         ORDER BY l.position LIMIT most
     ) AS e ON true
     ORDER BY e.position;
