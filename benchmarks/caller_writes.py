@@ -1,6 +1,6 @@
 """What a blocking save gains where the caller's own thread does the commit.
 
-    target/bench/env/bin/python benchmarks/caller_writes.py
+    target/bench/env/bin/python -m benchmarks.caller_writes
 
 Saves of one event, in turns on the writer's thread and on the caller's, on one file; medians of
 60 rounds of 20; docs/adr/0005 quotes the ratio. Take the release build that `make bench` makes.
@@ -12,34 +12,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from eventuali import Aggregate, Event
+from benchmarks.subjects.ours import Account, add
 from eventuali._decode import EventClasses
 from eventuali._opening import begin, opened
 from eventuali.sync import EventStore
-
-
-class Added(Event):
-    """An event of two fields."""
-
-    amount: int
-    note: str
-
-
-class Account(Aggregate):
-    """Adds up."""
-
-    total: int = 0
-
-    def apply_added(self, event: Added) -> None:
-        """Adds."""
-        self.total += event.amount
 
 
 def saves(store: EventStore) -> float:
     """Returns the seconds of a save."""
     accounts = [Account() for _ in range(20)]
     for account in accounts:
-        account.apply(Added(amount=1, note="account-00"))
+        add(account, 1)
     begun = time.perf_counter()
     for account in accounts:
         store.save(account)

@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from reliability.server import NoServerError, any_server
 
-from benchmarks.databases import Databases
-from benchmarks.machine import busy, machine
+from benchmarks import acceptance
+from benchmarks.acceptance import POSTGRES, SQLITE, Line, line
 from benchmarks.progress import Progress
 from benchmarks.subjects import SAVERS, in_threads, note, timed
 from benchmarks.subjects.ours import Added
@@ -42,7 +40,6 @@ STORED = 100_000
 REPEAT = 40
 """Appends and reads of each of 64 callers."""
 CHANNEL = "bare"
-SQLITE, POSTGRES = "SQLite file", "PostgreSQL"
 Figures = dict[str, list[float]]
 
 
@@ -259,12 +256,7 @@ def percentile(values: Sequence[float], part: float) -> float:
     return sorted(values)[min(int(len(values) * part), len(values) - 1)]
 
 
-def line(name: str, value: str, ratio: float, limit: str, *, met: bool) -> str:
-    """Returns a row of the table."""
-    return f"| {name} | {value} | {ratio:.2f}x | {limit} | {'met' if met else 'missed'} |"
-
-
-def wake_lines(waking: Figures) -> list[str]:
+def wake_lines(waking: Figures) -> list[Line]:
     """Returns the rows about the same process."""
     bare = statistics.median(waking["bare"])
     rows = []
@@ -277,7 +269,7 @@ def wake_lines(waking: Figures) -> list[str]:
     return rows
 
 
-def between_lines(between: Figures) -> list[str]:
+def between_lines(between: Figures) -> list[Line]:
     """Returns the rows about another process."""
     rows = []
     for part, limit in ((0.5, 1.5), (0.99, 5.0)):
@@ -290,7 +282,7 @@ def between_lines(between: Figures) -> list[str]:
     return rows
 
 
-def catch_up_line(following: Sequence[float], decoded: Sequence[float]) -> str:
+def catch_up_line(following: Sequence[float], decoded: Sequence[float]) -> Line:
     """Returns the row about catching up."""
     ratio = statistics.median(d / f for d, f in zip(decoded, following, strict=True))
     one, other = (statistics.median(values) * 1e6 for values in (following, decoded))
@@ -299,7 +291,7 @@ def catch_up_line(following: Sequence[float], decoded: Sequence[float]) -> str:
     return line(title, text, ratio, "≥ 0.5x", met=ratio >= 0.5)
 
 
-def uma_lines(beside: dict[str, list[list[float]]]) -> list[str]:
+def uma_lines(beside: dict[str, list[list[float]]]) -> list[Line]:
     """Returns the rows beside UmaDB."""
     rows = []
     titles = {"append": "appending on condition of a tag", "read": "reading the event of a tag"}
@@ -312,32 +304,7 @@ def uma_lines(beside: dict[str, list[list[float]]]) -> list[str]:
     return rows
 
 
-def markdown(rows: Sequence[str], facts: dict[str, str]) -> str:
-    """Returns the page."""
-    return "\n".join(
-        [
-            "# Benchmarks: following the log",
-            "",
-            "`make bench ARGS=--following` wrote this page; nothing on it is written by hand. "
-            f"Medians of {ROUNDS} rounds, in turns. From a commit to a handler is from the answer "
-            f"to the one to the first line of the other, {WAKES} times a round; a wake-up is an "
-            "idle event loop that runs what another thread calls; a NOTIFY is from sending it to "
-            "receiving it, while a handler also reads what it is told of. Every commit is flushed "
-            "before it is answered.",
-            "",
-            "|  | found | times | to reach |  |",
-            "|---|---:|---:|---:|---:|",
-            *rows,
-            "",
-            "|  |  |",
-            "|---|---|",
-            *(f"| {name} | {value} |" for name, value in facts.items()),
-            "",
-        ]
-    )
-
-
-def measure(folder: Path, url: str | None, runner: asyncio.Runner) -> list[str]:
+def measure(folder: Path, url: str | None, runner: asyncio.Runner) -> list[Line]:
     """Measures in a folder and on a server, and returns the rows."""
     run = runner.run
     waking: Figures = {"bare": []}
@@ -388,26 +355,16 @@ async def opening(place: str) -> EventStore:
 
 def run(data: Path, page: Path = PAGE) -> None:
     """Measures in a folder, and writes the page."""
-    folder = Path(tempfile.mkdtemp(prefix="following-", dir=data))
-    facts = machine(data) | {"load average": f"{busy()} when it began"}
-    try:
-        with ExitStack() as stack:
-            runner = stack.enter_context(asyncio.Runner())
-            try:
-                databases = Databases(
-                    stack.enter_context(any_server(folder)), "following", joined=False
-                )
-            except NoServerError as error:
-                print(f"PostgreSQL is left out: {error}", file=sys.stderr)
-                rows = measure(folder, None, runner)
-            else:
-                stack.callback(databases.close)
-                rows = measure(folder, databases.fresh(), runner)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    text = markdown(rows, facts)
-    page.write_text(text, encoding="utf-8")
-    print(text)
+    method = (
+        f"Medians of {ROUNDS} rounds, in turns. From a commit to a handler is from the answer "
+        f"to the one to the first line of the other, {WAKES} times a round; a wake-up is an "
+        "idle event loop that runs what another thread calls; a NOTIFY is from sending it to "
+        "receiving it, while a handler also reads what it is told of. Every commit is flushed "
+        "before it is answered."
+    )
+    with asyncio.Runner() as runner:
+        measuring = partial(measure, runner=runner)
+        acceptance.run("following", "following the log", method, measuring, data, page)
 
 
 if __name__ == "__main__":

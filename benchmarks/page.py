@@ -85,18 +85,18 @@ def markdown(results: Results, machine: Mapping[str, str], absent: Sequence[str]
         f"![How many times as fast as eventsourcing, on a logarithmic scale]({plot})",
         "## Beside the targets",
         summary(results),
-        _table([TARGETS, *verdicts]),
+        table([TARGETS, *verdicts]),
         "## Medians",
         "The time for one of what the row names: an event, a commit, an aggregate loaded; for the "
         "concurrent savers and for reading, an event. " + _LEGEND,
-        *(_table(table) for table in _medians(results)),
+        *map(table, _medians(results)),
         "## What bounds it",
         "100 % would be as fast as what nobody who does the same work can beat.",
-        _table([BOUNDS, *bounds]),
+        table([BOUNDS, *bounds]),
         "## Where this was measured",
         DURABILITY,
         *absent,
-        _table(facts),
+        table(facts),
         _AGAIN,
     ]
     return "\n\n".join(parts) + "\n"
@@ -127,7 +127,7 @@ make bench ARGS="--compare HEAD~5 HEAD~1"   # two commits
 ```"""
 
 
-def _table(lines: Sequence[tuple[str, ...]]) -> str:
+def table(lines: Sequence[tuple[str, ...]]) -> str:
     """Returns a table in Markdown."""
     head, *rest = ["| " + " | ".join(line) + " |" for line in lines]
     rule = "|---" + "|---:" * (len(lines[0]) - 1) + "|"

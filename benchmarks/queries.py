@@ -1,134 +1,199 @@
-"""What queries cost in a log of a million events, and conditions beside a thousand and a million.
+"""What queries cost among a million events, and conditions beside a thousand and a million.
 
-    target/bench/env/bin/python benchmarks/queries.py [postgresql://user@host/database]
-
-In SQLite, or in the schema `bench_queries` of a database, which is dropped at the end. The
-environment is that of `make bench`. Medians of five; docs/adr/0007 quotes the figures.
+make bench ARGS=--queries     some minutes, 1 GB of disk; writes docs/benchmarks-queries.md
 """
 
 from __future__ import annotations
 
 import os
-import statistics
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from statistics import median
+from typing import Any
 
-import psycopg
+from reliability.server import connect
 
-from eventuali import AppendCondition, Event, EventStoreConfig, Query
+from benchmarks import acceptance
+from benchmarks.acceptance import POSTGRES, SQLITE, Line, line
+from benchmarks.progress import Progress
+from benchmarks.report import duration
+from benchmarks.subjects import timed
+from benchmarks.subjects.ours import Added
+from benchmarks.workers import ROOT
+from eventuali import AppendCondition, EventStoreConfig, Query
 from eventuali.sync import EventStore
 
-EVENTS = 1_000_000
+PAGE = ROOT / "docs" / "benchmarks-queries.md"
 STREAM = 1_000
-COMMITS = 200
-ROUNDS = 5
-SCHEMA = "bench_queries"
-NOTE = "a payload of the usual size, about a hundred bytes in all, as in the other benchmarks"
+"""Events of a stream, and of the tag."""
+NOTE = "a payload of the usual size, about a hundred bytes in all"
+Place = Path | EventStoreConfig
+Figures = dict[str, list[float]]
+"""Seconds, a value each round."""
 
 
-class Added(Event):
-    """What is stored."""
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is stored, and how often everything is done.
 
-    amount: int
-    note: str
+    Attributes:
+        small: Events beside which a condition is checked.
+        large: Events among which is searched, and beside which a condition is checked, too.
+        commits: How many commits are timed at once.
+        reads: How many short reads are timed at once.
+        rounds: How often everything is measured; a round that does not count comes first.
+    """
+
+    small: int = 1_000
+    large: int = 1_000_000
+    commits: int = 200
+    reads: int = 20
+    rounds: int = 5
 
 
-def fill(store: EventStore, events: int) -> None:
+SIZES = Sizes()
+
+
+def fill(place: Place, events: int, progress: Progress) -> None:
     """Stores streams of a thousand; 1 % are of a rare type, 1 % correlated, 1,000 have a tag."""
-    for first in range(0, events, STREAM):
-        number = first // STREAM
-        batch = [
-            Added(
-                amount=n,
-                note=NOTE,
-                correlation_id="rare" if n % 100 == 17 else None,
-                tags=["few"] if n % (events // 1000) == events // 2000 else [],
-            )
-            for n in range(first, first + STREAM)
-        ]
-        kind = "Rare" if number % 100 == 3 else "Common"
-        store.append(batch, stream=(kind, f"s{number}"))
-    store.append([Added(amount=n, note=NOTE) for n in range(1000)], stream=("One", "one"))
+    streams = events // STREAM
+    with EventStore.create(place, durability="relaxed") as store:
+        for number in range(streams):
+            batch = [
+                Added(
+                    amount=n,
+                    note=NOTE,
+                    correlation_id="rare" if n % 100 == 17 else None,
+                    tags=["few"] if n % streams == streams // 2 else [],
+                )
+                for n in range(number * STREAM, (number + 1) * STREAM)
+            ]
+            kind = "Rare" if number % 100 == 3 else "Common"
+            store.append(batch, stream=(kind, f"s{number}"))
+            progress.step(1, f"storing {events:,} events")
 
 
-def taken(work: Callable[[], int]) -> tuple[float, int]:
-    """Returns the median of the seconds, and what the work counted."""
-    times = []
-    for _ in range(ROUNDS):
-        begun = time.perf_counter()
-        found = work()
-        times.append(time.perf_counter() - begun)
-    return statistics.median(times), found
-
-
-def count(events: Iterable[Event]) -> int:
-    """Returns how many there are."""
-    return sum(1 for _ in events)
-
-
-def reads(store: EventStore) -> None:
-    """Prints what each kind of query takes."""
-    everything, total = taken(lambda: count(store.read()))
-    print(f"following all {total:,}: {everything:.2f} s, {total / everything:,.0f} a second")
-    passed = {
-        "correlation, 1 %": Query(correlation_id="rare"),
-        "aggregate type, 1 %": Query(aggregate_type="Rare"),
-        "aggregate id, 0.1 %": Query(aggregate_id="s7"),
-        "a correlation of nobody": Query(correlation_id="nobody"),
-    }
-    for name, query in passed.items():
-        seconds, found = taken(lambda query=query: count(store.read(query)))  # type: ignore[misc]
-        rate = f"{total / seconds:,.0f} rows a second, {everything / seconds:.1f}x following all"
-        print(f"{name}: {found:,} found in {seconds:.3f} s, {rate}")
-    stream, one = taken(lambda: count(store.read(Query(aggregate_type="One", aggregate_id="one"))))
-    tag, few = taken(lambda: count(store.read(Query(tags=["few"]))))
-    print(f"a stream of {one:,}: {stream * 1e3:.2f} ms; a tag of {few:,}: {tag * 1e3:.2f} ms, "
-          f"{tag / stream:.2f}x")  # fmt: skip
-    middle = next(iter(store.read(after=EVENTS // 2, limit=1))).recorded_at
-    seconds, _ = taken(lambda: count(store.read(since=middle, limit=1)))
-    print(f"the first event since a time: {seconds * 1e3:.2f} ms")
-
-
-def conditions(store: EventStore) -> float:
-    """Returns the seconds of a commit on condition of a tag that nothing has."""
-    begun = time.perf_counter()
-    for number in range(COMMITS):
-        condition = AppendCondition(Query(tags=[f"nobody:{number}"]))
-        store.append([Added(amount=number, note=NOTE)], condition=condition)
-    return (time.perf_counter() - begun) / COMMITS
-
-
-def place(folder: Path, url: str | None, size: int) -> Path | EventStoreConfig:
-    """Returns where a store of a size is."""
-    if url is None:
-        return folder / f"{size}.db"
-    return EventStoreConfig.postgres(url).with_schema(SCHEMA).with_table_name(f"e{size}")
-
-
-def main(url: str | None = None) -> None:
-    """Prints the figures."""
-    with tempfile.TemporaryDirectory(dir=Path(__file__).parent) as folder:
-        sizes = (1_000, EVENTS)
-        for size in sizes:
-            with EventStore.create(place(Path(folder), url, size), durability="relaxed") as store:
-                fill(store, size)
-                if size == EVENTS:
-                    reads(store)
-        os.sync()  # what was stored on the way is not to be flushed by those who are timed
-        small, large = (EventStore.create(place(Path(folder), url, size)) for size in sizes)
-        with small, large:
-            rounds = [(conditions(small), conditions(large)) for _ in range(ROUNDS)]
-        beside = [statistics.median(one) * 1e6 for one in zip(*rounds, strict=True)]
-        ratio = statistics.median(late / early for early, late in rounds)
-        print(f"a commit on condition of a tag: {beside[0]:.0f} µs beside 1,000 events, "
-              f"{beside[1]:.0f} µs beside {EVENTS:,}, {ratio:.2f}x")  # fmt: skip
+def filled(folder: Path, url: str | None, sizes: Sizes) -> dict[str, list[Place]]:
+    """Makes a small store and a large one on each backend, and returns where they are."""
+    both = (sizes.small, sizes.large)
+    places: dict[str, list[Place]] = {SQLITE: [folder / f"{size}.db" for size in both]}
     if url is not None:
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(f"SET client_min_messages = warning; DROP SCHEMA {SCHEMA} CASCADE")
+        config = EventStoreConfig.postgres(url)
+        places[POSTGRES] = [config.with_table_name(f"e{size}") for size in both]
+    progress = Progress(len(places) * sum(both) // STREAM, 1)
+    for of_backend in places.values():
+        for place, size in zip(of_backend, both, strict=True):
+            fill(place, size, progress)
+    progress.end()
+    os.sync()  # what was stored on the way is not to be flushed by those who are timed
+    if url is not None:
+        with connect(url) as beside:
+            beside.execute("VACUUM (ANALYZE)")  # which else would begin of itself meanwhile
+            beside.execute("CHECKPOINT")
+    return places
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def conditions(store: EventStore, commits: int) -> float:
+    """Returns the seconds of a commit on condition of a tag that nothing has."""
+
+    def work() -> None:
+        for number in range(commits):
+            condition = AppendCondition(Query(tags=[f"nobody:{number}"]))
+            store.append([Added(amount=number, note=NOTE)], condition=condition)
+
+    return timed(work, commits)
+
+
+def reads(store: EventStore, repeat: int, *query: Query, **bounds: Any) -> float:
+    """Returns the seconds of reading all that matches."""
+
+    def work() -> None:
+        for _ in range(repeat):
+            assert sum(1 for _ in store.read(*query, **bounds))  # noqa: S101
+
+    return timed(work, repeat)
+
+
+def tasks(small: EventStore, large: EventStore, sizes: Sizes) -> dict[str, Callable[[], float]]:
+    """Returns what is measured, by name."""
+    middle = sizes.large // 2
+    (event,) = large.read(after=middle, limit=1)
+    long, short = partial(reads, large, 1), partial(reads, large, sizes.reads)
+    return {
+        "all": long,
+        "correlation id": partial(long, Query(correlation_id="rare")),
+        "aggregate type": partial(long, Query(aggregate_type="Rare")),
+        "stream": partial(short, Query(aggregate_type="Common", aggregate_id="s0")),
+        "tag": partial(short, Query(tags=["few"])),
+        "position": partial(short, after=middle, limit=1),
+        "time": partial(short, since=event.recorded_at, limit=1),
+        "small": partial(conditions, small, sizes.commits),
+        "large": partial(conditions, large, sizes.commits),
+    }
+
+
+def times(one: Sequence[float], other: Sequence[float]) -> float:
+    """Returns how many times as long one takes as another, each round against the same round."""
+    return median(first / second for first, second in zip(one, other, strict=True))
+
+
+def lines(backend: str, figures: Figures, sizes: Sizes) -> list[Line]:
+    """Returns the rows of a backend."""
+    large, small = f"{sizes.large:,}", f"{sizes.small:,}"
+
+    def text(name: str, words: str, other: str) -> str:
+        one, two = (duration(median(figures[each])) for each in (name, other))
+        return f"{one}; {words} {two}"
+
+    found: list[Line] = []
+    for name in ("correlation id", "aggregate type"):
+        title = f"{backend}: the 1 % of {large} events of one {name}, beside following them all"
+        ratio = times(figures["all"], figures[name])
+        found.append(line(title, text(name, "following", "all"), ratio, "≥ 8x", met=ratio >= 8))
+    title = f"{backend}: reading a tag of {STREAM:,} among {large} events, beside a stream of them"
+    ratio = times(figures["tag"], figures["stream"])
+    found.append(line(title, text("tag", "the stream", "stream"), ratio, "≤ 2x", met=ratio <= 2))
+    title = f"{backend}: appending on condition of a tag, {large} stored, beside {small} stored"
+    ratio = times(figures["large"], figures["small"])
+    found.append(line(title, text("large", "beside few", "small"), ratio, "≤ 2x", met=ratio <= 2))
+    title = f"{backend}: the first event since a time, beside the first after a position"
+    ratio = times(figures["time"], figures["position"])
+    found.append((title, text("time", "after a position", "position"), f"{ratio:.2f}x", "", ""))
+    return found
+
+
+def measure(folder: Path, url: str | None, sizes: Sizes = SIZES) -> list[Line]:
+    """Measures in a folder and on a server, and returns the rows."""
+    stored = filled(folder, url, sizes)
+    figures: dict[str, Figures] = {backend: {} for backend in stored}
+    with ExitStack() as stack:
+        work: dict[tuple[str, str], Callable[[], float]] = {}
+        for backend, places in stored.items():
+            small, large = (stack.enter_context(EventStore.create(place)) for place in places)
+            work |= {(backend, name): do for name, do in tasks(small, large, sizes).items()}
+        progress = Progress(len(work), sizes.rounds)
+        for number in range(sizes.rounds + 1):
+            for backend, name in reversed(work) if number % 2 else work:
+                seconds = work[backend, name]()
+                if number:  # the first round warms up
+                    figures[backend].setdefault(name, []).append(seconds)
+                progress.step(number, f"{backend}: {name}")
+    progress.end()
+    return [row for backend in figures for row in lines(backend, figures[backend], sizes)]
+
+
+def run(data: Path, page: Path = PAGE, sizes: Sizes = SIZES) -> None:
+    """Measures in a folder, and writes the page."""
+    method = (
+        f"Medians of {sizes.rounds} rounds, in turns. Neither a correlation id nor an aggregate "
+        "type alone has an index: the events are passed in SQL; following them all decodes each. "
+        f"The time of a short read is the mean of {sizes.reads}, that of a commit the mean of "
+        f"{sizes.commits}, each flushed before it is answered; no event has the tag of its "
+        "condition. PostgreSQL has vacuumed and analyzed what was stored, as it does by itself "
+        "after a while."
+    )
+    measuring = partial(measure, sizes=sizes)
+    acceptance.run("queries", "queries and conditions", method, measuring, data, page)

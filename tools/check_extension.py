@@ -15,6 +15,7 @@ ALLOWED = {
     "_opening",
     "_outgoing",
     "_saving",
+    "_steps",
     "_verbs",
     "config",
     "store",

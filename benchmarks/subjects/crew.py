@@ -12,18 +12,25 @@ PROCESSES = 8
 
 
 class Crew:
-    """Processes of one subject, which live until they are closed."""
+    """Processes of one subject: started when they are to save, and again after a close."""
 
     def __init__(self, subject: str, url: str) -> None:
-        """Starts them on the database at `url`, which is there."""
+        """Will start them on the database at `url`, which is there then."""
+        self._subject = subject
+        self._url = url
         self._stack = ExitStack()
-        names = (f"{subject}/{number}" for number in range(PROCESSES))
-        self._workers: list[Worker] = [
-            self._stack.enter_context(in_python(name, subject, url, "joined")) for name in names
+        self._workers: list[Worker] = []
+
+    def _start(self) -> list[Worker]:
+        names = (f"{self._subject}/{number}" for number in range(PROCESSES))
+        return [
+            self._stack.enter_context(in_python(name, self._subject, self._url, "joined"))
+            for name in names
         ]
 
     def save(self, savers: int, repeat: int) -> float:
         """Returns the seconds a commit where each saver of each process makes `repeat` of them."""
+        self._workers = self._workers or self._start()
         with ThreadPoolExecutor(PROCESSES) as threads:
 
             def all_of_them(op: str) -> None:
@@ -37,4 +44,5 @@ class Crew:
 
     def close(self) -> None:
         """Ends them."""
+        self._workers = []
         self._stack.close()

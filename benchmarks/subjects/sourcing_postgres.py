@@ -26,7 +26,7 @@ class SourcingOnPostgres(Sourcing):
         """Makes databases on the server at `url`, or joins the one that `url` names."""
         super().__init__()
         self._databases = Databases(url, "eventsourcing", joined=joined)
-        self._crew: Crew | None = None
+        self._crew = Crew("pg_s", self._databases.url)
         self._given: list[Account] = []
 
     def about(self) -> dict[str, str]:
@@ -60,9 +60,7 @@ class SourcingOnPostgres(Sourcing):
 
     def _let_go(self) -> None:
         super().close()
-        if self._crew is not None:
-            self._crew.close()
-            self._crew = None
+        self._crew.close()
 
     def close(self) -> None:
         """Closes the application and drops the database."""
@@ -71,16 +69,11 @@ class SourcingOnPostgres(Sourcing):
 
     def op_processes(self, events: int, repeat: int) -> float:
         """Saves from 8 processes, one thread each."""
-        return self._of_crew(1, repeat)
+        return self._crew.save(1, repeat)
 
     def op_processes_of_savers(self, events: int, repeat: int) -> float:
         """Saves from 8 processes, eight threads each."""
-        return self._of_crew(8, repeat)
-
-    def _of_crew(self, savers: int, repeat: int) -> float:
-        if self._crew is None:
-            self._crew = Crew("pg_s", self._databases.url)
-        return self._crew.save(savers, repeat)
+        return self._crew.save(8, repeat)
 
     def op_ready(self, savers: int, repeat: int) -> float:
         """Prepares what this process of a crew will save."""

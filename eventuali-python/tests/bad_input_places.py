@@ -112,6 +112,7 @@ def newer(path: Path) -> None:
         store.save(counted("a", 1))
     with sqlite3.connect(path) as connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
+        assert version > 0, "the schema's version is expected here"
         connection.execute(f"PRAGMA user_version = {version + 1}")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()

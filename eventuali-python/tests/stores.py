@@ -156,6 +156,16 @@ async def opened(api: str, url: str, **options):
             await asyncio.to_thread(store.close)
 
 
+def run(api: str, kind: str, folder: Path, test) -> None:
+    """Runs a test, which takes a store, on the store of a folder."""
+
+    async def main():
+        async with opened(api, url_of(kind, folder)) as store:
+            await test(store)
+
+    asyncio.run(main())
+
+
 async def gathered(iterator) -> list:
     if isinstance(iterator, BlockingRead):
         return await asyncio.to_thread(list, iterator.reader)

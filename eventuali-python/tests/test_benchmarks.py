@@ -114,3 +114,46 @@ def test_without_a_server_the_page_says_so(monkeypatch, tmp_path):
         workers, absent = peers(stack, groups, tmp_path, smoke=True)
         assert [worker.name for worker in workers] == ["plain"]
     assert "PostgreSQL could not be had here" in absent[0]
+
+
+@pytest.mark.parametrize("server", [True, False])
+def test_queries_and_conditions_have_a_page(server, monkeypatch, tmp_path, capsys):
+    from benchmarks import queries
+
+    if not server:
+        monkeypatch.setenv("EVENTUALI_TEST_POSTGRES_URL", "postgresql://u@127.0.0.1:1/none")
+    page = tmp_path / "page.md"
+    queries.run(tmp_path, page, queries.Sizes(1000, 5000, commits=2, reads=1, rounds=2))
+    printed = capsys.readouterr()
+    assert printed.out == page.read_text() + "\n"
+    assert ("PostgreSQL is left out" in printed.err) is not server
+    assert list(tmp_path.iterdir()) == [page]
+    backends = ["SQLite file", "PostgreSQL"] if server else ["SQLite file"]
+    limits = ["≥ 8x", "≥ 8x", "≤ 2x", "≤ 2x", ""]
+    rows = [line.split(" | ") for line in page.read_text().splitlines() if "x |" in line]
+    assert [row[0].removeprefix("| ").partition(":")[0] for row in rows] == [
+        backend for backend in backends for _ in limits
+    ]
+    assert [row[3] for row in rows] == limits * len(backends)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdicts"),
+    [
+        (1.5, ["missed", "missed", "met", "met"]),
+        (7.0, ["missed"] * 4),
+        (9.0, ["met", "met", "missed", "missed"]),
+    ],
+)
+def test_a_row_is_met_where_the_median_of_the_rounds_reaches_it(seconds, verdicts):
+    from benchmarks import acceptance, queries
+
+    names = ["correlation id", "aggregate type", "stream", "small", "time", "position"]
+    figures = {name: [1.0, 1.0, 1.0] for name in names}
+    figures |= {name: [seconds, seconds, 1.0] for name in ("all", "tag", "large")}
+    rows = queries.lines("SQLite file", figures, queries.SIZES)
+    assert [row[-1] for row in rows] == [*verdicts, ""]
+    assert [row[2] for row in rows] == [f"{seconds:.2f}x"] * 4 + ["1.00x"]
+    page = acceptance.markdown("queries", "queries", "How.", rows, {"disk": "none"})
+    assert f"| 1.00 s; following {seconds:.2f} s | {seconds:.2f}x | ≥ 8x | {verdicts[0]} |" in page
+    assert "| disk | none |" in page

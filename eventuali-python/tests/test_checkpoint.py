@@ -431,7 +431,7 @@ def test_nothing_is_handed_out_once_it_is_closed():
         store.append([Counted(number=1)])
         events = store.subscribe()
         steps = events._advance()
-        pending, _ = next(steps)
+        pending = next(steps)
         page = pending.wait()
         events.close()
         with pytest.raises(StopIteration) as end:

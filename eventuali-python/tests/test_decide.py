@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 from ledger import Counted
 from racers import append_blindly, decide_seats, race
-from stores import each_api, each_shared, each_store, gathered, opened, url_of
+from stores import each_api, each_shared, each_store, gathered, run, url_of
 
 from eventuali import (
     AppendConditionError,
@@ -39,14 +39,6 @@ def enrol(number: int, events: list) -> Counted:
     if len(events) >= LIMIT:
         raise FullError
     return seat(number)
-
-
-def run(api, kind, tmp_path, test):
-    async def main():
-        async with opened(api, url_of(kind, tmp_path)) as store:
-            await test(store)
-
-    asyncio.run(main())
 
 
 @each_store

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import tracemalloc
 from copy import deepcopy
@@ -12,7 +11,7 @@ import pytest
 from ledger import Counted, Ledger, Other, counted
 from logs import import_log, moment, read_log
 from pydantic import ConfigDict, PrivateAttr, create_model
-from stores import BACKENDS, each_api, each_store, gathered, opened, url_of
+from stores import BACKENDS, each_api, each_store, gathered, run, url_of
 
 from eventuali import Aggregate, Event, UnknownEvent, sync
 from eventuali.errors import StoreClosedError, UnknownEventTypeError
@@ -54,14 +53,6 @@ class Basket(Aggregate):
     def apply_emptied(self, event: Emptied) -> None:
         self.items.clear()
         self.empty = True
-
-
-def run(api, kind, tmp_path, test):
-    async def main():
-        async with opened(api, url_of(kind, tmp_path)) as store:
-            await test(store)
-
-    asyncio.run(main())
 
 
 async def fill(store) -> None:

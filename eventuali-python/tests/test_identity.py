@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from uuid import UUID
 
 import pytest
 from ledger import Counted, Ledger, check_log, counted
-from stores import each_kind, each_store, gathered, opened, url_of
+from stores import each_kind, each_store, gathered, run, url_of
 
 from eventuali import (
     NO_STREAM,
@@ -24,14 +23,6 @@ ID = UUID("0190a5b0-0000-7000-8000-00000000000a")
 
 class Word(Event):
     text: str
-
-
-def run(api, kind, tmp_path, test):
-    async def main():
-        async with opened(api, url_of(kind, tmp_path)) as store:
-            await test(store)
-
-    asyncio.run(main())
 
 
 @each_store

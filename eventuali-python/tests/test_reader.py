@@ -9,17 +9,9 @@ from uuid import UUID, uuid4
 
 import pytest
 from ledger import Counted, Ledger
-from stores import each_api, each_kind, each_store, gathered, opened, url_of
+from stores import each_api, each_kind, each_store, gathered, run
 
 from eventuali import ALL, Event, EventStore, Query, sync
-
-
-def run(api, kind, tmp_path, test):
-    async def main():
-        async with opened(api, url_of(kind, tmp_path)) as store:
-            await test(store)
-
-    asyncio.run(main())
 
 
 async def fill(store, count=30) -> list[int]:

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from ledger import Counted, Ledger, Other, counted
 from pydantic import create_model
-from stores import each_api, each_kind, each_shared, each_store, gathered, opened, url_of
+from stores import each_api, each_kind, each_shared, each_store, gathered, opened, run, url_of
 from support import output_of
 
 from eventuali import (
@@ -36,14 +36,6 @@ class Note(Aggregate, name="note"):
 
     def apply_noted(self, event: Noted) -> None:
         self.texts.append(event.text)
-
-
-def run(api, kind, tmp_path, test):
-    async def main():
-        async with opened(api, url_of(kind, tmp_path)) as store:
-            await test(store)
-
-    asyncio.run(main())
 
 
 CORRELATION = UUID(int=77)

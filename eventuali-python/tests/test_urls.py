@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from bad_input_places import newer, other_schema
 from ledger import Counted, counted
 from stores import each_api, opened
 from support import script
@@ -222,28 +223,10 @@ def test_a_file_that_may_only_be_read_is_refused():
         shutil.rmtree(folder)
 
 
-def other_schema(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE events (id INTEGER PRIMARY KEY, what TEXT)")
-        connection.execute("INSERT INTO events (what) VALUES ('mine')")
-    connection.close()
-
-
 def other_program(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA application_id = 12345")
         connection.execute("CREATE TABLE accounts (id INTEGER PRIMARY KEY)")
-    connection.close()
-
-
-def newer(path: Path) -> None:
-    with sync.EventStore.create(path) as store:
-        store.save(counted("a", 1))
-    with sqlite3.connect(path) as connection:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        assert version > 0, "the schema's version is expected here"
-        connection.execute(f"PRAGMA user_version = {version + 1}")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
 
 

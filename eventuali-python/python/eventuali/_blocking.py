@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from eventuali._checkpoint import Wait
 from eventuali._following import Following
 from eventuali._opening import refuse_in_loop
+from eventuali._steps import Steps, run
 from eventuali.errors import EventStoreError
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ class Subscription(Following):
         if handled and self._holder == threading.get_ident():
             self._acknowledge()
         if self._started:
-            _run(self._checkpoint.write())
+            run(self._checkpoint.write())
 
     def __enter__(self) -> Self:
         self._drive(self._start())
@@ -112,26 +111,11 @@ class Subscription(Following):
                 raise
             error.add_note(f"the checkpoint of {self.name!r} was not written: {failed}")
 
-    def _drive(self, steps: Generator[Wait, Any, T]) -> T:
+    def _drive(self, steps: Steps[T]) -> T:
         """Runs steps for the one thread that takes events."""
         refuse_in_loop()
         self._busy = True
         try:
-            return _run(steps)
+            return run(steps)
         finally:
             self._busy = False
-
-
-def _run(steps: Generator[Wait, Any, T]) -> T:
-    try:
-        pending, seconds = steps.send(None)
-        while True:
-            try:
-                value = pending.wait(seconds)
-            except BaseException as error:
-                pending, seconds = steps.throw(error)
-            else:
-                pending, seconds = steps.send(value)
-    except StopIteration as end:
-        result: T = end.value
-        return result

@@ -12,10 +12,13 @@ from contextlib import suppress
 from functools import partial
 from itertools import count
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, finalize, ref
 
 from eventuali._eventuali import Mailbox, Pending
+from eventuali._steps import Steps, Within
+
+T = TypeVar("T")
 
 _tokens = count()
 
@@ -41,6 +44,27 @@ class Bridge:
         box.waiting[token] = future
         pending.deliver(box.mailbox, token)
         return future
+
+    async def run(self, steps: Steps[T]) -> T:
+        """Runs work, awaiting each answer."""
+        answer = self.answer
+        try:
+            step = steps.send(None)
+            while True:
+                try:
+                    value = await (answer(step) if type(step) is Pending else self._within(step))
+                except BaseException as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(value)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def _within(self, step: Within) -> Any:
+        future = self.answer(step.pending)
+        async with asyncio.timeout(step.seconds):
+            return await future
 
     def _box(self, loop: asyncio.AbstractEventLoop) -> _Box | None:
         """Returns the mailbox of a loop; none once the store is closed."""

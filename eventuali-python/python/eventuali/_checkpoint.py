@@ -7,18 +7,16 @@ positions to other events.
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from time import monotonic
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from eventuali._eventuali import Page, Pending, Row, Store
+from eventuali._eventuali import Page, Row, Store
 from eventuali._names import check_name
+from eventuali._steps import Steps
 from eventuali.errors import CheckpointMismatchError, OptimisticConcurrencyError
 from eventuali.query import Item
-
-Wait: TypeAlias = tuple[Pending, float | None]
-"""An answer that is on its way, and for how many seconds to wait for it; None is for ever."""
 
 SPACE = "checkpoint"
 EVERY_S = 0.1
@@ -64,13 +62,13 @@ class Checkpoint:
         self._last = monotonic()
         self._attempt: _Attempt | None = None
 
-    def read(self) -> Generator[Wait, Any, int]:
+    def read(self) -> Steps[int]:
         """Returns the position to go on from: 0 where the name is new.
 
         Raises:
             CheckpointMismatchError: The event of the checkpoint is not there any more.
         """
-        stored = yield self._store.record(SPACE, self.name), None
+        stored = yield self._store.record(SPACE, self.name)
         if stored is None:
             return 0
         self._version, value = stored
@@ -79,9 +77,8 @@ class Checkpoint:
         found = None
         # A stream is readable sooner than the log as a whole is settled.
         for items in ([], self._items):
-            page = yield (
-                self._store.read(items, after=place.position - 1, until=place.position, limit=1),
-                None,
+            page = yield self._store.read(
+                items, after=place.position - 1, until=place.position, limit=1
             )
             if len(page):
                 found = _last(page).event_id
@@ -126,7 +123,7 @@ class Checkpoint:
         seen = max(self._known(), self._searched_to)
         return bool(self._items) and self._looked_to - seen >= AHEAD
 
-    def write(self) -> Generator[Wait, Any, None]:
+    def write(self) -> Steps[None]:
         """Writes how far everything is handled.
 
         Raises:
@@ -137,11 +134,8 @@ class Checkpoint:
         self._count, self._last = 0, monotonic()
         row = self._handled
         if self._far():
-            page = yield (
-                self._store.read(
-                    [], after=self._known(), until=self._looked_to, backwards=True, limit=1
-                ),
-                None,
+            page = yield self._store.read(
+                [], after=self._known(), until=self._looked_to, backwards=True, limit=1
             )
             row = _last(page) if len(page) else row
             self._searched_to = self._looked_to
@@ -154,13 +148,12 @@ class Checkpoint:
             self._attempt = _Attempt(uuid4(), place, self._version)
             yield from self._put(self._attempt)
 
-    def _put(self, attempt: _Attempt) -> Generator[Wait, Any, None]:
+    def _put(self, attempt: _Attempt) -> Steps[None]:
         position, event_id = attempt.place
         value = json.dumps({"position": position, "event_id": str(event_id)}).encode()
         try:
-            version = yield (
-                self._store.put_record(SPACE, self.name, attempt.expected, value, attempt.id),
-                None,
+            version = yield self._store.put_record(
+                SPACE, self.name, attempt.expected, value, attempt.id
             )
         except OptimisticConcurrencyError as error:
             raise CheckpointMismatchError(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from typing import Any
+from collections.abc import Iterator
 
-from eventuali._checkpoint import Checkpoint, Wait
+from eventuali._checkpoint import Checkpoint
 from eventuali._decode import EventClasses
 from eventuali._eventuali import Page, Pending, Row, Store, Subscription
+from eventuali._steps import Steps, Within
 from eventuali._verbs import PAGE, query_items
 from eventuali.event import Event
 from eventuali.expected import position as checked
@@ -91,7 +91,7 @@ class Following:
         self._after, self._row = after, None
         self._looked_to, self._end = after, False
 
-    def _advance(self) -> Generator[Wait, Any, bool]:
+    def _advance(self) -> Steps[bool]:
         """Gets the next page with events; False once it is closed."""
         self._after, self._row = self._looked_to, None
         while self._core is not None:
@@ -108,12 +108,12 @@ class Following:
                 self._after = page.looked_to
         return False
 
-    def _start(self) -> Generator[Wait, Any, None]:
+    def _start(self) -> Steps[None]:
         if not self._started and self._checkpoint is not None:
             self._after = self._looked_to = yield from self._checkpoint.read()
             self._started = True
 
-    def _arrival(self) -> Generator[Wait, Any, Page | None]:
+    def _arrival(self) -> Steps[Page | None]:
         """Waits for the page that is on its way; None where the wait was broken off."""
         checkpoint = self._checkpoint
         seconds = None
@@ -130,7 +130,7 @@ class Following:
             pending = core.next(self._after, self._live)
         self._pending = None
         try:
-            page: Page | None = yield pending, seconds
+            page: Page | None = yield pending if seconds is None else Within(pending, seconds)
         except TimeoutError:
             return None
         except BaseException:

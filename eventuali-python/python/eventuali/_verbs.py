@@ -1,20 +1,21 @@
 """The verbs of a store, without a word about how to wait.
 
-Each verb is a generator: it yields what the extension has begun, and is sent the answer. The two
-stores differ only in how they wait: one awaits, the other blocks.
+Each verb is work in steps. The two stores differ only in how they wait: one awaits, the other
+blocks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar
 
 from eventuali._decode import Decoders, EventClasses, Replay
 from eventuali._eventuali import Page, Pending, Row, Store
 from eventuali._names import text
 from eventuali._saving import Attempt, Committed, merged, of_aggregates, of_events
+from eventuali._steps import Steps
 from eventuali.aggregate import Aggregate, check_replayed
 from eventuali.errors import AggregateNotFoundError, InvalidEventError
 from eventuali.event import Event
@@ -23,8 +24,6 @@ from eventuali.expected import position as checked
 from eventuali.query import Item, Query
 
 A = TypeVar("A", bound=Aggregate)
-T = TypeVar("T")
-Steps: TypeAlias = Generator[Pending, Any, T]
 
 PAGE = 1000
 """Events a page: large enough to hide the hand-over, small enough to stay in the cache."""

@@ -17,7 +17,7 @@ from eventuali._history import Past
 from eventuali._opening import Durability, Place, begin, named_tenant, opened
 from eventuali._reader import EventReader
 from eventuali._saving import Committed
-from eventuali._verbs import Horizon, Steps, StreamInfo
+from eventuali._verbs import Horizon, StreamInfo
 from eventuali.aggregate import Aggregate
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Committed", "EventStore", "Horizon", "StoreStats", "StreamInfo"]
 
 A = TypeVar("A", bound=Aggregate)
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ class EventStore:
             SerializationError: A value would not come back as it is; `path` says which.
             OutcomeUnknownError: The storage failed meanwhile; saving again settles it.
         """
-        return await self._drive(_verbs.save(self._store, aggregates))
+        return await self._bridge.run(_verbs.save(self._store, aggregates))
 
     async def load(
         self,
@@ -123,7 +122,7 @@ class EventStore:
             SerializationError: A stored event does not fit its class.
             StorageCorruptedError: Stored bytes are not what was written.
         """
-        return await self._drive(
+        return await self._bridge.run(
             _verbs.load(self._store, cls, aggregate_id, at_version, at_time, by)
         )
 
@@ -141,7 +140,7 @@ class EventStore:
         Raises:
             AggregateNotFoundError: Nothing was ever stored of it.
         """
-        return await self._drive(
+        return await self._bridge.run(
             _verbs.load_one(self._store, cls, aggregate_id, at_version, at_time, by)
         )
 
@@ -182,7 +181,9 @@ class EventStore:
             AppendConditionError: An event matches the condition.
             IdempotencyConflictError: Some of the events are stored already, or with other content.
         """
-        return await self._drive(_verbs.append(self._store, events, stream, expected, condition))
+        return await self._bridge.run(
+            _verbs.append(self._store, events, stream, expected, condition)
+        )
 
     async def decide(
         self, query: Query, decision: AsyncDecision, *, attempts: int = ATTEMPTS
@@ -309,7 +310,7 @@ class EventStore:
         Raises:
             InvalidEventError: Aggregates of several types have this id; it names them.
         """
-        return await self._drive(
+        return await self._bridge.run(
             _verbs.load_events(
                 self._store, self._classes, aggregate_id, aggregate_type, from_version
             )
@@ -317,7 +318,7 @@ class EventStore:
 
     async def load_events_by_type(self, aggregate_type: str | type[Aggregate]) -> list[Event]:
         """Returns the events of all aggregates of a type; for many of them, `read` is lighter."""
-        return await self._drive(
+        return await self._bridge.run(
             _verbs.load_events_by_type(self._store, self._classes, aggregate_type)
         )
 
@@ -329,7 +330,7 @@ class EventStore:
         Raises:
             InvalidEventError: Aggregates of several types have this id; it names them.
         """
-        return await self._drive(_verbs.version(self._store, aggregate_id, aggregate_type))
+        return await self._bridge.run(_verbs.version(self._store, aggregate_id, aggregate_type))
 
     async def streams(
         self, aggregate_type: str | type[Aggregate] | None = None
@@ -369,7 +370,7 @@ class EventStore:
         It is that of all tenants. For people who watch over a store: an `open_for` that grows is a
         writer that is stuck.
         """
-        return await self._drive(_verbs.horizon(self._store))
+        return await self._bridge.run(_verbs.horizon(self._store))
 
     async def close(self) -> None:
         """Waits for the writes that have begun, then releases everything. Twice is fine."""
@@ -390,22 +391,6 @@ class EventStore:
 
     def __repr__(self) -> str:
         return f"<EventStore {self.url}>"
-
-    async def _drive(self, steps: Steps[T]) -> T:
-        """Runs a verb, awaiting each answer."""
-        answer = self._bridge.answer
-        try:
-            pending = steps.send(None)
-            while True:
-                try:
-                    value = await answer(pending)
-                except BaseException as error:
-                    pending = steps.throw(error)
-                else:
-                    pending = steps.send(value)
-        except StopIteration as end:
-            result: T = end.value
-            return result
 
 
 _NOT_OPEN = (

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from eventuali._checkpoint import Checkpoint, Wait
+from eventuali._checkpoint import Checkpoint
 from eventuali._following import Following
+from eventuali._steps import Steps
 from eventuali.errors import EventStoreError, StreamingError
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Subscription(Following):
         if handled and self._holder is asyncio.current_task():
             self._acknowledge()
         if self._started:
-            await self._run(self._checkpoint.write())
+            await self._bridge.run(self._checkpoint.write())
 
     async def __aenter__(self) -> Self:
         await self._drive(self._start())
@@ -150,37 +150,13 @@ class Subscription(Following):
                 raise
             error.add_note(f"the checkpoint of {self.name!r} was not written: {failed}")
 
-    async def _drive(self, steps: Generator[Wait, Any, T]) -> T:
+    async def _drive(self, steps: Steps[T]) -> T:
         """Runs steps for the one task that takes events."""
         self._busy = True
         try:
-            return await self._run(steps)
+            return await self._bridge.run(steps)
         finally:
             self._busy = False
-
-    async def _run(self, steps: Generator[Wait, Any, T]) -> T:
-        try:
-            wait = steps.send(None)
-            while True:
-                try:
-                    value = await self._answer(wait)
-                except BaseException as error:
-                    wait = steps.throw(error)
-                else:
-                    wait = steps.send(value)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-
-    async def _answer(self, wait: Wait) -> Any:
-        pending, seconds = wait
-        future = self._bridge.answer(pending)
-        if seconds is None:
-            return await future
-        import asyncio
-
-        async with asyncio.timeout(seconds):
-            return await future
 
 
 def _wake(future: asyncio.Future[None]) -> None:

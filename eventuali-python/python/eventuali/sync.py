@@ -24,7 +24,8 @@ from eventuali._opening import (
 )
 from eventuali._reader import BlockingReader
 from eventuali._saving import Committed
-from eventuali._verbs import Horizon, Steps, StreamInfo
+from eventuali._steps import Steps, run
+from eventuali._verbs import Horizon, StreamInfo
 from eventuali.aggregate import Aggregate
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
@@ -241,15 +242,4 @@ class EventStore:
 def _drive(steps: Steps[T]) -> T:
     """Runs a verb, blocking for each answer."""
     refuse_in_loop()
-    try:
-        pending = steps.send(None)
-        while True:
-            try:
-                value = pending.wait()
-            except BaseException as error:
-                pending = steps.throw(error)
-            else:
-                pending = steps.send(value)
-    except StopIteration as end:
-        result: T = end.value
-        return result
+    return run(steps)
