@@ -170,6 +170,7 @@ macro_rules! contract_clauses {
             3 an_empty_range_is_at_its_end "A range that holds no position gives an empty last page.";
             3 versions_bound_a_stream "A range of versions picks that part of a stream.";
             3 positions_bound_a_stream "A range of positions picks that part of a stream, wherever its commits begin and end.";
+            3 positions_bound_a_long_stream "The same in a stream of hundreds of commits.";
             3 times_bound_the_log "A range of recorded times picks that part of the log, bounds included.";
             3 times_end_what_was_looked_at "A page at the end of a range of times has not looked beyond it.";
             3 a_rare_event_is_found_in_a_long_log "One match among thousands is found, page by page, both ways.";

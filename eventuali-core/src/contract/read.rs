@@ -272,6 +272,26 @@ pub async fn positions_bound_a_stream(fixture: &dyn Fixture) {
     }
 }
 
+pub async fn positions_bound_a_long_stream(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let each = |_| together(["1", "2", "3"].map(|id| deposits(id, 1)));
+    let answers: Vec<_> = (0..300).map(each).map(|commit| store.commit(commit)).collect();
+    for answer in answers {
+        answer.await.expect("the commit is accepted");
+    }
+    let typed = query([of_stream(&account("1"), of_type("Deposited"))]);
+    let log = log(&store).await;
+    for at in (0..log.len()).step_by(31).chain(log.len() - 8..log.len()) {
+        let range = ReadRange { after: log[at].head.position - 1, ..ReadRange::default() };
+        let range = ReadRange { until: range.after + 7, ..range };
+        let within = range.after + 1..=range.until;
+        let lies =
+            |e: &StoredEvent| *e.head.stream == account("1") && within.contains(&e.head.position);
+        finds(&store, Query::stream(&account("1")), range, &log, lies).await;
+        finds(&store, typed.clone(), range, &log, lies).await;
+    }
+}
+
 pub async fn times_end_what_was_looked_at(fixture: &dyn Fixture) {
     let store = with_twenty(fixture).await;
     let log = log(&store).await;
