@@ -23,9 +23,9 @@ SQLITE: dict[str, dict[str, tuple[Any, ...]]] = {
     "type and id of the aggregate": {
         "category": ("", "Ledger"),
         "stream": (1, "s5"),
-        "version_at": (5, 1),
-        "stream_events_forward": (1, 0, FAR, 0, FAR),
-        "stream_events_backward": (1, 0, FAR, 0, FAR),
+        "version_at": (1, 5),
+        "stream_events_forward": (1, 0, FAR),
+        "stream_events_backward": (1, 0, FAR),
     },
     "the same, beside others": {
         "stream_runs_forward": (1, 0, FAR, 1024),
@@ -157,7 +157,7 @@ def of_postgres(
     database: Any, config: EventStoreConfig, mode: str
 ) -> dict[str, dict[str, list[str]]]:
     """The same, for plans of a mode: `force_generic_plan` or `force_custom_plan`."""
-    relations = ("streams", "kinds", "log", "runs", "kind_spans", "tags")
+    relations = ("streams", "kinds", "log", "runs", "kind_spans", "tags", "version_at")
     database.execute(f"SET plan_cache_mode = {mode}")
     plans: dict[str, dict[str, list[str]]] = {}
     for kind, statements in POSTGRES.items():

@@ -89,12 +89,17 @@ def test_postgres_never_scans_its_log(postgres):
     with sync.EventStore.create(postgres) as store:
         (first, second) = store.read(limit=2)
         day = first.recorded_at.replace(hour=0, minute=0)
+        ledger = Query(aggregate_type="Ledger", aggregate_id="s5")
+        rare = Query(aggregate_type="Ledger", aggregate_id="s5", event_types=["Rare"])
         asked = [
-            {"query": Query(aggregate_type="Ledger", aggregate_id="s5")},
+            {"query": ledger},
+            {"query": ledger, "after": 300},
+            {"query": rare, "after": 300, "before": 9_000},
+            {"query": rare, "before": 9_000, "backwards": True},
             {"query": Query(tags=["few"]), "limit": 20},
             {"query": Query(event_types=["Rare"]), "limit": 20},
             {"query": Query(event_ids=[first.event_id, second.event_id])},
-            {"query": Query(tags=["few"]) | Query(aggregate_type="Ledger", aggregate_id="s5")},
+            {"query": Query(tags=["few"]) | ledger},
             {"since": first.recorded_at, "limit": 20},
             {"until": day, "limit": 20},
             {"query": Query(correlation_id="c"), "limit": 20},
@@ -106,7 +111,9 @@ def test_postgres_never_scans_its_log(postgres):
                 "SELECT coalesce(sum(seq_scan), 0) FROM pg_stat_all_tables "
                 "WHERE schemaname = %s AND relname = ANY(%s)"
             )
-            names = [f"{postgres.table_name}_{name}" for name in ("log", "tags", "kind_spans")]
+            names = [
+                f"{postgres.table_name}_{name}" for name in ("log", "runs", "tags", "kind_spans")
+            ]
             (before,) = database.execute(find, [postgres.schema, names]).fetchone()
             for options in asked:
                 found = list(store.read(**options))

@@ -126,7 +126,7 @@ impl Raw {
         }
         timed(repeat, || {
             for save in streams {
-                let found = self.select(OF_STREAM, &[save.stream, 0, i64::MAX, 0, i64::MAX])?;
+                let found = self.select(OF_STREAM, &[save.stream, 0, i64::MAX])?;
                 assert_eq!(found, events);
             }
             Ok(())

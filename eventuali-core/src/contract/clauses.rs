@@ -99,6 +99,7 @@ macro_rules! contract_clauses {
             1 every_part_of_an_item_must_match "An item matches only where each of its parts does.";
             1 a_query_without_items_matches_everything "A condition without items fails on any event.";
             1 after_is_exact "An event at the position `after` does not count, the next one does.";
+            1 after_may_lie_anywhere_in_a_stream "Between its events, within a commit and beyond its end, `after` divides a stream exactly.";
             1 after_may_lie_beyond_the_log "A position beyond the log, up to 2⁶⁴−1, is accepted: the condition holds.";
             4 the_lowest_match_is_named "A failed condition names its `after` and the lowest position that matches.";
             1 events_of_the_commit_itself_do_not_count "A condition looks at what was stored before its commit.";
@@ -168,6 +169,8 @@ macro_rules! contract_clauses {
             3 after_is_excluded_and_until_included "A range begins after `after` and ends with `until`.";
             3 an_empty_range_is_at_its_end "A range that holds no position gives an empty last page.";
             3 versions_bound_a_stream "A range of versions picks that part of a stream.";
+            3 positions_bound_a_stream "A range of positions picks that part of a stream, wherever its commits begin and end.";
+            3 positions_bound_a_long_stream "The same in a stream of hundreds of commits.";
             3 times_bound_the_log "A range of recorded times picks that part of the log, bounds included.";
             3 times_end_what_was_looked_at "A page at the end of a range of times has not looked beyond it.";
             3 a_rare_event_is_found_in_a_long_log "One match among thousands is found, page by page, both ways.";

@@ -2,8 +2,8 @@
 
 use super::Fixture;
 use super::given::{
-    OTHER, Store, account, deposits, done, event, events, expecting, item, log, loose, of_tags,
-    of_type, open, put_expecting, query, refused, tagged, together,
+    OTHER, Store, account, deposits, done, event, events, expecting, interleaved, item, log, loose,
+    of_stream, of_tags, of_type, open, put_expecting, query, refused, tagged, together,
 };
 use crate::commit::{Commit, Committed};
 use crate::error::ErrorKind;
@@ -82,6 +82,28 @@ pub async fn after_is_exact(fixture: &dyn Fixture) {
     fails(&store, reserved(), first, second).await;
     fails(&store, reserved(), second - 1, second).await;
     holds(&store, reserved(), second).await;
+}
+
+pub async fn after_may_lie_anywhere_in_a_stream(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    interleaved(&store).await;
+    let log = log(&store).await;
+    let last = log[log.len() - 1].head.position;
+    let typed = query([of_stream(&account("1"), of_type("Even"))]);
+    for query in [Query::stream(&account("1")), typed] {
+        let wanted = |kind: &str| query.items[0].event_types.iter().all(|only| only == kind);
+        for after in 0..last + 2 {
+            let matches = log.iter().map(|event| &event.head).find(|head| {
+                head.position > after
+                    && *head.stream == account("1")
+                    && wanted(&head.kind.event_type)
+            });
+            match matches {
+                Some(head) => fails(&store, query.clone(), after, head.position).await,
+                None => holds(&store, query.clone(), after).await,
+            }
+        }
+    }
 }
 
 pub async fn after_may_lie_beyond_the_log(fixture: &dyn Fixture) {

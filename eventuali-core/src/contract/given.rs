@@ -112,6 +112,32 @@ pub(super) fn of_tags(tags: &[&str]) -> QueryItem {
     QueryItem { tags: tags.iter().map(|tag| (*tag).to_owned()).collect(), ..item() }
 }
 
+pub(super) fn of_stream(stream: &StreamId, item: QueryItem) -> QueryItem {
+    let aggregate_id = Some(stream.aggregate_id.clone());
+    QueryItem { aggregate_type: Some(stream.aggregate_type.clone()), aggregate_id, ..item }
+}
+
+/// Commits of one to four events to account 1, some side by side, most with others between them:
+/// of account 2, of another tenant, and of no stream. Types alternate; each third event is rare.
+pub(super) async fn interleaved(store: &Store) {
+    let mut number = 0;
+    let mut several = |count| -> Vec<NewEvent> {
+        let numbers = number..number + count;
+        number += count;
+        let tags = |n| if n % 3 == 0 { &["rare"][..] } else { &[] };
+        numbers.map(|n| tagged(if n % 2 == 0 { "Even" } else { "Odd" }, tags(n))).collect()
+    };
+    let foreign = account("1").with_tenant(OTHER);
+    let to = |stream, events| Commit::append(stream, ExpectedVersion::Any, events);
+    done(store, to(account("2"), several(2))).await;
+    for count in [1, 4, 1, 2, 3] {
+        done(store, to(account("1"), several(count))).await;
+        let both = [to(account("1"), several(1)), to(account("2"), several(2))];
+        done(store, together(both)).await;
+        done(store, together([loose(several(1)), to(foreign.clone(), several(1))])).await;
+    }
+}
+
 /// Commits what must be accepted.
 pub(super) async fn done(store: &Store, commit: Commit) -> Committed {
     store.commit(commit).await.expect("the commit is accepted")

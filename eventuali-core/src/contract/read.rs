@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::Fixture;
 use super::given::{
-    Store, account, deposits, done, events, found, found_in, ids, log, loose, of_tags, open, pages,
-    positions, query, tagged, together, versions,
+    Store, account, deposits, done, events, found, found_in, ids, interleaved, log, loose,
+    of_stream, of_tags, of_type, open, pages, positions, query, tagged, together, versions,
 };
 use crate::commit::Commit;
-use crate::event::{EventPage, NewEvent};
+use crate::event::{EventPage, NewEvent, StoredEvent};
 use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, QueryItem, ReadRange};
 use crate::storage::Horizon;
 use crate::stream::ExpectedVersion::Any;
@@ -250,6 +250,48 @@ pub async fn versions_bound_a_stream(fixture: &dyn Fixture) {
     }
 }
 
+pub async fn positions_bound_a_stream(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    interleaved(&store).await;
+    let log = log(&store).await;
+    let last = positions(&log)[log.len() - 1];
+    let [typed, either] = [vec![of_type("Even")], vec![of_type("Odd"), of_tags(&["rare"])]]
+        .map(|items| query(items.into_iter().map(|item| of_stream(&account("1"), item))));
+    let ours = |e: &StoredEvent| *e.head.stream == account("1");
+    let rare = |e: &StoredEvent| e.metadata.tags == ["rare"];
+    let is = |e: &StoredEvent, event_type: &str| e.head.kind.event_type == event_type;
+    for after in 0..last + 2 {
+        for until in [after + 1, after + 4, last, u64::MAX] {
+            let range = ReadRange { after, until, ..ReadRange::default() };
+            let lies = |e: &StoredEvent| ours(e) && (after + 1..=until).contains(&e.head.position);
+            let picked = |e: &StoredEvent| lies(e) && (is(e, "Odd") || rare(e));
+            finds(&store, Query::stream(&account("1")), range, &log, lies).await;
+            finds(&store, typed.clone(), range, &log, |e| lies(e) && is(e, "Even")).await;
+            finds(&store, either.clone(), range, &log, picked).await;
+        }
+    }
+}
+
+pub async fn positions_bound_a_long_stream(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let each = |_| together(["1", "2", "3"].map(|id| deposits(id, 1)));
+    let answers: Vec<_> = (0..300).map(each).map(|commit| store.commit(commit)).collect();
+    for answer in answers {
+        answer.await.expect("the commit is accepted");
+    }
+    let typed = query([of_stream(&account("1"), of_type("Deposited"))]);
+    let log = log(&store).await;
+    for at in (0..log.len()).step_by(31).chain(log.len() - 8..log.len()) {
+        let range = ReadRange { after: log[at].head.position - 1, ..ReadRange::default() };
+        let range = ReadRange { until: range.after + 7, ..range };
+        let within = range.after + 1..=range.until;
+        let lies =
+            |e: &StoredEvent| *e.head.stream == account("1") && within.contains(&e.head.position);
+        finds(&store, Query::stream(&account("1")), range, &log, lies).await;
+        finds(&store, typed.clone(), range, &log, lies).await;
+    }
+}
+
 pub async fn times_end_what_was_looked_at(fixture: &dyn Fixture) {
     let store = with_twenty(fixture).await;
     let log = log(&store).await;
@@ -297,6 +339,24 @@ pub async fn a_rare_event_is_found_in_a_long_log(fixture: &dyn Fixture) {
         let range = ReadRange { backwards, limit: 1, ..ReadRange::default() };
         let stored = found_in(&store, &query([of_tags(&["rare"])]), range).await;
         assert_eq!(ids(&stored), rare.event_ids());
+    }
+}
+
+/// Asserts that `query` finds in `range` what `lies` picks from the log, both ways.
+async fn finds(
+    store: &Store,
+    query: Query,
+    range: ReadRange,
+    log: &[StoredEvent],
+    lies: impl Fn(&StoredEvent) -> bool,
+) {
+    let mut expected: Vec<_> = log.iter().filter(|event| lies(event)).cloned().collect();
+    for backwards in [false, true] {
+        for limit in [2, 100] {
+            let range = ReadRange { backwards, limit, ..range };
+            assert_eq!(found_in(store, &query, range).await, expected, "{query:?} in {range:?}");
+        }
+        expected.reverse();
     }
 }
 

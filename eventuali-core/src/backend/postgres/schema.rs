@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// Migrations in order; a database at format N has the first N of them.
 const MIGRATIONS: &[&str] = &[include_str!("sql/0001_schema.sql")];
 /// Everything whose name begins with that of the table.
-const RELATIONS: [&str; 23] = [
+const RELATIONS: [&str; 24] = [
     "append",
     "clock",
     "documents",
@@ -34,6 +34,7 @@ const RELATIONS: [&str; 23] = [
     "streams",
     "tags",
     "tail",
+    "version_at",
 ];
 
 /// The names of a store's relations.

@@ -91,7 +91,12 @@ fn of_item(
                 include_str!("sql/stream_runs_forward.sql"),
                 include_str!("sql/stream_runs_backward.sql"),
             ];
-            look(session, sql, &[stream.into(), after, until], range, meet)?;
+            let above = session.version_at(stream, range.after)?;
+            // Forwards, most ask for all that follows, and what is beyond the range is cut off.
+            let to =
+                if range.backwards { session.version_at(stream, range.until)? } else { u64::MAX };
+            let bounds = [stream.into(), clamp(above).into(), clamp(to).into()];
+            look(session, sql, &bounds, range, meet)?;
         }
     } else if let Some(tag) = item.tags.first() {
         let sql = [include_str!("sql/tags_forward.sql"), include_str!("sql/tags_backward.sql")];

@@ -9,6 +9,7 @@ use rusqlite::hooks::Wal;
 use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension};
 
 use super::names::Names;
+use super::reader::clamp;
 use super::{Durability, Target, fork, schema};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -85,6 +86,17 @@ impl Session {
             .query_row([id], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)))
             .optional()?;
         Ok(head.unwrap_or((0, 0)))
+    }
+
+    /// The version of a stream at a position: that of its last event there or below.
+    pub(super) fn version_at(&self, id: i64, position: u64) -> Result<u64> {
+        if position == 0 {
+            return Ok(0);
+        }
+        let version: i64 = self
+            .statement(include_str!("sql/version_at.sql"))?
+            .query_row([id, clamp(position)], |row| row.get(0))?;
+        Ok(version as u64)
     }
 
     /// Position and time of the last event; zeros where there is none.

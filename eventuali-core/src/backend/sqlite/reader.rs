@@ -91,28 +91,16 @@ fn stream_page(
         } else {
             include_str!("sql/stream_events_forward.sql")
         };
-        // A page that follows another begins at an event of the stream, which tells its version:
-        // the runs before it need not be looked at.
-        let after_version = version_at(session, id, range.after)?.unwrap_or(0);
-        let until_version = version_at(session, id, range.until + 1)?.unwrap_or(u64::MAX);
+        let after_version = session.version_at(id, range.after)?;
+        let until_version = session.version_at(id, range.until)?;
         let bounds = [
             id,
             clamp(range.after_version.max(after_version)),
             clamp(range.until_version.min(until_version)),
-            clamp(range.after),
-            clamp(range.until),
         ];
         scan.rows(session, sql, &bounds, Some(query))?;
     }
     Ok(scan.finish())
-}
-
-fn version_at(session: &Session, stream: i64, position: u64) -> Result<Option<u64>> {
-    let found = session
-        .statement(include_str!("sql/version_at.sql"))?
-        .query_row([clamp(position), stream], |row| Ok(row.get::<_, i64>(0)? as u64))
-        .optional()?;
-    Ok(found)
 }
 
 fn log_page(session: &mut Session, query: &Query, mut scan: Scan) -> Result<EventPage> {

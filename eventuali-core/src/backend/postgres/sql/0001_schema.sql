@@ -519,3 +519,37 @@ BEGIN
     ) AS e ON true
     ORDER BY e.position;
 END $$;
+
+-- The version of a stream, which stands at version head, at a position: that of its last event there
+-- or below. Positions rise with versions, so that a binary search finds it. It begins at the end, in
+-- growing steps: most who ask have seen all but the last few events.
+CREATE FUNCTION {version_at}(number BIGINT, head BIGINT, place BIGINT) RETURNS BIGINT
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    low BIGINT;
+    middle BIGINT;
+    high BIGINT := head;
+    step BIGINT := 1;
+    run RECORD;
+BEGIN
+    -- A page that follows another begins beside an event of the stream.
+    SELECT e.version + place - e.position INTO low FROM {log} AS e
+    WHERE e.position BETWEEN place AND place + 1 AND e.stream = number ORDER BY e.position LIMIT 1;
+    IF low IS NOT NULL THEN
+        RETURN low;
+    END IF;
+    low := 0;
+    WHILE low < high LOOP
+        middle := greatest((low + high + 1) / 2, high - step);
+        SELECT r.first_version, r.position INTO run FROM {runs} AS r
+        WHERE r.stream = number AND r.first_version > 0 AND r.first_version <= middle
+        ORDER BY r.first_version DESC LIMIT 1;
+        IF run.position <= place THEN
+            low := middle;
+        ELSE
+            high := run.first_version - 1;
+            step := least(step * 16, head);
+        END IF;
+    END LOOP;
+    RETURN low;
+END $$;

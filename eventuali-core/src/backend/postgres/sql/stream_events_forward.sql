@@ -1,24 +1,12 @@
 WITH bounds AS MATERIALIZED (
     SELECT
         s.id,
-        greatest($4, coalesce(
-            (SELECT e.version FROM {log} AS e WHERE e.position = $6 AND e.stream = s.id),
-            (
-                SELECT r.first_version + least(r.count - 1, $6 - r.position) FROM {runs} AS r
-                WHERE $6 > 0 AND r.stream = s.id AND r.first_version > 0 AND r.position <= $6
-                ORDER BY r.first_version DESC LIMIT 1
-            ),
-            0
-        )) AS after_version,
-        least($5, CASE WHEN $7 < 9223372036854775806 THEN coalesce(
-            (SELECT e.version - 1 FROM {log} AS e WHERE e.position = $7 + 1 AND e.stream = s.id),
-            (
-                SELECT r.first_version + least(r.count - 1, $7 - r.position) FROM {runs} AS r
-                WHERE r.stream = s.id AND r.first_version > 0 AND r.position <= $7
-                ORDER BY r.first_version DESC LIMIT 1
-            ),
-            0
-        ) ELSE $5 END) AS until_version
+        greatest($4, CASE
+            WHEN $6 >= s.last_position THEN s.version WHEN $6 > 0 THEN {version_at}(s.id, s.version, $6) ELSE 0
+        END) AS after_version,
+        least($5, CASE
+            WHEN $7 >= s.last_position THEN s.version WHEN $7 > 0 THEN {version_at}(s.id, s.version, $7) ELSE 0
+        END) AS until_version
     FROM {streams} AS s
     WHERE s.tenant = $1 AND s.aggregate_type = $2 AND s.aggregate_id = $3
 ),

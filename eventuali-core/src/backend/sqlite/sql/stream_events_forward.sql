@@ -10,6 +10,4 @@ WHERE
     )
     AND r.first_version <= ?3
     AND e.version > ?2 AND e.version <= ?3
-    AND r.position + r.count - 1 > ?4 AND r.position <= ?5
-    AND e.position > ?4 AND e.position <= ?5
 ORDER BY r.first_version, e.position

@@ -1,2 +1,8 @@
 SELECT position, position + count - 1 FROM stream_runs
-WHERE stream = ?1 AND position + count - 1 > ?2 AND position <= ?3 ORDER BY first_version LIMIT ?4
+WHERE
+    stream = ?1
+    AND first_version >= coalesce(
+        (SELECT max(first_version) FROM stream_runs WHERE stream = ?1 AND first_version <= ?2 + 1), 0
+    )
+    AND first_version <= ?3
+ORDER BY first_version LIMIT ?4
