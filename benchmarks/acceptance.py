@@ -22,9 +22,10 @@ Measure = Callable[[Path, str | None], Sequence[Line]]
 """Measures in a folder, and in the empty database at a URL where a server is to be had."""
 
 
-def line(name: str, found: str, ratio: float, limit: str, *, met: bool) -> Line:
-    """Returns the cells of a row."""
-    return name, found, f"{ratio:.2f}x", limit, "met" if met else "missed"
+def line(name: str, found: str, ratio: float, limit: str = "", *, met: bool = False) -> Line:
+    """Returns the cells of a row; without a limit there is nothing to be met."""
+    verdict = ("met" if met else "missed") if limit else ""
+    return name, found, f"{ratio:.2f}x", limit, verdict
 
 
 def markdown(

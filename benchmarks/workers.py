@@ -99,14 +99,20 @@ def in_python(
 
 def in_rust() -> list[Worker]:
     """Builds the Rust program and returns its two subjects."""
-    command = ["cargo", "bench", "--locked", "-p", "eventuali-core", "--bench", "raw_sqlite"]
-    built = subprocess.run(  # noqa: S603
+    program = built("raw_sqlite")
+    return [Worker(name, [program, name]) for name in ("raw", "core")]
+
+
+def built(bench: str) -> str:
+    """Builds a Rust program of `benches/`, and returns where it is."""
+    command = ["cargo", "bench", "--locked", "-p", "eventuali-core", "--bench", bench]
+    messages = subprocess.run(  # noqa: S603
         [*command, "--no-run", "--message-format=json-render-diagnostics"],
         cwd=ROOT,
         check=True,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    messages = [json.loads(line) for line in built.stdout.splitlines()]
-    programs = [message["executable"] for message in messages if message.get("executable")]
-    return [Worker(name, [programs[-1], name]) for name in ("raw", "core")]
+    ).stdout.splitlines()
+    programs = [json.loads(line).get("executable") for line in messages]
+    program: str = [program for program in programs if program][-1]
+    return program
