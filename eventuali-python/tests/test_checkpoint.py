@@ -373,6 +373,44 @@ def test_closing_blocking_while_an_error_flies_handles_nothing(tmp_path):
             assert next(events).number == 2
 
 
+@each_kind
+def test_a_close_that_is_cancelled_leaves_no_write_behind(kind, tmp_path):
+    async def test(store):
+        await append(store, *range(10))
+        for number in range(10):
+            taken = asyncio.Event()
+            task = asyncio.create_task(one(store, number, taken))
+            await taken.wait()
+            for _ in range(3):  # as a time-out and a task group do
+                task.cancel()
+                await asyncio.sleep(0)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    async def one(store, number, taken):
+        async with store.subscribe(name="n") as events:
+            assert await take(events, 1) == [number]
+            taken.set()
+
+    run(kind, tmp_path, test)
+
+
+def test_a_blocking_close_that_is_interrupted_leaves_no_write_behind(tmp_path):
+    def interrupted(steps):
+        next(steps)
+        again, _ = steps.throw(KeyboardInterrupt)
+        steps.send(again.wait())
+
+    with sync.EventStore.create(url_of("sqlite", tmp_path)) as store:
+        store.append([Counted(number=n) for n in range(10)])
+        for number in range(10):
+            events = store.subscribe(name="n")
+            assert next(events).number == number
+            events._acknowledge()
+            with pytest.raises(KeyboardInterrupt):
+                interrupted(events._checkpoint.write())
+
+
 def test_two_that_write_at_once_write_the_same():
     """The follower, after it has looked far ahead, and whoever closes it."""
     row = SimpleNamespace(position=1500, event_id=uuid4())

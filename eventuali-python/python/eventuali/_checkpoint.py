@@ -7,7 +7,7 @@ positions to other events.
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from time import monotonic
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID, uuid4
@@ -157,11 +157,12 @@ class Checkpoint:
     def _put(self, attempt: _Attempt) -> Generator[Wait, Any, None]:
         position, event_id = attempt.place
         value = json.dumps({"position": position, "event_id": str(event_id)}).encode()
+
+        def put() -> Pending:
+            return self._store.put_record(SPACE, self.name, attempt.expected, value, attempt.id)
+
         try:
-            version = yield (
-                self._store.put_record(SPACE, self.name, attempt.expected, value, attempt.id),
-                None,
-            )
+            version = yield from _settled(put)
         except OptimisticConcurrencyError as error:
             raise CheckpointMismatchError(
                 f"the checkpoint of {self.name!r} moved: somebody else follows under this name",
@@ -172,6 +173,31 @@ class Checkpoint:
         if self._attempt is attempt:
             self._attempt = None
             self._version, self._written = version, attempt.place
+
+
+def _settled(write: Callable[[], Pending]) -> Generator[Wait, Any, Any]:
+    """Waits for a write that can be repeated, also after the wait was broken off.
+
+    Who goes on under the name must not meet it on its way. A second Ctrl-C ends this wait, too.
+    """
+    broken_off: BaseException | None = None
+    while True:
+        try:
+            answer = yield write(), None
+        except GeneratorExit:
+            raise
+        except Exception:
+            if broken_off is None:
+                raise
+            raise broken_off from None
+        except BaseException as error:
+            if broken_off is not None and isinstance(error, KeyboardInterrupt):
+                raise
+            broken_off = broken_off or error
+        else:
+            if broken_off is None:
+                return answer
+            raise broken_off
 
 
 def _last(page: Page) -> Row:
