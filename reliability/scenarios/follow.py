@@ -14,12 +14,14 @@ from reliability.following import END, RARE, STREAMS, events_with_tags, filters,
 from reliability.history import History, Recorder, Write
 from reliability.processes import Child
 from reliability.scenario import Fault, Job, Scenario
-from reliability.workload import log_of, recorded, stream_of
+from reliability.workload import log_of, recorded, stream_of, writes_from
 
 _PROCESSES, _TASKS = 2, 4
 _BEFORE, _DURING, _AFTER = 3, 3, 2
 _BETWEEN_RESTARTS_S = 0.5
 """On average; each time another one is killed."""
+_SLOWLY, _BETWEEN_COMMITS_S = 12, 0.4
+"""So many commits come last, one by one, so long apart at most: to followers that are live."""
 
 
 class _Follower:
@@ -106,12 +108,21 @@ def _take(history: History, writers: list[Child]) -> int:
 
 def _finish(job: Job, url: str, history: History, followers: list[_Follower]) -> None:
     """Appends the last events, waits until everybody has seen them, and judges."""
-    report = job.report
+    report, chance = job.report, job.chance("last")
+    recorder = Recorder(lambda line: history.feed(line, "last"))
+    make = writes_from(_PROCESSES * _TASKS, chance)
     with sync.EventStore.create(url) as store:
+
+        def append(write: Write) -> None:
+            with recorded(recorder, write) as told:
+                given = events_with_tags(write.values)
+                told(store.append(given, stream=stream_of(write.stream)))
+
+        for _ in range(_SLOWLY):
+            sleep(chance.uniform(0, _BETWEEN_COMMITS_S))
+            append(make(chance.choice(STREAMS), 50))
         for number, stream in enumerate(STREAMS):
-            write = Write(stream, END + number, 1)
-            with recorded(Recorder(lambda line: history.feed(line, "end")), write) as told:
-                told(store.append(events_with_tags(write.values), stream=stream_of(stream)))
+            append(Write(stream, END + number, 1))
         log = log_of(store)
     report.verdict.add(check(history, log))
     again, limit = 0, monotonic() + 15
@@ -164,7 +175,7 @@ def _scenario(name: str, about: str, run: Callable[[Job], None]) -> Scenario:
         cycles=200_000,
         quick=4_000,
         faults=(
-            Fault("live-from-signal", 10_000, "skipped"),
+            Fault("live-from-signal", 4_000, "skipped"),
             Fault("ack-when-handed-out", 4_000, "skipped", built=False),
         ),
     )
