@@ -42,6 +42,7 @@ class _Follower:
     def begin(self) -> None:
         """Starts the next life."""
         self.lives += 1
+        self._ready = False
         seed = f"{self._job.seed}/{self.name}/{self.lives}"
         words = (self._url, self.name, self.which, seed, self.file)
         self.child = Child(
@@ -49,6 +50,12 @@ class _Follower:
             package=self._job.package,
             env=self._job.env,
         )
+
+    def ready(self) -> None:
+        """Waits until it is about to follow."""
+        if not self._ready:
+            self.child.line()
+            self._ready = True
 
     def restart(self) -> None:
         """Kills it, and starts the next life, unless it has seen the end."""
@@ -70,7 +77,7 @@ def run(job: Job, url: str) -> None:
 
     more(_BEFORE)
     for follower in followers:
-        follower.child.line()  # so that some are live when the first events come
+        follower.ready()  # so that some are live when the first events come
     each = job.cycles // _PROCESSES
     words = ("-m", "reliability.children.producer", url, job.seed)
     writers = [Child(*words, number, _TASKS, each) for number in range(_PROCESSES)]
@@ -111,6 +118,8 @@ def _finish(job: Job, url: str, history: History, followers: list[_Follower]) ->
     report, chance = job.report, job.chance("last")
     recorder = Recorder(lambda line: history.feed(line, "last"))
     make = writes_from(_PROCESSES * _TASKS, chance)
+    for follower in followers:
+        follower.ready()
     with sync.EventStore.create(url) as store:
 
         def append(write: Write) -> None:
