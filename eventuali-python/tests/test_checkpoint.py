@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing, suppress
+from itertools import islice
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 from uuid import UUID, uuid4
@@ -17,7 +20,7 @@ from support import script
 
 from eventuali import Event, Query, sync
 from eventuali._checkpoint import EVERY_EVENTS, SPACE, Checkpoint
-from eventuali.errors import CheckpointMismatchError, StreamingError
+from eventuali.errors import CheckpointMismatchError, OptimisticConcurrencyError, StreamingError
 
 EVEN = Query(tags=["even"])
 
@@ -373,6 +376,44 @@ def test_closing_blocking_while_an_error_flies_handles_nothing(tmp_path):
             assert next(events).number == 2
 
 
+@each_kind
+def test_a_close_that_is_cancelled_leaves_no_write_behind(kind, tmp_path):
+    async def test(store):
+        await append(store, *range(10))
+        for number in range(10):
+            taken = asyncio.Event()
+            task = asyncio.create_task(one(store, number, taken))
+            await taken.wait()
+            for _ in range(3):  # as a time-out and a task group do
+                task.cancel()
+                await asyncio.sleep(0)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    async def one(store, number, taken):
+        async with store.subscribe(name="n") as events:
+            assert await take(events, 1) == [number]
+            taken.set()
+
+    run(kind, tmp_path, test)
+
+
+def test_a_blocking_close_that_is_interrupted_leaves_no_write_behind(tmp_path):
+    def interrupted(steps):
+        next(steps)
+        again, _ = steps.throw(KeyboardInterrupt)
+        steps.send(again.wait())
+
+    with sync.EventStore.create(url_of("sqlite", tmp_path)) as store:
+        store.append([Counted(number=n) for n in range(10)])
+        for number in range(10):
+            events = store.subscribe(name="n")
+            assert next(events).number == number
+            events._acknowledge()
+            with pytest.raises(KeyboardInterrupt):
+                interrupted(events._checkpoint.write())
+
+
 def test_two_that_write_at_once_write_the_same():
     """The follower, after it has looked far ahead, and whoever closes it."""
     row = SimpleNamespace(position=1500, event_id=uuid4())
@@ -388,6 +429,40 @@ def test_two_that_write_at_once_write_the_same():
     next(follower), next(closer)
     follower.send(page), closer.send(page)
     assert written[0] == written[1]
+
+
+def test_a_thread_that_follows_and_one_that_closes_do_not_fence_each_other():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with sync.EventStore.create("memory://") as store, ThreadPoolExecutor(1) as closer:
+            store.append([Counted(number=n) for n in range(3)])
+            for n in range(3000):
+                events = store.subscribe(name=f"n{n}")
+                next(events)
+                closing = closer.submit(events.close)
+                list(islice(events, 2))
+                events.close()
+                closing.result()
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_whoever_is_late_with_the_same_write_is_not_fenced():
+    store = SimpleNamespace(put_record=lambda *_: "put")
+    checkpoint = Checkpoint(store, "n", [])
+    checkpoint.handled(SimpleNamespace(position=1, event_id=uuid4()))
+    one, late = checkpoint.write(), checkpoint.write()
+    next(one), next(late)
+    with pytest.raises(StopIteration):
+        one.send(1)
+    with pytest.raises(StopIteration):
+        late.throw(OptimisticConcurrencyError())
+    checkpoint.handled(SimpleNamespace(position=2, event_id=uuid4()))
+    fenced = checkpoint.write()
+    next(fenced)
+    with pytest.raises(CheckpointMismatchError):
+        fenced.throw(OptimisticConcurrencyError())
 
 
 @each_kind

@@ -190,6 +190,21 @@ def test_closing_it_ends_a_wait(kind, tmp_path):
 
 
 @each_kind
+def test_what_was_not_handed_out_is_not_behind_its_position(kind, tmp_path):
+    async def test(store):
+        await append(store, *range(10))
+        events = store.subscribe()
+        assert await take(events, 3) == [0, 1, 2]
+        position = events.position
+        await events.aclose()
+        assert await gathered(events) == []
+        assert events.position == position
+        assert await take(store.subscribe(after=events.position), 1) == [3]
+
+    run(kind, tmp_path, test)
+
+
+@each_kind
 def test_closing_the_store_is_no_silent_end(kind, tmp_path):
     async def main():
         store = await EventStore.create(url_of(kind, tmp_path))

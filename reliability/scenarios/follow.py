@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 from time import monotonic, sleep
@@ -9,16 +10,18 @@ from time import monotonic, sleep
 from eventuali import sync
 from reliability import server
 from reliability.checker import check
-from reliability.following import END, STREAMS, events_with_tags, filters, judge
+from reliability.following import END, RARE, STREAMS, events_with_tags, filters, judge
 from reliability.history import History, Recorder, Write
 from reliability.processes import Child
 from reliability.scenario import Fault, Job, Scenario
-from reliability.workload import log_of, recorded, stream_of
+from reliability.workload import log_of, recorded, stream_of, writes_from
 
 _PROCESSES, _TASKS = 2, 4
 _BEFORE, _DURING, _AFTER = 3, 3, 2
 _BETWEEN_RESTARTS_S = 0.5
 """On average; each time another one is killed."""
+_SLOWLY, _BETWEEN_COMMITS_S = 12, 0.4
+"""So many commits come last, one by one, so long apart at most: to followers that are live."""
 
 
 class _Follower:
@@ -26,9 +29,11 @@ class _Follower:
 
     def __init__(self, job: Job, url: str, number: int, chance: Random) -> None:
         self.name = f"follower-{number}"
-        # The first ones look at everything, so that each run has some that do.
-        self.which = "all" if number % 4 == 0 else chance.choice(filters())
+        # Each run has some that look at everything, and some that almost nothing is for.
+        some = [["all"], RARE, filters(), filters()][number % 4]
+        self.which = chance.choice(some)
         self.file = job.folder / self.name
+        self.file.touch()
         self.lives = 0
         self._job = job
         self._url = url
@@ -37,6 +42,7 @@ class _Follower:
     def begin(self) -> None:
         """Starts the next life."""
         self.lives += 1
+        self._ready = False
         seed = f"{self._job.seed}/{self.name}/{self.lives}"
         words = (self._url, self.name, self.which, seed, self.file)
         self.child = Child(
@@ -45,18 +51,18 @@ class _Follower:
             env=self._job.env,
         )
 
+    def ready(self) -> None:
+        """Waits until it is about to follow."""
+        if not self._ready:
+            self.child.line()
+            self._ready = True
+
     def restart(self) -> None:
         """Kills it, and starts the next life, unless it has seen the end."""
         if self.child.process.poll() is None:
             self.child.kill()
             self._job.report.expect(not self.child.stderr, self.child.stderr)
             self.begin()
-
-    def wait(self) -> None:
-        """Waits until it is about to follow."""
-        limit = monotonic() + 30
-        while not self.file.exists() and monotonic() < limit:
-            sleep(0.01)
 
 
 def run(job: Job, url: str) -> None:
@@ -71,7 +77,7 @@ def run(job: Job, url: str) -> None:
 
     more(_BEFORE)
     for follower in followers:
-        follower.wait()
+        follower.ready()  # so that some are live when the first events come
     each = job.cycles // _PROCESSES
     words = ("-m", "reliability.children.producer", url, job.seed)
     writers = [Child(*words, number, _TASKS, each) for number in range(_PROCESSES)]
@@ -83,7 +89,7 @@ def run(job: Job, url: str) -> None:
             appended += _take(history, writers)
             if len(followers) == _BEFORE and appended * 3 >= job.cycles:
                 more(_DURING)
-            if monotonic() > restart:
+            if appended and monotonic() > restart:
                 restart = monotonic() + chance.expovariate(1 / _BETWEEN_RESTARTS_S)
                 chance.choice(followers).restart()
         more(_BEFORE + _DURING + _AFTER - len(followers))
@@ -109,34 +115,47 @@ def _take(history: History, writers: list[Child]) -> int:
 
 def _finish(job: Job, url: str, history: History, followers: list[_Follower]) -> None:
     """Appends the last events, waits until everybody has seen them, and judges."""
-    report = job.report
+    report, chance = job.report, job.chance("last")
+    recorder = Recorder(lambda line: history.feed(line, "last"))
+    make = writes_from(_PROCESSES * _TASKS, chance)
+    for follower in followers:
+        follower.ready()
     with sync.EventStore.create(url) as store:
+
+        def append(write: Write) -> None:
+            with recorded(recorder, write) as told:
+                given = events_with_tags(write.values)
+                told(store.append(given, stream=stream_of(write.stream)))
+
+        for _ in range(_SLOWLY):
+            sleep(chance.uniform(0, _BETWEEN_COMMITS_S))
+            append(make(chance.choice(STREAMS), 50))
         for number, stream in enumerate(STREAMS):
-            write = Write(stream, END + number, 1)
-            with recorded(Recorder(lambda line: history.feed(line, "end")), write) as told:
-                told(store.append(events_with_tags(write.values), stream=stream_of(stream)))
+            append(Write(stream, END + number, 1))
         log = log_of(store)
     report.verdict.add(check(history, log))
-    again = 0
+    again, limit = 0, monotonic() + 15
+    ways: Counter[str] = Counter()
     for follower in followers:
         if job.fault:
-            _give_up(follower)  # one that has lost the last events would wait for ever
+            _give_up(follower, limit)  # one that has lost the last events would wait for ever
         else:
             ended = follower.child.end(120)
             report.expect((ended.code, ended.stderr) == (0, ""), ended[::2])
         lines = follower.file.read_bytes().splitlines(keepends=True)
         again += judge(report.verdict, follower.name, follower.which, log, lines)
-        report.count("seen", len(lines))
+        report.count("seen", sum(line[:1].isdigit() for line in lines))
+        ways.update(" ".join(line.decode().split()[:2]) for line in lines if line[:1] in b"lrck")
     report.extras |= {
         "filters": [follower.which for follower in followers],
         "lives": [follower.lives for follower in followers],
+        "ways": dict(sorted(ways.items())),
         "again_after_a_crash": again,
     }
     report.done = len(log) - len(STREAMS)
 
 
-def _give_up(follower: _Follower) -> None:
-    limit = monotonic() + 3
+def _give_up(follower: _Follower, limit: float) -> None:
     while follower.child.process.poll() is None and monotonic() < limit:
         sleep(0.05)
     follower.child.kill()
@@ -164,11 +183,16 @@ def _scenario(name: str, about: str, run: Callable[[Job], None]) -> Scenario:
         run=run,
         cycles=200_000,
         quick=4_000,
-        faults=(Fault("live-from-signal", 4_000, "skipped"),),
+        faults=(
+            Fault("live-from-signal", 4_000, "skipped"),
+            Fault("ack-when-handed-out", 4_000, "skipped", built=False),
+        ),
     )
 
 
 SCENARIO = _scenario(
-    "follow", "followers by name, killed and restarted, beside 8 writers on one file", on_sqlite
+    "follow",
+    "followers by name, leaving in every way or killed, beside 8 writers on one file",
+    on_sqlite,
 )
 ON_POSTGRES = _scenario("follow-postgres", "the same on PostgreSQL", on_postgres)

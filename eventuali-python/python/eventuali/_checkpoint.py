@@ -7,12 +7,13 @@ positions to other events.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from threading import Lock
 from time import monotonic
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from eventuali._eventuali import Page, Row, Store
+from eventuali._eventuali import Page, Pending, Row, Store
 from eventuali._names import check_name
 from eventuali._steps import Steps
 from eventuali.errors import CheckpointMismatchError, OptimisticConcurrencyError
@@ -61,6 +62,7 @@ class Checkpoint:
         self._count = 0
         self._last = monotonic()
         self._attempt: _Attempt | None = None
+        self._lock = Lock()  # a thread follows, another one closes; never held while one waits
 
     def read(self) -> Steps[int]:
         """Returns the position to go on from: 0 where the name is new.
@@ -129,8 +131,7 @@ class Checkpoint:
         Raises:
             CheckpointMismatchError: Somebody else follows under this name.
         """
-        if self._attempt is not None:
-            yield from self._put(self._attempt)
+        yield from self._reach(None)
         self._count, self._last = 0, monotonic()
         row = self._handled
         if self._far():
@@ -139,32 +140,66 @@ class Checkpoint:
             )
             row = _last(page) if len(page) else row
             self._searched_to = self._looked_to
-            if self._attempt is not None:  # of whoever closes meanwhile
-                yield from self._put(self._attempt)
-        if row is None:
-            return
-        place = Place(row.position, row.event_id)
-        if self._written is None or place.position > self._written.position:
-            self._attempt = _Attempt(uuid4(), place, self._version)
-            yield from self._put(self._attempt)
+        yield from self._reach(None if row is None else Place(row.position, row.event_id))
+
+    def _reach(self, place: Place | None) -> Steps[None]:
+        """Settles the attempt of whoever writes at the same time, then writes a place behind it."""
+        while True:
+            with self._lock:
+                attempt, written = self._attempt, self._written
+                if attempt is None:
+                    if place is None or (written and place.position <= written.position):
+                        return
+                    attempt = self._attempt = _Attempt(uuid4(), place, self._version)
+            yield from self._put(attempt)
 
     def _put(self, attempt: _Attempt) -> Steps[None]:
         position, event_id = attempt.place
         value = json.dumps({"position": position, "event_id": str(event_id)}).encode()
+
+        def put() -> Pending:
+            return self._store.put_record(SPACE, self.name, attempt.expected, value, attempt.id)
+
         try:
-            version = yield self._store.put_record(
-                SPACE, self.name, attempt.expected, value, attempt.id
-            )
+            version = yield from _settled(put)
         except OptimisticConcurrencyError as error:
+            if self._attempt is not attempt:
+                return  # whoever wrote it at the same time has settled it, and gone on
             raise CheckpointMismatchError(
                 f"the checkpoint of {self.name!r} moved: somebody else follows under this name",
                 name=self.name,
                 position=position,
                 event_id=event_id,
             ) from error
-        if self._attempt is attempt:
-            self._attempt = None
-            self._version, self._written = version, attempt.place
+        with self._lock:
+            if self._attempt is attempt:
+                self._attempt = None
+                self._version, self._written = version, attempt.place
+
+
+def _settled(write: Callable[[], Pending]) -> Steps[int]:
+    """Waits for a write that can be repeated, also after the wait was broken off.
+
+    Who goes on under the name must not meet it on its way. A second Ctrl-C ends this wait, too.
+    """
+    broken_off: BaseException | None = None
+    while True:
+        try:
+            answer: int = yield write()
+        except GeneratorExit:
+            raise
+        except Exception:
+            if broken_off is None:
+                raise
+            raise broken_off from None
+        except BaseException as error:
+            if broken_off is not None and isinstance(error, KeyboardInterrupt):
+                raise
+            broken_off = broken_off or error
+        else:
+            if broken_off is None:
+                return answer
+            raise broken_off
 
 
 def _last(page: Page) -> Row:

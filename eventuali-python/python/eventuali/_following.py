@@ -93,6 +93,8 @@ class Following:
 
     def _advance(self) -> Steps[bool]:
         """Gets the next page with events; False once it is closed."""
+        if self._core is None:
+            return False  # the rest of its page was not handed out: it stays where it is
         self._after, self._row = self._looked_to, None
         while self._core is not None:
             if not self._started:
