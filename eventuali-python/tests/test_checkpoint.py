@@ -401,7 +401,7 @@ def test_a_close_that_is_cancelled_leaves_no_write_behind(kind, tmp_path):
 def test_a_blocking_close_that_is_interrupted_leaves_no_write_behind(tmp_path):
     def interrupted(steps):
         next(steps)
-        again, _ = steps.throw(KeyboardInterrupt)
+        again = steps.throw(KeyboardInterrupt)
         steps.send(again.wait())
 
     with sync.EventStore.create(url_of("sqlite", tmp_path)) as store:
