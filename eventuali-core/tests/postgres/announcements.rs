@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use eventuali_core::contract::block_on;
+use eventuali_core::query::{Query, ReadRange};
 use eventuali_core::storage::Storage;
 use sqlx::postgres::PgListener;
 use sqlx::{AssertSqlSafe, Executor};
@@ -82,4 +83,34 @@ fn who_waits_says_that_they_listen_until_they_stop() {
     // Looked after at the next news.
     block_on(other.commit(deposits("2", 1))).expect("it commits");
     block_on(listeners(0));
+}
+
+/// A reader that asks for the horizon does not see yet what a follower who asks promptly sees.
+#[test]
+fn who_has_read_up_to_a_writer_is_woken_when_that_one_gives_up() {
+    let table = PostgresTable::new();
+    let store = open(&table);
+    let mut signals = store.appended();
+    block_on(store.commit(deposits("1", 1))).expect("it commits");
+    let read = async || store.read(Query::default(), ReadRange::default()).await;
+    assert_eq!(block_on(read()).expect("it reads").len(), 1);
+    // Past the time in which a listener that is new looks more often.
+    std::thread::sleep(Duration::from_secs(3));
+    let bound = format!(
+        "BEGIN; SELECT pg_advisory_xact_lock_shared(
+            '{}.events_position'::regclass::oid::bigint::bit(32)::integer, 1
+        )",
+        table.options.schema
+    );
+    let woken = beside(async |conn| {
+        sqlx::raw_sql(AssertSqlSafe(bound)).execute(&mut *conn).await?;
+        store.commit(deposits("1", 1)).await.expect("it commits");
+        sleep(Duration::from_millis(500)).await;
+        assert_eq!(read().await.expect("it reads").len(), 1, "the second one is not settled");
+        signals.mark_unchanged();
+        conn.execute("ROLLBACK").await?;
+        Ok(timeout(PATIENCE, signals.changed()).await.is_ok())
+    });
+    assert!(woken.expect("the server answers"), "it was never woken");
+    assert_eq!(block_on(read()).expect("it reads").len(), 2);
 }

@@ -1,13 +1,13 @@
 //! Wake-ups: commits are announced to other processes, and theirs are listened for.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::Executor;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connection::Pool;
 use super::reader::{Until, last_position};
@@ -29,10 +29,10 @@ const PROBE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_sec
 pub(super) struct Signal {
     /// The highest position that was committed here, or up to which everything is settled.
     highest: watch::Sender<u64>,
-    /// The highest position that was committed here when everything below was settled.
-    settled_here: AtomicU64,
-    /// Something was committed, here or elsewhere, and may not be settled.
+    /// Something was committed, here or elsewhere.
     news: Notify,
+    /// It may not be settled.
+    unsettled: AtomicBool,
     /// Something was committed here that is not announced yet.
     unannounced: AtomicBool,
     announce: Notify,
@@ -42,8 +42,8 @@ impl Signal {
     pub(super) fn new() -> Self {
         Self {
             highest: watch::Sender::new(0),
-            settled_here: AtomicU64::new(0),
             news: Notify::new(),
+            unsettled: AtomicBool::new(false),
             unannounced: AtomicBool::new(false),
             announce: Notify::new(),
         }
@@ -51,7 +51,7 @@ impl Signal {
 
     pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
         let receiver = self.highest.subscribe();
-        self.news.notify_one();
+        self.look_soon();
         receiver
     }
 
@@ -69,9 +69,10 @@ impl Signal {
             more
         });
         if settled {
-            self.settled_here.fetch_max(highest, Ordering::AcqRel);
-        } else {
+            // A reader who asks for the horizon may not see it yet, and is woken when that moves.
             self.news.notify_one();
+        } else {
+            self.look_soon();
         }
     }
 
@@ -80,6 +81,24 @@ impl Signal {
         if heard {
             self.unannounced.store(true, Ordering::Release);
             self.announce.notify_one();
+        }
+    }
+
+    fn look_soon(&self) {
+        self.unsettled.store(true, Ordering::Release);
+        self.news.notify_one();
+    }
+
+    /// Waits until the horizon is to be looked at, `pause` at the most.
+    async fn until_it_is_time(&self, pause: Duration) {
+        let mut limit = Instant::now() + pause;
+        while timeout_at(limit, self.news.notified()).await.is_ok() {
+            if self.unsettled.swap(false, Ordering::AcqRel) {
+                // Whoever waits was woken, and reads meanwhile.
+                sleep(ANNOUNCEMENTS).await;
+                return;
+            }
+            limit = limit.min(Instant::now() + LOOKS.1);
         }
     }
 
@@ -127,10 +146,7 @@ pub(super) async fn watch(pool: Arc<Pool>, signal: Arc<Signal>) {
     let mut was_behind = false;
     let mut listening = None;
     loop {
-        if timeout(pause, signal.news.notified()).await.is_ok() {
-            // Whoever waits was woken, and reads meanwhile.
-            sleep(ANNOUNCEMENTS).await;
-        }
+        signal.until_it_is_time(pause).await;
         if !signal.is_followed() {
             listening = None;
             pause = Duration::from_hours(1);
@@ -140,8 +156,6 @@ pub(super) async fn watch(pool: Arc<Pool>, signal: Arc<Signal>) {
             listening.get_or_insert_with(|| (Instant::now(), Listening::begin(&pool, &signal)));
         let idle = if since.elapsed() < SETTLING { LOOKS.1 } else { IDLE_LOOKS };
         let (horizon, last) = look(&pool).await.unwrap_or((settled, settled));
-        // Whoever waits was woken for these.
-        settled = settled.max(signal.settled_here.load(Ordering::Acquire).min(horizon));
         // It falls where a server takes over that knows less.
         if horizon != settled {
             settled = horizon;
@@ -176,7 +190,7 @@ impl Listening {
             loop {
                 // However it ends, there may be news; and polling goes on meanwhile.
                 drop(listen(&pool, &signal).await);
-                signal.news.notify_one();
+                signal.look_soon();
                 sleep(IDLE_LOOKS).await;
             }
         });
@@ -201,13 +215,13 @@ async fn listen(pool: &Pool, signal: &Signal) -> Result<()> {
     listener.execute(shared.statements.listen.query()).await?;
     listener.listen(&shared.channel).await?;
     // What was committed before is not announced again.
-    signal.news.notify_one();
+    signal.look_soon();
     loop {
         match timeout(PROBE.0, listener.try_recv()).await {
             // Whoever waits looks at once; and again, should somebody still write below it.
             Ok(Ok(Some(_))) => {
                 signal.wake(0);
-                signal.news.notify_one();
+                signal.look_soon();
             }
             Ok(Ok(None)) => return Ok(()),
             Ok(Err(error)) => return Err(error.into()),
