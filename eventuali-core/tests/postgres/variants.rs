@@ -53,6 +53,11 @@ fn a_follower_that_takes_the_events_of_its_process_for_all() {
 }
 
 #[test]
+fn a_horizon_that_is_kept_too_high() {
+    is_found("kept", ORDER);
+}
+
+#[test]
 fn a_follower_that_steps_over_a_gap() {
     is_found("gap", ORDER);
 }
