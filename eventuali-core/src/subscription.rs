@@ -117,16 +117,23 @@ impl Subscription {
         };
         async move {
             loop {
-                if let Some(reading) = reading.take() {
-                    let page = reading.await?;
+                if let Some(asked) = reading.take() {
+                    let page = asked.await?;
                     let far = page.looked_to.saturating_sub(after) >= AHEAD;
-                    if !page.is_empty() || !page.end || !live || far {
+                    let passed = page.is_empty() && !page.end && range.prompt;
+                    if !passed && (!page.is_empty() || !page.end || !live || far) {
                         if page.end {
                             inner.settle(Settled { position: page.looked_to, signals });
                         }
                         return Ok(page);
                     }
                     range = range.continued(page.looked_to);
+                    if passed {
+                        // What follows may match: to the end, and not by what is at hand.
+                        range.prompt = false;
+                        reading = Some(inner.read(range));
+                        continue;
+                    }
                 }
                 // Seen before the read that follows: what comes during it wakes once more.
                 signals.changed().await.map_err(|_| Error::closed())?;
@@ -134,6 +141,7 @@ impl Subscription {
                 if fault::chosen("live-from-signal") {
                     range.after = signals.borrow().saturating_sub(1).max(range.after);
                 }
+                range.prompt = live;
                 reading = Some(inner.read(range));
             }
         }

@@ -13,9 +13,11 @@ from types import SimpleNamespace
 from unittest.mock import MagicMock
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from ledger import Counted
-from stores import each_kind, each_shared, gathered, opened, url_of
+from postgres_server import server_url
+from stores import each_kind, each_shared, gathered, opened, schema_of, url_of
 from support import script
 
 from eventuali import Event, Query, sync
@@ -513,3 +515,63 @@ def test_nothing_is_handed_out_once_it_is_closed():
             steps.send(page)
         assert end.value.value is False
         assert list(events) == []
+
+
+@each_kind
+def test_a_cancellation_that_is_repeated_ends_a_close(kind, tmp_path):
+    """As anyio's scopes do, in each turn of the loop until the task has ended."""
+
+    async def follow(store):
+        async with store.subscribe(name="n") as events:
+            async for _ in events:
+                pass
+
+    async def main():
+        loop, turns = asyncio.get_running_loop(), 0
+        async with opened("async", url_of(kind, tmp_path)) as store:
+            await store.append([Counted(number=n) for n in range(3)])
+            task = asyncio.create_task(follow(store))
+            await asyncio.sleep(0.05)
+
+            def deliver():
+                nonlocal turns
+                turns += 1
+                if not task.done() and turns < 100_000:
+                    task.cancel()
+                    loop.call_soon(deliver)
+
+            deliver()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert turns < 100_000
+
+    asyncio.run(main())
+
+
+def test_a_checkpoint_above_the_horizon_is_no_mismatch(tmp_path):
+    async def main():
+        place = url_of("postgres", tmp_path)
+        with psycopg.connect(server_url(), autocommit=True) as stuck:
+            async with opened("async", place) as store:
+                await store.append([Counted(number=n) for n in range(10)])
+                async with store.subscribe(name="n") as events:
+                    for _ in range(10):
+                        await anext(events)
+
+                    async def later():
+                        await asyncio.sleep(0.5)  # it is live
+                        # A writer that has published its bound and drawn nothing yet.
+                        sequence = f"'{schema_of(tmp_path)}.events_position'::regclass"
+                        key = f"{sequence}::oid::bigint::bit(32)::integer"
+                        stuck.execute(f"SELECT pg_advisory_lock_shared({key}, 10)")
+                        await store.append([Counted(number=10)])
+
+                    task = asyncio.create_task(later())
+                    assert (await anext(events)).number == 10
+                    await task
+            async with opened("async", place) as store:
+                events = store.subscribe(name="n")
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(anext(events), 1)
+
+    asyncio.run(main())

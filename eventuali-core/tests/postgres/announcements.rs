@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Executor};
 use tokio::time::{sleep, timeout};
 
 use crate::fixtures::{PostgresTable, beside, server};
-use crate::given::{deposits, open};
+use crate::given::{deposits, log, open};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -85,32 +85,29 @@ fn who_waits_says_that_they_listen_until_they_stop() {
     block_on(listeners(0));
 }
 
-/// A reader that asks for the horizon does not see yet what a follower who asks promptly sees.
 #[test]
-fn who_has_read_up_to_a_writer_is_woken_when_that_one_gives_up() {
+fn what_was_committed_here_is_followed_without_the_server() {
     let table = PostgresTable::new();
     let store = open(&table);
-    let mut signals = store.appended();
-    block_on(store.commit(deposits("1", 1))).expect("it commits");
-    let read = async || store.read(Query::default(), ReadRange::default()).await;
-    assert_eq!(block_on(read()).expect("it reads").len(), 1);
-    // Past the time in which a listener that is new looks more often.
-    std::thread::sleep(Duration::from_secs(3));
-    let bound = format!(
-        "BEGIN; SELECT pg_advisory_xact_lock_shared(
-            '{}.events_position'::regclass::oid::bigint::bit(32)::integer, 1
-        )",
-        table.options.schema
-    );
-    let woken = beside(async |conn| {
-        sqlx::raw_sql(AssertSqlSafe(bound)).execute(&mut *conn).await?;
-        store.commit(deposits("1", 1)).await.expect("it commits");
-        sleep(Duration::from_millis(500)).await;
-        assert_eq!(read().await.expect("it reads").len(), 1, "the second one is not settled");
-        signals.mark_unchanged();
-        conn.execute("ROLLBACK").await?;
-        Ok(timeout(PATIENCE, signals.changed()).await.is_ok())
+    let _follows = store.appended();
+    block_on(store.commit(deposits("1", 3))).expect("it commits");
+    assert_eq!(log(&store).len(), 3);
+    let lock = format!("BEGIN; LOCK {}.events_log IN ACCESS EXCLUSIVE MODE", table.options.schema);
+    let found = beside(async |conn| {
+        // A listener that is new looks for the horizon now and then, each time anew.
+        for _ in 0..20 {
+            let committed = store.commit(deposits("1", 2)).await.expect("it commits");
+            sqlx::raw_sql(AssertSqlSafe(lock.as_str())).execute(&mut *conn).await?;
+            let after = committed.positions[0] - 1;
+            let range = ReadRange { after, prompt: true, ..ReadRange::default() };
+            let page = timeout(PATIENCE / 20, store.read(Query::default(), range)).await;
+            conn.execute("ROLLBACK").await?;
+            if let Ok(page) = page {
+                let page = page.expect("it reads");
+                return Ok(page.iter().map(|event| event.head.position).eq(committed.positions));
+            }
+        }
+        Ok(false)
     });
-    assert!(woken.expect("the server answers"), "it was never woken");
-    assert_eq!(block_on(read()).expect("it reads").len(), 2);
+    assert!(found.expect("the server answers"), "the server was asked");
 }

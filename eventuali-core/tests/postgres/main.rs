@@ -12,6 +12,7 @@ mod given;
 mod late_commit;
 mod opening;
 mod outage;
+mod taken_over;
 #[cfg(feature = "faults")]
 mod variants;
 mod waiting;

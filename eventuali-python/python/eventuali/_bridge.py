@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, finalize, ref
 
 from eventuali._eventuali import Mailbox, Pending
-from eventuali._steps import Steps, Within
+from eventuali._steps import Firm, Steps, Within
 
 T = TypeVar("T")
 
@@ -61,7 +61,14 @@ class Bridge:
             result: T = end.value
             return result
 
-    async def _within(self, step: Within) -> Any:
+    async def _within(self, step: Within | Firm) -> Any:
+        if isinstance(step, Firm):
+            future = step.future = step.future or self.answer(step.pending)
+            if not future.done():
+                await asyncio.wait([future], timeout=step.left())
+            if not future.done():
+                raise TimeoutError
+            return future.result()
         future = self.answer(step.pending)
         async with asyncio.timeout(step.seconds):
             return await future

@@ -15,13 +15,15 @@ from uuid import UUID, uuid4
 
 from eventuali._eventuali import Page, Pending, Row, Store
 from eventuali._names import check_name
-from eventuali._steps import Steps
+from eventuali._steps import Firm, Steps
 from eventuali.errors import CheckpointMismatchError, OptimisticConcurrencyError
 from eventuali.query import Item
 
 SPACE = "checkpoint"
 EVERY_S = 0.1
 EVERY_EVENTS = 1000
+FIRM_S = 5.0
+"""How long a write is waited for by somebody who was cancelled."""
 AHEAD = 1000
 """So many positions without a match are not looked at twice."""
 
@@ -180,12 +182,14 @@ class Checkpoint:
 def _settled(write: Callable[[], Pending]) -> Steps[int]:
     """Waits for a write that can be repeated, also after the wait was broken off.
 
-    Who goes on under the name must not meet it on its way. A second Ctrl-C ends this wait, too.
+    Who goes on under the name must not meet it on its way. It is repeated once then, and waited for
+    so many seconds, however often that is broken off. A second Ctrl-C ends this wait, too.
     """
     broken_off: BaseException | None = None
+    step: Pending | Firm = write()
     while True:
         try:
-            answer: int = yield write()
+            answer: int = yield step
         except GeneratorExit:
             raise
         except Exception:
@@ -193,9 +197,10 @@ def _settled(write: Callable[[], Pending]) -> Steps[int]:
                 raise
             raise broken_off from None
         except BaseException as error:
-            if broken_off is not None and isinstance(error, KeyboardInterrupt):
+            if broken_off is None:
+                broken_off, step = error, Firm(write(), FIRM_S)
+            elif isinstance(error, KeyboardInterrupt):
                 raise
-            broken_off = broken_off or error
         else:
             if broken_off is None:
                 return answer

@@ -7,9 +7,13 @@ came instead of one.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from eventuali._eventuali import Pending
+
+if TYPE_CHECKING:
+    from asyncio import Future
 
 T = TypeVar("T")
 
@@ -25,7 +29,27 @@ class Within(NamedTuple):
         return self.pending.wait(self.seconds)
 
 
-Steps: TypeAlias = Generator[Pending | Within, Any, T]
+class Firm:
+    """An answer to wait for whatever comes, for so many seconds at most.
+
+    Whoever is thrown what broke the wait off may yield it again, and goes on waiting.
+    """
+
+    def __init__(self, pending: Pending, seconds: float) -> None:
+        self.pending = pending
+        self.until = monotonic() + seconds
+        self.future: Future[Any] | None = None
+
+    def left(self) -> float:
+        """Returns the seconds that are left."""
+        return max(self.until - monotonic(), 0.0)
+
+    def wait(self) -> Any:
+        """Blocks until the answer is there; raises `TimeoutError` where it takes too long."""
+        return self.pending.wait(self.left())
+
+
+Steps: TypeAlias = Generator[Pending | Within | Firm, Any, T]
 
 
 def run(steps: Steps[T]) -> T:

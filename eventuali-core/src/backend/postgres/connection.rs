@@ -138,13 +138,13 @@ impl Pool {
             let text = "PostgreSQL: every connection of the store was busy for too long";
             return Err(Error::new(ErrorKind::Busy, text));
         };
-        let epoch = self.recent.epoch();
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let Idle { conn, known } = match idle {
-            Some(idle) => idle,
-            None => {
-                Idle { conn: self.shared.connect(Purpose::Work).await?, known: Known::default() }
-            }
+        let (Idle { conn, known }, epoch) = if let Some(idle) = idle {
+            (idle, self.recent.epoch())
+        } else {
+            let conn = self.shared.connect(Purpose::Work).await?;
+            // Another server may answer now.
+            (Idle { conn, known: Known::default() }, self.recent.forget())
         };
         Ok(Session {
             conn,

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connection::Pool;
+use super::error::is_lost;
 use super::reader::{Until, last_position};
 use crate::error::Result;
 
@@ -155,7 +156,11 @@ pub(super) async fn watch(pool: Arc<Pool>, signal: Arc<Signal>) {
         let (since, _) =
             listening.get_or_insert_with(|| (Instant::now(), Listening::begin(&pool, &signal)));
         let idle = if since.elapsed() < SETTLING { LOOKS.1 } else { IDLE_LOOKS };
-        let (horizon, last) = look(&pool).await.unwrap_or((settled, settled));
+        let looked = look(&pool).await;
+        if looked.as_ref().is_err_and(is_lost) {
+            pool.forget();
+        }
+        let (horizon, last) = looked.unwrap_or((settled, settled));
         // It falls where a server takes over that knows less.
         if horizon != settled {
             settled = horizon;

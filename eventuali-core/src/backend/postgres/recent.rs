@@ -43,10 +43,12 @@ impl Recent {
         self.state().epoch
     }
 
-    /// Forgets everything: a connection is lost, and another server may take over, which knows less.
-    pub(super) fn forget(&self) {
+    /// Forgets everything: a connection is lost or new, and another server may answer, which knows
+    /// less. What is true from now on.
+    pub(super) fn forget(&self) -> u64 {
         let mut state = self.state();
         *state = State { epoch: state.epoch + 1, tail: None };
+        state.epoch
     }
 
     /// A horizon was read on a connection of `epoch`.
@@ -68,23 +70,31 @@ impl Recent {
         let mut state = self.state();
         let current = state.epoch == epoch;
         let Some(tail) = state.tail.as_mut().filter(|_| current) else { return false };
-        let mut page = EventPage::default();
+        let fits = commits.iter().map(|commit| commit.size()).sum::<usize>() <= KEPT_BYTES;
+        let (mut page, mut to) = (EventPage::default(), tail.to);
         for (commit, committed) in commits.iter().zip(judged) {
             let Ok(committed) = committed else { continue };
             for (head, event) in heads(commit, committed) {
-                let next = tail.to + page.len() as u64 + 1;
                 // A commit that was made before lies below.
-                if head.position > next && !leaves_others_out() {
+                if head.position > to + 1 && !leaves_others_out() {
                     return false;
                 }
-                if head.position >= next {
+                if head.position <= to {
+                    continue;
+                }
+                to = head.position;
+                if fits {
                     let metadata = event.metadata.as_ref().map(|given| given.encode());
                     let Ok(metadata) = metadata.transpose() else { return false };
                     page.push(head, &metadata.unwrap_or_default(), &event.payload);
                 }
             }
         }
-        tail.push(page);
+        if fits {
+            tail.push(page);
+        } else {
+            *tail = Tail { from: to, to, ..Tail::default() };
+        }
         true
     }
 

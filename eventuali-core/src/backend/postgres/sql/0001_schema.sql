@@ -461,13 +461,15 @@ END $$;
 --
 -- A writer publishes the last position that was drawn before it draws its own, as a lock that ends
 -- when its events can be seen. So no position above the lowest open bound counts, nor any above
--- the last that is seen, which is looked at first: whoever draws later draws a higher one. Whoever
--- reads up to the horizon does so in a later statement, which sees all who have ended meanwhile.
+-- the last that is seen, which is looked at first: whoever draws later draws a higher one; but for
+-- those that follow such a bound without a gap. Whoever reads up to the horizon does so in a later
+-- statement, which sees all who have ended meanwhile.
 -- A key holds the low 32 bits of a bound, which lies near the last position, on either side.
 CREATE FUNCTION {horizon}() RETURNS BIGINT LANGUAGE plpgsql AS $$
 DECLARE
     last BIGINT;
     bound BIGINT;
+    found BIGINT;
 BEGIN
     SELECT coalesce(max(e.position), 0) INTO last FROM {log} AS e;
     --<lowest>
@@ -480,6 +482,17 @@ BEGIN
         AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
     --</lowest>
     --<looked>
+    -- Events that follow a settled position without a gap are settled: nothing can appear between.
+    FOR turn IN 1..64 LOOP
+        EXIT WHEN coalesce(bound, last) >= last;
+        SELECT coalesce(max(f.position), bound), count(*) INTO bound, found
+        FROM (
+            SELECT e.position, row_number() OVER (ORDER BY e.position) AS place
+            FROM {log} AS e WHERE e.position > bound AND e.position <= last ORDER BY e.position LIMIT 1024
+        ) AS f
+        WHERE f.position = bound + f.place;
+        EXIT WHEN found < 1024;
+    END LOOP;
     RETURN greatest(least(last, bound), 0);
 END $$;
 
