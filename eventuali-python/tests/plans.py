@@ -133,7 +133,7 @@ def statements_that_look_for_events(backend: str) -> set[str]:
         reads = path.read_text().lstrip().upper().startswith(("SELECT", "WITH"))
         if reads and "record" not in path.stem and path.stem not in NAMES_ONLY:
             found.add(path.stem)
-    return found - {"append", "announce", "keep", "listen", "look", "session"}
+    return found - {"append", "announce", "keep", "listen", "look", "session", "tail"}
 
 
 def of_sqlite(file: Path) -> dict[str, dict[str, list[str]]]:
