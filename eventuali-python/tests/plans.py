@@ -69,6 +69,7 @@ POSTGRES: dict[str, dict[str, str]] = {
     "the same, beside others": {
         "stream_runs_forward": "'', 'Ledger', 's5', 0, {far}, 1024",
         "stream_runs_backward": "'', 'Ledger', 's5', 0, {far}, 1024",
+        "runs_of_streams": "'{{1,2}}', 0, {far}, 1024",
     },
     "event ids": {"runs_of_ids": "'{{00000000-0000-0000-0000-000000000001}}'"},
     "tags": {

@@ -19,7 +19,7 @@ const PAGE_ROWS: usize = 65_536;
 
 /// The most rows that are passed at first where no index helps; then four times as many, and so on,
 /// so that a page of a frequent match does not pass many rows in vain.
-const FIRST_WINDOW: u64 = 4096;
+pub(super) const FIRST_WINDOW: u64 = 4096;
 
 /// One page of the events that match.
 pub(super) fn page(session: &mut Session, query: &Query, range: ReadRange) -> Result<EventPage> {
