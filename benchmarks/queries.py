@@ -188,8 +188,10 @@ def measure(folder: Path, url: str | None, sizes: Sizes = SIZES) -> list[Line]:
 def run(data: Path, page: Path = PAGE, sizes: Sizes = SIZES) -> None:
     """Measures in a folder, and writes the page."""
     method = (
-        f"Medians of {sizes.rounds} rounds, in turns. Neither a correlation id nor an aggregate "
-        "type alone has an index: the events are passed in SQL; following them all decodes each. "
+        f"Medians of {sizes.rounds} rounds, in turns. A correlation id has no index: the events "
+        "are passed in SQL. So are the first of an aggregate type alone; the others are found "
+        "through the runs of its streams, which are ten here, written in commits of a thousand. "
+        "Following them all decodes each event. "
         f"The time of a short read is the mean of {sizes.reads}, that of a commit the mean of "
         f"{sizes.commits}, each flushed before it is answered; no event has the tag of its "
         "condition. PostgreSQL has vacuumed and analyzed what was stored, as it does by itself "

@@ -123,6 +123,17 @@ impl ReadRange {
         }
     }
 
+    /// The part with which reading begins, of so many positions.
+    #[must_use]
+    pub(crate) fn begun(mut self, positions: u64) -> Self {
+        if self.backwards {
+            self.after = self.after.max(self.until.saturating_sub(positions));
+        } else {
+            self.until = self.until.min(self.after.saturating_add(positions));
+        }
+        self
+    }
+
     /// The range that is left once everything up to `looked_to` has been read.
     #[must_use]
     pub fn continued(mut self, looked_to: u64) -> Self {
@@ -169,6 +180,27 @@ impl Query {
             && item.correlation_id.is_none();
         (only && self.partition.is_none())
             .then(|| StreamId::new(kind, id).with_tenant(&self.tenant))
+    }
+
+    /// The tag that finds the events of this query, where it has one item and nothing finds them
+    /// before that.
+    pub(crate) fn as_tag(&self) -> Option<&str> {
+        self.only_item()?.tags.first().map(String::as_str)
+    }
+
+    /// What stands in the metadata of all events of this query, where it has one item and nothing
+    /// else finds them.
+    pub(crate) fn as_correlation(&self) -> Option<String> {
+        self.only_item().filter(|item| item.tags.is_empty())?.correlation_text()
+    }
+
+    /// The only item, unless it names a stream, ids or types of events.
+    fn only_item(&self) -> Option<&QueryItem> {
+        let [item] = self.items.as_slice() else { return None };
+        let narrower = (item.aggregate_type.is_some() && item.aggregate_id.is_some())
+            || !item.event_ids.is_empty()
+            || !item.event_types.is_empty();
+        (!narrower).then_some(item)
     }
 
     /// Checks every name in the query, and its size.

@@ -35,6 +35,8 @@ SQLITE: dict[str, dict[str, tuple[Any, ...]]] = {
     "tags": {
         "tags_forward": ("", "few", 0, FAR, 1024),
         "tags_backward": ("", "few", 0, FAR, 1024),
+        "tag_events_forward": ("", "few", 0, FAR),
+        "tag_events_backward": ("", "few", 0, FAR),
     },
     "event types": {
         "kinds_of_type": ("Rare",),
@@ -51,6 +53,8 @@ SQLITE: dict[str, dict[str, tuple[Any, ...]]] = {
         "streams_of_type": ("", "Ledger", 4097),
         "streams_of_id": ("", "s5", None, 4097),
         "sift_streams": (1, 65_536, "[1, 2]"),
+        "sift_events_forward": (0, 65_536, "c"),
+        "sift_events_backward": (0, 65_536, "c"),
         "sift_metadata": (1, 65_536, "c"),
         "sift": (1, 65_536),
     },
@@ -65,11 +69,14 @@ POSTGRES: dict[str, dict[str, str]] = {
     "the same, beside others": {
         "stream_runs_forward": "'', 'Ledger', 's5', 0, {far}, 1024",
         "stream_runs_backward": "'', 'Ledger', 's5', 0, {far}, 1024",
+        "runs_of_streams": "'{{1,2}}', 0, {far}, 1024",
     },
     "event ids": {"runs_of_ids": "'{{00000000-0000-0000-0000-000000000001}}'"},
     "tags": {
         "tags_forward": "'', 'few', 0, {far}, 1024",
         "tags_backward": "'', 'few', 0, {far}, 1024",
+        "tag_events_forward": "'', 'few', 0, {far}, 1000, 4194304",
+        "tag_events_backward": "'', 'few', 0, {far}, 1000, 4194304",
     },
     "event types": {
         "kind_spans_forward": "'{{Rare}}', 0, {far}, 1024",
@@ -86,6 +93,8 @@ POSTGRES: dict[str, dict[str, str]] = {
     },
     "events that are passed": {
         "sift": "1, 4096, 'x'",
+        "sift_events_forward": "'x', 0, 4096, 1000, 4194304",
+        "sift_events_backward": "'x', 0, 4096, 1000, 4194304",
         "streams_of_item": "'', 'Ledger', NULL, 4097",
         "streams_of_id": "'', 's5', 4097",
         "sift_streams": "1, 4096, '{{1,2}}'",
@@ -133,7 +142,7 @@ def statements_that_look_for_events(backend: str) -> set[str]:
         reads = path.read_text().lstrip().upper().startswith(("SELECT", "WITH"))
         if reads and "record" not in path.stem and path.stem not in NAMES_ONLY:
             found.add(path.stem)
-    return found - {"append", "announce", "keep", "listen", "look", "session"}
+    return found - {"append", "announce", "keep", "listen", "look", "session", "tail"}
 
 
 def of_sqlite(file: Path) -> dict[str, dict[str, list[str]]]:

@@ -188,6 +188,8 @@ macro_rules! contract_clauses {
             3 an_event_that_several_items_match_comes_once "An event that several items match is found once, in its place.";
             3 a_hundred_items_are_one_query "A query of as many items as allowed is answered.";
             3 events_without_a_stream_are_found_by_type_and_tag "Events without a stream are found by type and tag.";
+            3 by_type_of_few_and_of_many_streams "A type is found in however many streams, page by page, both ways.";
+            3 a_range_bounds_what_is_found "A range of positions bounds whatever a query finds, both ways.";
             3 partitions_cover_everything_once "The partitions of a query are disjoint, complete, and keep streams whole.";
         }
         streams {

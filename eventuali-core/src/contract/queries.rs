@@ -2,7 +2,8 @@
 
 use super::Fixture;
 use super::given::{
-    Store, account, done, event, found, found_in, item, log, of_tags, of_type, open, query, tagged,
+    OTHER, Store, account, deposits, done, event, found, found_in, item, log, of_tags, of_type,
+    open, positions, query, tagged,
 };
 use crate::commit::{Commit, StreamWrite};
 use crate::event::{Metadata, NewEvent, Reference, StoredEvent};
@@ -140,6 +141,70 @@ pub async fn partitions_cover_everything_once(fixture: &dyn Fixture) {
     }
 }
 
+pub async fn a_range_bounds_what_is_found(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    shelves(&store).await;
+    let log = log(&store).await;
+    let last = positions(&log)[log.len() - 1];
+    let has = |e: &StoredEvent, tag: &str| e.metadata.tags.iter().any(|found| found == tag);
+    let asked = |e: &StoredEvent| e.metadata.correlation_id.is_some();
+    let is_book = |e: &StoredEvent| e.head.stream.aggregate_type == "Book";
+    let book = |item| QueryItem { aggregate_type: Some("Book".into()), ..item };
+    let first = |item| QueryItem { aggregate_id: Some("1".into()), ..item };
+    let request =
+        |item| QueryItem { correlation_id: Some(Reference::Text("request".into())), ..item };
+    for after in [0, 1, 7, last - 3, last] {
+        for until in [after + 1, after + 9, u64::MAX] {
+            let range = ReadRange { after, until, ..ReadRange::default() };
+            let finds = async |item, matches: &dyn Fn(&StoredEvent) -> bool| {
+                let lies = |e: &&StoredEvent| (after + 1..=until).contains(&e.head.position);
+                let expected = log.iter().filter(lies).filter(|e| matches(e)).cloned().collect();
+                finds_in(&store, query([item]), range, expected).await;
+            };
+            finds(of_tags(&["third"]), &|e| has(e, "third")).await;
+            finds(of_tags(&["third", "fifth"]), &|e| has(e, "third") && has(e, "fifth")).await;
+            finds(book(of_tags(&["third"])), &|e| has(e, "third") && is_book(e)).await;
+            finds(request(of_tags(&["third"])), &|e| has(e, "third") && asked(e)).await;
+            finds(request(item()), &asked).await;
+            finds(request(book(item())), &|e| asked(e) && is_book(e)).await;
+            finds(book(item()), &is_book).await;
+            finds(first(item()), &|e| e.head.stream.aggregate_id == "1").await;
+        }
+    }
+}
+
+pub async fn by_type_of_few_and_of_many_streams(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let to = |kind: &str, id: usize| StreamWrite {
+        stream: StreamId::new(kind, id.to_string()).into(),
+        expected: ExpectedVersion::Any,
+        events: vec![event("Added")],
+    };
+    let turn = |turn: usize| {
+        let few = (0..10).map(|id| to("Few", id));
+        Commit { writes: few.chain([to("Many", turn % 40)]).collect(), ..Commit::default() }
+    };
+    for turns in [0..75, 75..150] {
+        let answers: Vec<_> = turns.map(|n| store.commit(turn(n))).collect();
+        for answer in answers {
+            answer.await.expect("the commit is accepted");
+        }
+        done(&store, deposits("1", 5000)).await;
+    }
+    let log = log(&store).await;
+    for (kind, count) in [("Few", 1500), ("Many", 150), ("Account", 10_000)] {
+        let of = QueryItem { aggregate_type: Some(kind.to_owned()), ..item() };
+        let of_kind = |e: &&StoredEvent| e.head.stream.aggregate_type == kind;
+        let mut expected: Vec<_> = log.iter().filter(of_kind).cloned().collect();
+        assert_eq!(expected.len(), count, "the clause knows its streams");
+        for backwards in [false, true] {
+            let range = ReadRange { backwards, limit: 400, ..ReadRange::default() };
+            assert!(found_in(&store, &query([of.clone()]), range).await == expected, "{kind}");
+            expected.reverse();
+        }
+    }
+}
+
 const CORRELATION: Uuid = Uuid::from_u128(0x0198_0000_0000_7000_8000_0000_0000_0001);
 
 /// Eight events of four streams, one of which is none.
@@ -171,14 +236,40 @@ fn named_request() -> NewEvent {
     event("Returned").with_metadata(Metadata { correlation_id, ..Metadata::default() })
 }
 
+/// Commits of one to three events to books, a card, another tenant and no stream, by turns. Tags
+/// count events, each fourth belongs to a request.
+async fn shelves(store: &Store) {
+    let [book, second, card] =
+        [("Book", "1"), ("Book", "2"), ("Card", "1")].map(|(kind, id)| StreamId::new(kind, id));
+    let foreign = book.clone().with_tenant(OTHER);
+    let streams = [book, card, second, StreamId::none(""), foreign];
+    let mut number = 0;
+    let mut next = || {
+        number += 1;
+        let tags = [(3, "third"), (5, "fifth")].iter().filter(|(every, _)| number % every == 0);
+        let tags = tags.map(|(_, tag)| (*tag).to_owned()).collect();
+        let correlation_id = (number % 4 == 1).then(|| Reference::Text("request".to_owned()));
+        event("Lent").with_metadata(Metadata { correlation_id, tags, ..Metadata::default() })
+    };
+    for (turn, stream) in streams.iter().cycle().take(20).enumerate() {
+        let events = (0..=turn % 3).map(|_| next()).collect();
+        done(store, Commit::append(stream.clone(), ExpectedVersion::Any, events)).await;
+    }
+}
+
 /// Asserts that `query` finds the `count` events that `matches` picks from the log, both ways.
 async fn finds(store: &Store, query: Query, matches: impl Fn(&StoredEvent) -> bool, count: usize) {
-    let mut expected: Vec<_> = log(store).await.into_iter().filter(|e| matches(e)).collect();
+    let expected: Vec<_> = log(store).await.into_iter().filter(|e| matches(e)).collect();
     assert_eq!(expected.len(), count, "the clause knows its library");
+    finds_in(store, query, ReadRange::default(), expected).await;
+}
+
+/// Asserts that `query` finds what is `expected` in `range`, both ways.
+async fn finds_in(store: &Store, query: Query, range: ReadRange, mut expected: Vec<StoredEvent>) {
     for backwards in [false, true] {
         for limit in [1, 3, 100] {
-            let range = ReadRange { backwards, limit, ..ReadRange::default() };
-            assert_eq!(found_in(store, &query, range).await, expected, "{query:?}, by {limit}");
+            let range = ReadRange { backwards, limit, ..range };
+            assert_eq!(found_in(store, &query, range).await, expected, "{query:?} in {range:?}");
         }
         expected.reverse();
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::Fixture;
 use super::given::{
-    Store, account, deposits, done, events, found, found_in, ids, interleaved, log, loose,
+    Store, account, deposits, done, events, found, found_in, ids, interleaved, item, log, loose,
     of_stream, of_tags, of_type, open, pages, positions, query, tagged, together, versions,
 };
 use crate::commit::Commit;
-use crate::event::{EventPage, NewEvent, StoredEvent};
+use crate::event::{EventPage, Metadata, NewEvent, Reference, StoredEvent};
 use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, QueryItem, ReadRange};
 use crate::storage::Horizon;
 use crate::stream::ExpectedVersion::Any;
@@ -114,10 +114,20 @@ pub async fn events_of_any_size_stand_side_by_side(fixture: &dyn Fixture) {
     {
         sizes[at] = size;
     }
-    let of_kind = QueryItem { event_types: vec![kind.event_type.clone()], ..QueryItem::default() };
-    let event = |size: &usize| NewEvent::new(std::sync::Arc::clone(&kind), vec![7; *size]);
+    let metadata = Metadata {
+        tags: vec!["any".to_owned()],
+        correlation_id: Some(Reference::Text("request".to_owned())),
+        ..Metadata::default()
+    };
+    let asked = QueryItem { correlation_id: metadata.correlation_id.clone(), ..item() };
+    let of_aggregate = QueryItem { aggregate_type: Some(account("1").aggregate_type), ..item() };
+    let event = |size: &usize| {
+        NewEvent::new(std::sync::Arc::clone(&kind), vec![7; *size]).with_metadata(metadata.clone())
+    };
     done(&store, Commit::append(account("1"), Any, sizes.iter().map(event).collect())).await;
-    for query in [Query::default(), Query::stream(&account("1")), query([of_kind])] {
+    let items = [of_type(&kind.event_type), of_tags(&["any"]), asked, of_aggregate];
+    let queries = items.map(|item| query([item])).into_iter();
+    for query in queries.chain([Query::default(), Query::stream(&account("1"))]) {
         for backwards in [false, true] {
             for limit in [7, 4096] {
                 let range = ReadRange { backwards, limit, ..ReadRange::default() };

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::connection::Session;
 use super::reader::clamp;
-use super::sift::sift;
+use super::scan::FIRST_WINDOW;
+use super::sift::{sift, streams};
 use crate::error::Result;
 use crate::query::{Query, QueryItem, ReadRange};
 use crate::span::{Span, merged};
@@ -16,6 +17,9 @@ use crate::stream::StreamId;
 
 /// Index entries that one item looks at before it says how far it came.
 const LOOKAHEAD: usize = 1024;
+
+/// The most streams whose runs are looked up, all of them. The rows of more streams are passed.
+const FEW_STREAMS: usize = 32;
 
 /// Spans that hold every match between the start of the range and `looked_to`, and more besides.
 pub(super) struct Candidates {
@@ -38,7 +42,7 @@ pub(super) async fn candidates(
     let mut unindexed = Vec::new();
     let mut looked_to = if range.backwards { whole.0 } else { whole.1 };
     for item in &query.items {
-        let Some(found) = of_item(session, query, item, range).await? else {
+        let Some(found) = of_item(session, query, item, range, window).await? else {
             unindexed.push(item);
             continue;
         };
@@ -81,6 +85,7 @@ async fn of_item(
     query: &Query,
     item: &QueryItem,
     range: ReadRange,
+    window: u64,
 ) -> Result<Option<Vec<Vec<Span>>>> {
     if !item.event_ids.is_empty() {
         let found = stored_at(session, &item.event_ids).await?;
@@ -99,6 +104,14 @@ async fn of_item(
     if !item.event_types.is_empty() {
         return of_kinds(session, &item.event_types, range).await.map(Some);
     }
+    // Where matches are frequent, passing the first rows takes less.
+    if window > FIRST_WINDOW
+        && item.correlation_id.is_none()
+        && let Some(streams) = streams(session, query, item, FEW_STREAMS).await?
+    {
+        let spans = of_streams(session, &streams, range).await?;
+        return Ok((spans.len() < LOOKAHEAD).then(|| vec![spans]));
+    }
     Ok(None)
 }
 
@@ -116,6 +129,14 @@ async fn of_stream(
     let asked = statement.query().bind(&stream.tenant).bind(&stream.aggregate_type);
     let asked = asked.bind(&stream.aggregate_id).bind(clamp(range.after));
     let asked = asked.bind(clamp(range.until)).bind(LOOKAHEAD as i64);
+    let rows = asked.fetch_all(&mut session.conn).await?;
+    rows.iter().map(|row| Ok((position(row, 0)?, position(row, 1)?))).collect()
+}
+
+/// The runs of several streams, in no order; of more than [`LOOKAHEAD`], any.
+async fn of_streams(session: &mut Session, streams: &[i64], range: ReadRange) -> Result<Vec<Span>> {
+    let asked = session.shared.statements.runs_of_streams.query().bind(streams);
+    let asked = asked.bind(clamp(range.after)).bind(clamp(range.until)).bind(LOOKAHEAD as i64);
     let rows = asked.fetch_all(&mut session.conn).await?;
     rows.iter().map(|row| Ok((position(row, 0)?, position(row, 1)?))).collect()
 }

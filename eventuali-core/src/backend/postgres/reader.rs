@@ -5,7 +5,7 @@ use sqlx::postgres::PgRow;
 
 use super::candidates::candidates;
 use super::connection::Session;
-use super::scan::{FIRST_WINDOW, Scan, TAIL};
+use super::scan::{By, FIRST_WINDOW, Scan, TAIL};
 use crate::error::Result;
 use crate::event::EventPage;
 use crate::query::{MAX_PAGE_EVENTS, Query, ReadRange};
@@ -129,10 +129,7 @@ async fn stream_page(
         return Ok(nothing(range));
     }
     let mut scan = Scan::new(range);
-    let mut left = range;
-    while !scan.stream(session, query, stream, left).await? && !scan.full && !scan.over {
-        left = left.continued(scan.looked_to);
-    }
+    scan.within(session, query, By::Stream(stream), range).await?;
     // What lies beyond the last event is not looked at: another one may be on its way there.
     let seen = if range.backwards { range.after + 1 } else { scan.looked_to.max(range.after) };
     let full = scan.full;
@@ -149,22 +146,31 @@ async fn log_page(session: &mut Session, query: &Query, mut scan: Scan) -> Resul
     if scan.full || scan.over || left.after >= left.until {
         return Ok(scan.finish(edge));
     }
+    if let Some(tag) = query.as_tag() {
+        scan.within(session, query, By::Tag(&query.tenant, tag), left).await?;
+        return Ok(scan.finish(edge));
+    }
     let kinds = wanted_kinds(session, query).await?;
+    let correlation = query.as_correlation();
     let mut window = FIRST_WINDOW;
     while left.after < left.until {
-        let found = candidates(session, query, left, window.min(scan.rows_left as u64)).await?;
-        let mut spans = found.spans.as_slice();
-        while let Some(count) = chunk(spans) {
-            let (now, later) = spans.split_at(count);
-            scan.all(session, query, kinds.as_deref(), now).await?;
-            if scan.full || scan.over {
-                return Ok(scan.finish(edge));
-            }
-            spans = later;
+        let most = window.min(scan.rows_left as u64);
+        let (looked_to, passed) = if let Some(text) = &correlation {
+            let part = left.begun(most);
+            scan.within(session, query, By::Text(text), part).await?;
+            let end = if part.backwards { part.after + 1 } else { part.until };
+            (end, part.until - part.after)
+        } else {
+            let found = candidates(session, query, left, most).await?;
+            scan.all(session, query, kinds.as_deref(), &found.spans).await?;
+            (found.looked_to, found.passed)
+        };
+        if scan.full || scan.over {
+            return Ok(scan.finish(edge));
         }
-        scan.looked_to = found.looked_to;
-        left = left.continued(found.looked_to);
-        scan.rows_left = scan.rows_left.saturating_sub(found.passed as usize);
+        scan.looked_to = looked_to;
+        left = left.continued(looked_to);
+        scan.rows_left = scan.rows_left.saturating_sub(passed as usize);
         if scan.rows_left == 0 && left.after < left.until {
             scan.full = true;
             return Ok(scan.finish(edge));
@@ -194,16 +200,6 @@ async fn position_before(session: &mut Session, range: ReadRange, time: i64) -> 
     let asked = session.shared.statements.position_before.query();
     let asked = asked.bind(clamp(range.after)).bind(clamp(range.until)).bind(time);
     Ok(asked.fetch_one(&mut session.conn).await?.try_get::<i64, _>(0)? as u64)
-}
-
-/// How many spans make one statement: one, or several that are short.
-fn chunk(spans: &[Span]) -> Option<usize> {
-    let mut rows = 0;
-    let short = spans.iter().take_while(|span| {
-        rows += span.1 - span.0 + 1;
-        rows <= MAX_PAGE_EVENTS as u64
-    });
-    (!spans.is_empty()).then_some(short.count().max(1))
 }
 
 /// The kinds of event that a query can match; none where it can match any.

@@ -31,6 +31,16 @@ pub(super) const TAIL: usize = 64;
 /// so that a page of a frequent match does not pass many rows in vain.
 pub(super) const FIRST_WINDOW: u64 = 4096;
 
+/// By what one statement finds the rows of a range.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum By<'a> {
+    Stream(&'a StreamId),
+    /// A tenant and a tag.
+    Tag(&'a str, &'a str),
+    /// A text in the metadata, for which all rows are passed.
+    Text(&'a str),
+}
+
 /// A page in the making.
 pub(super) struct Scan {
     pub(super) page: EventPage,
@@ -102,15 +112,19 @@ impl Scan {
         session: &mut Session,
         query: &Query,
         kinds: Option<&[i32]>,
-        spans: &[Span],
+        mut spans: &[Span],
     ) -> Result<()> {
-        let mut left = spans.to_vec();
-        while !left.is_empty() {
-            let exhausted = self.spans(session, Some(query), kinds, &left).await?;
-            if exhausted || self.full || self.over {
-                break;
+        while let Some(count) = chunk(spans) {
+            let (now, later) = spans.split_at(count);
+            let mut left = now.to_vec();
+            while !left.is_empty() {
+                let exhausted = self.spans(session, Some(query), kinds, &left).await?;
+                if self.full || self.over {
+                    return Ok(());
+                }
+                left = if exhausted { Vec::new() } else { self.beyond(&left) };
             }
-            left = self.beyond(&left);
+            spans = later;
         }
         Ok(())
     }
@@ -170,45 +184,52 @@ impl Scan {
         Ok(asked.fetch_all(&mut session.conn).await?)
     }
 
-    /// The rows of one statement for a stream; whether it holds no more than this gave.
-    pub(super) async fn stream(
+    /// Adds what matches of what is found in a range, until that is exhausted or the page is full.
+    pub(super) async fn within(
         &mut self,
         session: &mut Session,
         query: &Query,
-        stream: &StreamId,
-        left: ReadRange,
-    ) -> Result<bool> {
-        loop {
-            let rows = self.rows_of_stream(session, stream, left).await?;
-            if let Some(exhausted) = self.rows(session, &rows, Some(query)).await? {
-                return Ok(exhausted);
+        by: By<'_>,
+        mut left: ReadRange,
+    ) -> Result<()> {
+        while left.after < left.until {
+            let rows = self.rows_within(session, by, left).await?;
+            match self.rows(session, &rows, Some(query)).await? {
+                Some(exhausted) if exhausted || self.full || self.over => break,
+                Some(_) => left = left.continued(self.looked_to),
+                None => {}
             }
         }
+        Ok(())
     }
 
-    async fn rows_of_stream(
+    async fn rows_within(
         &self,
         session: &mut Session,
-        stream: &StreamId,
+        by: By<'_>,
         left: ReadRange,
     ) -> Result<Vec<PgRow>> {
         let statements = &session.shared.statements;
-        let statement = if self.range.backwards {
-            &statements.stream_events_backward
-        } else {
-            &statements.stream_events_forward
+        let (forward, backward) = match by {
+            By::Stream(_) => {
+                (&statements.stream_events_forward, &statements.stream_events_backward)
+            }
+            By::Tag(..) => (&statements.tag_events_forward, &statements.tag_events_backward),
+            By::Text(_) => (&statements.sift_events_forward, &statements.sift_events_backward),
         };
-        let asked = statement
-            .query()
-            .bind(&stream.tenant)
-            .bind(&stream.aggregate_type)
-            .bind(&stream.aggregate_id)
-            .bind(clamp(left.after_version))
-            .bind(clamp(left.until_version))
-            .bind(clamp(left.after))
-            .bind(clamp(left.until))
-            .bind(self.step as i64)
-            .bind(self.row_bytes());
+        let asked = if self.range.backwards { backward.query() } else { forward.query() };
+        let asked = match by {
+            By::Stream(stream) => asked
+                .bind(&stream.tenant)
+                .bind(&stream.aggregate_type)
+                .bind(&stream.aggregate_id)
+                .bind(clamp(left.after_version))
+                .bind(clamp(left.until_version)),
+            By::Tag(tenant, tag) => asked.bind(tenant).bind(tag),
+            By::Text(text) => asked.bind(text),
+        };
+        let asked = asked.bind(clamp(left.after)).bind(clamp(left.until));
+        let asked = asked.bind(self.step as i64).bind(self.row_bytes());
         Ok(asked.fetch_all(&mut session.conn).await?)
     }
 
@@ -242,8 +263,10 @@ impl Scan {
             }
         }
         let exhausted = rows.len() < self.step;
-        // Where few rows match, look at more of them at once.
-        self.step = (self.step * 4).min(self.most);
+        if !exhausted {
+            // Where few rows match, look at more of them at once.
+            self.step = (self.step * 4).min(self.most);
+        }
         Ok(Some(exhausted))
     }
 
@@ -287,6 +310,16 @@ impl Scan {
         self.page.end = !self.full || self.looked_to == edge;
         self.page
     }
+}
+
+/// How many spans make one statement: one, or several that are short.
+fn chunk(spans: &[Span]) -> Option<usize> {
+    let mut rows = 0;
+    let short = spans.iter().take_while(|span| {
+        rows += span.1 - span.0 + 1;
+        rows <= MAX_PAGE_EVENTS as u64
+    });
+    (!spans.is_empty()).then_some(short.count().max(1))
 }
 
 fn head(names: &Learned, row: &PgRow, position: u64) -> Result<EventHead> {

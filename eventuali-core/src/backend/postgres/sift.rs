@@ -24,7 +24,7 @@ pub(super) async fn sift(
     let (first, last) = (clamp(whole.0), clamp(whole.1));
     let streams = match item.correlation_text() {
         Some(_) => None,
-        None => streams(session, query, item).await?,
+        None => streams(session, query, item, STREAMS).await?,
     };
     let statements = &session.shared.statements;
     let asked = match (item.correlation_text(), streams, &item.aggregate_type) {
@@ -50,23 +50,24 @@ pub(super) async fn sift(
     Ok(Some(spans))
 }
 
-/// The numbers of the streams in which an item can match; none where there are too many.
-async fn streams(
+/// The numbers of the streams in which an item can match; none where there are more than `most`.
+pub(super) async fn streams(
     session: &mut Session,
     query: &Query,
     item: &QueryItem,
+    most: usize,
 ) -> Result<Option<Vec<i64>>> {
-    let (statements, most) = (&session.shared.statements, STREAMS as i64 + 1);
+    let (statements, limit) = (&session.shared.statements, most as i64 + 1);
     let asked = match (&item.aggregate_type, &item.aggregate_id) {
         (Some(name), id) => {
             let asked = statements.streams_of_item.query().bind(&query.tenant).bind(name);
-            asked.bind(id).bind(most)
+            asked.bind(id).bind(limit)
         }
         (None, Some(id)) => {
-            statements.streams_of_id.query().bind(&query.tenant).bind(id).bind(most)
+            statements.streams_of_id.query().bind(&query.tenant).bind(id).bind(limit)
         }
         (None, None) => return Ok(None),
     };
     let found: Vec<i64> = column(&asked.fetch_all(&mut session.conn).await?, 0)?;
-    Ok((found.len() <= STREAMS).then_some(found))
+    Ok((found.len() <= most).then_some(found))
 }

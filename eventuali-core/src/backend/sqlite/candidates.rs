@@ -5,8 +5,8 @@ use rusqlite::types::Value;
 
 use super::append::position_of;
 use super::connection::Session;
-use super::reader::clamp;
-use super::sift::sift;
+use super::reader::{FIRST_WINDOW, clamp};
+use super::sift::{sift, streams};
 use crate::error::Result;
 use crate::query::{Query, QueryItem, ReadRange};
 use crate::span::{Span, merged};
@@ -14,6 +14,9 @@ use crate::stream::StreamId;
 
 /// Index entries that one item looks at before it says how far it came.
 const LOOKAHEAD: usize = 1024;
+
+/// The most streams whose runs are looked up, all of them. The rows of more streams are passed.
+const FEW_STREAMS: usize = 32;
 
 /// Spans that hold every match between the start of the range and `looked_to`, and more besides.
 pub(super) struct Candidates {
@@ -46,7 +49,7 @@ pub(super) fn candidates(
             }
             spans.extend(found);
         };
-        if !of_item(session, query, item, range, &mut meet)? {
+        if !of_item(session, query, item, range, window, &mut meet)? {
             unindexed.push(item);
         }
     }
@@ -74,6 +77,7 @@ fn of_item(
     query: &Query,
     item: &QueryItem,
     range: ReadRange,
+    window: u64,
     meet: &mut impl FnMut(Vec<Span>, bool),
 ) -> Result<bool> {
     let (after, until) = (Value::from(clamp(range.after)), Value::from(clamp(range.until)));
@@ -87,50 +91,75 @@ fn of_item(
     } else if let (Some(kind), Some(id)) = (&item.aggregate_type, &item.aggregate_id) {
         let name = StreamId::new(kind, id).with_tenant(&query.tenant);
         if let Some(stream) = session.names.stream(&session.conn, &name)? {
-            let sql = [
-                include_str!("sql/stream_runs_forward.sql"),
-                include_str!("sql/stream_runs_backward.sql"),
-            ];
-            let above = session.version_at(stream, range.after)?;
-            // Forwards, most ask for all that follows, and what is beyond the range is cut off.
-            let to =
-                if range.backwards { session.version_at(stream, range.until)? } else { u64::MAX };
-            let bounds = [stream.into(), clamp(above).into(), clamp(to).into()];
-            look(session, sql, &bounds, range, meet)?;
+            of_stream(session, stream, range, LOOKAHEAD, meet)?;
         }
     } else if let Some(tag) = item.tags.first() {
         let sql = [include_str!("sql/tags_forward.sql"), include_str!("sql/tags_backward.sql")];
-        look(session, sql, &[text(&query.tenant), text(tag), after, until], range, meet)?;
+        let bounds = [text(&query.tenant), text(tag), after, until];
+        look(session, sql, &bounds, LOOKAHEAD, range, meet)?;
     } else if !item.event_types.is_empty() {
         let sql = [
             include_str!("sql/kind_blocks_forward.sql"),
             include_str!("sql/kind_blocks_backward.sql"),
         ];
         for kind in kinds(session, &item.event_types)? {
-            look(session, sql, &[kind.into(), after.clone(), until.clone()], range, meet)?;
+            let bounds = [kind.into(), after.clone(), until.clone()];
+            look(session, sql, &bounds, LOOKAHEAD, range, meet)?;
         }
+    } else if window > FIRST_WINDOW
+        && item.correlation_id.is_none()
+        && let Some(streams) = streams(session, query, item, FEW_STREAMS)?
+    {
+        // Where matches are frequent, passing the first rows takes less.
+        let mut spans = Vec::new();
+        for stream in streams {
+            let most = LOOKAHEAD - spans.len();
+            of_stream(session, stream, range, most, &mut |found, _| spans.extend(found))?;
+            if spans.len() == LOOKAHEAD {
+                return Ok(false);
+            }
+        }
+        meet(spans, true);
     } else {
         return Ok(false);
     }
     Ok(true)
 }
 
+/// Gives the runs of a stream, no more than `most`.
+fn of_stream(
+    session: &mut Session,
+    stream: i64,
+    range: ReadRange,
+    most: usize,
+    meet: &mut impl FnMut(Vec<Span>, bool),
+) -> Result<()> {
+    let sql =
+        [include_str!("sql/stream_runs_forward.sql"), include_str!("sql/stream_runs_backward.sql")];
+    let above = session.version_at(stream, range.after)?;
+    // Forwards, most ask for all that follows, and what is beyond the range is cut off.
+    let to = if range.backwards { session.version_at(stream, range.until)? } else { u64::MAX };
+    let bounds = [stream.into(), clamp(above).into(), clamp(to).into()];
+    look(session, sql, &bounds, most, range, meet)
+}
+
 fn look(
     session: &Session,
     [forward, backward]: [&str; 2],
     parameters: &[Value],
+    most: usize,
     range: ReadRange,
     meet: &mut impl FnMut(Vec<Span>, bool),
 ) -> Result<()> {
     let sql = if range.backwards { backward } else { forward };
-    let limit = [Value::from(LOOKAHEAD as i64)];
+    let limit = [Value::from(most as i64)];
     let mut statement = session.statement(sql)?;
     let spans = statement
         .query_map(params_from_iter(parameters.iter().chain(&limit)), |row| {
             Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64))
         })?
         .collect::<rusqlite::Result<Vec<Span>>>()?;
-    let complete = spans.len() < LOOKAHEAD;
+    let complete = spans.len() < most;
     meet(spans, complete);
     Ok(())
 }

@@ -19,7 +19,7 @@ const PAGE_ROWS: usize = 65_536;
 
 /// The most rows that are passed at first where no index helps; then four times as many, and so on,
 /// so that a page of a frequent match does not pass many rows in vain.
-const FIRST_WINDOW: u64 = 4096;
+pub(super) const FIRST_WINDOW: u64 = 4096;
 
 /// One page of the events that match.
 pub(super) fn page(session: &mut Session, query: &Query, range: ReadRange) -> Result<EventPage> {
@@ -41,9 +41,12 @@ fn page_of(
         return Ok(EventPage::nothing(looked_to));
     }
     let scan = Scan::new(range, rows);
-    match query.as_stream() {
-        Some(stream) => stream_page(session, query, &stream, scan),
-        None => log_page(session, query, scan),
+    if let Some(stream) = query.as_stream() {
+        stream_page(session, query, &stream, scan)
+    } else if let Some(tag) = query.as_tag() {
+        tag_page(session, query, tag, scan)
+    } else {
+        log_page(session, query, scan)
     }
 }
 
@@ -103,21 +106,34 @@ fn stream_page(
     Ok(scan.finish())
 }
 
+fn tag_page(session: &mut Session, query: &Query, tag: &str, mut scan: Scan) -> Result<EventPage> {
+    let range = scan.range;
+    let sql = if range.backwards {
+        include_str!("sql/tag_events_backward.sql")
+    } else {
+        include_str!("sql/tag_events_forward.sql")
+    };
+    let bounds = params![query.tenant, tag, clamp(range.after), clamp(range.until)];
+    scan.rows(session, sql, bounds, Some(query))?;
+    Ok(scan.finish())
+}
+
 fn log_page(session: &mut Session, query: &Query, mut scan: Scan) -> Result<EventPage> {
+    let correlation = query.as_correlation();
     let mut left = scan.range;
     let mut window = FIRST_WINDOW;
     while left.after < left.until {
-        let found = candidates(session, query, left, window.min(scan.rows_left as u64))?;
-        let mut spans = found.spans.as_slice();
-        while !spans.is_empty() {
-            spans = scan.some(session, query, spans)?;
-            if scan.full || scan.over {
-                return Ok(scan.finish());
-            }
+        let most = window.min(scan.rows_left as u64);
+        let (looked_to, passed) = match &correlation {
+            Some(text) => scan.sifted(session, query, text, left.begun(most))?,
+            None => scan.found(session, query, left, most)?,
+        };
+        if scan.full || scan.over {
+            return Ok(scan.finish());
         }
-        scan.looked_to = found.looked_to;
-        left = left.continued(found.looked_to);
-        scan.rows_left = scan.rows_left.saturating_sub(found.passed as usize);
+        scan.looked_to = looked_to;
+        left = left.continued(looked_to);
+        scan.rows_left = scan.rows_left.saturating_sub(passed as usize);
         if scan.rows_left == 0 && left.after < left.until {
             scan.full = true;
             return Ok(scan.finish());
@@ -144,6 +160,43 @@ impl Scan {
     fn new(range: ReadRange, rows_left: usize) -> Self {
         let page = EventPage::default();
         Self { page, range, looked_to: 0, rows_left, full: false, over: false }
+    }
+
+    /// Adds what matches among the rows of `part` whose metadata holds `text`. Where the part ends,
+    /// and how many rows were passed.
+    fn sifted(
+        &mut self,
+        session: &mut Session,
+        query: &Query,
+        text: &str,
+        part: ReadRange,
+    ) -> Result<(u64, u64)> {
+        let sql = if part.backwards {
+            include_str!("sql/sift_events_backward.sql")
+        } else {
+            include_str!("sql/sift_events_forward.sql")
+        };
+        let bounds = params![clamp(part.after), clamp(part.until), text];
+        self.rows(session, sql, bounds, Some(query))?;
+        let end = if part.backwards { part.after + 1 } else { part.until };
+        Ok((end, part.until - part.after))
+    }
+
+    /// Adds what matches among the candidates with which `left` begins. How far these are all, and
+    /// how many rows were passed.
+    fn found(
+        &mut self,
+        session: &mut Session,
+        query: &Query,
+        left: ReadRange,
+        window: u64,
+    ) -> Result<(u64, u64)> {
+        let found = candidates(session, query, left, window)?;
+        let mut spans = found.spans.as_slice();
+        while !spans.is_empty() && !self.full && !self.over {
+            spans = self.some(session, query, spans)?;
+        }
+        Ok((found.looked_to, found.passed))
     }
 
     /// Adds what matches in the first span, or in the first ones if each is a single position;
@@ -344,7 +397,11 @@ mod tests {
             let event = |n: u64| {
                 let event = NewEvent::new(Arc::clone(&kinds[usize::from(n % 7 == 3)]), "{}");
                 let correlation_id = (n % 11 == 4).then(|| Reference::Text(ODD.to_owned()));
-                event.with_metadata(Metadata { correlation_id, ..Metadata::default() })
+                let tags = [(3, "third"), (5, "fifth")]
+                    .into_iter()
+                    .filter(|(every, _)| n.is_multiple_of(*every));
+                let tags = tags.map(|(_, tag)| tag.to_owned()).collect();
+                event.with_metadata(Metadata { correlation_id, tags, ..Metadata::default() })
             };
             let events = (0..10).map(|n| event(step * 10 + n)).collect();
             let stream = StreamId::new("T", format!("s{}", step % 4));
@@ -359,6 +416,10 @@ mod tests {
         let rare = QueryItem { event_types: vec!["Rare".to_owned()], ..QueryItem::default() };
         let some = QueryItem { aggregate_type: Some("T".to_owned()), ..QueryItem::default() };
         let one = QueryItem { aggregate_id: Some("s3".to_owned()), ..QueryItem::default() };
+        let tags = |tags: &[&str]| QueryItem {
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            ..QueryItem::default()
+        };
         let odd = Some(Reference::Text(ODD.to_owned()));
         let correlated = QueryItem { correlation_id: odd, ..QueryItem::default() };
         let partition = Some(Partition { index: 1, count: 3 });
@@ -373,6 +434,9 @@ mod tests {
             Query { partition, ..Query::default() },
             items(vec![rare, Query::stream(&StreamId::new("T", "s2")).items.remove(0)]),
             items(vec![some]),
+            items(vec![tags(&["third"])]),
+            items(vec![tags(&["third", "fifth"])]),
+            items(vec![tags(&["fifth"]), tags(&["third", "fifth"])]),
         ]
     }
 

@@ -30,8 +30,9 @@ pub(super) fn sift(
         if let Some(text) = item.correlation_text() {
             let sql = include_str!("sql/sift_metadata.sql");
             pass(session, query, only, (sql, &[&text]), whole, &mut spans)?;
-        } else if let Some(streams) = streams(session, query, item)? {
-            if streams != "[]" {
+        } else if let Some(streams) = streams(session, query, item, STREAMS)? {
+            if !streams.is_empty() {
+                let streams = json(streams);
                 let sql = include_str!("sql/sift_streams.sql");
                 pass(session, query, only, (sql, &[&streams]), whole, &mut spans)?;
             }
@@ -45,22 +46,27 @@ pub(super) fn sift(
     Ok(spans)
 }
 
-/// The numbers of the streams in which an item can match, as JSON; none where there are too many.
-fn streams(session: &Session, query: &Query, item: &QueryItem) -> Result<Option<String>> {
-    let (tenant, most) = (&query.tenant, STREAMS as i64 + 1);
+/// The numbers of the streams in which an item can match; none where there are more than `most`.
+pub(super) fn streams(
+    session: &Session,
+    query: &Query,
+    item: &QueryItem,
+    most: usize,
+) -> Result<Option<Vec<i64>>> {
+    let (tenant, limit) = (&query.tenant, most as i64 + 1);
     let found: Vec<i64> = if let Some(id) = &item.aggregate_id {
         let mut statement = session.statement(include_str!("sql/streams_of_id.sql"))?;
         let rows = statement
-            .query_map(params![tenant, id, item.aggregate_type, most], |row| row.get(0))?;
+            .query_map(params![tenant, id, item.aggregate_type, limit], |row| row.get(0))?;
         rows.collect::<rusqlite::Result<_>>()?
     } else if let Some(name) = &item.aggregate_type {
         let mut statement = session.statement(include_str!("sql/streams_of_type.sql"))?;
-        let rows = statement.query_map(params![tenant, name, most], |row| row.get(0))?;
+        let rows = statement.query_map(params![tenant, name, limit], |row| row.get(0))?;
         rows.collect::<rusqlite::Result<_>>()?
     } else {
         return Ok(None);
     };
-    Ok((found.len() <= STREAMS).then(|| json(found)))
+    Ok((found.len() <= most).then_some(found))
 }
 
 /// Numbers as SQLite's `json_each` takes them.
