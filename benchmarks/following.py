@@ -24,6 +24,7 @@ import psycopg
 from benchmarks import acceptance
 from benchmarks.acceptance import POSTGRES, SQLITE, Line, line
 from benchmarks.progress import Progress
+from benchmarks.report import duration
 from benchmarks.subjects import SAVERS, in_threads, note, timed
 from benchmarks.subjects.ours import Added
 from benchmarks.subjects.uma import Uma, query, written
@@ -62,10 +63,15 @@ async def bare_wakeups() -> list[float]:
     return found
 
 
-async def handler_wakeups(store: EventStore) -> list[float]:
-    """Returns how long after the answer to a commit a handler in the same loop runs."""
+async def handler_wakeups(store: EventStore) -> tuple[list[float], ...]:
+    """Returns how long after the answer to a commit a handler in the same loop runs.
+
+    Then how long commits take that nobody follows, and those that it follows.
+    """
     seen: asyncio.Queue[float] = asyncio.Queue()
     found = []
+    alone = await answers(store)
+    followed = []
     async with store.subscribe(after=(await store.horizon()).position) as events:
 
         async def follow() -> None:
@@ -75,10 +81,23 @@ async def handler_wakeups(store: EventStore) -> list[float]:
         following = asyncio.create_task(follow())
         for number in range(WAKES):
             await asyncio.sleep(PAUSE)
+            begun = time.perf_counter()
             await store.append([Added(amount=number, note="wake")])
             acknowledged = time.perf_counter()
+            followed.append(acknowledged - begun)
             found.append(await seen.get() - acknowledged)
     await following
+    return found, alone, followed
+
+
+async def answers(store: EventStore) -> list[float]:
+    """Returns how long commits take that nobody follows."""
+    found = []
+    for number in range(WAKES):
+        await asyncio.sleep(PAUSE)
+        begun = time.perf_counter()
+        await store.append([Added(amount=number, note="wake")])
+        found.append(time.perf_counter() - begun)
     return found
 
 
@@ -261,21 +280,26 @@ def wake_lines(waking: Figures) -> list[Line]:
             text = f"{half * 1e6:.0f} µs; a wake-up {bare * 1e6:.0f} µs"
             title = f"commit to handler in the same process, p50, {name}, beside a wake-up"
             rows.append(line(title, text, half / bare, "≤ 4x", met=half <= 4 * bare))
+            alone, followed = (
+                statistics.median(waking[f"{name}, {how}"]) for how in ("alone", "followed")
+            )
+            text = f"{duration(followed)}; one that nobody follows {duration(alone)}"
+            title = f"a commit that the same process follows, p50, {name}"
+            rows.append(line(title, text, followed / alone))
     return rows
 
 
 def between_lines(between: Figures) -> list[Line]:
-    """Returns the rows about another process."""
+    """Returns the rows about another process: woken, and with the event in hand."""
     rows = []
-    for part, limit in ((0.5, 1.5), (0.99, 5.0)):
-        bare, woken = (percentile(between[name], part) for name in ("bare", "woken"))
-        title = f"PostgreSQL: commit to waking another process, p{part * 100:.0f}, beside NOTIFY"
-        text = f"{woken * 1e6:.0f} µs; a NOTIFY {bare * 1e6:.0f} µs"
-        rows.append(line(title, text, woken / bare, f"≤ {limit}x", met=woken <= limit * bare))
-    bare, told = (percentile(between[name], 0.5) for name in ("bare", "followed"))
-    title = "PostgreSQL: commit to a handler in another process, p50, beside NOTIFY"
-    text = f"{told * 1e6:.0f} µs; a NOTIFY {bare * 1e6:.0f} µs"
-    return [*rows, line(title, text, told / bare)]
+    for name, what in (("woken", "waking"), ("followed", "a handler in")):
+        for part, limit in ((0.5, 1.5), (0.99, 5.0)):
+            bare, told = (percentile(between[each], part) for each in ("bare", name))
+            title = f"PostgreSQL: commit to {what} another process, p{part * 100:.0f}"
+            text = f"{told * 1e6:.0f} µs; a NOTIFY {bare * 1e6:.0f} µs"
+            row = f"{title}, beside NOTIFY"
+            rows.append(line(row, text, told / bare, f"≤ {limit}x", met=told <= limit * bare))
+    return rows
 
 
 def catch_up_line(following: Sequence[float], decoded: Sequence[float]) -> Line:
@@ -321,7 +345,10 @@ def measure(folder: Path, url: str | None, runner: asyncio.Runner) -> list[Line]
         stored = run(opening(str(folder / "stored.db")))
         for number in range(ROUNDS + 1):
             figures = {"bare": run(bare_wakeups())}
-            figures |= {name: run(handler_wakeups(store)) for name, store in opened.items()}
+            for name, store in opened.items():
+                found = run(handler_wakeups(store))
+                names = (name, f"{name}, alone", f"{name}, followed")
+                figures |= dict(zip(names, found, strict=True))
             progress.step(number, "waking")
             took, memory = run(catching_up(stored)), decoding(folder / "stored.db")
             progress.step(number, "catching up")
@@ -356,9 +383,11 @@ def run(data: Path, page: Path = PAGE) -> None:
         f"Medians of {ROUNDS} rounds, in turns. From a commit to a handler is from the answer "
         f"to the one to the first line of the other, {WAKES} times a round; a wake-up is an "
         "idle event loop that runs what another thread calls; where a handler runs before the "
-        "answer arrives, it is 0. A NOTIFY is from sending it to receiving it; a process is woken "
-        "when its store signals that there may be events, and a handler there has read what it is "
-        "told of. Every commit is flushed before it is answered."
+        "answer arrives, it is 0, and what that costs who commits stands below it. A NOTIFY "
+        "is from sending it to receiving it, by two programs that do nothing else. A process is "
+        "woken when its store signals that there may be events; from the answer to a commit, "
+        "when the announcement is under way already. A handler there has read what it is told of. "
+        "Every commit is flushed before it is answered."
     )
     with asyncio.Runner() as runner:
         measuring = partial(measure, runner=runner)

@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
+from postgres_server import server_url
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "benchmarks.svg"]
@@ -15,6 +17,14 @@ LIMIT = 120  # seconds: a benchmark that hangs fails
 @pytest.fixture(autouse=True)
 def _package(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
+
+
+@pytest.fixture(autouse=True)
+def _server(monkeypatch):
+    """A server of the tests that does not flush is refused: another one is found or started."""
+    with psycopg.connect(server_url()) as connection:
+        if connection.execute("SHOW fsync").fetchone() == ("off",):
+            monkeypatch.delenv("EVENTUALI_TEST_POSTGRES_URL")
 
 
 def test_a_smoke_run_measures_every_row_and_leaves_no_trace():

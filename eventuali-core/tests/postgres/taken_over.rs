@@ -31,7 +31,7 @@ fn ids(page: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
     page.collect()
 }
 
-/// F1: nobody but a look notices that the server is another one.
+/// Nobody but a look notices that the server is another one.
 #[test]
 fn events_of_a_lost_server_are_not_followed() {
     let table = PostgresTable::new().named();
@@ -121,13 +121,13 @@ fn woken_behind_a_commit_that_fails_control() {
     woken_behind_a_commit_that_fails(false);
 }
 
-/// F2
+/// What was signalled before is not what is stored now.
 #[test]
 fn woken_behind_a_commit_that_fails_after_a_take_over() {
     woken_behind_a_commit_that_fails(true);
 }
 
-/// F3
+/// A commit that does not match is passed over in silence.
 #[test]
 fn a_live_caller_is_not_answered_by_nothing() {
     let table = PostgresTable::new();
@@ -148,7 +148,7 @@ fn a_live_caller_is_not_answered_by_nothing() {
     assert_eq!(answer.recv_timeout(Duration::from_secs(2)), Err(mpsc::RecvTimeoutError::Timeout));
 }
 
-/// F4: a writer is stuck between its bound and its draw.
+/// A writer is stuck between its bound and its draw: who reads plainly sees what a follower saw.
 #[test]
 fn what_was_followed_can_be_read() {
     let table = PostgresTable::new();
@@ -173,7 +173,7 @@ fn what_was_followed_can_be_read() {
     .expect("the server answers");
 }
 
-/// F5: pages that end at what prompt readers have made known on the shared connections.
+/// Pages that end at what prompt readers have made known on the shared connections.
 #[test]
 fn a_plain_reader_comes_to_the_end_while_others_write() {
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -220,13 +220,12 @@ fn a_plain_reader_comes_to_the_end_while_others_write() {
             most = most.max((pages, begun.elapsed()));
         }
         stop.store(true, Ordering::Release);
-        println!("most pages {most:?}");
         assert!(most.0 < 20, "{most:?}");
     });
     drop(signals);
 }
 
-/// F1, second way: the old server does not even say that it is gone, and time-outs empty the pool.
+/// The old server does not even say that it is gone, and time-outs empty the pool.
 #[test]
 fn events_of_a_server_that_is_silent_are_not_followed() {
     let mut table = PostgresTable::new().named();
