@@ -30,14 +30,24 @@ def environment(commit: str) -> tuple[str, Path]:
     return revision, python
 
 
-def _build(revision: str, home: Path) -> None:
-    """Takes the files from git and builds a release wheel; dependencies are built once for all."""
+def sources_of(revision: str, home: Path) -> Path:
+    """Takes the files of a commit from git, and returns where they are.
+
+    They are as new as now, for the commits share what cargo has built: it takes sources that are
+    older than that for what it was built from.
+    """
     sources = home / "sources"
     sources.mkdir(parents=True)
     archive = home / "sources.tar"
     _run("git", "archive", "--output", str(archive), revision)
-    _run("tar", "--extract", "--file", str(archive), "--directory", str(sources))
+    _run("tar", "--extract", "--touch", "--file", str(archive), "--directory", str(sources))
     archive.unlink()
+    return sources
+
+
+def _build(revision: str, home: Path) -> None:
+    """Builds a release wheel of a commit; dependencies are built once for all."""
+    sources = sources_of(revision, home)
     settings = {
         **os.environ,
         "CARGO_TARGET_DIR": str(BUILT / "target"),

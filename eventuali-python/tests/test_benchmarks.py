@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psycopg
@@ -110,6 +111,15 @@ def test_two_commits_are_compared_round_by_round():
     (saved,) = [line.split() for line in table.splitlines() if line.startswith("save")]
     assert saved == ["save", "3.00", "ms", "1.00", "ms", "3.00x", "2.00–4.00", "faster"]
     assert "not in both" in next(line for line in table.splitlines() if line.startswith("new"))
+
+
+def test_a_commit_is_built_from_its_own_sources(tmp_path):
+    from benchmarks.commits import sources_of
+
+    begun = time.time()
+    sources = sources_of("HEAD", tmp_path)
+    files = [sources / "Cargo.toml", sources / "eventuali-core" / "src" / "lib.rs"]
+    assert all(file.stat().st_mtime > begun - 2 for file in files)  # coarse clocks of file systems
 
 
 def test_without_a_server_the_page_says_so(monkeypatch, tmp_path):
