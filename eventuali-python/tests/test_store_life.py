@@ -443,3 +443,16 @@ asyncio.run(end())
 def test_a_forked_child_is_told_so_by_the_async_store(kind, tmp_path):
     output = output_of(FORK_ASYNC, url_of(kind, tmp_path), timeout=40)
     assert output.splitlines() == ["0", "[1, 3]"]
+
+
+def test_a_loop_that_has_let_go_of_a_store_is_answered(tmp_path):
+    """Another thread closes the store: the loop hears of it before that thread has gone on."""
+
+    async def main():
+        async with opened("async", url_of("sqlite", tmp_path)) as store:
+            await store.append([Counted(number=1)])
+            (box,) = store._bridge._boxes.values()
+            box.close()
+            await asyncio.wait_for(store.append([Counted(number=2)]), 5)
+
+    asyncio.run(main())

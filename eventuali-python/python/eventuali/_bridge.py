@@ -37,7 +37,7 @@ class Bridge:
         loop = asyncio.get_running_loop()
         last = self._last
         box = last[1]() if last is not None and last[0]() is loop else self._box(loop)
-        if box is None:
+        if box is None or box.gone:
             return _now(loop, pending)
         future = loop.create_future()
         token = next(_tokens)
@@ -82,7 +82,10 @@ class Bridge:
         return box
 
     def close(self) -> None:
-        """Stops watching, on every loop that is still open, once nobody waits there any more."""
+        """Stops watching, on every loop that is still open, once nobody waits there any more.
+
+        Other threads go on meanwhile: a loop may find its mailbox here when it has let go of it.
+        """
         self._closed = True
         self._last = None
         here = asyncio.get_running_loop()
@@ -111,6 +114,7 @@ class _Box:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.mailbox = Mailbox()
         self.waiting: dict[int, asyncio.Future[Any]] = {}
+        self.gone = False  # whether the loop has let go of it: nothing is delivered any more
         self._closing = False
         self._self: _Box | None = None
         try:
@@ -134,7 +138,7 @@ class _Box:
             else:
                 future.set_exception(error)
         if self._closing and not self.waiting and self.end.detach() is not None:
-            self._self = None
+            self._self, self.gone = None, True
             with suppress(NotImplementedError):  # its thread looks at `end`
                 asyncio.get_running_loop().remove_reader(self.mailbox.fileno())
 
