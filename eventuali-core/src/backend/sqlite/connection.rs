@@ -19,8 +19,9 @@ const BUSY_LIMIT: Duration = Duration::from_mins(1);
 const WAL_PAGES: i32 = 10_000;
 /// KiB of page cache of the writer, which comes back to the pages of its indexes.
 const WRITER_CACHE_KIB: i64 = 65_536;
-/// KiB of page cache of a reader: a scan of the log needs each page once.
-const READER_CACHE_KIB: i64 = 8_192;
+/// KiB of page cache of a reader: a scan of the log needs each page once, and is a tenth faster where
+/// they fit into the cache of the processor.
+const READER_CACHE_KIB: i64 = 1_024;
 
 /// One connection, and the names that were looked up on it.
 pub(super) struct Session {
