@@ -95,8 +95,11 @@ impl Signal {
         let mut limit = Instant::now() + pause;
         while timeout_at(limit, self.news.notified()).await.is_ok() {
             if self.unsettled.swap(false, Ordering::AcqRel) {
-                // Whoever waits was woken, and reads meanwhile.
-                sleep(ANNOUNCEMENTS).await;
+                // Whoever waits was woken, and reads meanwhile. Where nobody does, a timer for each
+                // commit would cost more than all that is done here.
+                if self.is_followed() {
+                    sleep(ANNOUNCEMENTS).await;
+                }
                 return;
             }
             limit = limit.min(Instant::now() + LOOKS.1);
