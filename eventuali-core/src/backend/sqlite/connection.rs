@@ -111,8 +111,8 @@ impl Session {
 }
 
 fn flags(path: &Path) -> Result<OpenFlags> {
-    // Looked at, and not opened: closing any descriptor of a file gives up the locks that SQLite
-    // holds on it in this process. NOFOLLOW is not set: a link to another volume is common.
+    // Looked at, and not opened: closing a descriptor of a file gives up the locks that another SQLite
+    // library of this process holds on it. NOFOLLOW is not set: a link to another volume is common.
     let writable = !path.metadata().map_err(|e| unavailable(path, e))?.permissions().readonly();
     let access =
         if writable { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
@@ -144,7 +144,11 @@ fn prepare_file(path: &Path) -> Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
-        Ok(file) => file.sync_all().map_err(|e| unavailable(path, e))?,
+        Ok(file) => {
+            let synced = file.sync_all();
+            eventuali_locks::close(file);
+            synced.map_err(|e| unavailable(path, e))?;
+        }
         // Another process was faster.
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(e) => return Err(unavailable(path, e)),

@@ -147,6 +147,7 @@ impl Writer {
             let text = "a write to this store failed before; open it again";
             return Err(Error::new(ErrorKind::Unavailable, text).with_source(cause.clone()));
         }
+        self.witness.is_alone()?;
         let begun = self.session.run("BEGIN IMMEDIATE");
         begun.inspect_err(|error| self.judge(error))
     }
