@@ -1,6 +1,6 @@
 //! The three system calls that SQLite gets from here.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::sync::OnceLock;
@@ -69,21 +69,26 @@ fn kind_of(flags: c_int) -> c_int {
 }
 
 unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: c_int) -> c_int {
+    // SAFETY: SQLite gives a string that ends with a zero byte.
+    let name = unsafe { CStr::from_ptr(path) };
     if flags & (libc::O_EXCL | libc::O_TRUNC) == 0 {
-        // SAFETY: SQLite gives a string that ends with a zero byte.
-        let found = identity_of(unsafe { CStr::from_ptr(path) });
-        let reused = found.and_then(|file| TABLE.enter().reuse(file, kind_of(flags)));
+        let reused = identity_of(name).and_then(|file| TABLE.enter().reuse(file, kind_of(flags)));
         if let Some(fd) = reused {
             return fd;
         }
     }
     // SAFETY: likewise.
     let fd = unsafe { descriptors::open(path, flags, mode) };
+    let name = name.to_bytes();
+    let is_locked = !name.ends_with(b"-wal") && !name.ends_with(b"-journal");
     if fd >= 0
+        && is_locked
         && let Some(file) = identity(fd)
     {
+        let database = name.strip_suffix(b"-shm").and_then(|name| CString::new(name).ok());
+        let database = database.and_then(|name| identity_of(&name));
         let mut table = TABLE.enter();
-        table.add(fd, file, kind_of(flags));
+        table.add(fd, file, database, kind_of(flags));
         table.close_idle();
     }
     fd
@@ -150,6 +155,6 @@ pub(crate) fn close_file(file: File) {
     let mut table = TABLE.enter();
     let fd = file.into_raw_fd();
     // Flags that SQLite never asks for: it is closed, and not given to anybody.
-    table.add(fd, identity, -1);
+    table.add(fd, identity, None, -1);
     table.remove(fd);
 }

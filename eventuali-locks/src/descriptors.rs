@@ -1,7 +1,6 @@
 //! Descriptors and locks, as the system has them.
 
 use std::ffi::{CStr, CString};
-use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -52,23 +51,32 @@ pub(crate) fn open_again(fd: c_int) -> Option<c_int> {
     open(libc::O_RDWR).or_else(|| Some(copied()).filter(|copy| *copy >= 0))
 }
 
-/// Locks all of a file, for writing, for the description `fd`; false where somebody else has a lock.
-pub(crate) fn lock_whole(fd: c_int) -> bool {
-    let mut all = whole(libc::F_WRLCK);
-    set_lock(fd, &mut all) == 0
+/// Bytes of a file: the first, and how many; 0 for all that follow.
+pub(crate) type Range = (i64, i64);
+
+/// All of a file.
+pub(crate) const WHOLE: Range = (0, 0);
+/// The byte that SQLite locks before it takes its first lock on a database.
+pub(crate) const PENDING: Range = (0x4000_0000, 1);
+
+/// Locks a range, for writing, for the description `fd`; false where somebody else has a lock there.
+pub(crate) fn lock(fd: c_int, range: Range) -> bool {
+    set_lock(fd, &mut ranged(libc::F_WRLCK, range)) == 0
 }
 
-/// Releases all locks of the description `fd`.
-pub(crate) fn unlock_whole(fd: c_int) {
-    set_lock(fd, &mut whole(libc::F_UNLCK));
+/// Releases what the description `fd` has locked of a range.
+pub(crate) fn unlock(fd: c_int, range: Range) {
+    set_lock(fd, &mut ranged(libc::F_UNLCK, range));
 }
 
-fn whole(kind: impl TryInto<libc::c_short>) -> flock {
-    // SAFETY: zeros are a valid `flock`: from the beginning to the end of the file.
-    let mut all: flock = unsafe { std::mem::zeroed() };
-    all.l_type = kind.try_into().unwrap_or_default();
-    all.l_whence = libc::SEEK_SET as libc::c_short;
-    all
+fn ranged(kind: impl TryInto<libc::c_short>, (first, count): Range) -> flock {
+    // SAFETY: zeros are a valid `flock`.
+    let mut asked: flock = unsafe { std::mem::zeroed() };
+    asked.l_type = kind.try_into().unwrap_or_default();
+    asked.l_whence = libc::SEEK_SET as libc::c_short;
+    asked.l_start = first as libc::off_t;
+    asked.l_len = count as libc::off_t;
+    asked
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -93,7 +101,7 @@ mod owned {
     pub(crate) fn have_locks() -> bool {
         // SAFETY: the path ends with a zero byte; the descriptor is closed below.
         let fd = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
-        let known = fd >= 0 && get_lock(fd, &mut super::whole(libc::F_RDLCK)) == 0;
+        let known = fd >= 0 && get_lock(fd, &mut super::ranged(libc::F_RDLCK, super::WHOLE)) == 0;
         super::close(fd);
         known
     }
@@ -142,13 +150,13 @@ pub(crate) fn is_open_elsewhere(path: &Path) -> bool {
     else {
         return false;
     };
-    let descriptors = descriptors().unwrap_or_default();
     let table = TABLE.enter();
-    descriptors.into_iter().any(|fd| identity(fd) == Some(file) && !table.knows(fd))
+    of_this_process().any(|(fd, found)| found == file && !table.knows(fd))
 }
 
-/// The open descriptors of the process.
-fn descriptors() -> io::Result<Vec<c_int>> {
-    let names = std::fs::read_dir("/dev/fd")?;
-    Ok(names.flatten().filter_map(|name| name.file_name().to_str()?.parse().ok()).collect())
+/// The descriptors of the process that lead to plain files.
+pub(crate) fn of_this_process() -> impl Iterator<Item = (c_int, Identity)> {
+    let names = std::fs::read_dir("/dev/fd").into_iter().flatten().flatten();
+    let descriptors = names.filter_map(|name| name.file_name().to_str()?.parse().ok());
+    descriptors.filter_map(|fd| Some((fd, identity(fd)?)))
 }

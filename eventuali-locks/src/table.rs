@@ -22,6 +22,8 @@ pub(crate) struct Table {
 /// One file.
 #[derive(Default)]
 struct Locked {
+    /// For the index of a WAL: the database, which whoever opens the index has open before.
+    database: Option<Identity>,
     /// How many descriptors SQLite has of it.
     open: usize,
     /// Descriptors that SQLite closed, with the flags they were opened with.
@@ -31,18 +33,27 @@ struct Locked {
 }
 
 impl Table {
-    /// Notes a descriptor that SQLite opened.
-    pub(crate) fn add(&mut self, fd: c_int, file: Identity, flags: c_int) {
+    /// Notes a descriptor that SQLite opened, and of which database its file is the index.
+    pub(crate) fn add(
+        &mut self,
+        fd: c_int,
+        file: Identity,
+        database: Option<Identity>,
+        flags: c_int,
+    ) {
         self.owners.insert(fd, (file, flags));
-        self.files.entry(file).or_default().open += 1;
+        let locked = self.files.entry(file).or_default();
+        locked.open += 1;
+        locked.database = database;
     }
 
     /// A kept descriptor of the file that was opened in the same way.
     pub(crate) fn reuse(&mut self, file: Identity, flags: c_int) -> Option<c_int> {
-        let kept = &mut self.files.get_mut(&file)?.kept;
-        let index = kept.iter().position(|(_, opened)| *opened == flags)?;
-        let (fd, _) = kept.swap_remove(index);
-        self.add(fd, file, flags);
+        let locked = self.files.get_mut(&file)?;
+        let index = locked.kept.iter().position(|(_, opened)| *opened == flags)?;
+        let (fd, _) = locked.kept.swap_remove(index);
+        locked.open += 1;
+        self.owners.insert(fd, (file, flags));
         Some(fd)
     }
 
@@ -71,7 +82,7 @@ impl Table {
         locked.kept.push((fd, flags));
         if let (0, Some(lock)) = (locked.open, locked.lock) {
             // SQLite leaves some to the end of the descriptor.
-            descriptors::unlock_whole(lock);
+            descriptors::unlock(lock, descriptors::WHOLE);
         }
         self.close_idle();
         true
@@ -89,9 +100,48 @@ impl Table {
         }
     }
 
-    /// Closes what is kept of the files that SQLite has closed, where nobody holds a lock.
+    /// Closes what is kept of the files that SQLite has closed, where that takes no lock from another
+    /// library of this process.
     pub(crate) fn close_idle(&mut self) {
-        self.files.retain(|_, locked| locked.open > 0 || !locked.close());
+        let idle = self.files.iter().filter(|(_, locked)| locked.open == 0);
+        for file in idle.map(|(file, _)| *file).collect::<Vec<_>>() {
+            if self.close_alone(file) || self.close_unshared(file) {
+                self.files.remove(&file);
+            }
+        }
+    }
+
+    /// Closes all descriptors of a file that nobody, in this process or another, has a lock on.
+    ///
+    /// The description of the locks goes last, which releases the lock on the whole file: the system
+    /// gives up the process's locks first and those of the description after.
+    fn close_alone(&mut self, file: Identity) -> bool {
+        let Some(locked) = self.files.get_mut(&file) else { return true };
+        if locked.lock().is_some_and(|lock| !descriptors::lock(lock, descriptors::WHOLE)) {
+            return false;
+        }
+        locked.close();
+        true
+    }
+
+    /// Closes all descriptors of a file that others have locks on, if these are other processes: no
+    /// descriptor of this process but our own leads to the database. Nor can one come to a lock
+    /// meanwhile, for whoever begins with a database locks this byte first.
+    fn close_unshared(&mut self, file: Identity) -> bool {
+        let database = self.files.get(&file).and_then(|locked| locked.database).unwrap_or(file);
+        let Some(gate) = self.files.get_mut(&database).and_then(Locked::lock) else { return false };
+        if !descriptors::lock(gate, descriptors::PENDING) {
+            return false;
+        }
+        let unshared = !descriptors::of_this_process()
+            .any(|(fd, found)| (found == file || found == database) && !self.knows(fd));
+        if unshared && let Some(locked) = self.files.get_mut(&file) {
+            locked.close();
+        }
+        if database != file || !unshared {
+            descriptors::unlock(gate, descriptors::PENDING);
+        }
+        unshared
     }
 
     /// Forgets everything in a forked child: the locks are the parent's.
@@ -105,25 +155,20 @@ impl Table {
 }
 
 impl Locked {
-    /// Closes all descriptors, unless somebody, in this process or another, has a lock on the file:
-    /// then closing one of them could give up a lock of another library in this process.
-    ///
-    /// The description of the locks goes last, which releases the lock on the whole file: the system
-    /// gives up the process's locks first and those of the description after.
-    fn close(&mut self) -> bool {
+    /// The description that holds the locks, made of any descriptor where there is none yet.
+    fn lock(&mut self) -> Option<c_int> {
         let first = self.kept.first().map(|kept| kept.0);
-        let lock = self.lock.or_else(|| first.and_then(descriptors::open_again));
-        self.lock = lock;
-        if lock.is_some_and(|lock| !descriptors::lock_whole(lock)) {
-            return false;
-        }
+        self.lock = self.lock.or_else(|| first.and_then(descriptors::open_again));
+        self.lock
+    }
+
+    fn close(&mut self) {
         for (fd, _) in self.kept.drain(..) {
             descriptors::close(fd);
         }
         if let Some(lock) = self.lock.take() {
             descriptors::close(lock);
         }
-        true
     }
 }
 

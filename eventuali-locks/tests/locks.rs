@@ -126,7 +126,7 @@ fn closing_a_descriptor_gives_up_none_of_ours() {
 fn closing_ours_gives_up_none_of_the_strangers() {
     let place = Place::new();
     let keeper = place.connect();
-    keeper.execute_batch("SELECT * FROM t").unwrap_or_default();
+    keeper.query_row("SELECT count(*) FROM t", [], |_| Ok(())).unwrap();
     let (database, index) = (Stranger::open(&place.path), Stranger::open(&place.index()));
     assert!(database.lock(FREE) && index.lock(WRITER));
     let before = place.descriptors();
@@ -159,6 +159,47 @@ fn what_was_kept_is_closed_once_nobody_holds_a_lock() {
     drop(stranger);
     drop(Place::new()); // any other file
     assert_eq!(place.descriptors(), 0);
+}
+
+/// Another process that has the database open, until this is dropped.
+struct Elsewhere(std::process::Child);
+
+impl Elsewhere {
+    fn open(path: &Path) -> Self {
+        let text = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); \
+                    db.execute('SELECT * FROM t').fetchall(); print('open', flush=True); sys.stdin.read()";
+        let mut command = std::process::Command::new("python3");
+        command.args(["-c", text]).arg(path);
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = [0; 5];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
+        Self(child)
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().unwrap();
+    }
+}
+
+#[test]
+fn nothing_is_kept_for_the_locks_of_other_processes() {
+    let place = Place::new();
+    let _elsewhere = Elsewhere::open(&place.path);
+    let conn = place.connect();
+    conn.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+    drop(conn);
+    assert_eq!(place.descriptors(), 0);
+    let stranger = Stranger::open(&place.path);
+    let conn = place.connect();
+    conn.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+    assert!(stranger.lock(FREE));
+    drop(conn);
+    assert!(place.descriptors() > 1);
+    assert!(is_locked(&place.path, FREE));
 }
 
 #[test]
