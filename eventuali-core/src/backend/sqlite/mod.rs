@@ -130,7 +130,12 @@ impl Sqlite {
             }
         };
         let target = &without_links(target)?;
-        let (last, _) = session.last_event()?;
+        let last = match session.last_event() {
+            Ok((last, _)) => last,
+            // It can be opened all the same: to read what is whole, and to find out about the rest.
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupted { .. }) => 0,
+            Err(error) => return Err(error),
+        };
         let (sender, appended) = watch::channel(last);
         let (ending, ended) = watch::channel(false);
         let ahead = Ahead::of(target, durability);
