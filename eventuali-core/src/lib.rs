@@ -24,3 +24,4 @@ pub mod store;
 pub mod stream;
 pub mod subscription;
 pub mod url;
+pub mod verify;

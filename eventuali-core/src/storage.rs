@@ -1,4 +1,4 @@
-//! The port: seven verbs that every backend implements, and the promises behind them.
+//! The port: eight verbs that every backend implements, and the promises behind them.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,6 +13,7 @@ use crate::limits::Limits;
 use crate::query::{Query, ReadRange};
 use crate::record::{RecordCursor, RecordPage, RecordQuery};
 use crate::stream::{StreamPage, StreamSelection};
+use crate::verify::{VerifyCursor, VerifyPage};
 
 /// An answer that is on its way.
 ///
@@ -84,6 +85,12 @@ pub trait Storage: Send + Sync + 'static {
     /// How far readers of the whole log may read, and who holds them back: for people who watch over
     /// a store. Nobody who reads has to ask.
     fn horizon(&self) -> Answer<Horizon>;
+
+    /// Checks everything that is stored, all tenants', a step at a time: first without a cursor, then
+    /// with that of the page before, until one has no `next`. Damage is no error here but what is
+    /// looked for: events against their checksums, their order and every index, and each index
+    /// against the events.
+    fn verify(&self, after: Option<VerifyCursor>) -> Answer<VerifyPage>;
 
     /// Wakes when events may have been appended, here or, where the store is shared, in another
     /// process: a hint and nothing more, which may come late, twice, or for nothing. The value is a

@@ -16,6 +16,7 @@ use crate::record::{RecordCursor, RecordPage, RecordQuery};
 use crate::storage::{Answer, Capabilities, Horizon, Storage};
 use crate::stream::{StreamId, StreamPage, StreamSelection};
 use crate::url::Location;
+use crate::verify::{VerifyCursor, VerifyPage};
 
 /// How a store is opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -174,6 +175,12 @@ impl EventStore {
     #[must_use]
     pub fn horizon(&self) -> Answer<Horizon> {
         self.ask(Storage::horizon)
+    }
+
+    /// See [`Storage::verify`]: all tenants', whichever this is.
+    #[must_use]
+    pub fn verify(&self, after: Option<VerifyCursor>) -> Answer<VerifyPage> {
+        self.ask(|storage| storage.verify(after))
     }
 
     /// See [`Storage::appended`].

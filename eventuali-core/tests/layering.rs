@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const LEVELS: [&[&str]; 5] = [
     &[
         "checksum", "clock", "commit", "error", "event", "limits", "name", "query", "record",
-        "span", "stream",
+        "span", "stream", "verify",
     ],
     &["codec", "storage", "url"],
     &["backend"],

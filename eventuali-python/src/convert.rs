@@ -10,6 +10,7 @@ use eventuali_core::record::Record;
 use eventuali_core::storage::Horizon;
 use eventuali_core::store::EventStore;
 use eventuali_core::stream::{ExpectedVersion, StreamPage};
+use eventuali_core::verify::VerifyPage;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -29,6 +30,7 @@ pub(crate) enum Outcome {
     Changed(u64),
     Streams(StreamPage),
     Horizon(Horizon),
+    Verified(VerifyPage),
     Closed,
 }
 
@@ -65,6 +67,13 @@ impl Outcome {
                     .into_pyobject(py)?
                     .into_any()
                     .unbind()
+            }
+            Self::Verified(page) => {
+                let damage: Vec<_> =
+                    page.damage.into_iter().map(|found| (found.position, found.text)).collect();
+                let next = page.next.map(|cursor| PyBytes::new(py, &cursor.0));
+                let rows = (page.checked, page.total, page.events, page.streams, page.records);
+                (rows, damage, next).into_pyobject(py)?.into_any().unbind()
             }
             Self::Followed(None) | Self::Record(None) | Self::Closed => py.None(),
         })

@@ -13,6 +13,7 @@ use eventuali_core::record::{
 use eventuali_core::store::{EventStore, Options};
 use eventuali_core::stream::{StreamId, StreamSelection};
 use eventuali_core::subscription;
+use eventuali_core::verify::VerifyCursor;
 use pyo3::prelude::*;
 use uuid::Uuid;
 
@@ -194,6 +195,13 @@ impl Store {
     fn horizon(&self) -> Pending {
         let answer = self.store.horizon();
         Pending::new(async { answer.await.map(Outcome::Horizon) })
+    }
+
+    /// Checks a part of what is stored: ((rows checked, rows in all, events, streams, records),
+    /// [(position, text)] of what is damaged, where to go on).
+    fn verify(&self, after: Option<Vec<u8>>) -> Pending {
+        let answer = self.store.verify(after.map(VerifyCursor));
+        Pending::new(async { answer.await.map(Outcome::Verified) })
     }
 
     /// Follows what a query asks for, in pages of at most `limit` events.

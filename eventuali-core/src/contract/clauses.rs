@@ -336,6 +336,11 @@ macro_rules! contract_clauses {
             9 selections_of_records "Bad selections of records are refused.";
             9 bad_input_comes_before_conflicts "Bad input is named before any conflict with the store.";
         }
+        verify {
+            7 an_empty_store_is_whole "A check of an empty store finds nothing.";
+            7 a_whole_store_has_no_damage "A check of a store that is whole looks at every event, stream and record, and finds nothing.";
+            9 a_cursor_of_nobody "A cursor that no check gave is refused.";
+        }
         limits {
             9 of_a_payload "A payload may have its limit, not one byte more.";
             9 of_headers "Headers may have their limit, not one byte more.";

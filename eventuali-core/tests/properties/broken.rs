@@ -11,6 +11,7 @@ use eventuali_core::query::{Query, ReadRange};
 use eventuali_core::record::{RecordCursor, RecordPage, RecordQuery, RecordSelection, Scalar};
 use eventuali_core::storage::{Answer, Capabilities, Horizon, Storage};
 use eventuali_core::stream::{ExpectedVersion, StreamPage, StreamSelection};
+use eventuali_core::verify::{VerifyCursor, VerifyPage};
 use tokio::sync::watch;
 
 /// What a careless backend gets wrong.
@@ -157,6 +158,10 @@ impl Storage for Broken {
 
     fn horizon(&self) -> Answer<Horizon> {
         self.memory.horizon()
+    }
+
+    fn verify(&self, after: Option<VerifyCursor>) -> Answer<VerifyPage> {
+        self.memory.verify(after)
     }
 
     fn appended(&self) -> watch::Receiver<u64> {

@@ -38,7 +38,15 @@ if TYPE_CHECKING:
     from eventuali.event import DomainEvent, Event, EventMeta, SystemEvent, UnknownEvent
     from eventuali.expected import ANY, NO_STREAM, STREAM_EXISTS, AppendCondition, ExpectedVersion
     from eventuali.query import ALL, Query
-    from eventuali.store import Committed, EventStore, Horizon, StoreStats, StreamInfo
+    from eventuali.store import (
+        Committed,
+        Damage,
+        EventStore,
+        Horizon,
+        StoreStats,
+        StreamInfo,
+        Verification,
+    )
     from eventuali.subscription import Subscription
 
 __all__ = [
@@ -52,6 +60,7 @@ __all__ = [
     "AppendConditionError",
     "Committed",
     "ConfigurationError",
+    "Damage",
     "DatabaseError",
     "DomainEvent",
     "Event",
@@ -74,6 +83,7 @@ __all__ = [
     "SystemEvent",
     "UnknownEvent",
     "User",
+    "Verification",
     "__version__",
 ]
 
@@ -97,7 +107,15 @@ _HOMES = {
     "event": ("DomainEvent", "Event", "EventMeta", "SystemEvent", "UnknownEvent"),
     "expected": ("ANY", "AppendCondition", "ExpectedVersion", "NO_STREAM", "STREAM_EXISTS"),
     "query": ("ALL", "Query"),
-    "store": ("Committed", "EventStore", "Horizon", "StoreStats", "StreamInfo"),
+    "store": (
+        "Committed",
+        "Damage",
+        "EventStore",
+        "Horizon",
+        "StoreStats",
+        "StreamInfo",
+        "Verification",
+    ),
     "subscription": ("Subscription",),
 }
 _MODULES = {

@@ -224,6 +224,13 @@ class Store:
         The answer is (position, last position, writers, age of the oldest in µs or None).
         """
 
+    def verify(self, after: bytes | None) -> Pending:
+        """Checks a part of what is stored, after the cursor of the part before.
+
+        The answer is ((rows checked, rows in all, events, streams, records), [(position or None,
+        text)] of what is damaged, cursor or None at the end).
+        """
+
     def subscribe(self, items: Sequence[Item], limit: int) -> Subscription:
         """Follows what a query asks for, in pages of at most `limit` events."""
 

@@ -9,7 +9,7 @@ from inspect import isawaitable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from eventuali import _verbs
+from eventuali import _verbs, _verifying
 from eventuali._deciding import ATTEMPTS, AsyncDecision, Deciding
 from eventuali._decode import EventClasses
 from eventuali._eventuali import Store
@@ -18,6 +18,7 @@ from eventuali._opening import Durability, Place, begin, named_tenant, opened
 from eventuali._reader import EventReader
 from eventuali._saving import Committed
 from eventuali._verbs import Horizon, StreamInfo
+from eventuali._verifying import Damage, Progress, Verification
 from eventuali.aggregate import Aggregate
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
@@ -29,7 +30,15 @@ from eventuali.subscription import Subscription
 if TYPE_CHECKING:
     from eventuali._bridge import Bridge
 
-__all__ = ["Committed", "EventStore", "Horizon", "StoreStats", "StreamInfo"]
+__all__ = [
+    "Committed",
+    "Damage",
+    "EventStore",
+    "Horizon",
+    "StoreStats",
+    "StreamInfo",
+    "Verification",
+]
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -371,6 +380,23 @@ class EventStore:
         writer that is stuck.
         """
         return await self._bridge.run(_verbs.horizon(self._store))
+
+    async def verify(
+        self, *, progress: Progress | bool | None = None, limit: int = 1000
+    ) -> Verification:
+        """Checks everything that is stored, of all tenants, and says what is damaged.
+
+        Events against their checksums, without a hole in the log or in a stream; every index
+        against the events, and the events against every index; records against theirs; on SQLite
+        also the pages of the file. It reads all of the store, a part at a time, beside whoever
+        reads and writes. What is damaged is returned, not raised.
+
+        Args:
+            progress: Called with the rows that were checked and those that there are; True draws a
+                bar on stderr.
+            limit: The check ends once it has found so much.
+        """
+        return await self._bridge.run(_verifying.verify(self._store, progress, limit))
 
     async def close(self) -> None:
         """Waits for the writes that have begun, then releases everything. Twice is fine."""

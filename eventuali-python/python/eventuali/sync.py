@@ -8,7 +8,7 @@ from time import sleep
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
-from eventuali import _verbs
+from eventuali import _verbs, _verifying
 from eventuali._blocking import Subscription
 from eventuali._deciding import ATTEMPTS, Deciding, Decision, immediate
 from eventuali._decode import EventClasses
@@ -26,6 +26,7 @@ from eventuali._reader import BlockingReader
 from eventuali._saving import Committed
 from eventuali._steps import Steps, run
 from eventuali._verbs import Horizon, StreamInfo
+from eventuali._verifying import Progress, Verification
 from eventuali.aggregate import Aggregate
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
@@ -214,6 +215,10 @@ class EventStore:
         """Returns the store at a glance."""
         store = self._store
         return StoreStats(store.url, store.backend, store.tenant, store.last_position())
+
+    def verify(self, *, progress: Progress | bool | None = None, limit: int = 1000) -> Verification:
+        """Checks everything that is stored; see `eventuali.EventStore.verify`."""
+        return _drive(_verifying.verify(self._store, progress, limit))
 
     def horizon(self) -> Horizon:
         """Looks how far readers of the whole log may read; see `eventuali.EventStore.horizon`."""

@@ -4,6 +4,7 @@
 mod append;
 mod reader;
 mod records;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::future::ready;
@@ -20,6 +21,7 @@ use crate::query::{Query, ReadRange};
 use crate::record::{RecordCursor, RecordKey, RecordPage, RecordQuery, RecordValue};
 use crate::storage::{Answer, Capabilities, Horizon, Storage};
 use crate::stream::{StreamId, StreamPage, StreamSelection};
+use crate::verify::{VerifyCursor, VerifyPage};
 
 /// A store in memory.
 #[derive(Debug)]
@@ -148,6 +150,13 @@ impl Storage for Memory {
 
     fn horizon(&self) -> Answer<Horizon> {
         answer(self.with(|state| Ok(Horizon::at(state.last_position()))))
+    }
+
+    fn verify(&self, after: Option<VerifyCursor>) -> Answer<VerifyPage> {
+        answer(self.with(|state| match after {
+            None => Ok(state.verify()),
+            Some(_) => Err(VerifyCursor::unknown()),
+        }))
     }
 
     fn appended(&self) -> watch::Receiver<u64> {

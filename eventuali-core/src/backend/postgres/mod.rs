@@ -46,6 +46,7 @@ use crate::query::{Query, ReadRange};
 use crate::record::{RecordCursor, RecordPage, RecordQuery};
 use crate::storage::{Answer, Capabilities, Horizon, Storage, answer_from, lost};
 use crate::stream::{StreamPage, StreamSelection};
+use crate::verify::{VerifyCursor, VerifyPage};
 
 /// A store in PostgreSQL.
 ///
@@ -176,6 +177,11 @@ impl Storage for Postgres {
 
     fn horizon(&self) -> Answer<Horizon> {
         self.read_with(|session| Box::pin(horizon::look(session)))
+    }
+
+    fn verify(&self, _after: Option<VerifyCursor>) -> Answer<VerifyPage> {
+        let text = "this backend can't be checked yet";
+        Box::pin(std::future::ready(Err(Error::new(ErrorKind::Configuration, text))))
     }
 
     fn appended(&self) -> watch::Receiver<u64> {

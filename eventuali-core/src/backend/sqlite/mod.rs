@@ -15,6 +15,7 @@ mod registry;
 mod rows;
 mod schema;
 mod sift;
+mod verify;
 mod witness;
 mod writer;
 
@@ -42,6 +43,7 @@ use crate::query::{Query, ReadRange};
 use crate::record::{RecordCursor, RecordPage, RecordQuery};
 use crate::storage::{Answer, Capabilities, Horizon, Storage, answer_from, lost};
 use crate::stream::{StreamPage, StreamSelection};
+use crate::verify::{VerifyCursor, VerifyPage};
 
 /// Threads that read.
 const READERS: usize = 2;
@@ -262,6 +264,10 @@ impl Storage for Sqlite {
 
     fn horizon(&self) -> Answer<Horizon> {
         self.read_with(|session| Ok(Horizon::at(session.last_event()?.0)))
+    }
+
+    fn verify(&self, after: Option<VerifyCursor>) -> Answer<VerifyPage> {
+        self.read_with(move |session| verify::page(session, after.as_ref()))
     }
 
     fn appended(&self) -> watch::Receiver<u64> {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::candidates::candidates;
-use super::connection::{Session, damaged};
+use super::connection::{Session, damaged, is_checked};
 use super::names::Names;
 use super::sift::json;
 use crate::error::{Error, ErrorKind, Result};
@@ -172,6 +172,7 @@ impl Scan {
         } else {
             include_str!("sql/sift_events_forward.sql")
         };
+        session.is_whole((part.after + 1, part.until))?;
         let bounds = params![clamp(part.after), clamp(part.until), text];
         self.rows(session, sql, bounds, Some(query), Due::Any)?;
         let end = if part.backwards { part.after + 1 } else { part.until };
@@ -245,11 +246,7 @@ impl Scan {
                 return Err(EventHead::corrupted(position));
             }
             due.meet(position, row)?;
-            let (metadata, payload) = (bytes(row, 8, position)?, bytes(row, 9, position)?);
-            let head = head(conn, names, row, position)?;
-            if head.checksum(metadata, payload) != row.get::<_, u32>(7)? {
-                return Err(EventHead::corrupted(position));
-            }
+            let (head, metadata, payload) = checked(conn, names, row, position)?;
             if self.range.is_over(&head) {
                 self.over = true;
                 return Ok(());
@@ -318,6 +315,7 @@ impl Sequence {
             Due::Positions(span) => (None, Some(span)),
             Due::Versions { stream, range } => (Some(stream), Some(range)),
         };
+        let range = range.filter(|_| is_checked());
         Self { stream, due: range, backwards, must_match: matches!(due, Due::Matches) }
     }
 
@@ -333,7 +331,11 @@ impl Sequence {
         if met != next || first > last {
             return Err(self.lacks(next));
         }
-        if self.backwards { *last -= 1 } else { *first += 1 }
+        if self.backwards {
+            *last -= 1
+        } else {
+            *first += 1
+        }
         Ok(())
     }
 
@@ -354,6 +356,21 @@ impl Sequence {
         }
         damaged(format!("version {next} of a stream is missing; verify() tells more"))
     }
+}
+
+/// What a row holds, once its checksum was verified: head, metadata and payload.
+pub(super) fn checked<'row>(
+    conn: &Connection,
+    names: &mut Names,
+    row: &'row Row<'_>,
+    position: u64,
+) -> Result<(EventHead, &'row [u8], &'row [u8])> {
+    let (metadata, payload) = (bytes(row, 8, position)?, bytes(row, 9, position)?);
+    let head = head(conn, names, row, position)?;
+    if head.checksum(metadata, payload) != row.get::<_, u32>(7)? {
+        return Err(EventHead::corrupted(position));
+    }
+    Ok((head, metadata, payload))
 }
 
 fn bytes<'row>(row: &'row Row<'_>, column: usize, position: u64) -> Result<&'row [u8]> {

@@ -23,6 +23,7 @@ pub(super) fn sift(
     items: &[&QueryItem],
     whole: Span,
 ) -> Result<Vec<Span>> {
+    session.is_whole(whole)?;
     let mut spans = Vec::new();
     let mut others = Vec::new();
     for item in items {

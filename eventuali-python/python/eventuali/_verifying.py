@@ -1,0 +1,83 @@
+"""A check of everything that is stored."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from eventuali._eventuali import Store
+    from eventuali._steps import Steps
+
+Progress: TypeAlias = Callable[[int, int], object]
+"""Called with how many rows were checked, and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Something in the store that is not what was written.
+
+    Attributes:
+        position: The position of the event, where one is to blame; else None.
+        text: What is wrong.
+    """
+
+    position: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a check of the whole store found.
+
+    Attributes:
+        events: How many events were looked at.
+        streams: How many streams were looked at.
+        records: How many records were looked at: checkpoints and other documents.
+        damage: What is not as it was written, in the order in which it was found.
+        complete: Whether everything was looked at; not where `limit` ended it.
+    """
+
+    events: int
+    streams: int
+    records: int
+    damage: tuple[Damage, ...]
+    complete: bool
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything was looked at and nothing is damaged."""
+        return self.complete and not self.damage
+
+
+def verify(store: Store, progress: Progress | bool | None, limit: int) -> Steps[Verification]:
+    """Checks part after part, up to `limit` findings."""
+    if limit < 1:
+        raise ValueError(f"limit must be at least 1, not {limit}")
+    tell = _bar() if progress is True else progress or None
+    checked = events = streams = records = 0
+    damage: list[Damage] = []
+    cursor: bytes | None = None
+    while True:
+        rows, found, cursor = yield store.verify(cursor)
+        checked += rows[0]
+        events, streams, records = events + rows[2], streams + rows[3], records + rows[4]
+        damage += [Damage(position, text) for position, text in found[: limit - len(damage)]]
+        if tell is not None:
+            tell(checked, rows[1] if cursor else checked)
+        if cursor is None or len(damage) >= limit:
+            return Verification(events, streams, records, tuple(damage), cursor is None)
+
+
+def _bar() -> Progress:
+    """What draws a bar on stderr."""
+
+    def draw(checked: int, total: int) -> None:
+        part = min(checked / total, 1.0) if total else 1.0
+        text = f"verify [{'#' * int(part * 30):30}] {part:4.0%} of {total:,} rows"
+        end = "\n" if checked >= total else ""
+        print(f"\r{text}", end=end, file=sys.stderr, flush=True)
+
+    return draw
