@@ -8,8 +8,8 @@ from reliability.processes import Child
 from reliability.scenario import Fault, Job, Scenario
 
 _BY_VALUE = {"correlation", "tag", "type"}
-"""Found through an index, or by passing rows unread: what has lost its value there isn't looked at by
-who asks for it. `verify` finds it."""
+"""Found through an index, or by passing rows unread: what has lost its value isn't looked at by who
+asks for it. `verify` finds it."""
 
 
 def run(job: Job) -> None:
