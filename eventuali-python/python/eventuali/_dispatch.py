@@ -16,8 +16,9 @@ from weakref import WeakKeyDictionary
 
 from eventuali._isolation import Handler, isolating
 from eventuali._names import snake_case
+from eventuali._registry import living, shown
 from eventuali.errors import InvalidEventError, UnknownEventTypeError
-from eventuali.event import DomainEvent, Event, SystemEvent, registered
+from eventuali.event import DomainEvent, Event, SystemEvent
 
 if TYPE_CHECKING:
     from eventuali.aggregate import Aggregate
@@ -82,6 +83,17 @@ class Handlers(dict[type[Event], Handler]):
     def takes(self, event_type: type[Event]) -> bool:
         """Says whether events of a class have a handler or are ignored."""
         return self._find(event_type) is not None
+
+    def taken(self, name: str) -> type[Event] | None:
+        """Returns the class that events of a wire name have in streams of the aggregate.
+
+        None where it has no handler for them, or several classes fit.
+        """
+        self._resolve({}, final=False)
+        try:
+            return self.classes[name]
+        except UnknownEventTypeError:
+            return None
 
     def __missing__(self, event_type: type) -> Handler:
         if not issubclass(event_type, Event):
@@ -177,12 +189,12 @@ class EventClasses(dict[str, type[Event]]):
         other = self.setdefault(event_type.__event_type__, event_type)
         if other is not event_type:
             raise TypeError(
-                f"{self._handlers.aggregate.__name__}: {_path(other)} and {_path(event_type)} "
+                f"{self._handlers.aggregate.__name__}: {shown(other)} and {shown(event_type)} "
                 f"both have the wire name {event_type.__event_type__!r}"
             )
 
     def __missing__(self, name: str) -> type[Event]:
-        found = [c for c in registered(name) if self._handlers.takes(c)]
+        found = [c for c in living(name) if self._handlers.takes(c)]
         near = [c for c in found if c.__module__ == self._handlers.aggregate.__module__]
         best = near or found
         if len(best) == 1:
@@ -190,7 +202,7 @@ class EventClasses(dict[str, type[Event]]):
             return best[0]
         aggregate = self._handlers.aggregate.__name__
         if best:
-            claims = " and ".join(map(_path, best))
+            claims = " and ".join(map(shown, best))
             text = f"{aggregate}: event type {name!r} is claimed by {claims}; annotate the handler"
         else:
             text = f"{aggregate}: no known event class has the wire name {name!r}"
@@ -246,10 +258,6 @@ def _inspect(function: FunctionType, local: Mapping[str, Any]) -> Classes:
         return ()
     events = tuple(m for m in members if isinstance(m, type) and issubclass(m, Event))
     return events if len(events) == len(members) else None
-
-
-def _path(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _ignore(aggregate: object, event: object) -> None:

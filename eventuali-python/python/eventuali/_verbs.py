@@ -77,11 +77,12 @@ def horizon(store: Store) -> Steps[Horizon]:
     return Horizon(position, last_position, writers, open_for)
 
 
-def save(store: Store, aggregates: Sequence[Aggregate]) -> Steps[Committed]:
+def save(store: Store, classes: EventClasses, aggregates: Sequence[Aggregate]) -> Steps[Committed]:
     """Commits what the aggregates have not saved, after what an earlier save left open."""
     for aggregate in aggregates:
         if not isinstance(aggregate, Aggregate):
             raise TypeError(f"save takes aggregates, not {aggregate!r:.60}")
+        classes.saves(aggregate.__aggregate_type__, aggregate._uncommitted, applied=True)
     if len(aggregates) > 1 and len(set(map(id, aggregates))) < len(aggregates):
         raise InvalidEventError("an aggregate stands twice in one save", field="aggregates")
     answers = []
@@ -113,6 +114,7 @@ def _nothing(store: Store) -> Steps[Committed]:
 
 def append(
     store: Store,
+    classes: EventClasses,
     events: Iterable[Event],
     stream: tuple[str, str] | None,
     expected: object,
@@ -137,7 +139,9 @@ def append(
         conditions.append((list(condition.query.items), after))
     if not listed:
         return (yield from _nothing(store))
-    attempt = of_events(listed, None if stream is None else _stream(stream), wanted)
+    place = None if stream is None else _stream(stream)
+    classes.saves("" if place is None else place[0], listed, applied=False)
+    attempt = of_events(listed, place, wanted)
     return (yield from _send(store, attempt, (), conditions))
 
 

@@ -16,27 +16,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
+from importlib import import_module
 from time import time_ns
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from eventuali import _registry
 from eventuali._dispatch import EventClasses, Handlers, outer_locals
 from eventuali._envelope import Envelope
 from eventuali._names import check_name
 from eventuali._restore import Base, restore
 from eventuali.errors import InvalidEventError
-from eventuali.event import (
-    Event,
-    UserDeactivated,
-    UserEmailChanged,
-    UserRegistered,
-    set_envelope,
-)
+from eventuali.event import Event, set_envelope
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from eventuali._demo import User, UserDeactivated, UserEmailChanged, UserRegistered
 
 __all__ = ["Aggregate", "User", "UserDeactivated", "UserEmailChanged", "UserRegistered"]
 
@@ -114,6 +112,7 @@ class Aggregate(_Slots):
         _check_fields(cls)
         cls.__assignable__ = _assignable(cls)
         cls.__dispatch__ = Handlers(cls, cls.ignores, outer_locals())
+        _registry.register_aggregate(cls.__aggregate_type__, cls)
 
     @property
     def aggregate_type(self) -> str:
@@ -347,44 +346,11 @@ def _give(aggregate: Aggregate, events: list[Event], pending: Any) -> None:
     set_pending(aggregate, pending)
 
 
-class User(Aggregate):
-    """Demo: a user with an address."""
+def __getattr__(name: str) -> Any:
+    """Imports the demo when it is asked for."""
+    if name in _DEMO:
+        return getattr(import_module("eventuali._demo"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
-    name: str = ""
-    email: str = ""
-    is_active: bool = True
 
-    def change_email(self, email: str) -> None:
-        """Changes the address.
-
-        Raises:
-            ValueError: The user is inactive.
-        """
-        self._check_active()
-        self.apply(UserEmailChanged(old_email=self.email, new_email=email))
-
-    def deactivate(self, reason: str | None = None) -> None:
-        """Ends the user's activity.
-
-        Raises:
-            ValueError: The user is inactive already.
-        """
-        self._check_active()
-        self.apply(UserDeactivated(reason=reason))
-
-    def _check_active(self) -> None:
-        if not self.is_active:
-            raise ValueError(f"user {self.id!r} is inactive")
-
-    def apply_user_registered(self, event: UserRegistered) -> None:
-        """Takes name and address."""
-        self.name = event.name
-        self.email = event.email
-
-    def apply_user_email_changed(self, event: UserEmailChanged) -> None:
-        """Takes the new address."""
-        self.email = event.new_email
-
-    def apply_user_deactivated(self, event: UserDeactivated) -> None:
-        """Marks the user inactive."""
-        self.is_active = False
+_DEMO = {"User", "UserDeactivated", "UserEmailChanged", "UserRegistered"}

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from importlib import import_module
 from time import time_ns
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from uuid import UUID
@@ -43,6 +44,8 @@ from eventuali.errors import InvalidEventError, SerializationError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from eventuali._demo import UserDeactivated, UserEmailChanged, UserRegistered
 
 __all__ = [
     "Batch",
@@ -433,21 +436,11 @@ _set_payload: Callable[[UnknownEvent, bytes], None] = _payload.__set__
 _get_payload: Callable[[UnknownEvent], bytes] = _payload.__get__
 
 
-class UserRegistered(DomainEvent):
-    """Demo: somebody registered."""
-
-    name: str
-    email: str
-
-
-class UserEmailChanged(DomainEvent):
-    """Demo: a user has another address now."""
-
-    old_email: str
-    new_email: str
+def __getattr__(name: str) -> Any:
+    """Imports the demo when it is asked for."""
+    if name in _DEMO:
+        return getattr(import_module("eventuali._demo"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-class UserDeactivated(DomainEvent):
-    """Demo: a user can't act any more."""
-
-    reason: str | None = None
+_DEMO = {"UserDeactivated", "UserEmailChanged", "UserRegistered"}

@@ -97,7 +97,7 @@ class EventStore:
             SerializationError: A value would not come back as it is; `path` says which.
             OutcomeUnknownError: The storage failed meanwhile; saving again settles it.
         """
-        return await self._bridge.run(_verbs.save(self._store, aggregates))
+        return await self._bridge.run(_verbs.save(self._store, self._classes, aggregates))
 
     async def load(
         self,
@@ -182,7 +182,7 @@ class EventStore:
             IdempotencyConflictError: Some of the events are stored already, or with other content.
         """
         return await self._bridge.run(
-            _verbs.append(self._store, events, stream, expected, condition)
+            _verbs.append(self._store, self._classes, events, stream, expected, condition)
         )
 
     async def decide(

@@ -65,7 +65,7 @@ class EventStore:
 
     def save(self, *aggregates: Aggregate) -> Committed:
         """Saves the new events of the aggregates; see `eventuali.EventStore.save`."""
-        return _drive(_verbs.save(self._store, aggregates))
+        return _drive(_verbs.save(self._store, self._classes, aggregates))
 
     def load(
         self,
@@ -113,7 +113,9 @@ class EventStore:
         condition: AppendCondition | None = None,
     ) -> Committed:
         """Appends events without an aggregate; see `eventuali.EventStore.append`."""
-        return _drive(_verbs.append(self._store, events, stream, expected, condition))
+        return _drive(
+            _verbs.append(self._store, self._classes, events, stream, expected, condition)
+        )
 
     def decide(self, query: Query, decision: Decision, *, attempts: int = ATTEMPTS) -> Committed:
         """Reads, decides, and appends; see `eventuali.EventStore.decide`."""
