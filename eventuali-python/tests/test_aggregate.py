@@ -2,6 +2,7 @@
 """Aggregates: handlers, what a failing handler leaves behind, and copies."""
 
 import copy
+import functools
 import pickle
 import threading
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any, ClassVar, Generic, Optional, TypeVar, Union
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, computed_field
 
 from eventuali._names import snake_case
 from eventuali.aggregate import Aggregate, User, UserRegistered, check_replayed, committed
@@ -469,6 +470,89 @@ def test_an_unknown_or_ambiguous_wire_name_is_an_error():
         Loose.__event_classes__()["Nobody"]
 
 
+# --- handlers that do nothing when they are called ------------------------------------------------
+
+
+async def coroutine(self, event: Tagged) -> None:
+    self.tags = [event.tag]
+
+
+def generator(self, event: Tagged):
+    self.tags = [event.tag]
+    yield
+
+
+async def async_generator(self, event: Tagged):
+    self.tags = [event.tag]
+    yield
+
+
+class Later:
+    async def __call__(self, aggregate, event):
+        aggregate.tags = [event.tag]
+
+
+def passed_on(handler):
+    @functools.wraps(handler)
+    def wrapper(*args):
+        return handler(*args)
+
+    return wrapper
+
+
+def tagged_by(handler) -> type[Aggregate]:
+    body = {"tags": [], "apply_tagged": handler}
+    annotations = {"tags": list[str], "apply_tagged": ClassVar[Any]}
+    return type("Lazy", (Aggregate,), {
+        "__module__": __name__, "__annotations__": annotations, **body
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("handler", [coroutine, generator, async_generator])
+def test_a_handler_that_would_run_later_is_refused_when_the_class_is_made(handler):
+    for lazy in (handler, functools.wraps(handler)(functools.partial(handler))):
+        with pytest.raises(TypeError, match=r"Lazy\.apply_tagged is a coroutine function or a gen"):
+            tagged_by(lazy)
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        *map(passed_on, (coroutine, generator, async_generator)),
+        functools.partial(coroutine),
+        Later(),
+        lambda self, event: coroutine(self, event),
+        lambda self, event: event.tag,
+        lambda self, event: self,
+        lambda self, event: False,
+    ],
+)
+def test_a_handler_that_returns_something_is_refused_at_the_call(handler):
+    lazy = tagged_by(handler)
+    aggregate = lazy(id="a")
+    with pytest.raises(TypeError, match=r"Lazy: the handler of Tagged returned .*; a handler chan"):
+        aggregate.apply(Tagged(tag="x"))
+    assert whole(aggregate) == whole(lazy(id="a"))
+    with pytest.raises(TypeError, match="returned"):
+        lazy.from_events([Tagged(tag="x")], "a")
+
+
+def test_a_rule_may_be_a_coroutine_and_a_handler_may_be_wrapped():
+    class Ruled(Aggregate):
+        tags: list[str] = []
+
+        async def apply_coupon(self, coupon: str) -> str:
+            return coupon
+
+        @passed_on
+        def apply_tagged(self, event: Tagged) -> None:
+            self.tags.append(event.tag)
+
+    ruled = Ruled()
+    ruled.apply(Tagged(tag="x"))
+    assert ruled.tags == ["x"]
+
+
 # --- one event, one stream ------------------------------------------------------------------------
 
 
@@ -876,6 +960,166 @@ def test_an_event_kept_in_the_state_has_the_metadata_of_the_stored_one():
     assert history.seen == [event]
     assert history.seen[0].meta == event.meta
     assert event.aggregate_version == 1
+
+
+class Appended(Event):
+    n: int
+
+
+def appended(aggregate_class, *numbers):
+    """Applies numbers; a negative one fails, and so says the state before."""
+    aggregate = aggregate_class(id="a")
+    for number in numbers:
+        if number >= 0:
+            aggregate.apply(Appended(n=number))
+            continue
+        with pytest.raises(ValueError, match="negative"):
+            aggregate.apply(Appended(n=number))
+    return aggregate
+
+
+def check(number):
+    if number < 0:
+        raise ValueError("negative")
+
+
+class NoDefault(Aggregate):
+    _seen: list[int] = PrivateAttr()
+
+    def apply_appended(self, event: Appended) -> None:
+        if "_seen" not in self.__pydantic_private__:
+            self._seen = []
+        self._seen.append(event.n)
+        check(event.n)
+
+    def seen(self):
+        return self.__pydantic_private__.get("_seen", [])
+
+
+class Undeclared(Aggregate):
+    def apply_appended(self, event: Appended) -> None:
+        self.__dict__.setdefault("seen_here", []).append(event.n)
+        object.__setattr__(self, "_last", event.n)
+        check(event.n)
+
+    def seen(self):
+        seen = self.__dict__.get("seen_here", [])
+        assert self.__dict__.get("_last") == (seen[-1] if seen else None)
+        return seen
+
+
+class Slots(Aggregate):
+    __slots__ = ("_mixed",)
+
+
+class Slotted(Slots):
+    __slots__ = ("_seen",)
+
+    def apply_appended(self, event: Appended) -> None:
+        if not hasattr(self, "_seen"):
+            self._seen, self._mixed = [], {}
+        self._seen.append(event.n)
+        self._mixed[event.n] = event.n
+        check(event.n)
+
+    def seen(self):
+        seen = getattr(self, "_seen", [])
+        assert list(getattr(self, "_mixed", {})) == seen
+        return seen
+
+
+class Deleting(Aggregate):
+    numbers: list[int] = []
+    _seen: list[int] = PrivateAttr(default_factory=list)
+
+    def apply_appended(self, event: Appended) -> None:
+        seen = [*self._seen, event.n]
+        del self._seen
+        check(event.n)
+        self._seen = seen
+
+    def seen(self):
+        return self._seen
+
+
+class Shared(Aggregate):
+    """Two places in the state hold the same list."""
+
+    rows: dict[str, list[int]] = {}
+    flat: list[int] = []
+    _index: dict[int, list[int]] = PrivateAttr(default_factory=dict)
+    _flat: Any = PrivateAttr(default=None)
+
+    def apply_appended(self, event: Appended) -> None:
+        self._index.setdefault(0, self.rows.setdefault("a", [])).append(event.n)
+        self._flat = self._flat or self.flat
+        self._flat.append(event.n)
+        check(event.n)
+
+    def seen(self):
+        assert self.rows.get("a", []) == self._index.get(0, []) == self.flat
+        return self.flat
+
+
+class Nested(Aggregate):
+    tree: dict[str, Any] = {}
+
+    def apply_appended(self, event: Appended) -> None:
+        self.tree.setdefault("a", ({},))[0].setdefault("b", Note()).texts.append(event.n)
+        check(event.n)
+
+    def seen(self):
+        return self.tree["a"][0]["b"].texts if self.tree else []
+
+
+KEEPERS = [NoDefault, Undeclared, Slotted, Deleting, Shared, Nested]
+
+
+@pytest.mark.parametrize("keeper", KEEPERS)
+def test_wherever_a_handler_keeps_its_state_a_failure_leaves_it_as_it_was(keeper):
+    assert appended(keeper, -1).seen() == []
+    assert appended(keeper, 1, -1).seen() == [1]
+    assert appended(keeper, -1, 1, -1, 2).seen() == [1, 2]
+    aggregate = appended(keeper, 1, 2)
+    aggregate.mark_events_as_committed()
+    for number in (-1, -2):
+        with pytest.raises(ValueError, match="negative"):
+            aggregate.apply(Appended(n=number))
+    aggregate.apply(Appended(n=3))
+    assert aggregate.seen() == [1, 2, 3]
+
+
+class Cached(Aggregate):
+    numbers: list[int] = []
+    ignores = (Noted,)
+
+    @functools.cached_property
+    def total(self) -> int:
+        return sum(self.numbers)
+
+    @computed_field
+    @functools.cached_property
+    def shown(self) -> str:
+        return f"{self.version}: {self.total}"
+
+    def apply_appended(self, event: Appended) -> None:
+        self.numbers.append(event.n)
+        check(self.total)
+
+
+def test_a_cached_property_is_computed_anew_after_each_event():
+    cached = Cached(id="a")
+    assert (cached.total, cached.shown) == (0, "0: 0")
+    cached.apply(Appended(n=2))
+    assert (cached.total, cached.shown) == (2, "1: 2")
+    assert cached.total == 2
+    with pytest.raises(ValueError, match="negative"):
+        cached.apply(Appended(n=-5))
+    assert (cached.total, cached.shown) == (2, "1: 2")
+    cached.apply(Noted())
+    assert cached.shown == "2: 2"
+    again = Cached.from_events([Appended(n=2), Appended(n=3)], "a")
+    assert (again.total, again.shown) == (5, "2: 5")
 
 
 # --- copies ---------------------------------------------------------------------------------------

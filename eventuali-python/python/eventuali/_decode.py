@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from eventuali import _registry
+from eventuali._dispatch import returned_value
 from eventuali._envelope import EventMeta, Headers, utc
 from eventuali._eventuali import Kind, Row
 from eventuali._exact import Codec, Inexact
@@ -143,14 +144,14 @@ class EventClasses:
         taken = _taken(aggregate_type, name)
         keys = [(aggregate_type, name)]
         rivals: list[type[Event]] = []
+        # A local class ends with its function: it is nobody's rival but where both are saved.
+        rival = not applied and not _registry.is_local(cls)
         if not (applied or taken):
             keys.append(("", name))
-            rivals = _registry.living(name)
-        elif not applied and not any(_registry.same(cls, other) for other in taken):
+            rivals = _registry.living(name) if rival else []
+        elif rival and not any(_registry.same(cls, other) for other in taken):
             rivals = taken
-        # A local class ends with its function: it is nobody's rival but where both are saved.
-        local = _registry.is_local(cls)
-        others = [c for c in rivals if not (local or _registry.is_local(c))]
+        others = [other for other in rivals if not _registry.is_local(other)]
         others += (self._saved[key] for key in keys if key in self._saved)
         for other in others:
             if not _registry.same(cls, other):
@@ -292,7 +293,8 @@ class Replay:
             except ValidationError:
                 event = decode(codec, payload, row)
             set_envelope(event, row)
-            handler(aggregate, event)
+            if (returned := handler(aggregate, event)) is not None:
+                raise returned_value(aggregate, event, returned)
         if row is not None:
             aggregate.__dict__["version"] = row.version
 

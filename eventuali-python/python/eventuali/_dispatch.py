@@ -8,9 +8,16 @@ class or wire name is `OrderPlaced`, `order.placed` or alike.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
-from inspect import unwrap
-from types import FunctionType, SimpleNamespace, UnionType
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, partial
+from inspect import (
+    isasyncgenfunction,
+    iscoroutine,
+    iscoroutinefunction,
+    isgeneratorfunction,
+    unwrap,
+)
+from types import FunctionType, MethodType, SimpleNamespace, UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 from weakref import WeakKeyDictionary
 
@@ -41,6 +48,7 @@ class Handlers(dict[type[Event], Handler]):
 
     Attributes:
         isolating: The same handlers, for events that somebody keeps.
+        cached: What `cached_property` keeps in the state; it is true until the next event.
     """
 
     def __init__(
@@ -57,6 +65,7 @@ class Handlers(dict[type[Event], Handler]):
         self._ignored_names = frozenset(i for i in ignored if isinstance(i, str))
         self._annotated: dict[type[Event], str] = {}
         self._by_name: dict[str, Handler] = {}
+        self.cached = _cached(aggregate)
         self._pending = _methods(aggregate)
         self.isolating = Isolating(self)
         self.classes = EventClasses(self)
@@ -87,8 +96,10 @@ class Handlers(dict[type[Event], Handler]):
     def taken(self, name: str) -> type[Event] | None:
         """Returns the class that events of a wire name have in streams of the aggregate.
 
-        None where it has no handler for them, or several classes fit.
+        None where it has no handler for them, ignores their name, or several classes fit.
         """
+        if name in self._ignored_names:
+            return None
         self._resolve({}, final=False)
         try:
             return self.classes[name]
@@ -101,6 +112,8 @@ class Handlers(dict[type[Event], Handler]):
         handler = self.complete().get(event_type) or self._find(event_type)
         if handler is None:
             raise self._unhandled(event_type)
+        if handler is _ignore:  # which changes the version nevertheless
+            handler = _forgetting(handler, self.cached)
         self[event_type] = handler
         return handler
 
@@ -144,7 +157,13 @@ class Handlers(dict[type[Event], Handler]):
 
     def _add(self, name: str, handler: Handler, classes: Classes) -> None:
         if classes == ():
-            self._by_name[name.removeprefix(_PREFIX)] = handler
+            self._by_name[name.removeprefix(_PREFIX)] = _forgetting(handler, self.cached)
+        elif classes and _is_lazy(handler):
+            raise TypeError(
+                f"{self.aggregate.__name__}.{name} is a coroutine function or a generator: calling "
+                "it changes nothing; a handler is a plain `def`, and what is to be awaited is "
+                "awaited before `apply`"
+            )
         for event_type in classes or ():
             other = self._annotated.setdefault(event_type, name)
             if other != name:
@@ -152,7 +171,7 @@ class Handlers(dict[type[Event], Handler]):
                     f"{self.aggregate.__name__}: {other} and {name} both take {event_type.__name__}"
                 )
             self.classes.add(event_type)
-            self[event_type] = handler
+            self[event_type] = _forgetting(handler, self.cached)
 
 
 class Isolating(dict[type[Event], Handler]):
@@ -218,6 +237,50 @@ def outer_locals() -> Mapping[str, Any]:
             break
         frame = frame.f_back
     return frame.f_locals
+
+
+def returned_value(aggregate: Aggregate, event: Event, returned: object) -> TypeError:
+    """Returns the error for a handler that gave something back: it may have changed nothing."""
+    close = getattr(returned, "close", None)
+    if iscoroutine(returned) and callable(close):
+        close()  # or Python warns that it was never awaited
+    return TypeError(
+        f"{type(aggregate).__name__}: the handler of {type(event).__name__} returned "
+        f"{returned!r:.60}; a handler changes the aggregate itself and returns nothing"
+    )
+
+
+def forget(state: dict[str, Any], cached: Iterable[str]) -> None:
+    """Drops what was computed from a state that is no longer."""
+    for name in cached:
+        state.pop(name, None)
+
+
+def _forgetting(handler: Handler, cached: Sequence[str]) -> Handler:
+    """Returns a handler that neither finds nor leaves what was computed from another state."""
+    if not cached:
+        return handler
+
+    def forgetting(aggregate: Aggregate, event: Event) -> object:
+        forget(aggregate.__dict__, cached)
+        returned = handler(aggregate, event)
+        forget(aggregate.__dict__, cached)
+        return returned
+
+    return forgetting
+
+
+def _cached(aggregate: type) -> tuple[str, ...]:
+    found = (vars(base).items() for base in aggregate.__mro__)
+    return tuple({n for items in found for n, v in items if isinstance(v, cached_property)})
+
+
+def _is_lazy(handler: Handler) -> bool:
+    """Tells whether a call does nothing but make something that could run."""
+    call = handler.func if isinstance(handler, partial) else handler
+    if not isinstance(call, FunctionType | MethodType):
+        call = type(call).__call__
+    return iscoroutinefunction(call) or isgeneratorfunction(call) or isasyncgenfunction(call)
 
 
 def _methods(aggregate: type) -> dict[str, Handler]:

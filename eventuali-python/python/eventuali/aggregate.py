@@ -18,16 +18,17 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from importlib import import_module
 from time import time_ns
+from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from eventuali import _registry
-from eventuali._dispatch import EventClasses, Handlers, outer_locals
+from eventuali._dispatch import EventClasses, Handlers, outer_locals, returned_value
 from eventuali._envelope import Envelope
 from eventuali._names import check_name
-from eventuali._restore import Base, restore
+from eventuali._restore import Base, beside, own_slots, restore
 from eventuali.errors import InvalidEventError
 from eventuali.event import Event, set_envelope
 
@@ -83,6 +84,7 @@ class Aggregate(_Slots):
 
     __aggregate_type__: ClassVar[str] = "Aggregate"
     __assignable__: ClassVar[frozenset[str]] = frozenset()
+    __own_slots__: ClassVar[tuple[MemberDescriptorType, ...]] = ()
     __dispatch__: ClassVar[Handlers]
 
     if not TYPE_CHECKING:  # type checkers make the constructor from the fields
@@ -111,6 +113,7 @@ class Aggregate(_Slots):
         cls.__aggregate_type__ = _wire_name(cls, name)
         _check_fields(cls)
         cls.__assignable__ = _assignable(cls)
+        cls.__own_slots__ = own_slots(cls, Aggregate)
         cls.__dispatch__ = Handlers(cls, cls.ignores, outer_locals())
         _registry.register_aggregate(cls.__aggregate_type__, cls)
 
@@ -126,7 +129,7 @@ class Aggregate(_Slots):
         copy made at the first event after the last save; one that can't be copied is not put back.
 
         Raises:
-            TypeError: `event` is no event.
+            TypeError: `event` is no event, or its handler returned something, such as a coroutine.
             InvalidEventError: No handler takes it (`field` is `"event_type"`), or it was applied or
                 stored before (`field` is `"event"`).
         """
@@ -142,14 +145,15 @@ class Aggregate(_Slots):
         uncommitted = self._uncommitted
         count = len(uncommitted)
         before = self.__dict__.copy()
-        private = base.private and (self.__pydantic_private__ or {}).copy()
+        kept = beside(self) if base.has_beside else None
         try:
-            handler(self, event)
+            if (returned := handler(self, event)) is not None:
+                raise returned_value(self, event, returned)
             if len(uncommitted) != count:
                 raise _applied_itself(self)
         except BaseException as error:
             del uncommitted[count:]
-            restore(self, base, before, private, error)
+            restore(self, base, before, kept, error)
             raise
         # Looked up again: `validate_assignment` replaces the state, a look at the id the stamp.
         self.__dict__["version"] = version = before["version"] + 1
@@ -182,8 +186,7 @@ class Aggregate(_Slots):
             if aggregate is None:
                 aggregate = cls() if meta.aggregate_id is None else cls(id=meta.aggregate_id)
             _check_next(aggregate, event)
-            cls.__dispatch__.isolating[type(event)](aggregate, event)
-            check_replayed(aggregate)
+            replay(aggregate, event)
             aggregate.__dict__["version"] += 1
         return cls() if aggregate is None else aggregate
 
@@ -263,6 +266,14 @@ def committed(aggregate: Aggregate, count: int) -> None:
     del aggregate._uncommitted[:count]
     set_pending(aggregate, None)
     set_base(aggregate, None)
+
+
+def replay(aggregate: Aggregate, event: Event) -> None:
+    """Changes the state by an event that the aggregate has been through; for the store, too."""
+    returned = aggregate.__dispatch__.isolating[type(event)](aggregate, event)
+    if returned is not None:
+        raise returned_value(aggregate, event, returned)
+    check_replayed(aggregate)
 
 
 def check_replayed(aggregate: Aggregate) -> None:
