@@ -382,6 +382,45 @@ def test_commands_that_look_like_handlers_are_none():
     assert Shop.__handlers__() == {}
 
 
+def test_a_rule_whose_annotation_is_for_type_checkers_alone_is_left_alone():
+    class Shop(Aggregate):
+        total: Decimal = Decimal(0)
+        ignores = (Noted,)
+
+        def apply_deposited(self, event: Deposited) -> None:
+            self.total += event.amount
+
+        def apply_coupon(self, coupon: "Coupon") -> None: ...  # noqa: F821
+        def apply_voucher(self, voucher: "pricing.Voucher | None") -> None: ...  # noqa: F821
+        def apply_offer(self, offer: "copy.Offer") -> None: ...
+
+    shop = Shop()
+    shop.apply(deposit("2"))
+    shop.apply(Noted())
+    assert (shop.total, shop.version) == (2, 2)
+    assert Shop.__ignored_names__() == {"Noted"}
+    assert Shop.__event_classes__()["Deposited"] is Deposited
+    with pytest.raises(InvalidEventError, match="no handler for Tagged"):
+        shop.apply(Tagged(tag="x"))
+
+
+def test_a_handler_whose_annotation_names_nothing_is_told_of_before_anything_is_saved():
+    class Special(Tagged):
+        pass
+
+    class Blind(Aggregate):
+        def apply_tagged(self, event: Tagged) -> None: ...
+        def apply_deposited(self, event: "Deposited2") -> None: ...  # noqa: F821
+        def apply_offers(self, event: "Special | Elsewhere") -> None: ...  # noqa: F821
+
+    blind = Blind()
+    blind.apply(Tagged(tag="x"))
+    for event in (deposit(), Special(tag="y")):
+        with pytest.raises(TypeError, match=r"Blind\.apply_.*TYPE_CHECKING"):
+            blind.apply(event)
+    assert blind.version == 1
+
+
 def test_contradictions_are_refused_when_the_class_is_made():
     class Rival(Event, name="account.opened"):
         pass

@@ -314,7 +314,7 @@ class Replay:
                 f"{row.meta().aggregate_id!r}, a {name!r}: add a handler, or list it in `ignores`"
             )
             raise UnknownEventTypeError(text, event_type=name) from error
-        return *_decoder(cls), self._cls.__handlers__()[cls]
+        return *_decoder(cls), self._cls.__dispatch__[cls]
 
 
 class OwnEvents(Decoders):

@@ -7,6 +7,7 @@ class or wire name is `OrderPlaced`, `order.placed` or alike.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 _PREFIX = "apply_"
 # Annotations that leave it to the method's name.
 _TELLS_NOTHING = (Event, DomainEvent, SystemEvent, Any, object)
+_UNRESOLVED = (NameError, AttributeError, SyntaxError, TypeError)
+"""What the evaluation of an annotation raises whose names are not there, or not yet."""
+_WORD = re.compile(r"\w+")
 # What annotations said, so that a subclass of an aggregate does not have to resolve them again.
 _resolved: WeakKeyDictionary[FunctionType, Classes] = WeakKeyDictionary()
 
@@ -69,21 +73,31 @@ class Handlers(dict[type[Event], Handler]):
         self._pending = _methods(aggregate)
         self.isolating = Isolating(self)
         self.classes = EventClasses(self)
-        self._resolve(local, final=False)
+        self._resolve(local)
+
+    def settled(self) -> Handlers:
+        """Resolves annotations that named classes not defined yet, as far as they are now.
+
+        Raises:
+            TypeError: Handlers contradict each other.
+        """
+        if self._pending:
+            self._resolve({})
+        return self
 
     def complete(self) -> Handlers:
-        """Resolves annotations that named classes not defined yet.
+        """Resolves all annotations.
 
         Raises:
             TypeError: An annotation still names nothing, or handlers contradict each other.
         """
-        if self._pending:
-            self._resolve({}, final=True)
+        for name in self.settled()._pending:
+            raise self._unresolved(name)
         return self
 
     def ignored_names(self) -> set[str]:
         """Returns the wire names of events that change nothing and need no decoding."""
-        self.complete()
+        self.settled()
         names = {c.__event_type__ for c in self._ignored_classes if self._find(c) is _ignore}
         handled = {c.__event_type__ for c in self._annotated}
         by_name = {n for n in self._ignored_names if snake_case(n) not in self._by_name}
@@ -100,7 +114,8 @@ class Handlers(dict[type[Event], Handler]):
         """
         if name in self._ignored_names:
             return None
-        self._resolve({}, final=False)
+        if self.settled()._pending:
+            return self.classes.get(name)
         try:
             return self.classes[name]
         except UnknownEventTypeError:
@@ -109,7 +124,7 @@ class Handlers(dict[type[Event], Handler]):
     def __missing__(self, event_type: type) -> Handler:
         if not issubclass(event_type, Event):
             raise TypeError(f"apply takes an Event, not {event_type.__name__}")
-        handler = self.complete().get(event_type) or self._find(event_type)
+        handler = self.settled().get(event_type) or self._find(event_type)
         if handler is None:
             raise self._unhandled(event_type)
         if handler is _ignore:  # which changes the version nevertheless
@@ -120,6 +135,9 @@ class Handlers(dict[type[Event], Handler]):
     def _find(self, event_type: type[Event]) -> Handler | None:
         if event_type in self._annotated:
             return self[event_type]
+        for method, unresolved in self._pending.items():
+            if _may_take(method, unresolved, event_type):
+                raise self._unresolved(method)
         wire = event_type.__event_type__
         for name in (event_type.__name__, wire):
             if own := self._by_name.get(snake_case(name)):
@@ -143,14 +161,26 @@ class Handlers(dict[type[Event], Handler]):
             f"{aggregate} has no handler for {event}: {advice}", field="event_type"
         )
 
-    def _resolve(self, local: Mapping[str, Any], *, final: bool) -> None:
+    def _unresolved(self, method: str) -> TypeError:
+        """Returns the error for a method of which it can't be told which events it takes."""
+        try:
+            _classes(self._pending[method], {})
+        except _UNRESOLVED as error:
+            at = f"{self.aggregate.__name__}.{method}"
+            told = TypeError(
+                f"{at}: the annotation of its event: {error}; import the class where the program "
+                "runs, not under TYPE_CHECKING alone"
+            )
+            told.__cause__ = error
+            return told
+        raise AssertionError("it is resolved")
+
+    def _resolve(self, local: Mapping[str, Any]) -> None:
+        """Sorts the methods in whose annotations can be looked up; the others wait."""
         for name, handler in list(self._pending.items()):
             try:
                 classes = _classes(handler, local)
-            except NameError as error:
-                if final:
-                    at = f"{self.aggregate.__name__}.{name}"
-                    raise TypeError(f"{at}: the annotation of its event: {error}") from error
+            except _UNRESOLVED:
                 continue
             del self._pending[name]
             self._add(name, handler, classes)
@@ -307,14 +337,25 @@ def _classes(handler: Handler, local: Mapping[str, Any]) -> Classes:
     return _resolved[function]
 
 
+def _may_take(method: str, handler: Handler, event_type: type[Event]) -> bool:
+    """Tells whether a method could be the handler, going by its name and its annotation's words."""
+    if method.removeprefix(_PREFIX) == snake_case(event_type.__name__):
+        return True
+    annotation = _annotation(unwrap(handler))
+    return event_type.__name__ in _WORD.findall(str(annotation))
+
+
+def _annotation(function: Any) -> Any:
+    return function.__annotations__.get(function.__code__.co_varnames[1], Any)
+
+
 def _inspect(function: FunctionType, local: Mapping[str, Any]) -> Classes:
     code = function.__code__
     required = code.co_argcount - len(function.__defaults__ or ())
     if code.co_argcount < 2 or required > 2:
         return None
     parameter = code.co_varnames[1]
-    annotation = function.__annotations__.get(parameter, Any)
-    holder = SimpleNamespace(__annotations__={parameter: annotation})
+    holder = SimpleNamespace(__annotations__={parameter: _annotation(function)})
     resolved = get_type_hints(holder, function.__globals__, dict(local))[parameter]
     members = get_args(resolved) if get_origin(resolved) in (Union, UnionType) else (resolved,)
     if any(member in _TELLS_NOTHING for member in members):

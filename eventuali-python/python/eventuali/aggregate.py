@@ -223,13 +223,17 @@ class Aggregate(_Slots):
 
     @classmethod
     def __handlers__(cls) -> Handlers:
-        """Returns the handlers by exact event class; a subclass is filled in at first look."""
+        """Returns the handlers by exact event class; a subclass is filled in at first look.
+
+        Raises:
+            TypeError: The annotation of a method names nothing.
+        """
         return cls.__dispatch__.complete()
 
     @classmethod
     def __event_classes__(cls) -> EventClasses:
         """Returns the event classes by wire name; others are looked for in the registry."""
-        return cls.__dispatch__.complete().classes
+        return cls.__dispatch__.settled().classes
 
     @classmethod
     def __ignored_names__(cls) -> set[str]:
