@@ -9,11 +9,24 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any, ClassVar, Generic, Optional, TypeVar, Union
+from typing import Annotated, Any, ClassVar, Generic, Optional, TypeVar, Union
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, Field, PrivateAttr, ValidationError, computed_field
+from pydantic import (
+    AliasChoices,
+    AliasPath,
+    BaseModel,
+    Field,
+    PlainSerializer,
+    PrivateAttr,
+    RootModel,
+    SecretStr,
+    ValidationError,
+    computed_field,
+    field_serializer,
+    model_serializer,
+)
 
 from eventuali._names import snake_case
 from eventuali.aggregate import Aggregate, User, UserRegistered, check_replayed, committed
@@ -197,6 +210,104 @@ def test_to_dict_and_from_dict_are_inverse():
     assert not again.is_new()
     with pytest.raises(ValidationError):
         Account.from_dict({**data, "ownre": 1})
+
+
+class Inner(BaseModel, extra="forbid"):
+    text: str = Field("", validation_alias=AliasPath("inner", "text"), serialization_alias="Text")
+    secret: str = Field("", exclude=True)
+
+    @computed_field
+    @property
+    def length(self) -> int:
+        return len(self.text)
+
+    @field_serializer("secret")
+    def hide(self, value: str) -> str:
+        return "***"
+
+
+class Numbers(RootModel[list[int]]):
+    pass
+
+
+@dataclass
+class Placed:
+    inner: Inner
+    seen: int = field(init=False, default=0)
+
+
+class Computed(Aggregate):
+    net: int = 1
+
+    @computed_field
+    @property
+    def gross(self) -> int:
+        return 2 * self.net
+
+
+class Aliased(Aggregate):
+    owner: str = Field("", alias="ownerName")
+    other: str = Field("", validation_alias=AliasChoices("a", AliasPath("b", 0)))
+
+
+class Hidden(Aggregate):
+    pin: SecretStr = Field(SecretStr("0000"), exclude=True)
+
+
+class Serialized(Aggregate):
+    price: Annotated[Decimal, PlainSerializer(lambda d: f"{d} EUR")] = Decimal(0)
+    kind: Kind = Kind.PLAIN
+    model: Any = None
+
+    @model_serializer
+    def show(self) -> str:
+        return "shown"
+
+
+class Holding(Aggregate):
+    inner: Inner = Inner()
+    many: dict[str, tuple[Inner, ...]] = {}
+    numbers: Numbers = Numbers([])
+    placed: Placed | None = None
+
+
+def inner(text):
+    return Inner.model_construct(text=text, secret="s")
+
+
+@pytest.mark.parametrize(
+    "aggregate",
+    [
+        Computed(id="a", net=3),
+        Aliased(id="a", ownerName="Ada", b=["x"]),
+        Hidden(id="a", pin="1234"),
+        Serialized(id="a", price=Decimal("1.50")),
+        Holding(
+            id="a",
+            inner=inner("x"),
+            many={"k": (inner("y"), inner("z"))},
+            numbers=Numbers([1]),
+            placed=Placed(inner("p")),
+        ),
+    ],
+    ids=lambda aggregate: type(aggregate).__name__,
+)
+def test_from_dict_undoes_to_dict(aggregate):
+    data = aggregate.to_dict()
+    assert type(aggregate).from_dict(data) == aggregate
+    assert type(aggregate).from_dict(copy.deepcopy(data)).to_dict() == data
+    assert set(data) == set(type(aggregate).model_fields)
+
+
+def test_from_dict_takes_what_model_dump_gave_and_shares_nothing_with_the_state():
+    computed = Computed(id="a", net=3)
+    assert Computed.from_dict(computed.model_dump()) == computed
+    aliased = Aliased(id="a", ownerName="Ada")
+    assert Aliased.from_dict(aliased.model_dump(by_alias=True)) == aliased
+    account = opened()
+    account.apply(Tagged(tag="x"))
+    account.to_dict()["tags"].append("y")
+    assert account.tags == ["x"]
 
 
 # --- from_events ----------------------------------------------------------------------------------

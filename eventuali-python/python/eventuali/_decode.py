@@ -311,7 +311,7 @@ class Replay:
         except UnknownEventTypeError as error:
             text = (
                 f"{self._cls.__name__} can't replay version {row.version} of "
-                f"{row.meta().aggregate_id!r}, a {name!r}: add a handler, or list it in `ignores`"
+                f"{row.meta().aggregate_id!r}, a {name!r}: {error}"
             )
             raise UnknownEventTypeError(text, event_type=name) from error
         return *_decoder(cls), self._cls.__dispatch__[cls]

@@ -36,6 +36,7 @@ _PREFIX = "apply_"
 _TELLS_NOTHING = (Event, DomainEvent, SystemEvent, Any, object)
 _UNRESOLVED = (NameError, AttributeError, SyntaxError, TypeError)
 """What the evaluation of an annotation raises whose names are not there, or not yet."""
+_OR_IGNORE = "or list it in `ignores`"
 _WORD = re.compile(r"\w+")
 # What annotations said, so that a subclass of an aggregate does not have to resolve them again.
 _resolved: WeakKeyDictionary[FunctionType, Classes] = WeakKeyDictionary()
@@ -253,8 +254,13 @@ class EventClasses(dict[str, type[Event]]):
         if best:
             claims = " and ".join(map(shown, best))
             text = f"{aggregate}: event type {name!r} is claimed by {claims}; annotate the handler"
+        elif known := living(name):
+            text = f"{aggregate} has no handler for {shown(known[0])}; write one, {_OR_IGNORE}"
         else:
-            text = f"{aggregate}: no known event class has the wire name {name!r}"
+            text = (
+                f"{aggregate}: no known event class has the wire name {name!r}; import its module, "
+                f"write it and its handler, {_OR_IGNORE}"
+            )
         raise UnknownEventTypeError(text, event_type=name)
 
 

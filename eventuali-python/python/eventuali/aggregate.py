@@ -29,6 +29,7 @@ from eventuali._dispatch import EventClasses, Handlers, outer_locals, returned_v
 from eventuali._envelope import Envelope
 from eventuali._names import check_name
 from eventuali._restore import Base, beside, own_slots, restore
+from eventuali._values import values
 from eventuali.errors import InvalidEventError
 from eventuali.event import Event, set_envelope
 
@@ -209,17 +210,25 @@ class Aggregate(_Slots):
         return self.version == len(self._uncommitted)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the state, `id` and `version` included, as Python values."""
-        return self.model_dump()
+        """Returns the fields, `id` and `version` included, by name and as Python values.
+
+        Unlike `model_dump`, it has what is excluded there, and nothing that is computed or changed
+        by a serializer: `from_dict` makes an equal state of it. Private attributes are not in it.
+        """
+        return values(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Makes an aggregate of the state that `to_dict` gave; no event waits to be saved.
 
+        Fields may stand under their names or aliases, and what is computed is passed over.
+
         Raises:
             pydantic.ValidationError: A field is unknown or has a wrong value.
         """
-        return cls.model_validate(data)
+        computed = cls.__pydantic_decorators__.computed_fields
+        given = {name: value for name, value in data.items() if name not in computed}
+        return cls.model_validate(given, by_name=True, by_alias=True)
 
     @classmethod
     def __handlers__(cls) -> Handlers:
