@@ -46,6 +46,19 @@ def utc(microseconds: int) -> datetime:
     return _EPOCH + microseconds * _MICROSECOND
 
 
+def since_epoch(time: datetime) -> int | None:
+    """Returns the µs since 1970 of a datetime, by its UTC offset; None where it has none.
+
+    Nothing but its parts is asked of it: subclasses have an arithmetic of their own.
+    """
+    offset = time.utcoffset()
+    if offset is None:
+        return None
+    day = (time.year, time.month, time.day)
+    clock = (time.hour, time.minute, time.second, time.microsecond)
+    return (datetime(*day, *clock, tzinfo=UTC) - _EPOCH - offset) // _MICROSECOND
+
+
 class Headers(dict[str, str]):
     """The headers of an event: a dict that can't be changed."""
 
@@ -296,9 +309,9 @@ def _event_id(field: str, value: object) -> UUID:
 def _timestamp(field: str, value: object) -> int:
     if not isinstance(value, datetime):
         raise InvalidEventError(f"{field} must be a datetime, not {_kind(value)}", field=field)
-    if value.utcoffset() is None:
+    microseconds = since_epoch(value)
+    if microseconds is None:
         raise InvalidEventError(f"{field} {value} has no time zone", field=field)
-    microseconds = (value - _EPOCH) // _MICROSECOND
     try:
         utc(microseconds)
     except OverflowError:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, TypedDict, TypeVar
 
 from eventuali._decode import Decoders, EventClasses, Replay
+from eventuali._envelope import since_epoch
 from eventuali._eventuali import Page, Pending, Row, Store
 from eventuali._names import text
 from eventuali._saving import Attempt, Committed, merged, of_aggregates, of_events
@@ -27,7 +28,6 @@ A = TypeVar("A", bound=Aggregate)
 
 PAGE = 1000
 """Events a page: large enough to hide the hand-over, small enough to stay in the cache."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_BOUND = 2**63 - 1
 
 
@@ -466,6 +466,7 @@ def type_name(aggregate_type: object) -> str:
 def _microseconds(time: object, name: str) -> int:
     if not isinstance(time, datetime):
         raise TypeError(f"{name} is a datetime, not {time!r:.60}")
-    if time.utcoffset() is None:
+    microseconds = since_epoch(time)
+    if microseconds is None:
         raise ValueError(f"{name} {time} has no time zone")
-    return (time - _EPOCH) // timedelta(microseconds=1)
+    return microseconds
