@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from uuid import UUID
 
 import pytest
@@ -441,3 +442,74 @@ def test_recorded_at_never_falls(kind, tmp_path):
         assert moments == sorted(moments)
         assert start <= moments[0]
         assert moments[-1] <= datetime.now(UTC) + timedelta(seconds=1)
+
+
+# --- texts of other types -------------------------------------------------------------------------
+
+
+class Lying(str):
+    """A text whose methods say something else."""
+
+    __slots__ = ()
+
+    def lie(self, *_):
+        return "lie"
+
+    __str__ = __repr__ = strip = lower = replace = lie
+    __hash__ = str.__hash__
+
+    def __eq__(self, other):
+        return False
+
+    def encode(self, *_):
+        return b"lie"
+
+    def startswith(self, *_):
+        return True
+
+
+class Word(StrEnum):
+    WORD = "word"
+
+
+@each_store
+@pytest.mark.parametrize("word", [Word.WORD, Lying("word")], ids=["StrEnum", "lying"])
+def test_a_text_of_a_subclass_is_its_text_wherever_one_is_given(word, kind, api, tmp_path):
+    body = {"__module__": __name__, "__qualname__": "Said", "__annotations__": {"n": int}}
+    said = type(Event)("Said", (Event,), body, name=word)
+
+    class Speaker(Aggregate, name=word):
+        heard: int = 0
+
+        def apply_word(self, event: said) -> None:
+            self.heard += 1
+
+    async def test(whole):
+        store = whole.for_tenant(word)
+        references = {"correlation_id": word, "causation_id": word, "user_id": word}
+        event = said(n=1, tags=[word], headers={word: word}, **references)
+        await store.append([event], stream=(word, word))
+        speaker = await store.load(Speaker, word)
+        speaker.apply(said(n=2))
+        await store.save(speaker)
+        assert (await store.load(Speaker, "word")).heard == 2
+        first, _ = await store.load_events(word, word)
+        assert [await store.get_aggregate_version(word, kind) for kind in (word, None)] == [2, 2]
+        assert [stream.aggregate_id async for stream in store.streams(word)] == ["word"]
+        assert len([step async for step in store.history(Speaker, word)]) == 2
+        query = Query(
+            aggregate_type=word, aggregate_id=word, event_types=[word], tags=[word],
+            correlation_id=word,
+        )  # fmt: skip
+        (found,) = await gathered(store.read(query))
+        for each in (*texts(event.meta), *texts(first.meta), *texts(found.meta)):
+            assert (type(each), each) == (str, "word")
+        assert (type(speaker.id), type(Speaker(id=word).id)) == (str, str)
+
+    run(api, kind, tmp_path, test)
+
+
+def texts(meta):
+    yield from (meta.aggregate_id, meta.aggregate_type, meta.event_type, meta.user_id)
+    yield from (meta.correlation_id, meta.causation_id, *meta.tags, *meta.headers)
+    yield from meta.headers.values()

@@ -298,7 +298,7 @@ def parse(given: Mapping[str, Any]) -> Envelope:
 
 def _event_id(field: str, value: object) -> UUID:
     if isinstance(value, str) and _UUID.fullmatch(value):
-        value = UUID(value)
+        value = UUID(str.__str__(value))
     if not isinstance(value, UUID):
         raise InvalidEventError(f"{field} {value!r:.60} is not a UUID", field=field)
     if value.int == 0:
@@ -324,8 +324,7 @@ def _reference(field: str, value: object) -> UUID | str | None:
         return value
     if not isinstance(value, str):
         raise InvalidEventError(f"{field} must be a UUID or a str, not {_kind(value)}", field=field)
-    check_name(field, value)
-    return value
+    return check_name(field, value)
 
 
 def _user_id(field: str, value: object) -> str | None:
@@ -350,10 +349,7 @@ def checked_tags(field: str, value: object) -> tuple[str, ...]:
         return ()
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise InvalidEventError(f"{field} must be an iterable of str", field=field)
-    tags = tuple(_text(field, tag) for tag in value)
-    for tag in tags:
-        check_name(field, tag)
-    return tags
+    return tuple(check_name(field, _text(field, tag)) for tag in value)
 
 
 def _text(field: str, value: object) -> str:

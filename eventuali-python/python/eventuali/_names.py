@@ -26,18 +26,22 @@ _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NOT_WORD = re.compile(r"[\W_]+")
 
 
-def check_name(field: str, name: str) -> None:
-    """Checks a wire name: 1-255 bytes of UTF-8 that people can see and tell apart.
+def check_name(field: str, name: object) -> str:
+    """Returns a wire name: 1-255 bytes of UTF-8 that people can see and tell apart.
+
+    One of a subclass of `str`, such as a `StrEnum`, is the text that it holds, as everywhere.
 
     Raises:
         TypeError: The name is no string.
         InvalidEventError: The name breaks the grammar; `field` is in the attribute `field`.
     """
-    if type(name) is not str:
+    if not isinstance(name, str):
         raise TypeError(f"{field} must be a str, not {type(name).__name__}")
-    fault = _fault(name)
+    plain = str.__str__(name)  # whatever a subclass says
+    fault = _fault(plain)
     if fault:
-        raise InvalidEventError(f"{field} {name[:40]!r} {fault}", field=field)
+        raise InvalidEventError(f"{field} {plain[:40]!r} {fault}", field=field)
+    return plain
 
 
 def text(field: str, given: object) -> str:
@@ -81,8 +85,8 @@ def _fault(name: str) -> str | None:
     return None
 
 
-def check_event_type(name: str, own_path: str | None = None) -> None:
-    """Checks an event type: a name, no `__dunder__`, and not the path of anything loaded.
+def check_event_type(name: str, own_path: str | None = None) -> str:
+    """Returns an event type: a name, no `__dunder__`, and not the path of anything loaded.
 
     Nothing is imported and no attribute is computed to find out. `own_path` is the path of the
     event class itself, which is not to be seen yet while the class is made.
@@ -91,7 +95,7 @@ def check_event_type(name: str, own_path: str | None = None) -> None:
         TypeError: The name is no string.
         InvalidEventError: The name is not acceptable; `field` is `"event_type"`.
     """
-    check_name("event_type", name)
+    name = check_name("event_type", name)
     if name.startswith("__") and name.endswith("__"):
         raise InvalidEventError(f"event_type {name!r} is reserved", field="event_type")
     if "." in name and (name == own_path or _is_python_path(name)):
@@ -100,6 +104,7 @@ def check_event_type(name: str, own_path: str | None = None) -> None:
             "a wire name must outlive the code, choose another",
             field="event_type",
         )
+    return name
 
 
 def _is_python_path(name: str) -> bool:

@@ -316,9 +316,7 @@ def _wire_name(cls: type[Aggregate], name: str | None) -> str:
     if name is None and origin is not None:
         generic = cast("type[Aggregate]", origin)
         name = generic.__aggregate_type__ + cls.__name__.removeprefix(generic.__name__)
-    name = cls.__name__ if name is None else name
-    check_name("aggregate_type", name)
-    return name
+    return check_name("aggregate_type", cls.__name__ if name is None else name)
 
 
 def _check_fields(cls: type[Aggregate]) -> None:

@@ -273,7 +273,7 @@ def _wire_name(cls: type[Event], name: str | None, version: int | None) -> tuple
         version = version or generic.__event_version__
     name = cls.__name__ if name is None else name
     version = 1 if version is None else version
-    check_event_type(name, own_path=f"{cls.__module__}.{cls.__qualname__}")
+    name = check_event_type(name, own_path=f"{cls.__module__}.{cls.__qualname__}")
     if type(version) is not int or not 1 <= version <= MAX_EVENT_VERSION:
         raise InvalidEventError(
             f"{cls.__name__}: version {version!r} is not an int from 1 to {MAX_EVENT_VERSION}",
