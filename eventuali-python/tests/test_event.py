@@ -7,11 +7,12 @@ import subprocess
 import sys
 import textwrap
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Generic, TypeVar
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, computed_field, model_validator
 
 from eventuali import event as module
 from eventuali.errors import InvalidEventError, SerializationError
@@ -481,6 +482,63 @@ def test_bases_are_not_registered():
     assert not any(registered(c.__name__) for c in (Event, DomainEvent, SystemEvent, UnknownEvent))
     assert registered("UserRegistered") == [UserRegistered]
     assert isinstance(UserDeactivated(), DomainEvent)
+
+
+# --- dicts and JSON -------------------------------------------------------------------------------
+
+
+class Shipment(Event, name="test.shipped"):
+    box: bytes = b"\xff\x00"
+    weight: float = 0.1
+    cost: Decimal = Field(Decimal("1.50"), alias="price")
+    secret: str = Field("s", exclude=True)
+    user_id: int = 7
+    more: tuple[date, ...] = (date(2024, 2, 29),)
+
+    @computed_field
+    @property
+    def label(self) -> str:
+        return f"{self.cost} EUR"
+
+
+GIVEN = {
+    "event_id": ID,
+    "timestamp": NOON,
+    "correlation_id": ID,
+    "causation_id": "c",
+    "headers": {"h": "v"},
+    "tags": ["t", "u"],
+}
+
+
+@pytest.mark.parametrize(
+    "event", [Shipment(), Shipment(price="2.0", **GIVEN), paid(), paid(user_id="u", **GIVEN)]
+)
+def test_dicts_and_json_give_the_event_back(event):
+    cls = type(event)
+    data = event.to_dict()
+    for again in (cls.from_dict(data), cls.from_json(event.to_json())):
+        assert again == event
+        assert again.meta == event.meta
+    assert cls.from_json(event.to_json().encode()).to_dict() == data
+    assert "label" not in data
+    assert cls.get_event_type() == event.event_type
+
+
+def test_what_is_no_event_is_refused_by_from_dict_and_from_json():
+    with pytest.raises(ValidationError, match="invioce"):
+        Paid.from_dict({"invioce": "i-1"})
+    for text, field in (
+        ("[]", "event"),
+        ('{"invoice": "i", "timestamp": "noon"}', "timestamp"),
+        ('{"invoice": "i", "event_id": 5}', "event_id"),
+        ('{"invoice": "i", "position": 5}', "position"),
+    ):
+        with pytest.raises(InvalidEventError) as caught:
+            Paid.from_json(text)
+        assert caught.value.field == field
+    with pytest.raises(ValidationError):
+        Paid.from_json('{"cents": 1}')
 
 
 # --- unknown events -------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from pydantic import create_model
 from stores import each_api, each_kind, each_shared, each_store, gathered, opened, run, url_of
 from support import output_of
 
+import eventuali
 from eventuali import (
     ALL,
     Aggregate,
@@ -250,6 +251,35 @@ def test_a_store_is_told_which_of_two_classes_a_name_stands_for(kind, api, tmp_p
         assert (await store.load(Typed, "t")).n == 1
 
     run(api, kind, tmp_path, test)
+
+
+@pytest.mark.parametrize("stores", [eventuali.EventStore, sync.EventStore])
+@each_shared
+def test_the_class_of_stores_is_told_for_all_of_them(stores, kind, tmp_path):
+    output_of(STRANGERS, url_of(kind, tmp_path))
+
+    class Mine(Event, name="mine.of.all"):
+        n: int
+
+    class Own(Mine, name="mine.of.one"):
+        pass
+
+    with pytest.raises(TypeError, match="is not a class of events"):
+        stores.register_event_class("nobody.knows", int)
+    stores.register_event_class("nobody.knows", Mine)
+    try:
+        assert stores.get_registered_event_classes() == {"nobody.knows": Mine}
+        with sync.EventStore.create(url_of(kind, tmp_path)) as store:
+            assert [type(each) for each in store.read()] == [Familiar, Mine, Familiar]
+            store.register_event_class("nobody.knows", Own)
+            assert store.get_registered_event_classes() == {"nobody.knows": Own}
+            assert type(list(store.read())[1]) is Own
+            store.unregister_event_class("nobody.knows")
+            assert type(list(store.read())[1]) is Mine
+    finally:
+        stores.unregister_event_class("nobody.knows")
+    stores.unregister_event_class("nobody.knows")
+    assert stores.get_registered_event_classes() == {}
 
 
 @each_kind

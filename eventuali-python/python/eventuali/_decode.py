@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from types import MethodType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    NamedTuple,
+    ParamSpec,
+    TypeAlias,
+    TypeVar,
+)
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -19,6 +30,8 @@ from eventuali.event import Event, UnknownEvent, set_envelope
 if TYPE_CHECKING:
     from eventuali.aggregate import Aggregate
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Decode: TypeAlias = Callable[[bytes], Event]
 
 
@@ -107,19 +120,27 @@ class EventClasses:
     the name; the one that aggregates of the stream's type take; the only one that claims the name.
     """
 
-    def __init__(self) -> None:
-        self._named: dict[str, type[Event]] = {}
+    def __init__(self, named: dict[str, type[Event]] | None = None) -> None:
+        self._named = ChainMap({} if named is None else named, _registry.named)
         # By type of the stream; by "" for events of no stream, and of streams that no aggregate
         # that is known here has events of this name in.
         self._saved: dict[tuple[str, str], type[Event]] = {}
 
     def register(self, name: str, cls: type[Event]) -> None:
-        """Decides for this store what `name` stands for."""
+        """Decides what `name` stands for."""
         if not (isinstance(cls, type) and issubclass(cls, Event)):
             raise TypeError(f"{cls!r:.60} is not a class of events")
         if not isinstance(name, str) or not name:
             raise InvalidEventError("an event type is a name", field="event_type")
         self._named[name] = cls
+
+    def unregister(self, name: str) -> None:
+        """Takes back what `register` said of a name, if anything."""
+        self._named.maps[0].pop(name, None)
+
+    def named(self) -> dict[str, type[Event]]:
+        """Returns what `register` said, for this store and for all."""
+        return dict(self._named)
 
     def saves(self, aggregate_type: str, events: Iterable[Event], *, applied: bool) -> None:
         """Notes the classes of events that are about to be saved in a stream of a type.
@@ -197,6 +218,30 @@ def _taken(aggregate_type: str, name: str) -> list[type[Event]]:
     handlers = (cls.__dispatch__ for cls in _registry.aggregates(aggregate_type))
     taken = (found for each in handlers if (found := each.taken(name)) is not None)
     return list(dict.fromkeys(taken))
+
+
+class StoreOrClass(Generic[P, R]):
+    """A method of stores that can be called on their class as well: it is about all of them then.
+
+    Its first argument is the store or the class.
+    """
+
+    def __init__(self, function: Callable[Concatenate[Any, P], R]) -> None:
+        self.__func__ = function
+        self.__doc__ = function.__doc__
+
+    def __get__(self, store: Any, cls: object = None) -> Callable[P, R]:
+        bound: Callable[P, R] = MethodType(self.__func__, cls if store is None else store)
+        return bound
+
+
+def classes_of(store: Any) -> EventClasses:
+    """Returns the classes that a store goes by, or, of the class of stores, all of them."""
+    classes: EventClasses = _all if isinstance(store, type) else store._classes
+    return classes
+
+
+_all = EventClasses(_registry.named)
 
 
 class Decoders:

@@ -27,6 +27,7 @@ from eventuali.errors import InvalidEventError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 
@@ -276,6 +277,25 @@ def stored_at(batch: Batch | None, index: int) -> tuple[int | None, datetime | N
 def parse_from(data: dict[str, Any], keywords: frozenset[str]) -> Envelope:
     """Takes the metadata out of the keywords of a new event."""
     return parse({key: data.pop(key) for key in keywords & data.keys()})
+
+
+def from_text(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns metadata that was written as JSON as it is given to an event.
+
+    Raises:
+        InvalidEventError: The time is none in ISO 8601.
+    """
+    read = dict(given)
+    for field in ("correlation_id", "causation_id"):
+        if isinstance(read.get(field), str) and CANONICAL_UUID.fullmatch(read[field]):
+            read[field] = UUID(read[field])
+    if isinstance(read.get("timestamp"), str):
+        try:
+            read["timestamp"] = datetime.fromisoformat(read["timestamp"])
+        except ValueError as error:
+            text = f"timestamp {read['timestamp']!r:.60} is not a time in ISO 8601"
+            raise InvalidEventError(text, field="timestamp") from error
+    return read
 
 
 def parse(given: Mapping[str, Any]) -> Envelope:

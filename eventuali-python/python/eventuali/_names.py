@@ -19,9 +19,15 @@ if TYPE_CHECKING:
 
 MAX_NAME_BYTES = 255
 
-# Characters that people cannot see and that make two names look alike. Joiners (U+200C, U+200D)
-# are allowed: several scripts and emoji need them.
-_HIDDEN = re.compile("[\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+# Characters that people cannot see and that make two names look alike: those of Unicode's general
+# category Cf and those that are ignored by default, fillers for instance. Joiners (U+200C, U+200D)
+# and variation selectors are allowed: several scripts and emoji need them.
+_HIDDEN = re.compile(
+    "[\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u115f-\u1160\u17b4-\u17b5"
+    "\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U000110bd"
+    "\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]"
+)
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NOT_WORD = re.compile(r"[\W_]+")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +10,7 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
-from eventuali._envelope import Envelope, EventMeta, Kept, parse, utc
+from eventuali._envelope import CANONICAL_UUID, Envelope, EventMeta, Kept, parse, utc
 from eventuali._names import check_name
 from eventuali._older_table import COLUMNS, Row
 from eventuali.errors import (
@@ -25,7 +24,6 @@ from eventuali.event import MAX_EVENT_VERSION, UnknownEvent
 _MAX_PAYLOAD = 1 << 20  # as `Limits` of the core
 _MAX_HEADERS = 64 << 10
 _MAX_TAGS = 64
-_CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _REFERENCES = ("correlation_id", "causation_id")
 _NO_PLACE = "metadata has {!r}, for which an event has no place"
 _METADATA = {*_REFERENCES, "user_id", "headers", "tags", "text"}
@@ -212,7 +210,7 @@ def _envelope(event_id: UUID, timestamp: int, metadata: str) -> Envelope:
     texts = _texts(given.pop("text", []))
     for field in _REFERENCES:
         value = given.get(field)
-        if isinstance(value, str) and field not in texts and _CANONICAL_UUID.fullmatch(value):
+        if isinstance(value, str) and field not in texts and CANONICAL_UUID.fullmatch(value):
             given[field] = UUID(value)
     headers = given.get("headers")
     if isinstance(headers, list):

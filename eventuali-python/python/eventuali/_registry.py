@@ -22,6 +22,9 @@ _Path: TypeAlias = tuple[str, str, str]
 _classes: dict[str, WeakValueDictionary[_Path, type[Event]]] = {}
 _aggregates: dict[str, WeakValueDictionary[_Path, type[Aggregate]]] = {}
 
+named: dict[str, type[Event]] = {}
+"""What `register_event_class` says on the class of stores, for all of them."""
+
 
 def register(name: str, cls: type[Event]) -> None:
     """Makes `cls` known under a wire name, in place of an earlier class of the same path."""
