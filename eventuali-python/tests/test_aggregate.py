@@ -1309,6 +1309,29 @@ def test_every_field_needs_a_default():
             owner: str
 
 
+@pytest.mark.parametrize(
+    ("name", "annotation", "value"),
+    [
+        ("id", str, "x"),
+        ("id", UUID, UUID(int=1)),
+        ("id", ClassVar[str], "x"),
+        ("id", str, Field("x", frozen=True, strict=True)),
+        ("version", int, 3),
+        ("version", str, "1"),
+        ("version", ClassVar[int], 3),
+        ("version", None, property(lambda self: 3)),
+        ("id", None, lambda self: "x"),
+        ("version", None, functools.cached_property(lambda self: 3)),
+    ],
+)
+def test_id_and_version_are_not_declared_anew(name, annotation, value):
+    body = {"__module__": __name__, name: value}
+    if annotation is not None:
+        body["__annotations__"] = {name: annotation}
+    with pytest.raises(TypeError, match=f"Own: '{name}' says which stream|overridden"):
+        type(Aggregate)("Own", (Aggregate,), body)
+
+
 def test_undeclared_state_is_refused():
     with pytest.raises(TypeError, match="extra"):
 

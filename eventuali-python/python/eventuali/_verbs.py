@@ -123,6 +123,8 @@ def append(
     """Commits events of no aggregate."""
     if isinstance(events, Event):
         raise TypeError(f"append takes several events; write append([{type(events).__name__}(…)])")
+    if isinstance(events, Aggregate):  # which is iterable, as any pydantic model
+        raise TypeError(f"append takes events; write save(…) for the {type(events).__name__}")
     listed = list(events)
     for event in listed:
         if not isinstance(event, Event):

@@ -322,12 +322,22 @@ def _wire_name(cls: type[Aggregate], name: str | None) -> str:
 def _check_fields(cls: type[Aggregate]) -> None:
     if cls.model_config.get("extra") == "allow":
         raise TypeError(f"{cls.__name__}: the state of an aggregate is declared, no extra='allow'")
+    for name, own in Aggregate.__pydantic_fields__.items():
+        kept = cls.__pydantic_fields__.get(name)
+        if any(getattr(kept, part, None) != getattr(own, part) for part in _PARTS):
+            raise TypeError(
+                f"{cls.__name__}: {name!r} says which stream this is and how far; it can't be "
+                "declared anew, so give yours another name"
+            )
     for name, field in cls.__pydantic_fields__.items():
         if field.is_required():
             raise TypeError(
                 f"{cls.__name__}.{name} needs a default: before its first event an aggregate has "
                 f"none but that, so write `{name}: ... = <value>`"
             )
+
+
+_PARTS = ("annotation", "default", "default_factory", "frozen", "metadata")
 
 
 def _assignable(cls: type[Aggregate]) -> frozenset[str]:
