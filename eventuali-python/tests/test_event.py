@@ -9,6 +9,7 @@ import textwrap
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Generic, TypeVar
+from unicodedata import category
 from uuid import UUID
 
 import pytest
@@ -422,6 +423,24 @@ def test_other_names_are_taken(name):
 
     assert Fine().event_type == name
     assert registered(name) == [Fine]
+
+
+def test_what_nobody_sees_is_in_no_name():
+    """Whatever Unicode calls a format character, and fillers, but for joiners."""
+    hidden = [chr(c) for c in range(0x110000) if category(chr(c)) == "Cf"]
+    fillers = "\u034f\u115f\u1160\u17b4\u17b5\u2065\u3164\uffa0\ufff0\U000e0080\U000e01f0"
+    for character in {*hidden, *fillers} - {"\u200c", "\u200d"}:
+        with pytest.raises(InvalidEventError, match="control or invisible"):
+            paid(tags=[f"a{character}b"])
+    seen = (
+        "a\u200cb",
+        "a\u200db",
+        "\u2764\ufe0f",
+        "\u845b\U000e0100",
+        "\u3000a\u3000"[1:2],
+        "a\xa0b",
+    )
+    assert paid(tags=seen).tags == seen
 
 
 def test_looking_at_a_name_imports_nothing(monkeypatch):
