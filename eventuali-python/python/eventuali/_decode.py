@@ -125,6 +125,7 @@ class EventClasses:
         # By type of the stream; by "" for events of no stream, and of streams that no aggregate
         # that is known here has events of this name in.
         self._saved: dict[tuple[str, str], type[Event]] = {}
+        self._noted: set[tuple[str, type[Event]]] = set()
 
     def register(self, name: str, cls: type[Event]) -> None:
         """Decides what `name` stands for."""
@@ -153,9 +154,8 @@ class EventClasses:
         Raises:
             InvalidEventError: Another class has the wire name: who reads could not tell the two.
         """
-        classes: set[type[Event]] = set(map(type, events))
-        for cls in classes:
-            if self._saved.get((aggregate_type, cls.__event_type__)) is not cls:
+        for cls in set(map(type, events)):
+            if (aggregate_type, cls) not in self._noted:
                 self._note(aggregate_type, cls, applied=applied)
 
     def _note(self, aggregate_type: str, cls: type[Event], *, applied: bool) -> None:
@@ -179,6 +179,7 @@ class EventClasses:
                 text = _TWO_CLAIM.format(*map(_registry.shown, (other, cls)), name)
                 raise InvalidEventError(text, field="event_type")
         self._saved.update(dict.fromkeys(keys, cls))
+        self._noted.add((aggregate_type, cls))
 
     def find(self, name: str) -> type[Event] | None:
         """Returns the class of a name, whatever the stream; None where that needs a closer look."""

@@ -33,6 +33,9 @@ class Beside(NamedTuple):
     slots: dict[MemberDescriptorType, Any]
 
 
+_NOTHING = Beside(None, {})
+
+
 class Base:
     """The state at the beginning of a batch: nothing mutable in it is shared with the aggregate.
 
@@ -54,7 +57,8 @@ class Base:
         self.has_beside = (
             aggregate.__pydantic_private__ is not None or aggregate.__own_slots__ != ()
         )
-        self.state, self.beside = _copies(aggregate.__dict__, beside(aggregate))
+        kept = beside(aggregate) if self.has_beside else _NOTHING
+        self.state, self.beside = _copies(aggregate.__dict__, kept)
         self.fields_set = aggregate.__pydantic_fields_set__.copy()
         self.start = len(aggregate._uncommitted)  # how many events waited already
         self.batch = Batch()
@@ -129,7 +133,7 @@ def restore(
         kept: What it kept beside them, a shallow copy; None where its class has nothing there.
         error: What the handler raised; gets a note if mutable fields can't be put back.
     """
-    kept = kept or Beside(None, {})
+    kept = kept or _NOTHING
     forget(state, aggregate.__dispatch__.cached)  # computed from values that may be replaced
     try:
         rebuilt = base.replay(aggregate)
@@ -155,6 +159,8 @@ def _replace_mutable(state: dict[Any, Any], rebuilt: dict[Any, Any]) -> None:
 def _copies(state: _State, beside: Beside) -> tuple[_State, Beside]:
     """Copies all of a state: what two of its values share, their copies share."""
     memo: dict[int, Any] = {}
+    if beside is _NOTHING:
+        return _copies_of(state, memo), beside
     private, slots = beside
     own = None if private is None else _copies_of(private, memo)
     return _copies_of(state, memo), Beside(own, slots and _copies_of(slots, memo))
