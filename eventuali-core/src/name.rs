@@ -5,12 +5,23 @@ use crate::error::{Error, Result};
 /// The most bytes that a name may have.
 pub const MAX_NAME_BYTES: usize = 255;
 
-/// Checks a stream id, aggregate type, event type or tag: 1–255 bytes of UTF-8 without control
-/// characters, line separators, bidirectional controls or zero-width characters, not beginning
-/// with `$` (reserved), and without white space at either end.
+/// Checks a name that is given to something new: a stream id, aggregate type, event type or tag.
 ///
-/// Names are compared as bytes: `A` and `a`, or two Unicode normal forms, are different names.
+/// It has 1–255 bytes of UTF-8 without characters that nobody sees, doesn't begin with `$`
+/// (reserved), and has no white space at either end. Names are compared as bytes: `A` and `a`, or
+/// two Unicode normal forms, are different names.
 pub fn check_name(field: &'static str, name: &str) -> Result<()> {
+    check(field, name, |c| was_hidden(c) || is_hidden(c))
+}
+
+/// Checks a name that something is looked for by.
+///
+/// It may have characters that names were allowed to have before: what is stored can be read.
+pub fn check_known_name(field: &'static str, name: &str) -> Result<()> {
+    check(field, name, was_hidden)
+}
+
+fn check(field: &'static str, name: &str, is_hidden: fn(char) -> bool) -> Result<()> {
     let fault = if name.is_empty() {
         "is empty"
     } else if name.len() > MAX_NAME_BYTES {
@@ -28,9 +39,19 @@ pub fn check_name(field: &'static str, name: &str) -> Result<()> {
     Err(Error::invalid(field, format!("{field} {shown:?} {fault}")))
 }
 
-/// Checks an event type: a name that is not a `__dunder__`.
+/// Checks the type of a new event: a name that is not a `__dunder__`.
 pub fn check_event_type(name: &str) -> Result<()> {
     check_name("event_type", name)?;
+    refuse_dunder(name)
+}
+
+/// Checks an event type that is looked for.
+pub fn check_known_event_type(name: &str) -> Result<()> {
+    check_known_name("event_type", name)?;
+    refuse_dunder(name)
+}
+
+fn refuse_dunder(name: &str) -> Result<()> {
     if name.starts_with("__") && name.ends_with("__") {
         return Err(Error::invalid("event_type", format!("event_type {name:?} is reserved")));
     }
@@ -50,9 +71,22 @@ pub fn check_tenant(name: &str) -> Result<()> {
     ))
 }
 
-/// Characters that people cannot see and that make two names look alike. Joiners (U+200C, U+200D)
-/// are allowed: several scripts and emoji need them.
+/// Characters that people cannot see and that make two names look alike: those of Unicode's general
+/// category Cf and those that are ignored by default, fillers for instance.
+///
+/// Joiners (U+200C, U+200D) and variation selectors are allowed: several scripts and emoji need them.
 fn is_hidden(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{6dd}' | '\u{70f}'
+        | '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{115f}'..='\u{1160}'
+        | '\u{17b4}'..='\u{17b5}' | '\u{180e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}'
+        | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e00ff}' | '\u{e01f0}'..='\u{e0fff}')
+}
+
+/// Those that no name ever had.
+fn was_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -73,6 +107,8 @@ mod tests {
             "Ä",
             "🙂",
             "a/../b",
+            "\u{2764}\u{fe0f}",
+            "\u{1f469}\u{200d}\u{1f4bb}",
         ] {
             check_name("aggregate_id", name).expect(name);
         }
@@ -97,6 +133,19 @@ mod tests {
         }
         assert!(check_name("aggregate_id", &"é".repeat(128)).is_err(), "256 bytes");
         assert!(check_event_type("__class__").is_err());
+    }
+
+    #[test]
+    fn what_was_a_name_once_is_looked_for() {
+        for c in "\u{ad}\u{34f}\u{180e}\u{2065}\u{3164}\u{fff9}\u{e0041}\u{e0fff}".chars() {
+            let name = format!("a{c}b");
+            assert!(check_name("aggregate_id", &name).is_err(), "{name:?}");
+            assert!(check_event_type(&name).is_err(), "{name:?}");
+            check_known_name("aggregate_id", &name).expect("it may be stored");
+            check_known_event_type(&name).expect("it may be stored");
+        }
+        assert!(check_known_name("aggregate_id", "a\u{200b}b").is_err());
+        assert!(check_known_event_type("__class__").is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::event::{EventHead, EventKind, EventRef, Metadata, Reference};
-use crate::name::{check_event_type, check_name, check_tenant};
+use crate::name::{check_known_event_type, check_known_name, check_tenant};
 use crate::stream::StreamId;
 
 /// The most items that a query may have.
@@ -240,15 +240,15 @@ impl QueryItem {
             return Err(Error::too_large("query terms", terms, MAX_QUERY_TERMS));
         }
         if let Some(name) = &self.aggregate_type {
-            check_name("aggregate_type", name)?;
+            check_known_name("aggregate_type", name)?;
         }
         if let Some(name) = &self.aggregate_id {
-            check_name("aggregate_id", name)?;
+            check_known_name("aggregate_id", name)?;
         }
-        self.event_types.iter().try_for_each(|name| check_event_type(name))?;
-        self.tags.iter().try_for_each(|name| check_name("tags", name))?;
-        if let Some(reference) = &self.correlation_id {
-            reference.check("correlation_id")?;
+        self.event_types.iter().try_for_each(|name| check_known_event_type(name))?;
+        self.tags.iter().try_for_each(|name| check_known_name("tags", name))?;
+        if let Some(Reference::Text(text)) = &self.correlation_id {
+            check_known_name("correlation_id", text)?;
         }
         Ok(())
     }

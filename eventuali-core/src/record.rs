@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::limits::Limits;
-use crate::name::{check_name, check_tenant};
+use crate::name::{check_known_name, check_name, check_tenant};
 
 /// The name of a record. Spaces keep features apart: `checkpoint`, `snapshot`, `outbox` …
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -272,12 +272,12 @@ impl RecordQuery {
     /// Checks its names.
     pub fn check(&self) -> Result<()> {
         check_tenant(&self.tenant)?;
-        check_name("space", &self.space)?;
+        check_known_name("space", &self.space)?;
         match &self.select {
             RecordSelection::Keys(keys) if keys.len() > MAX_RECORD_KEYS => {
                 Err(Error::too_large("keys", keys.len(), MAX_RECORD_KEYS))
             }
-            RecordSelection::Index { name, .. } => check_name("index", name),
+            RecordSelection::Index { name, .. } => check_known_name("index", name),
             _ => Ok(()),
         }
     }

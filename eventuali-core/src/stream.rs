@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::error::Result;
-use crate::name::{check_name, check_tenant};
+use crate::name::{check_known_name, check_name, check_tenant};
 
 /// The name of a stream: one aggregate of one type, of one tenant. Compared as bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -126,10 +126,10 @@ impl StreamSelection {
     pub fn check(&self) -> Result<()> {
         check_tenant(&self.tenant)?;
         if let Some(name) = &self.aggregate_type {
-            check_name("aggregate_type", name)?;
+            check_known_name("aggregate_type", name)?;
         }
         if let Some(name) = &self.aggregate_id {
-            check_name("aggregate_id", name)?;
+            check_known_name("aggregate_id", name)?;
         }
         Ok(())
     }

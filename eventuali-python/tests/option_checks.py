@@ -777,12 +777,32 @@ def _(place, name):
     return relabelled(place, name, Noted)
 
 
+@changes("EventStore.unregister_event_class.name", ("Counted", "Counted"), ("Noted", "Noted"))
+def _(place, name):
+    with place.filled() as store:
+        store.register_event_class("Counted", Noted)
+        store.unregister_event_class(name)
+        (event,) = store.read(Query(event_types=["Counted"]), limit=1)
+        return type(event).__name__
+
+
 @changes("EventStore.register_event_class.cls", (Noted, "Noted"), (Counted, "Counted"))
 def _(place, cls):
     return relabelled(place, "Counted", cls)
 
 
 # --- events ---------------------------------------------------------------------------------------
+
+
+@changes("Event.from_dict.data", ({"number": 1}, 1), ({"number": 2}, 2))
+def _(place, data):
+    return Counted.from_dict(data).number
+
+
+@changes("Event.from_json.text", ('{"number": 1}', 1), (b'{"number": 2}', 2))
+def _(place, text):
+    return Counted.from_json(text).number
+
 
 _METADATA: dict[str, tuple[Any, Any, Any]] = {
     "event_id": (UUID(int=7), UUID(int=8), None),

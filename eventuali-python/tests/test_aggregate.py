@@ -2,17 +2,31 @@
 """Aggregates: handlers, what a failing handler leaves behind, and copies."""
 
 import copy
+import functools
 import pickle
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any, ClassVar, Generic, Optional, TypeVar, Union
+from typing import Annotated, Any, ClassVar, Generic, Optional, TypeVar, Union
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, Field, PrivateAttr, ValidationError
+from pydantic import (
+    AliasChoices,
+    AliasPath,
+    BaseModel,
+    Field,
+    PlainSerializer,
+    PrivateAttr,
+    RootModel,
+    SecretStr,
+    ValidationError,
+    computed_field,
+    field_serializer,
+    model_serializer,
+)
 
 from eventuali._names import snake_case
 from eventuali.aggregate import Aggregate, User, UserRegistered, check_replayed, committed
@@ -198,6 +212,104 @@ def test_to_dict_and_from_dict_are_inverse():
         Account.from_dict({**data, "ownre": 1})
 
 
+class Inner(BaseModel, extra="forbid"):
+    text: str = Field("", validation_alias=AliasPath("inner", "text"), serialization_alias="Text")
+    secret: str = Field("", exclude=True)
+
+    @computed_field
+    @property
+    def length(self) -> int:
+        return len(self.text)
+
+    @field_serializer("secret")
+    def hide(self, value: str) -> str:
+        return "***"
+
+
+class Numbers(RootModel[list[int]]):
+    pass
+
+
+@dataclass
+class Placed:
+    inner: Inner
+    seen: int = field(init=False, default=0)
+
+
+class Computed(Aggregate):
+    net: int = 1
+
+    @computed_field
+    @property
+    def gross(self) -> int:
+        return 2 * self.net
+
+
+class Aliased(Aggregate):
+    owner: str = Field("", alias="ownerName")
+    other: str = Field("", validation_alias=AliasChoices("a", AliasPath("b", 0)))
+
+
+class Hidden(Aggregate):
+    pin: SecretStr = Field(SecretStr("0000"), exclude=True)
+
+
+class Serialized(Aggregate):
+    price: Annotated[Decimal, PlainSerializer(lambda d: f"{d} EUR")] = Decimal(0)
+    kind: Kind = Kind.PLAIN
+    model: Any = None
+
+    @model_serializer
+    def show(self) -> str:
+        return "shown"
+
+
+class Holding(Aggregate):
+    inner: Inner = Inner()
+    many: dict[str, tuple[Inner, ...]] = {}
+    numbers: Numbers = Numbers([])
+    placed: Placed | None = None
+
+
+def inner(text):
+    return Inner.model_construct(text=text, secret="s")
+
+
+@pytest.mark.parametrize(
+    "aggregate",
+    [
+        Computed(id="a", net=3),
+        Aliased(id="a", ownerName="Ada", b=["x"]),
+        Hidden(id="a", pin="1234"),
+        Serialized(id="a", price=Decimal("1.50")),
+        Holding(
+            id="a",
+            inner=inner("x"),
+            many={"k": (inner("y"), inner("z"))},
+            numbers=Numbers([1]),
+            placed=Placed(inner("p")),
+        ),
+    ],
+    ids=lambda aggregate: type(aggregate).__name__,
+)
+def test_from_dict_undoes_to_dict(aggregate):
+    data = aggregate.to_dict()
+    assert type(aggregate).from_dict(data) == aggregate
+    assert type(aggregate).from_dict(copy.deepcopy(data)).to_dict() == data
+    assert set(data) == set(type(aggregate).model_fields)
+
+
+def test_from_dict_takes_what_model_dump_gave_and_shares_nothing_with_the_state():
+    computed = Computed(id="a", net=3)
+    assert Computed.from_dict(computed.model_dump()) == computed
+    aliased = Aliased(id="a", ownerName="Ada")
+    assert Aliased.from_dict(aliased.model_dump(by_alias=True)) == aliased
+    account = opened()
+    account.apply(Tagged(tag="x"))
+    account.to_dict()["tags"].append("y")
+    assert account.tags == ["x"]
+
+
 # --- from_events ----------------------------------------------------------------------------------
 
 
@@ -381,6 +493,45 @@ def test_commands_that_look_like_handlers_are_none():
     assert Shop.__handlers__() == {}
 
 
+def test_a_rule_whose_annotation_is_for_type_checkers_alone_is_left_alone():
+    class Shop(Aggregate):
+        total: Decimal = Decimal(0)
+        ignores = (Noted,)
+
+        def apply_deposited(self, event: Deposited) -> None:
+            self.total += event.amount
+
+        def apply_coupon(self, coupon: "Coupon") -> None: ...  # noqa: F821
+        def apply_voucher(self, voucher: "pricing.Voucher | None") -> None: ...  # noqa: F821
+        def apply_offer(self, offer: "copy.Offer") -> None: ...
+
+    shop = Shop()
+    shop.apply(deposit("2"))
+    shop.apply(Noted())
+    assert (shop.total, shop.version) == (2, 2)
+    assert Shop.__ignored_names__() == {"Noted"}
+    assert Shop.__event_classes__()["Deposited"] is Deposited
+    with pytest.raises(InvalidEventError, match="no handler for Tagged"):
+        shop.apply(Tagged(tag="x"))
+
+
+def test_a_handler_whose_annotation_names_nothing_is_told_of_before_anything_is_saved():
+    class Special(Tagged):
+        pass
+
+    class Blind(Aggregate):
+        def apply_tagged(self, event: Tagged) -> None: ...
+        def apply_deposited(self, event: "Deposited2") -> None: ...  # noqa: F821
+        def apply_offers(self, event: "Special | Elsewhere") -> None: ...  # noqa: F821
+
+    blind = Blind()
+    blind.apply(Tagged(tag="x"))
+    for event in (deposit(), Special(tag="y")):
+        with pytest.raises(TypeError, match=r"Blind\.apply_.*TYPE_CHECKING"):
+            blind.apply(event)
+    assert blind.version == 1
+
+
 def test_contradictions_are_refused_when_the_class_is_made():
     class Rival(Event, name="account.opened"):
         pass
@@ -467,6 +618,89 @@ def test_an_unknown_or_ambiguous_wire_name_is_an_error():
     assert caught.value.event_type == "Doubtful"
     with pytest.raises(UnknownEventTypeError, match="no known"):
         Loose.__event_classes__()["Nobody"]
+
+
+# --- handlers that do nothing when they are called ------------------------------------------------
+
+
+async def coroutine(self, event: Tagged) -> None:
+    self.tags = [event.tag]
+
+
+def generator(self, event: Tagged):
+    self.tags = [event.tag]
+    yield
+
+
+async def async_generator(self, event: Tagged):
+    self.tags = [event.tag]
+    yield
+
+
+class Later:
+    async def __call__(self, aggregate, event):
+        aggregate.tags = [event.tag]
+
+
+def passed_on(handler):
+    @functools.wraps(handler)
+    def wrapper(*args):
+        return handler(*args)
+
+    return wrapper
+
+
+def tagged_by(handler) -> type[Aggregate]:
+    body = {"tags": [], "apply_tagged": handler}
+    annotations = {"tags": list[str], "apply_tagged": ClassVar[Any]}
+    return type("Lazy", (Aggregate,), {
+        "__module__": __name__, "__annotations__": annotations, **body
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("handler", [coroutine, generator, async_generator])
+def test_a_handler_that_would_run_later_is_refused_when_the_class_is_made(handler):
+    for lazy in (handler, functools.wraps(handler)(functools.partial(handler))):
+        with pytest.raises(TypeError, match=r"Lazy\.apply_tagged is a coroutine function or a gen"):
+            tagged_by(lazy)
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        *map(passed_on, (coroutine, generator, async_generator)),
+        functools.partial(coroutine),
+        Later(),
+        lambda self, event: coroutine(self, event),
+        lambda self, event: event.tag,
+        lambda self, event: self,
+        lambda self, event: False,
+    ],
+)
+def test_a_handler_that_returns_something_is_refused_at_the_call(handler):
+    lazy = tagged_by(handler)
+    aggregate = lazy(id="a")
+    with pytest.raises(TypeError, match=r"Lazy: the handler of Tagged returned .*; a handler chan"):
+        aggregate.apply(Tagged(tag="x"))
+    assert whole(aggregate) == whole(lazy(id="a"))
+    with pytest.raises(TypeError, match="returned"):
+        lazy.from_events([Tagged(tag="x")], "a")
+
+
+def test_a_rule_may_be_a_coroutine_and_a_handler_may_be_wrapped():
+    class Ruled(Aggregate):
+        tags: list[str] = []
+
+        async def apply_coupon(self, coupon: str) -> str:
+            return coupon
+
+        @passed_on
+        def apply_tagged(self, event: Tagged) -> None:
+            self.tags.append(event.tag)
+
+    ruled = Ruled()
+    ruled.apply(Tagged(tag="x"))
+    assert ruled.tags == ["x"]
 
 
 # --- one event, one stream ------------------------------------------------------------------------
@@ -878,6 +1112,166 @@ def test_an_event_kept_in_the_state_has_the_metadata_of_the_stored_one():
     assert event.aggregate_version == 1
 
 
+class Appended(Event):
+    n: int
+
+
+def appended(aggregate_class, *numbers):
+    """Applies numbers; a negative one fails, and so says the state before."""
+    aggregate = aggregate_class(id="a")
+    for number in numbers:
+        if number >= 0:
+            aggregate.apply(Appended(n=number))
+            continue
+        with pytest.raises(ValueError, match="negative"):
+            aggregate.apply(Appended(n=number))
+    return aggregate
+
+
+def check(number):
+    if number < 0:
+        raise ValueError("negative")
+
+
+class NoDefault(Aggregate):
+    _seen: list[int] = PrivateAttr()
+
+    def apply_appended(self, event: Appended) -> None:
+        if "_seen" not in self.__pydantic_private__:
+            self._seen = []
+        self._seen.append(event.n)
+        check(event.n)
+
+    def seen(self):
+        return self.__pydantic_private__.get("_seen", [])
+
+
+class Undeclared(Aggregate):
+    def apply_appended(self, event: Appended) -> None:
+        self.__dict__.setdefault("seen_here", []).append(event.n)
+        object.__setattr__(self, "_last", event.n)
+        check(event.n)
+
+    def seen(self):
+        seen = self.__dict__.get("seen_here", [])
+        assert self.__dict__.get("_last") == (seen[-1] if seen else None)
+        return seen
+
+
+class Slots(Aggregate):
+    __slots__ = ("_mixed",)
+
+
+class Slotted(Slots):
+    __slots__ = ("_seen",)
+
+    def apply_appended(self, event: Appended) -> None:
+        if not hasattr(self, "_seen"):
+            self._seen, self._mixed = [], {}
+        self._seen.append(event.n)
+        self._mixed[event.n] = event.n
+        check(event.n)
+
+    def seen(self):
+        seen = getattr(self, "_seen", [])
+        assert list(getattr(self, "_mixed", {})) == seen
+        return seen
+
+
+class Deleting(Aggregate):
+    numbers: list[int] = []
+    _seen: list[int] = PrivateAttr(default_factory=list)
+
+    def apply_appended(self, event: Appended) -> None:
+        seen = [*self._seen, event.n]
+        del self._seen
+        check(event.n)
+        self._seen = seen
+
+    def seen(self):
+        return self._seen
+
+
+class Shared(Aggregate):
+    """Two places in the state hold the same list."""
+
+    rows: dict[str, list[int]] = {}
+    flat: list[int] = []
+    _index: dict[int, list[int]] = PrivateAttr(default_factory=dict)
+    _flat: Any = PrivateAttr(default=None)
+
+    def apply_appended(self, event: Appended) -> None:
+        self._index.setdefault(0, self.rows.setdefault("a", [])).append(event.n)
+        self._flat = self._flat or self.flat
+        self._flat.append(event.n)
+        check(event.n)
+
+    def seen(self):
+        assert self.rows.get("a", []) == self._index.get(0, []) == self.flat
+        return self.flat
+
+
+class Nested(Aggregate):
+    tree: dict[str, Any] = {}
+
+    def apply_appended(self, event: Appended) -> None:
+        self.tree.setdefault("a", ({},))[0].setdefault("b", Note()).texts.append(event.n)
+        check(event.n)
+
+    def seen(self):
+        return self.tree["a"][0]["b"].texts if self.tree else []
+
+
+KEEPERS = [NoDefault, Undeclared, Slotted, Deleting, Shared, Nested]
+
+
+@pytest.mark.parametrize("keeper", KEEPERS)
+def test_wherever_a_handler_keeps_its_state_a_failure_leaves_it_as_it_was(keeper):
+    assert appended(keeper, -1).seen() == []
+    assert appended(keeper, 1, -1).seen() == [1]
+    assert appended(keeper, -1, 1, -1, 2).seen() == [1, 2]
+    aggregate = appended(keeper, 1, 2)
+    aggregate.mark_events_as_committed()
+    for number in (-1, -2):
+        with pytest.raises(ValueError, match="negative"):
+            aggregate.apply(Appended(n=number))
+    aggregate.apply(Appended(n=3))
+    assert aggregate.seen() == [1, 2, 3]
+
+
+class Cached(Aggregate):
+    numbers: list[int] = []
+    ignores = (Noted,)
+
+    @functools.cached_property
+    def total(self) -> int:
+        return sum(self.numbers)
+
+    @computed_field
+    @functools.cached_property
+    def shown(self) -> str:
+        return f"{self.version}: {self.total}"
+
+    def apply_appended(self, event: Appended) -> None:
+        self.numbers.append(event.n)
+        check(self.total)
+
+
+def test_a_cached_property_is_computed_anew_after_each_event():
+    cached = Cached(id="a")
+    assert (cached.total, cached.shown) == (0, "0: 0")
+    cached.apply(Appended(n=2))
+    assert (cached.total, cached.shown) == (2, "1: 2")
+    assert cached.total == 2
+    with pytest.raises(ValueError, match="negative"):
+        cached.apply(Appended(n=-5))
+    assert (cached.total, cached.shown) == (2, "1: 2")
+    cached.apply(Noted())
+    assert cached.shown == "2: 2"
+    again = Cached.from_events([Appended(n=2), Appended(n=3)], "a")
+    assert (again.total, again.shown) == (5, "2: 5")
+
+
 # --- copies ---------------------------------------------------------------------------------------
 
 
@@ -913,6 +1307,29 @@ def test_every_field_needs_a_default():
 
         class Bad(Aggregate):
             owner: str
+
+
+@pytest.mark.parametrize(
+    ("name", "annotation", "value"),
+    [
+        ("id", str, "x"),
+        ("id", UUID, UUID(int=1)),
+        ("id", ClassVar[str], "x"),
+        ("id", str, Field("x", frozen=True, strict=True)),
+        ("version", int, 3),
+        ("version", str, "1"),
+        ("version", ClassVar[int], 3),
+        ("version", None, property(lambda self: 3)),
+        ("id", None, lambda self: "x"),
+        ("version", None, functools.cached_property(lambda self: 3)),
+    ],
+)
+def test_id_and_version_are_not_declared_anew(name, annotation, value):
+    body = {"__module__": __name__, name: value}
+    if annotation is not None:
+        body["__annotations__"] = {name: annotation}
+    with pytest.raises(TypeError, match=f"Own: '{name}' says which stream|overridden"):
+        type(Aggregate)("Own", (Aggregate,), body)
 
 
 def test_undeclared_state_is_refused():

@@ -88,6 +88,14 @@ def test_what_is_no_event_is_a_type_error(events, log):
     refused(log, lambda: log.append(events), TypeError)
 
 
+def test_an_aggregate_is_saved_and_not_appended(log):
+    refused(log, lambda: log.append(counted("a", 1)), TypeError)
+    with pytest.raises(TypeError, match=r"write save\(…\) for the Ledger"):
+        log.append(counted("a", 1))
+    with pytest.raises(TypeError, match="a decision gives events or None, not Ledger"):
+        log.decide(Query(), lambda events: counted("a", 1))
+
+
 @pytest.mark.parametrize("thing", [5, None, Counted(number=1), Ledger, [counted("a", 1)]])
 def test_what_is_no_aggregate_is_a_type_error(thing, log):
     refused(log, lambda: log.save(thing), TypeError)

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import textwrap
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Generic, TypeVar
+from unicodedata import category
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, computed_field, model_validator
 
 from eventuali import event as module
 from eventuali.errors import InvalidEventError, SerializationError
@@ -423,6 +425,24 @@ def test_other_names_are_taken(name):
     assert registered(name) == [Fine]
 
 
+def test_what_nobody_sees_is_in_no_name():
+    """Whatever Unicode calls a format character, and fillers, but for joiners."""
+    hidden = [chr(c) for c in range(0x110000) if category(chr(c)) == "Cf"]
+    fillers = "\u034f\u115f\u1160\u17b4\u17b5\u2065\u3164\uffa0\ufff0\U000e0080\U000e01f0"
+    for character in {*hidden, *fillers} - {"\u200c", "\u200d"}:
+        with pytest.raises(InvalidEventError, match="control or invisible"):
+            paid(tags=[f"a{character}b"])
+    seen = (
+        "a\u200cb",
+        "a\u200db",
+        "\u2764\ufe0f",
+        "\u845b\U000e0100",
+        "\u3000a\u3000"[1:2],
+        "a\xa0b",
+    )
+    assert paid(tags=seen).tags == seen
+
+
 def test_looking_at_a_name_imports_nothing(monkeypatch):
     lazy = type(sys)("lazy_module_of_test")
     lazy.__getattr__ = lambda name: pytest.fail("computed")
@@ -481,6 +501,63 @@ def test_bases_are_not_registered():
     assert not any(registered(c.__name__) for c in (Event, DomainEvent, SystemEvent, UnknownEvent))
     assert registered("UserRegistered") == [UserRegistered]
     assert isinstance(UserDeactivated(), DomainEvent)
+
+
+# --- dicts and JSON -------------------------------------------------------------------------------
+
+
+class Shipment(Event, name="test.shipped"):
+    box: bytes = b"\xff\x00"
+    weight: float = 0.1
+    cost: Decimal = Field(Decimal("1.50"), alias="price")
+    secret: str = Field("s", exclude=True)
+    user_id: int = 7
+    more: tuple[date, ...] = (date(2024, 2, 29),)
+
+    @computed_field
+    @property
+    def label(self) -> str:
+        return f"{self.cost} EUR"
+
+
+GIVEN = {
+    "event_id": ID,
+    "timestamp": NOON,
+    "correlation_id": ID,
+    "causation_id": "c",
+    "headers": {"h": "v"},
+    "tags": ["t", "u"],
+}
+
+
+@pytest.mark.parametrize(
+    "event", [Shipment(), Shipment(price="2.0", **GIVEN), paid(), paid(user_id="u", **GIVEN)]
+)
+def test_dicts_and_json_give_the_event_back(event):
+    cls = type(event)
+    data = event.to_dict()
+    for again in (cls.from_dict(data), cls.from_json(event.to_json())):
+        assert again == event
+        assert again.meta == event.meta
+    assert cls.from_json(event.to_json().encode()).to_dict() == data
+    assert "label" not in data
+    assert cls.get_event_type() == event.event_type
+
+
+def test_what_is_no_event_is_refused_by_from_dict_and_from_json():
+    with pytest.raises(ValidationError, match="invioce"):
+        Paid.from_dict({"invioce": "i-1"})
+    for text, field in (
+        ("[]", "event"),
+        ('{"invoice": "i", "timestamp": "noon"}', "timestamp"),
+        ('{"invoice": "i", "event_id": 5}', "event_id"),
+        ('{"invoice": "i", "position": 5}', "position"),
+    ):
+        with pytest.raises(InvalidEventError) as caught:
+            Paid.from_json(text)
+        assert caught.value.field == field
+    with pytest.raises(ValidationError):
+        Paid.from_json('{"cents": 1}')
 
 
 # --- unknown events -------------------------------------------------------------------------------

@@ -168,6 +168,8 @@ def test_events_that_are_ignored_need_no_class(api, tmp_path):
         await store.append([Elsewhere(n=1)], stream=("Deaf", "a"))
         (step,) = await gathered(store.history(Deaf, "a"))
         assert isinstance(step.event, Elsewhere)
+
+    async def later(store):
         settings = {"name": name}
         twin = create_model("Twin", __base__=Event, __cls_kwargs__=settings, n=(int, ...))
         assert twin.__event_type__ == name
@@ -179,7 +181,8 @@ def test_events_that_are_ignored_need_no_class(api, tmp_path):
         with pytest.raises(UnknownEventTypeError):
             await gathered(store.history(Deaf, "b"))
 
-    run(api, "memory", tmp_path, test)
+    run(api, "sqlite", tmp_path, test)
+    run(api, "sqlite", tmp_path, later)
 
 
 class Locked(Aggregate):

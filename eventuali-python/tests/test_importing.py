@@ -249,6 +249,11 @@ def test_many_events_are_many_commits(kind, sqlite_older, tmp_path):
         assert sqlite_older.into(store).stored == 0
 
 
+def saying(metadata: str) -> older_table.Row:
+    *before, _, time = row(1, "z", 1)
+    return (*before, metadata, time)
+
+
 BAD = {
     "a gap": (row(1, "a", 3), InvalidEventError, "version 2 is missing"),
     "no beginning": (row(1, "z", 2), InvalidEventError, "version 1 is missing"),
@@ -268,6 +273,31 @@ BAD = {
     "metadata": (row(1, "z", 1, metadata="{"), InvalidEventError, "JSON"),
     "strange metadata": (row(1, "z", 1, metadata={"shard": 1}), InvalidEventError, "'shard'"),
     "a header": (row(1, "z", 1, metadata={"headers": {"a": 1}}), InvalidEventError, "headers"),
+    "a remark": (row(1, "z", 1, metadata={"text": "a remark"}), InvalidEventError, "'text', for"),
+    "a number": (row(1, "z", 1, metadata={"text": 5}), InvalidEventError, "'text', for"),
+    "a text": (row(1, "z", 1, metadata={"text": ["user_id"]}), InvalidEventError, "'text', for"),
+    "nothing": (row(1, "z", 1, metadata={"text": [None]}), InvalidEventError, "'text', for"),
+    "a header twice": (
+        row(1, "z", 1, metadata={"headers": [["a", "1"], ["b", "2"], ["a", "1"]]}),
+        InvalidEventError,
+        "headers [['a', '1'], ['b', '2'], ['a', '1']] can't be kept",
+    ),
+    "a name twice": (
+        saying('{"user_id": "eve", "user_id": "ada"}'),
+        InvalidEventError,
+        "'user_id' twice",
+    ),
+    "a header's name twice": (
+        saying('{"headers": {"a": "1", "a": "2"}}'),
+        InvalidEventError,
+        "'a' twice",
+    ),
+    "tags that say more": (
+        row(1, "z", 1, metadata={"tags": {"a": "1"}}),
+        InvalidEventError,
+        "tags {'a': '1'} can't be kept",
+    ),
+    "deep": (saying("[" * 100_000), InvalidEventError, "not JSON"),
     "a cause": (row(1, "z", 1, metadata={"causation_id": 7}), InvalidEventError, "causation_id"),
 }
 
@@ -285,6 +315,26 @@ def test_a_bad_row_is_named_and_nothing_is_stored(case, sqlite_older):
         assert log(store) == []
         sqlite_older.run(f"DELETE FROM {{table}} WHERE id = '{bad[0]}'")
         assert sqlite_older.into(store).stored == 1
+
+
+def test_metadata_is_kept_as_it_is_written(sqlite_older):
+    looks_so = "0190b4c5-0000-7000-8000-00000000000a"
+    written = {
+        "correlation_id": looks_so,
+        "causation_id": looks_so,
+        "user_id": "",
+        "headers": [["b", "1"], ["a", ""]],
+        "tags": ["t", "t"],
+        "text": ["causation_id"],
+    }
+    sqlite_older.write([row(1, "z", 1, metadata=written)])
+    with sync.EventStore.create("memory://") as store:
+        sqlite_older.into(store)
+        (event,) = store.read(raw=True)
+    meta = event.meta
+    assert (meta.correlation_id, meta.causation_id) == (UUID(looks_so), looks_so)
+    assert (meta.user_id, list(meta.headers.items())) == ("", [("b", "1"), ("a", "")])
+    assert meta.tags == ("t", "t")
 
 
 @each_source

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from uuid import UUID
 
 import pytest
@@ -13,6 +14,7 @@ from pydantic import create_model
 from stores import each_api, each_kind, each_shared, each_store, gathered, opened, run, url_of
 from support import output_of
 
+import eventuali
 from eventuali import (
     ALL,
     Aggregate,
@@ -226,17 +228,15 @@ def test_an_unknown_type_raises_or_comes_raw(api, kind, tmp_path):
 
 
 @each_store
-def test_a_name_that_two_classes_claim_is_ambiguous(kind, api, tmp_path):
+def test_a_store_is_told_which_of_two_classes_a_name_stands_for(kind, api, tmp_path):
     def make(module: str):
         return create_model("Claimed", __base__=Event, __module__=module, n=(int, ...))
 
     one, two = make("claims.one"), make("claims.two")
 
     async def test(store):
-        await store.append([one(n=1)], stream=("Thing", "t"))
-        with pytest.raises(UnknownEventTypeError):
-            await gathered(store.read())
         store.register_event_class("Claimed", two)
+        await store.append([one(n=1)], stream=("Thing", "t"))
         (event,) = await gathered(store.read())
         assert type(event) is two
 
@@ -251,6 +251,35 @@ def test_a_name_that_two_classes_claim_is_ambiguous(kind, api, tmp_path):
         assert (await store.load(Typed, "t")).n == 1
 
     run(api, kind, tmp_path, test)
+
+
+@pytest.mark.parametrize("stores", [eventuali.EventStore, sync.EventStore])
+@each_shared
+def test_the_class_of_stores_is_told_for_all_of_them(stores, kind, tmp_path):
+    output_of(STRANGERS, url_of(kind, tmp_path))
+
+    class Mine(Event, name="mine.of.all"):
+        n: int
+
+    class Own(Mine, name="mine.of.one"):
+        pass
+
+    with pytest.raises(TypeError, match="is not a class of events"):
+        stores.register_event_class("nobody.knows", int)
+    stores.register_event_class("nobody.knows", Mine)
+    try:
+        assert stores.get_registered_event_classes() == {"nobody.knows": Mine}
+        with sync.EventStore.create(url_of(kind, tmp_path)) as store:
+            assert [type(each) for each in store.read()] == [Familiar, Mine, Familiar]
+            store.register_event_class("nobody.knows", Own)
+            assert store.get_registered_event_classes() == {"nobody.knows": Own}
+            assert type(list(store.read())[1]) is Own
+            store.unregister_event_class("nobody.knows")
+            assert type(list(store.read())[1]) is Mine
+    finally:
+        stores.unregister_event_class("nobody.knows")
+    stores.unregister_event_class("nobody.knows")
+    assert stores.get_registered_event_classes() == {}
 
 
 @each_kind
@@ -443,3 +472,74 @@ def test_recorded_at_never_falls(kind, tmp_path):
         assert moments == sorted(moments)
         assert start <= moments[0]
         assert moments[-1] <= datetime.now(UTC) + timedelta(seconds=1)
+
+
+# --- texts of other types -------------------------------------------------------------------------
+
+
+class Lying(str):
+    """A text whose methods say something else."""
+
+    __slots__ = ()
+
+    def lie(self, *_):
+        return "lie"
+
+    __str__ = __repr__ = strip = lower = replace = lie
+    __hash__ = str.__hash__
+
+    def __eq__(self, other):
+        return False
+
+    def encode(self, *_):
+        return b"lie"
+
+    def startswith(self, *_):
+        return True
+
+
+class Word(StrEnum):
+    WORD = "word"
+
+
+@each_store
+@pytest.mark.parametrize("word", [Word.WORD, Lying("word")], ids=["StrEnum", "lying"])
+def test_a_text_of_a_subclass_is_its_text_wherever_one_is_given(word, kind, api, tmp_path):
+    body = {"__module__": __name__, "__qualname__": "Said", "__annotations__": {"n": int}}
+    said = type(Event)("Said", (Event,), body, name=word)
+
+    class Speaker(Aggregate, name=word):
+        heard: int = 0
+
+        def apply_word(self, event: said) -> None:
+            self.heard += 1
+
+    async def test(whole):
+        store = whole.for_tenant(word)
+        references = {"correlation_id": word, "causation_id": word, "user_id": word}
+        event = said(n=1, tags=[word], headers={word: word}, **references)
+        await store.append([event], stream=(word, word))
+        speaker = await store.load(Speaker, word)
+        speaker.apply(said(n=2))
+        await store.save(speaker)
+        assert (await store.load(Speaker, "word")).heard == 2
+        first, _ = await store.load_events(word, word)
+        assert [await store.get_aggregate_version(word, kind) for kind in (word, None)] == [2, 2]
+        assert [stream.aggregate_id async for stream in store.streams(word)] == ["word"]
+        assert len([step async for step in store.history(Speaker, word)]) == 2
+        query = Query(
+            aggregate_type=word, aggregate_id=word, event_types=[word], tags=[word],
+            correlation_id=word,
+        )  # fmt: skip
+        (found,) = await gathered(store.read(query))
+        for each in (*texts(event.meta), *texts(first.meta), *texts(found.meta)):
+            assert (type(each), each) == (str, "word")
+        assert (type(speaker.id), type(Speaker(id=word).id)) == (str, str)
+
+    run(api, kind, tmp_path, test)
+
+
+def texts(meta):
+    yield from (meta.aggregate_id, meta.aggregate_type, meta.event_type, meta.user_id)
+    yield from (meta.correlation_id, meta.causation_id, *meta.tags, *meta.headers)
+    yield from meta.headers.values()

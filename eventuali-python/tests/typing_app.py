@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from eventuali import (
     NO_STREAM,
@@ -44,6 +44,18 @@ class OrderPlaced(DomainEvent, name="order.placed", version=2):
 class OrderPaid(DomainEvent):
     amount: Decimal
     user_id: int  # a field of its own type, where the metadata has a str
+
+
+class OrderPacked(DomainEvent):
+    """The forms that pass mypy and pyright."""
+
+    order: str
+    user_id: str = Field(default=...)
+
+    def _tags(self) -> list[str]:
+        return [f"order:{self.order}"]
+
+    tags = property(_tags)
 
 
 class OrderShipped(DomainEvent, title="Shipped"):
@@ -207,6 +219,7 @@ def blocking() -> None:
     assert server("postgresql://app:secret@db/shop").url == "postgresql://app@db/shop"
     with sync.EventStore.create("memory://", durability="relaxed") as store:
         order = Order.from_events([OrderShipped()], id="o-3")
+        store.append([OrderPacked(order="o-3", user_id="u-1")])
         order.apply(OrderReturned())
         loaded: Order | None = store.load(Order, order.id)
         assert loaded is None

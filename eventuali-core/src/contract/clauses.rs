@@ -334,6 +334,7 @@ macro_rules! contract_clauses {
             9 commits_and_queries_without_bound "Conditions, streams without events, terms of a query and keys are bounded.";
             9 selections_of_streams "Bad selections of streams are refused.";
             9 selections_of_records "Bad selections of records are refused.";
+            9 names_that_were_allowed_are_looked_for "What has a name that no new one may be is looked for: it can be stored.";
             9 bad_input_comes_before_conflicts "Bad input is named before any conflict with the store.";
         }
         verify {

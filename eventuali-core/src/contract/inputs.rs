@@ -17,7 +17,7 @@ use crate::record::{RecordChange, RecordKey, RecordQuery, RecordSelection, Recor
 use crate::stream::ExpectedVersion::{Any, Exact, NoStream, StreamExists};
 use crate::stream::{StreamId, StreamSelection};
 
-/// What no name may be.
+/// What no name may be, and is not looked for.
 const BAD: [&str; 12] = [
     "",
     " ",
@@ -31,6 +31,20 @@ const BAD: [&str; 12] = [
     "a\u{200b}b",
     "a\u{85}b",
     "\u{feff}a",
+];
+
+/// What no new name may be: it has something that nobody sees.
+const HIDDEN: [&str; 10] = [
+    "a\u{ad}b",
+    "a\u{34f}b",
+    "a\u{1160}",
+    "a\u{180e}b",
+    "a\u{2065}b",
+    "\u{3164}",
+    "a\u{ffa0}b",
+    "a\u{fff9}b",
+    "a\u{1d173}b",
+    "a\u{e0041}b",
 ];
 
 pub async fn names_of_streams(fixture: &dyn Fixture) {
@@ -180,7 +194,7 @@ pub async fn queries_of_too_many_items(fixture: &dyn Fixture) {
 
 pub async fn selections_of_streams(fixture: &dyn Fixture) {
     let store = open(fixture).await;
-    for name in bad_names() {
+    for name in never_names() {
         let of_type = StreamSelection { aggregate_type: Some(name.clone()), ..Default::default() };
         let of_id = StreamSelection { aggregate_id: Some(name), ..Default::default() };
         for (selection, field) in [(of_type, "aggregate_type"), (of_id, "aggregate_id")] {
@@ -198,15 +212,45 @@ pub async fn selections_of_records(fixture: &dyn Fixture) {
     let store = open(fixture).await;
     let all = || select(RecordSelection::Prefix(String::new()));
     let mut cases = vec![(RecordQuery { tenant: "no tenant".to_owned(), ..all() }, "tenant")];
-    cases.extend(bad_names().into_iter().map(|space| (RecordQuery { space, ..all() }, "space")));
+    cases.extend(never_names().into_iter().map(|space| (RecordQuery { space, ..all() }, "space")));
     cases.extend(
-        bad_names()
+        never_names()
             .into_iter()
             .map(|name| (select(RecordSelection::Index { name, from: None, to: None }), "index")),
     );
     for (query, field) in cases {
         let found = store.records(query, None, 10).await;
         assert_eq!(invalid(found.map(|page| page.records.len())), field);
+    }
+    works(&store).await;
+}
+
+pub async fn names_that_were_allowed_are_looked_for(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    for name in HIDDEN {
+        let some = || Some(name.to_owned());
+        let reference = Some(Reference::Text(name.to_owned()));
+        let items = [
+            QueryItem { aggregate_type: some(), ..item() },
+            QueryItem { aggregate_id: some(), ..item() },
+            QueryItem { correlation_id: reference, ..item() },
+            of_type(name),
+            of_tags(&[name]),
+        ];
+        let read = store.read(query(items), ReadRange::default()).await.expect("it is looked for");
+        assert_eq!(read.len(), 0);
+        let of_id = StreamSelection { aggregate_id: some(), ..Default::default() };
+        let of_type = StreamSelection { aggregate_type: some(), ..Default::default() };
+        for selection in [of_id, of_type] {
+            let listed = store.streams(selection, None, 10).await.expect("it is looked for");
+            assert_eq!(listed.streams.len(), 0);
+        }
+        let records = RecordQuery {
+            space: name.to_owned(),
+            ..select(RecordSelection::Keys(vec![name.to_owned()]))
+        };
+        let found = store.records(records, None, 10).await.expect("it is looked for");
+        assert_eq!(found.records.len(), 0);
     }
     works(&store).await;
 }
@@ -250,6 +294,10 @@ pub async fn bad_input_comes_before_conflicts(fixture: &dyn Fixture) {
 }
 
 fn bad_names() -> Vec<String> {
+    never_names().into_iter().chain(HIDDEN.map(str::to_owned)).collect()
+}
+
+fn never_names() -> Vec<String> {
     let long = ["x".repeat(256), "é".repeat(128)];
     BAD.iter().map(|name| (*name).to_owned()).chain(long).collect()
 }

@@ -53,8 +53,7 @@ class Checkpoint:
             TypeError: The name is no string.
             InvalidEventError: The name is no name.
         """
-        check_name("name", name)
-        self.name = name
+        self.name = check_name("name", name)
         self._store = store
         self._items = items
         self._version: int | None = None

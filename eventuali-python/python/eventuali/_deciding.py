@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from inspect import isawaitable, iscoroutine
 from typing import Any, TypeAlias
 
+from pydantic import BaseModel
+
 from eventuali.errors import (
     AppendConditionError,
     DatabaseError,
@@ -25,6 +27,8 @@ Decision: TypeAlias = Callable[[list[Event]], Proposal]
 AsyncDecision: TypeAlias = Callable[[list[Event]], Proposal | Awaitable[Proposal]]
 """The same, or a coroutine function that does."""
 
+_NO_EVENTS = (str, bytes, BaseModel)
+"""What is iterable and gives no events."""
 ATTEMPTS = 20
 """As many as let each of 64 callers at once come through, where each is in the others' way."""
 _FIRST_PAUSE = 0.002
@@ -64,7 +68,7 @@ class Deciding:
             self.events = []
         elif isinstance(proposal, Event):  # which is iterable, as any pydantic model
             self.events = [proposal]
-        elif isinstance(proposal, Iterable) and not isinstance(proposal, str | bytes):
+        elif isinstance(proposal, Iterable) and not isinstance(proposal, _NO_EVENTS):
             self.events = list(proposal)
         else:
             raise TypeError(f"a decision gives events or None, not {proposal!r:.60}")

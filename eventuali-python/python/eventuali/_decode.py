@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from types import MethodType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    NamedTuple,
+    ParamSpec,
+    TypeAlias,
+    TypeVar,
+)
 from uuid import UUID
 
 from pydantic import ValidationError
 
 from eventuali import _registry
+from eventuali._dispatch import returned_value
 from eventuali._envelope import EventMeta, Headers, utc
 from eventuali._eventuali import Kind, Row
 from eventuali._exact import Codec, Inexact
@@ -18,6 +30,8 @@ from eventuali.event import Event, UnknownEvent, set_envelope
 if TYPE_CHECKING:
     from eventuali.aggregate import Aggregate
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Decode: TypeAlias = Callable[[bytes], Event]
 
 
@@ -100,37 +114,135 @@ def meta_from_row(
 
 
 class EventClasses:
-    """Which class a stored event type stands for, where no aggregate says so."""
+    """Which class a stored event type stands for, where no aggregate is loaded.
 
-    def __init__(self) -> None:
-        self._named: dict[str, type[Event]] = {}
+    In this order: the one that `register_event_class` says; the one that this store has saved under
+    the name; the one that aggregates of the stream's type take; the only one that claims the name.
+    """
+
+    def __init__(self, named: dict[str, type[Event]] | None = None) -> None:
+        self._named = ChainMap({} if named is None else named, _registry.named)
+        # By type of the stream; by "" for events of no stream, and of streams that no aggregate
+        # that is known here has events of this name in.
+        self._saved: dict[tuple[str, str], type[Event]] = {}
+        self._noted: set[tuple[str, type[Event]]] = set()
 
     def register(self, name: str, cls: type[Event]) -> None:
-        """Decides for this store what `name` stands for."""
+        """Decides what `name` stands for."""
         if not (isinstance(cls, type) and issubclass(cls, Event)):
             raise TypeError(f"{cls!r:.60} is not a class of events")
         if not isinstance(name, str) or not name:
             raise InvalidEventError("an event type is a name", field="event_type")
         self._named[name] = cls
 
-    def find(self, name: str) -> type[Event] | None:
-        """Returns the class of a name, or None where nothing claims it.
+    def unregister(self, name: str) -> None:
+        """Takes back what `register` said of a name, if anything."""
+        self._named.maps[0].pop(name, None)
+
+    def named(self) -> dict[str, type[Event]]:
+        """Returns what `register` said, for this store and for all."""
+        return dict(self._named)
+
+    def saves(self, aggregate_type: str, events: Iterable[Event], *, applied: bool) -> None:
+        """Notes the classes of events that are about to be saved in a stream of a type.
+
+        Args:
+            aggregate_type: The type of the stream; empty for events of no stream.
+            events: The events.
+            applied: Whether an aggregate of that type has taken them.
 
         Raises:
-            UnknownEventTypeError: Several classes claim it.
+            InvalidEventError: Another class has the wire name: who reads could not tell the two.
         """
+        for cls in set(map(type, events)):
+            if (aggregate_type, cls) not in self._noted:
+                self._note(aggregate_type, cls, applied=applied)
+
+    def _note(self, aggregate_type: str, cls: type[Event], *, applied: bool) -> None:
+        name = cls.__event_type__
+        if name in self._named or issubclass(cls, UnknownEvent):
+            return
+        taken = _taken(aggregate_type, name)
+        keys = [(aggregate_type, name)]
+        rivals: list[type[Event]] = []
+        # A local class ends with its function: it is nobody's rival but where both are saved.
+        rival = not applied and not _registry.is_local(cls)
+        if not (applied or taken):
+            keys.append(("", name))
+            rivals = _registry.living(name) if rival else []
+        elif rival and not any(_registry.same(cls, other) for other in taken):
+            rivals = taken
+        others = [other for other in rivals if not _registry.is_local(other)]
+        others += (self._saved[key] for key in keys if key in self._saved)
+        for other in others:
+            if not _registry.same(cls, other):
+                text = _TWO_CLAIM.format(*map(_registry.shown, (other, cls)), name)
+                raise InvalidEventError(text, field="event_type")
+        self._saved.update(dict.fromkeys(keys, cls))
+        self._noted.add((aggregate_type, cls))
+
+    def find(self, name: str) -> type[Event] | None:
+        """Returns the class of a name, whatever the stream; None where that needs a closer look."""
         if name in self._named:
             return self._named[name]
         claims = _registry.registered(name)
-        if len(claims) > 1:
-            paths = " and ".join(f"{cls.__module__}.{cls.__qualname__}" for cls in claims)
-            text = f"{name} is claimed by {paths}; say which with register_event_class"
-            raise UnknownEventTypeError(text, event_type=name)
-        return claims[0] if claims else None
+        if len(claims) != 1 or _registry.is_local(claims[0]):
+            return None
+        saved = (cls for (_, saved), cls in self._saved.items() if saved == name)
+        return claims[0] if all(_registry.same(claims[0], cls) for cls in saved) else None
+
+    def of(self, name: str, aggregate_type: str) -> list[type[Event]]:
+        """Returns the classes that a name may stand for in a stream of a type."""
+        if named := self._named.get(name):
+            return [named]
+        if saved := self._saved.get((aggregate_type, name)):
+            return [_registry.newest(saved)]
+        if len(taken := _taken(aggregate_type, name)) == 1:
+            return taken
+        if saved := self._saved.get(("", name)):
+            return [_registry.newest(saved)]
+        return _registry.living(name)
 
     def decoders(self, *, raw: bool) -> Decoders:
         """Returns an empty table that is filled from here."""
         return Decoders(self, raw=raw)
+
+
+_TWO_CLAIM = (
+    "{} and {} have the same wire name {!r}, so that who reads could take one for the other; "
+    "give one of them a name of its own: class …(Event, name='…')"
+)
+
+
+def _taken(aggregate_type: str, name: str) -> list[type[Event]]:
+    """Returns the classes of a wire name that aggregates of a type take, each once."""
+    handlers = (cls.__dispatch__ for cls in _registry.aggregates(aggregate_type))
+    taken = (found for each in handlers if (found := each.taken(name)) is not None)
+    return list(dict.fromkeys(taken))
+
+
+class StoreOrClass(Generic[P, R]):
+    """A method of stores that can be called on their class as well: it is about all of them then.
+
+    Its first argument is the store or the class.
+    """
+
+    def __init__(self, function: Callable[Concatenate[Any, P], R]) -> None:
+        self.__func__ = function
+        self.__doc__ = function.__doc__
+
+    def __get__(self, store: Any, cls: object = None) -> Callable[P, R]:
+        bound: Callable[P, R] = MethodType(self.__func__, cls if store is None else store)
+        return bound
+
+
+def classes_of(store: Any) -> EventClasses:
+    """Returns the classes that a store goes by, or, of the class of stores, all of them."""
+    classes: EventClasses = _all if isinstance(store, type) else store._classes
+    return classes
+
+
+_all = EventClasses(_registry.named)
 
 
 class Decoders:
@@ -140,6 +252,7 @@ class Decoders:
         self._classes = classes
         self._raw = raw
         self._table: dict[str, tuple[Decode, Codec[Any]] | None] = {}
+        self._closer: dict[tuple[str, str], tuple[Decode, Codec[Any]] | None] = {}
 
     def events(self, columns: tuple[list[str], list[bytes], list[Row]]) -> Iterator[Event]:
         """Yields the events of a page, each decoded when its turn comes."""
@@ -149,6 +262,8 @@ class Decoders:
                 found = table[name]
             except KeyError:
                 found = table[name] = self._find(name, row)
+            if found is None:
+                found = self._look_closer(name, row)
             if found is None:
                 yield UnknownEvent.from_stored(row, payload)
                 continue
@@ -161,17 +276,40 @@ class Decoders:
             yield event
 
     def _find(self, name: str, row: Row) -> tuple[Decode, Codec[Any]] | None:
+        """Returns how the events of a type are decoded in every stream; None where that differs."""
         cls = self._classes.find(name)
-        if cls is not None:
-            codec = wire(cls).codec
-            return codec.validate_json, codec
+        return None if cls is None else _decoder(cls)
+
+    def _look_closer(self, name: str, row: Row) -> tuple[Decode, Codec[Any]] | None:
+        key = (name, row.aggregate_type or "")
+        if key not in self._closer:
+            self._closer[key] = self._find_in(key, row)
+        return self._closer[key]
+
+    def _find_in(self, key: tuple[str, str], row: Row) -> tuple[Decode, Codec[Any]] | None:
+        name = key[0]
+        found = self._classes.of(*key)
+        if len(found) == 1:
+            return _decoder(found[0])
         if self._raw:
             return None
-        text = (
-            f"no class is known for the event type {name!r} at position {row.position}; "
-            "import its module, use register_event_class, or read with raw=True"
-        )
+        if found:
+            claims = " and ".join(map(_registry.shown, found))
+            text = (
+                f"{name} is claimed by {claims}; say which with register_event_class, "
+                "read with raw=True, and give one of them a wire name of its own"
+            )
+        else:
+            text = (
+                f"no class is known for the event type {name!r} at position {row.position}; "
+                "import its module, use register_event_class, or read with raw=True"
+            )
         raise UnknownEventTypeError(text, event_type=name)
+
+
+def _decoder(cls: type[Event]) -> tuple[Decode, Codec[Any]]:
+    codec = wire(cls).codec
+    return codec.validate_json, codec
 
 
 class Replay:
@@ -201,7 +339,8 @@ class Replay:
             except ValidationError:
                 event = decode(codec, payload, row)
             set_envelope(event, row)
-            handler(aggregate, event)
+            if (returned := handler(aggregate, event)) is not None:
+                raise returned_value(aggregate, event, returned)
         if row is not None:
             aggregate.__dict__["version"] = row.version
 
@@ -218,11 +357,10 @@ class Replay:
         except UnknownEventTypeError as error:
             text = (
                 f"{self._cls.__name__} can't replay version {row.version} of "
-                f"{row.meta().aggregate_id!r}, a {name!r}: add a handler, or list it in `ignores`"
+                f"{row.meta().aggregate_id!r}, a {name!r}: {error}"
             )
             raise UnknownEventTypeError(text, event_type=name) from error
-        codec = wire(cls).codec
-        return codec.validate_json, codec, self._cls.__handlers__()[cls]
+        return *_decoder(cls), self._cls.__dispatch__[cls]
 
 
 class OwnEvents(Decoders):
@@ -234,9 +372,4 @@ class OwnEvents(Decoders):
 
     def _find(self, name: str, row: Row) -> tuple[Decode, Codec[Any]] | None:
         found = self._replay.find(name, row)
-        if found is not None:
-            return found[:2]
-        try:
-            return super()._find(name, row)
-        except UnknownEventTypeError:  # several claim it: which one matters to nobody here
-            return None
+        return super()._find(name, row) if found is None else found[:2]

@@ -20,6 +20,7 @@ from enum import Enum
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
@@ -313,11 +314,16 @@ def _same_decimal(left: Decimal, right: Decimal) -> bool:
 
 
 def _same_datetime(left: datetime, right: datetime) -> bool:
-    """PEP 495: in a fold or gap nothing equals but the same wall clock in the same zone."""
+    """PEP 495: in a fold or gap nothing equals but the same wall clock in the same zone.
+
+    A zone that has no name, such as one of dateutil, comes back as its offset there as elsewhere.
+    """
     if left.utcoffset() != right.utcoffset():
         return False
     if left.utcoffset() is None:
         return _same_clock(left, right) and _same_zone(left, right)
+    if not isinstance(left.tzinfo, ZoneInfo):
+        return _same_clock(left, right, fold=False)
     return left == right or (_same_clock(left, right) and _same_zone(left, right))
 
 
@@ -336,8 +342,8 @@ def _same_zone(left: Any, right: Any) -> bool:
     one, other = left.tzinfo, right.tzinfo
     if one is other:
         return True
-    key = getattr(one, "key", None)
-    return type(one) is type(other) and key is not None and key == getattr(other, "key", None)
+    named = isinstance(one, ZoneInfo) and isinstance(other, ZoneInfo)  # or of a subclass
+    return named and one.key is not None and one.key == other.key
 
 
 _BASES: dict[type, Callable[[Any, Any], bool]] = {

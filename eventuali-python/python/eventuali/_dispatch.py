@@ -7,17 +7,26 @@ class or wire name is `OrderPlaced`, `order.placed` or alike.
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterable, Mapping
-from inspect import unwrap
-from types import FunctionType, SimpleNamespace, UnionType
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, partial
+from inspect import (
+    isasyncgenfunction,
+    iscoroutine,
+    iscoroutinefunction,
+    isgeneratorfunction,
+    unwrap,
+)
+from types import FunctionType, MethodType, SimpleNamespace, UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 from weakref import WeakKeyDictionary
 
 from eventuali._isolation import Handler, isolating
 from eventuali._names import snake_case
+from eventuali._registry import living, shown
 from eventuali.errors import InvalidEventError, UnknownEventTypeError
-from eventuali.event import DomainEvent, Event, SystemEvent, registered
+from eventuali.event import DomainEvent, Event, SystemEvent
 
 if TYPE_CHECKING:
     from eventuali.aggregate import Aggregate
@@ -25,6 +34,10 @@ if TYPE_CHECKING:
 _PREFIX = "apply_"
 # Annotations that leave it to the method's name.
 _TELLS_NOTHING = (Event, DomainEvent, SystemEvent, Any, object)
+_UNRESOLVED = (NameError, AttributeError, SyntaxError, TypeError)
+"""What the evaluation of an annotation raises whose names are not there, or not yet."""
+_OR_IGNORE = "or list it in `ignores`"
+_WORD = re.compile(r"\w+")
 # What annotations said, so that a subclass of an aggregate does not have to resolve them again.
 _resolved: WeakKeyDictionary[FunctionType, Classes] = WeakKeyDictionary()
 
@@ -40,6 +53,7 @@ class Handlers(dict[type[Event], Handler]):
 
     Attributes:
         isolating: The same handlers, for events that somebody keeps.
+        cached: What `cached_property` keeps in the state; it is true until the next event.
     """
 
     def __init__(
@@ -56,24 +70,35 @@ class Handlers(dict[type[Event], Handler]):
         self._ignored_names = frozenset(i for i in ignored if isinstance(i, str))
         self._annotated: dict[type[Event], str] = {}
         self._by_name: dict[str, Handler] = {}
+        self.cached = _cached(aggregate)
         self._pending = _methods(aggregate)
         self.isolating = Isolating(self)
         self.classes = EventClasses(self)
-        self._resolve(local, final=False)
+        self._resolve(local)
+
+    def settled(self) -> Handlers:
+        """Resolves annotations that named classes not defined yet, as far as they are now.
+
+        Raises:
+            TypeError: Handlers contradict each other.
+        """
+        if self._pending:
+            self._resolve({})
+        return self
 
     def complete(self) -> Handlers:
-        """Resolves annotations that named classes not defined yet.
+        """Resolves all annotations.
 
         Raises:
             TypeError: An annotation still names nothing, or handlers contradict each other.
         """
-        if self._pending:
-            self._resolve({}, final=True)
+        for name in self.settled()._pending:
+            raise self._unresolved(name)
         return self
 
     def ignored_names(self) -> set[str]:
         """Returns the wire names of events that change nothing and need no decoding."""
-        self.complete()
+        self.settled()
         names = {c.__event_type__ for c in self._ignored_classes if self._find(c) is _ignore}
         handled = {c.__event_type__ for c in self._annotated}
         by_name = {n for n in self._ignored_names if snake_case(n) not in self._by_name}
@@ -83,18 +108,37 @@ class Handlers(dict[type[Event], Handler]):
         """Says whether events of a class have a handler or are ignored."""
         return self._find(event_type) is not None
 
+    def taken(self, name: str) -> type[Event] | None:
+        """Returns the class that events of a wire name have in streams of the aggregate.
+
+        None where it has no handler for them, ignores their name, or several classes fit.
+        """
+        if name in self._ignored_names:
+            return None
+        if self.settled()._pending:
+            return self.classes.get(name)
+        try:
+            return self.classes[name]
+        except UnknownEventTypeError:
+            return None
+
     def __missing__(self, event_type: type) -> Handler:
         if not issubclass(event_type, Event):
             raise TypeError(f"apply takes an Event, not {event_type.__name__}")
-        handler = self.complete().get(event_type) or self._find(event_type)
+        handler = self.settled().get(event_type) or self._find(event_type)
         if handler is None:
             raise self._unhandled(event_type)
+        if handler is _ignore:  # which changes the version nevertheless
+            handler = _forgetting(handler, self.cached)
         self[event_type] = handler
         return handler
 
     def _find(self, event_type: type[Event]) -> Handler | None:
         if event_type in self._annotated:
             return self[event_type]
+        for method, unresolved in self._pending.items():
+            if _may_take(method, unresolved, event_type):
+                raise self._unresolved(method)
         wire = event_type.__event_type__
         for name in (event_type.__name__, wire):
             if own := self._by_name.get(snake_case(name)):
@@ -118,21 +162,39 @@ class Handlers(dict[type[Event], Handler]):
             f"{aggregate} has no handler for {event}: {advice}", field="event_type"
         )
 
-    def _resolve(self, local: Mapping[str, Any], *, final: bool) -> None:
+    def _unresolved(self, method: str) -> TypeError:
+        """Returns the error for a method of which it can't be told which events it takes."""
+        try:
+            _classes(self._pending[method], {})
+        except _UNRESOLVED as error:
+            at = f"{self.aggregate.__name__}.{method}"
+            told = TypeError(
+                f"{at}: the annotation of its event: {error}; import the class where the program "
+                "runs, not under TYPE_CHECKING alone"
+            )
+            told.__cause__ = error
+            return told
+        raise AssertionError("it is resolved")
+
+    def _resolve(self, local: Mapping[str, Any]) -> None:
+        """Sorts the methods in whose annotations can be looked up; the others wait."""
         for name, handler in list(self._pending.items()):
             try:
                 classes = _classes(handler, local)
-            except NameError as error:
-                if final:
-                    at = f"{self.aggregate.__name__}.{name}"
-                    raise TypeError(f"{at}: the annotation of its event: {error}") from error
+            except _UNRESOLVED:
                 continue
             del self._pending[name]
             self._add(name, handler, classes)
 
     def _add(self, name: str, handler: Handler, classes: Classes) -> None:
         if classes == ():
-            self._by_name[name.removeprefix(_PREFIX)] = handler
+            self._by_name[name.removeprefix(_PREFIX)] = _forgetting(handler, self.cached)
+        elif classes and _is_lazy(handler):
+            raise TypeError(
+                f"{self.aggregate.__name__}.{name} is a coroutine function or a generator: calling "
+                "it changes nothing; a handler is a plain `def`, and what is to be awaited is "
+                "awaited before `apply`"
+            )
         for event_type in classes or ():
             other = self._annotated.setdefault(event_type, name)
             if other != name:
@@ -140,7 +202,7 @@ class Handlers(dict[type[Event], Handler]):
                     f"{self.aggregate.__name__}: {other} and {name} both take {event_type.__name__}"
                 )
             self.classes.add(event_type)
-            self[event_type] = handler
+            self[event_type] = _forgetting(handler, self.cached)
 
 
 class Isolating(dict[type[Event], Handler]):
@@ -177,12 +239,12 @@ class EventClasses(dict[str, type[Event]]):
         other = self.setdefault(event_type.__event_type__, event_type)
         if other is not event_type:
             raise TypeError(
-                f"{self._handlers.aggregate.__name__}: {_path(other)} and {_path(event_type)} "
+                f"{self._handlers.aggregate.__name__}: {shown(other)} and {shown(event_type)} "
                 f"both have the wire name {event_type.__event_type__!r}"
             )
 
     def __missing__(self, name: str) -> type[Event]:
-        found = [c for c in registered(name) if self._handlers.takes(c)]
+        found = [c for c in living(name) if self._handlers.takes(c)]
         near = [c for c in found if c.__module__ == self._handlers.aggregate.__module__]
         best = near or found
         if len(best) == 1:
@@ -190,10 +252,15 @@ class EventClasses(dict[str, type[Event]]):
             return best[0]
         aggregate = self._handlers.aggregate.__name__
         if best:
-            claims = " and ".join(map(_path, best))
+            claims = " and ".join(map(shown, best))
             text = f"{aggregate}: event type {name!r} is claimed by {claims}; annotate the handler"
+        elif known := living(name):
+            text = f"{aggregate} has no handler for {shown(known[0])}; write one, {_OR_IGNORE}"
         else:
-            text = f"{aggregate}: no known event class has the wire name {name!r}"
+            text = (
+                f"{aggregate}: no known event class has the wire name {name!r}; import its module, "
+                f"write it and its handler, {_OR_IGNORE}"
+            )
         raise UnknownEventTypeError(text, event_type=name)
 
 
@@ -206,6 +273,50 @@ def outer_locals() -> Mapping[str, Any]:
             break
         frame = frame.f_back
     return frame.f_locals
+
+
+def returned_value(aggregate: Aggregate, event: Event, returned: object) -> TypeError:
+    """Returns the error for a handler that gave something back: it may have changed nothing."""
+    close = getattr(returned, "close", None)
+    if iscoroutine(returned) and callable(close):
+        close()  # or Python warns that it was never awaited
+    return TypeError(
+        f"{type(aggregate).__name__}: the handler of {type(event).__name__} returned "
+        f"{returned!r:.60}; a handler changes the aggregate itself and returns nothing"
+    )
+
+
+def forget(state: dict[str, Any], cached: Iterable[str]) -> None:
+    """Drops what was computed from a state that is no longer."""
+    for name in cached:
+        state.pop(name, None)
+
+
+def _forgetting(handler: Handler, cached: Sequence[str]) -> Handler:
+    """Returns a handler that neither finds nor leaves what was computed from another state."""
+    if not cached:
+        return handler
+
+    def forgetting(aggregate: Aggregate, event: Event) -> object:
+        forget(aggregate.__dict__, cached)
+        returned = handler(aggregate, event)
+        forget(aggregate.__dict__, cached)
+        return returned
+
+    return forgetting
+
+
+def _cached(aggregate: type) -> tuple[str, ...]:
+    found = (vars(base).items() for base in aggregate.__mro__)
+    return tuple({n for items in found for n, v in items if isinstance(v, cached_property)})
+
+
+def _is_lazy(handler: Handler) -> bool:
+    """Tells whether a call does nothing but make something that could run."""
+    call = handler.func if isinstance(handler, partial) else handler
+    if not isinstance(call, FunctionType | MethodType):
+        call = type(call).__call__
+    return iscoroutinefunction(call) or isgeneratorfunction(call) or isasyncgenfunction(call)
 
 
 def _methods(aggregate: type) -> dict[str, Handler]:
@@ -232,24 +343,31 @@ def _classes(handler: Handler, local: Mapping[str, Any]) -> Classes:
     return _resolved[function]
 
 
+def _may_take(method: str, handler: Handler, event_type: type[Event]) -> bool:
+    """Tells whether a method could be the handler, going by its name and its annotation's words."""
+    if method.removeprefix(_PREFIX) == snake_case(event_type.__name__):
+        return True
+    annotation = _annotation(unwrap(handler))
+    return event_type.__name__ in _WORD.findall(str(annotation))
+
+
+def _annotation(function: Any) -> Any:
+    return function.__annotations__.get(function.__code__.co_varnames[1], Any)
+
+
 def _inspect(function: FunctionType, local: Mapping[str, Any]) -> Classes:
     code = function.__code__
     required = code.co_argcount - len(function.__defaults__ or ())
     if code.co_argcount < 2 or required > 2:
         return None
     parameter = code.co_varnames[1]
-    annotation = function.__annotations__.get(parameter, Any)
-    holder = SimpleNamespace(__annotations__={parameter: annotation})
+    holder = SimpleNamespace(__annotations__={parameter: _annotation(function)})
     resolved = get_type_hints(holder, function.__globals__, dict(local))[parameter]
     members = get_args(resolved) if get_origin(resolved) in (Union, UnionType) else (resolved,)
     if any(member in _TELLS_NOTHING for member in members):
         return ()
     events = tuple(m for m in members if isinstance(m, type) and issubclass(m, Event))
     return events if len(events) == len(members) else None
-
-
-def _path(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _ignore(aggregate: object, event: object) -> None:

@@ -27,6 +27,7 @@ from eventuali.errors import InvalidEventError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 
@@ -44,6 +45,19 @@ def _uuid7(ns: int) -> int:
 def utc(microseconds: int) -> datetime:
     """Turns µs since 1970 into an aware datetime."""
     return _EPOCH + microseconds * _MICROSECOND
+
+
+def since_epoch(time: datetime) -> int | None:
+    """Returns the µs since 1970 of a datetime, by its UTC offset; None where it has none.
+
+    Nothing but its parts is asked of it: subclasses have an arithmetic of their own.
+    """
+    offset = time.utcoffset()
+    if offset is None:
+        return None
+    day = (time.year, time.month, time.day)
+    clock = (time.hour, time.minute, time.second, time.microsecond)
+    return (datetime(*day, *clock, tzinfo=UTC) - _EPOCH - offset) // _MICROSECOND
 
 
 class Headers(dict[str, str]):
@@ -265,6 +279,25 @@ def parse_from(data: dict[str, Any], keywords: frozenset[str]) -> Envelope:
     return parse({key: data.pop(key) for key in keywords & data.keys()})
 
 
+def from_text(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns metadata that was written as JSON as it is given to an event.
+
+    Raises:
+        InvalidEventError: The time is none in ISO 8601.
+    """
+    read = dict(given)
+    for field in ("correlation_id", "causation_id"):
+        if isinstance(read.get(field), str) and CANONICAL_UUID.fullmatch(read[field]):
+            read[field] = UUID(read[field])
+    if isinstance(read.get("timestamp"), str):
+        try:
+            read["timestamp"] = datetime.fromisoformat(read["timestamp"])
+        except ValueError as error:
+            text = f"timestamp {read['timestamp']!r:.60} is not a time in ISO 8601"
+            raise InvalidEventError(text, field="timestamp") from error
+    return read
+
+
 def parse(given: Mapping[str, Any]) -> Envelope:
     """Checks the metadata that was given with a new event.
 
@@ -285,7 +318,7 @@ def parse(given: Mapping[str, Any]) -> Envelope:
 
 def _event_id(field: str, value: object) -> UUID:
     if isinstance(value, str) and _UUID.fullmatch(value):
-        value = UUID(value)
+        value = UUID(str.__str__(value))
     if not isinstance(value, UUID):
         raise InvalidEventError(f"{field} {value!r:.60} is not a UUID", field=field)
     if value.int == 0:
@@ -296,9 +329,9 @@ def _event_id(field: str, value: object) -> UUID:
 def _timestamp(field: str, value: object) -> int:
     if not isinstance(value, datetime):
         raise InvalidEventError(f"{field} must be a datetime, not {_kind(value)}", field=field)
-    if value.utcoffset() is None:
+    microseconds = since_epoch(value)
+    if microseconds is None:
         raise InvalidEventError(f"{field} {value} has no time zone", field=field)
-    microseconds = (value - _EPOCH) // _MICROSECOND
     try:
         utc(microseconds)
     except OverflowError:
@@ -311,8 +344,7 @@ def _reference(field: str, value: object) -> UUID | str | None:
         return value
     if not isinstance(value, str):
         raise InvalidEventError(f"{field} must be a UUID or a str, not {_kind(value)}", field=field)
-    check_name(field, value)
-    return value
+    return check_name(field, value)
 
 
 def _user_id(field: str, value: object) -> str | None:
@@ -337,10 +369,7 @@ def checked_tags(field: str, value: object) -> tuple[str, ...]:
         return ()
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise InvalidEventError(f"{field} must be an iterable of str", field=field)
-    tags = tuple(_text(field, tag) for tag in value)
-    for tag in tags:
-        check_name(field, tag)
-    return tags
+    return tuple(check_name(field, _text(field, tag)) for tag in value)
 
 
 def _text(field: str, value: object) -> str:

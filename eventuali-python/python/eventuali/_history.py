@@ -10,7 +10,7 @@ from eventuali._eventuali import Page, Pending, Store
 from eventuali._names import text
 from eventuali._restore import copied
 from eventuali._verbs import Reading, aggregate_class
-from eventuali.aggregate import Aggregate, check_replayed
+from eventuali.aggregate import Aggregate, replay
 from eventuali.event import Event
 from eventuali.history import Change, Step
 from eventuali.query import Item
@@ -52,8 +52,7 @@ class Past(Generic[A]):
         before = copied(aggregate)
         meta = event.meta
         if meta.event_type not in self._ignored:
-            aggregate.__dispatch__.isolating[type(event)](aggregate, event)
-            check_replayed(aggregate)
+            replay(aggregate, event)
         aggregate.__dict__["version"] = meta.aggregate_version
         after = copied(aggregate)
         old, new = before.__dict__, after.__dict__

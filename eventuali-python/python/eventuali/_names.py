@@ -19,25 +19,35 @@ if TYPE_CHECKING:
 
 MAX_NAME_BYTES = 255
 
-# Characters that people cannot see and that make two names look alike. Joiners (U+200C, U+200D)
-# are allowed: several scripts and emoji need them.
-_HIDDEN = re.compile("[\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+# Characters that people cannot see and that make two names look alike: those of Unicode's general
+# category Cf and those that are ignored by default, fillers for instance. Joiners (U+200C, U+200D)
+# and variation selectors are allowed: several scripts and emoji need them.
+_HIDDEN = re.compile(
+    "[\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u115f-\u1160\u17b4-\u17b5"
+    "\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U000110bd"
+    "\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]"
+)
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NOT_WORD = re.compile(r"[\W_]+")
 
 
-def check_name(field: str, name: str) -> None:
-    """Checks a wire name: 1-255 bytes of UTF-8 that people can see and tell apart.
+def check_name(field: str, name: object) -> str:
+    """Returns a wire name: 1-255 bytes of UTF-8 that people can see and tell apart.
+
+    One of a subclass of `str`, such as a `StrEnum`, is the text that it holds, as everywhere.
 
     Raises:
         TypeError: The name is no string.
         InvalidEventError: The name breaks the grammar; `field` is in the attribute `field`.
     """
-    if type(name) is not str:
+    if not isinstance(name, str):
         raise TypeError(f"{field} must be a str, not {type(name).__name__}")
-    fault = _fault(name)
+    plain = str.__str__(name)  # whatever a subclass says
+    fault = _fault(plain)
     if fault:
-        raise InvalidEventError(f"{field} {name[:40]!r} {fault}", field=field)
+        raise InvalidEventError(f"{field} {plain[:40]!r} {fault}", field=field)
+    return plain
 
 
 def text(field: str, given: object) -> str:
@@ -81,8 +91,8 @@ def _fault(name: str) -> str | None:
     return None
 
 
-def check_event_type(name: str, own_path: str | None = None) -> None:
-    """Checks an event type: a name, no `__dunder__`, and not the path of anything loaded.
+def check_event_type(name: str, own_path: str | None = None) -> str:
+    """Returns an event type: a name, no `__dunder__`, and not the path of anything loaded.
 
     Nothing is imported and no attribute is computed to find out. `own_path` is the path of the
     event class itself, which is not to be seen yet while the class is made.
@@ -91,7 +101,7 @@ def check_event_type(name: str, own_path: str | None = None) -> None:
         TypeError: The name is no string.
         InvalidEventError: The name is not acceptable; `field` is `"event_type"`.
     """
-    check_name("event_type", name)
+    name = check_name("event_type", name)
     if name.startswith("__") and name.endswith("__"):
         raise InvalidEventError(f"event_type {name!r} is reserved", field="event_type")
     if "." in name and (name == own_path or _is_python_path(name)):
@@ -100,6 +110,7 @@ def check_event_type(name: str, own_path: str | None = None) -> None:
             "a wire name must outlive the code, choose another",
             field="event_type",
         )
+    return name
 
 
 def _is_python_path(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
-from eventuali._envelope import Envelope, EventMeta, Kept, parse, utc
+from eventuali._envelope import CANONICAL_UUID, Envelope, EventMeta, Kept, parse, utc
 from eventuali._names import check_name
 from eventuali._older_table import COLUMNS, Row
 from eventuali.errors import (
@@ -24,8 +24,8 @@ from eventuali.event import MAX_EVENT_VERSION, UnknownEvent
 _MAX_PAYLOAD = 1 << 20  # as `Limits` of the core
 _MAX_HEADERS = 64 << 10
 _MAX_TAGS = 64
-_CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _REFERENCES = ("correlation_id", "causation_id")
+_NO_PLACE = "metadata has {!r}, for which an event has no place"
 _METADATA = {*_REFERENCES, "user_id", "headers", "tags", "text"}
 
 
@@ -205,18 +205,20 @@ def _metadata_text(given: object) -> str:
 
 def _envelope(event_id: UUID, timestamp: int, metadata: str) -> Envelope:
     """Returns what the metadata says, checked as that of a new event."""
-    given = _metadata(metadata)
-    texts = given.pop("text", ())  # references that look like a UUID and are none
+    written = _metadata(metadata)
+    given = written.copy()
+    texts = _texts(given.pop("text", []))
     for field in _REFERENCES:
         value = given.get(field)
-        if isinstance(value, str) and field not in texts and _CANONICAL_UUID.fullmatch(value):
+        if isinstance(value, str) and field not in texts and CANONICAL_UUID.fullmatch(value):
             given[field] = UUID(value)
     headers = given.get("headers")
     if isinstance(headers, list):
         if not all(isinstance(pair, list) and len(pair) == 2 for pair in headers):
             raise InvalidEventError("headers are pairs or an object", field="headers")
         given["headers"] = dict(headers)
-    envelope = parse({name: value for name, value in given.items() if value is not None})
+    envelope = parse(given)
+    _check_kept(envelope, written)
     envelope.event_id, envelope.timestamp = event_id, timestamp
     size = sum(len(k.encode()) + len(v.encode()) for k, v in envelope.headers.items())
     for what, found, limit in (
@@ -229,21 +231,52 @@ def _envelope(event_id: UUID, timestamp: int, metadata: str) -> Envelope:
     return envelope
 
 
+def _texts(written: object) -> list[str]:
+    """Returns which references look like a UUID and are none, as a store of ours notes it."""
+    if not isinstance(written, list) or any(each not in _REFERENCES for each in written):
+        raise InvalidEventError(_NO_PLACE.format("text"), field="metadata")
+    return written
+
+
+def _check_kept(envelope: Envelope, written: dict[str, Any]) -> None:
+    """Refuses what an event would not say as it is written."""
+    for field in written.keys() - {"text"}:
+        kept, wanted = getattr(envelope, field), written[field]
+        if isinstance(kept, UUID):
+            kept = str(kept)
+        elif isinstance(kept, tuple):
+            kept = list(kept)
+        elif isinstance(wanted, list):
+            kept = list(map(list, kept.items()))
+        if kept != wanted:
+            text = f"{field} {wanted!r:.60} can't be kept: an event would say {kept!r:.60}"
+            raise InvalidEventError(text, field=field)
+
+
 def _metadata(metadata: str) -> dict[str, Any]:
+    """Returns what is written, without what is null."""
     if not metadata:
         return {}
     try:
-        given = from_json(metadata)
-    except ValueError as error:
+        given = json.loads(metadata, object_pairs_hook=_each_once)
+    except (ValueError, RecursionError) as error:
         raise InvalidEventError(f"metadata is not JSON: {error}", field="metadata") from error
     if given is None:
         return {}
     if not isinstance(given, dict):
         raise InvalidEventError("metadata is no JSON object", field="metadata")
     if strange := sorted(given.keys() - _METADATA):
-        text = f"metadata has {strange[0]!r:.60}, for which an event has no place"
-        raise InvalidEventError(text, field="metadata")
-    return given
+        raise InvalidEventError(_NO_PLACE.format(strange[0][:60]), field="metadata")
+    return {field: value for field, value in given.items() if value is not None}
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        name = next(name for name in names if names.count(name) > 1)
+        raise InvalidEventError(f"metadata has {name!r:.60} twice", field="metadata")
+    return made
 
 
 def _shown(value: object) -> str:

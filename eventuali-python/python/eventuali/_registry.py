@@ -1,25 +1,94 @@
-"""Which event classes exist, by wire name. Classes register themselves when they are defined."""
+"""Which classes of events and aggregates exist, by wire name. They register when they are defined.
+
+A class inside of a function is *local*: it is one of that function's, as in a test, and ends with
+it. The library's own classes, the demo's, give way to those of the program.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import gc
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
+    from eventuali.aggregate import Aggregate
     from eventuali.event import Event
 
-# Weak, so that classes made in functions can die. The inner key is (module, qualified name): a
-# module reloaded or a notebook cell run again replaces its class instead of contradicting it.
-_classes: dict[str, WeakValueDictionary[tuple[str, str], type[Event]]] = {}
+C = TypeVar("C", bound="type[Any]")
+_Path: TypeAlias = tuple[str, str, str]
+
+# Weak, so that classes made in functions can die. A module reloaded or a notebook cell run again
+# has the path of the class before, and replaces it instead of contradicting it.
+_classes: dict[str, WeakValueDictionary[_Path, type[Event]]] = {}
+_aggregates: dict[str, WeakValueDictionary[_Path, type[Aggregate]]] = {}
+
+named: dict[str, type[Event]] = {}
+"""What `register_event_class` says on the class of stores, for all of them."""
 
 
 def register(name: str, cls: type[Event]) -> None:
     """Makes `cls` known under a wire name, in place of an earlier class of the same path."""
-    bucket = _classes.setdefault(name, WeakValueDictionary())
-    bucket[cls.__module__, cls.__qualname__] = cls
+    _classes.setdefault(name, WeakValueDictionary())[_path(cls)] = cls
 
 
 def registered(name: str) -> list[type[Event]]:
     """Returns the classes that claim a wire name, oldest first; more than one is ambiguous."""
-    bucket = _classes.get(name)
-    return [] if bucket is None else list(bucket.values())
+    return _of_the_program(_classes.get(name))
+
+
+def living(name: str) -> list[type[Event]]:
+    """Like `registered`, without classes that nobody has any more.
+
+    Such a class lasts until the garbage collector comes by; the answer is not to depend on when.
+    """
+    found = registered(name)
+    if len(found) > 1 or any(map(is_local, found)):
+        found.clear()
+        gc.collect()
+    return registered(name)
+
+
+def newest(cls: type[Event]) -> type[Event]:
+    """Returns the class that has replaced `cls`, or `cls`."""
+    bucket = _classes.get(cls.__event_type__)
+    return cls if bucket is None else bucket.get(_path(cls), cls)
+
+
+def register_aggregate(name: str, cls: type[Aggregate]) -> None:
+    """Makes a class of aggregates known under its wire name."""
+    _aggregates.setdefault(name, WeakValueDictionary())[_path(cls)] = cls
+
+
+def aggregates(name: str) -> list[type[Aggregate]]:
+    """Returns the classes of aggregates whose streams are of this type."""
+    return _of_the_program(_aggregates.get(name))
+
+
+def same(cls: type[Event], other: type[Event]) -> bool:
+    """Tells whether one class replaces the other, or is it."""
+    return cls is other or _path(cls) == _path(other)
+
+
+def is_local(cls: type) -> bool:
+    """Tells whether a class was made inside of a function."""
+    return "<locals>" in cls.__qualname__
+
+
+def shown(cls: type[Any]) -> str:
+    """Returns the path of a class, with those of the classes that a generic one is made for."""
+    generic: dict[str, Any] = getattr(cls, "__pydantic_generic_metadata__", {})
+    if generic.get("origin") is None:
+        return f"{cls.__module__}.{cls.__qualname__}"
+    made_for = ", ".join(shown(a) if isinstance(a, type) else repr(a) for a in generic["args"])
+    return f"{shown(generic['origin'])}[{made_for}]"
+
+
+def _path(cls: type[Any]) -> _Path:
+    """Returns what a class is known by: `Changed[Address]` of two `Address`es are two classes."""
+    return cls.__module__, cls.__qualname__, shown(cls)
+
+
+def _of_the_program(bucket: WeakValueDictionary[_Path, C] | None) -> list[C]:
+    found = [] if bucket is None else list(bucket.values())
+    own = [cls for cls in found if cls.__module__ != "eventuali._demo"]
+    return own or found

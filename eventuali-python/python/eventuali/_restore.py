@@ -7,8 +7,10 @@ changed in place, so they are made again: from a copy taken once a batch, and th
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import MemberDescriptorType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from eventuali._dispatch import forget
 from eventuali._envelope import Batch
 from eventuali._isolation import IMMUTABLE, immutable
 
@@ -17,6 +19,21 @@ if TYPE_CHECKING:
 
 A = TypeVar("A", bound="Aggregate")
 _State = dict[str, Any]
+
+
+class Beside(NamedTuple):
+    """What an aggregate keeps beside its fields.
+
+    Attributes:
+        private: Its private attributes; None where its class declares none.
+        slots: What is set of the slots that its class adds.
+    """
+
+    private: _State | None
+    slots: dict[MemberDescriptorType, Any]
+
+
+_NOTHING = Beside(None, {})
 
 
 class Base:
@@ -28,17 +45,20 @@ class Base:
     __slots__ = (
         "aggregate_type",
         "batch",
+        "beside",
         "fields_set",
+        "has_beside",
         "isolating",
-        "private",
         "start",
         "state",
     )
 
     def __init__(self, aggregate: Aggregate) -> None:
-        private = aggregate.__pydantic_private__
-        self.state = _copies(aggregate.__dict__)
-        self.private = private and _copies(private)
+        self.has_beside = (
+            aggregate.__pydantic_private__ is not None or aggregate.__own_slots__ != ()
+        )
+        kept = beside(aggregate) if self.has_beside else _NOTHING
+        self.state, self.beside = _copies(aggregate.__dict__, kept)
         self.fields_set = aggregate.__pydantic_fields_set__.copy()
         self.start = len(aggregate._uncommitted)  # how many events waited already
         self.batch = Batch()
@@ -48,11 +68,38 @@ class Base:
     def replay(self, aggregate: Aggregate) -> Aggregate:
         """Makes the state anew that the aggregate has by the events that wait in it."""
         cls = type(aggregate)
-        scratch = _made(cls, self.state, self.private, self.fields_set)
+        scratch = _made(cls, self.state, self.beside, self.fields_set)
         for event in aggregate._uncommitted[self.start :]:
             cls.__dispatch__.isolating[type(event)](scratch, event)
             scratch.__dict__["version"] += 1
         return scratch
+
+
+def own_slots(cls: type[Aggregate], library: type[Aggregate]) -> tuple[MemberDescriptorType, ...]:
+    """Returns the slots that a class and its bases add to those of the library."""
+    added = [base for base in cls.__mro__ if base not in library.__mro__]
+    return tuple(
+        slot for base in added for slot in vars(base).values() if type(slot) is MemberDescriptorType
+    )
+
+
+def beside(aggregate: Aggregate) -> Beside:
+    """Returns what an aggregate keeps beside its fields, a shallow copy."""
+    private, slots = aggregate.__pydantic_private__, {}
+    for slot in aggregate.__own_slots__:
+        try:
+            slots[slot] = slot.__get__(aggregate)
+        except AttributeError:  # it is not set
+            continue
+    return Beside(None if private is None else private.copy(), slots)
+
+
+def _put(aggregate: Aggregate, beside: Beside) -> None:
+    object.__setattr__(aggregate, "__pydantic_private__", beside.private)
+    for slot in aggregate.__own_slots__:
+        slot.__set__(aggregate, beside.slots.get(slot))
+        if slot not in beside.slots:
+            slot.__delete__(aggregate)
 
 
 def copied(aggregate: A) -> A:
@@ -60,21 +107,22 @@ def copied(aggregate: A) -> A:
 
     A value that can't be copied, such as a lock, is shared nevertheless.
     """
-    private, fields_set = aggregate.__pydantic_private__, aggregate.__pydantic_fields_set__
-    return _made(type(aggregate), aggregate.__dict__, private, fields_set)
+    fields_set = aggregate.__pydantic_fields_set__
+    return _made(type(aggregate), aggregate.__dict__, beside(aggregate), fields_set)
 
 
-def _made(cls: type[A], state: _State, private: _State | None, fields_set: set[str]) -> A:
+def _made(cls: type[A], state: _State, beside: Beside, fields_set: set[str]) -> A:
     made = cls.__new__(cls)
-    object.__setattr__(made, "__dict__", _copies(state))
+    own, own_beside = _copies(state, beside)
+    object.__setattr__(made, "__dict__", own)
     object.__setattr__(made, "__pydantic_fields_set__", fields_set.copy())
     object.__setattr__(made, "__pydantic_extra__", None)
-    object.__setattr__(made, "__pydantic_private__", private and _copies(private))
+    _put(made, own_beside)
     return made
 
 
 def restore(
-    aggregate: Aggregate, base: Base, state: _State, private: _State | None, error: BaseException
+    aggregate: Aggregate, base: Base, state: _State, kept: Beside | None, error: BaseException
 ) -> None:
     """Puts an aggregate back as it was before an event whose handler raised.
 
@@ -82,44 +130,68 @@ def restore(
         aggregate: What to put back; only the events that it had wait in it.
         base: The beginning of the batch.
         state: Its fields before the event, a shallow copy.
-        private: Its private attributes before the event, a shallow copy.
+        kept: What it kept beside them, a shallow copy; None where its class has nothing there.
         error: What the handler raised; gets a note if mutable fields can't be put back.
     """
+    kept = kept or _NOTHING
+    forget(state, aggregate.__dispatch__.cached)  # computed from values that may be replaced
     try:
         rebuilt = base.replay(aggregate)
     except Exception as second:
         error.add_note(f"mutable fields of {type(aggregate).__name__} are not restored: {second!r}")
     else:
+        other = beside(rebuilt)
         _replace_mutable(state, rebuilt.__dict__)
-        _replace_mutable(private or {}, rebuilt.__pydantic_private__ or {})
+        _replace_mutable(kept.private or {}, other.private or {})
+        _replace_mutable(kept.slots, other.slots)
         object.__setattr__(aggregate, "__pydantic_fields_set__", rebuilt.__pydantic_fields_set__)
     aggregate.__dict__.clear()
     aggregate.__dict__.update(state)
-    object.__setattr__(aggregate, "__pydantic_private__", private)
+    _put(aggregate, kept)
 
 
-def _replace_mutable(state: _State, rebuilt: _State) -> None:
+def _replace_mutable(state: dict[Any, Any], rebuilt: dict[Any, Any]) -> None:
     for name, value in state.items():
         if name in rebuilt and not immutable(value):
             state[name] = rebuilt[name]
 
 
-def _copies(state: _State) -> _State:
-    return state.copy() if _plain(state) else {k: _copied(v) for k, v in state.items()}
+def _copies(state: _State, beside: Beside) -> tuple[_State, Beside]:
+    """Copies all of a state: what two of its values share, their copies share."""
+    memo: dict[int, Any] = {}
+    if beside is _NOTHING:
+        return _copies_of(state, memo), beside
+    private, slots = beside
+    own = None if private is None else _copies_of(private, memo)
+    return _copies_of(state, memo), Beside(own, slots and _copies_of(slots, memo))
 
 
-def _copied(value: Any) -> Any:
+def _copies_of(state: dict[Any, Any], memo: dict[int, Any]) -> dict[Any, Any]:
+    return state.copy() if _plain(state) else {k: _copied(v, memo) for k, v in state.items()}
+
+
+def _copied(value: Any, memo: dict[int, Any]) -> Any:
     if immutable(value):
         return value
+    if id(value) in memo:
+        return memo[id(value)]
     kind = type(value)
-    if (kind is list or kind is set) and IMMUTABLE.issuperset(map(type, value)):
-        return value.copy()
-    if kind is dict and _plain(value) and IMMUTABLE.issuperset(map(type, value)):
-        return value.copy()
+    if _is_flat(value, kind):
+        made = memo[id(value)] = value.copy()
+        return made
+    known = len(memo)
     try:
-        return deepcopy(value)
+        return deepcopy(value, memo)
     except Exception:  # a lock, a file: it stays shared, and `apply` says so
+        while len(memo) > known:
+            memo.popitem()  # what was copied in part
         return value
+
+
+def _is_flat(value: Any, kind: type) -> bool:
+    if kind is dict and not _plain(value):
+        return False
+    return (kind is list or kind is set or kind is dict) and IMMUTABLE.issuperset(map(type, value))
 
 
 def _plain(state: dict[Any, Any]) -> bool:

@@ -93,4 +93,16 @@ def _read_time(value: Any) -> Any:
     if found is None or "T" in found["clock"]:
         return value
     read = _with_offset(time.fromisoformat(found["clock"]), found)
-    return read.replace(tzinfo=ZoneInfo(found["zone"])) if found["zone"] else read
+    return read.replace(tzinfo=_known_zone(found["zone"])) if found["zone"] else read
+
+
+def _known_zone(key: str) -> ZoneInfo:
+    """Returns a zone without which a time says nothing.
+
+    Raises:
+        ValueError: It is not known here.
+    """
+    try:
+        return ZoneInfo(key)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"the time zone {key!r} is not known here; install tzdata") from error

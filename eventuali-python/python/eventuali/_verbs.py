@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, TypedDict, TypeVar
 
 from eventuali._decode import Decoders, EventClasses, Replay
+from eventuali._envelope import since_epoch
 from eventuali._eventuali import Page, Pending, Row, Store
 from eventuali._names import text
 from eventuali._saving import Attempt, Committed, merged, of_aggregates, of_events
@@ -27,7 +28,6 @@ A = TypeVar("A", bound=Aggregate)
 
 PAGE = 1000
 """Events a page: large enough to hide the hand-over, small enough to stay in the cache."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_BOUND = 2**63 - 1
 
 
@@ -77,11 +77,12 @@ def horizon(store: Store) -> Steps[Horizon]:
     return Horizon(position, last_position, writers, open_for)
 
 
-def save(store: Store, aggregates: Sequence[Aggregate]) -> Steps[Committed]:
+def save(store: Store, classes: EventClasses, aggregates: Sequence[Aggregate]) -> Steps[Committed]:
     """Commits what the aggregates have not saved, after what an earlier save left open."""
     for aggregate in aggregates:
         if not isinstance(aggregate, Aggregate):
             raise TypeError(f"save takes aggregates, not {aggregate!r:.60}")
+        classes.saves(aggregate.__aggregate_type__, aggregate._uncommitted, applied=True)
     if len(aggregates) > 1 and len(set(map(id, aggregates))) < len(aggregates):
         raise InvalidEventError("an aggregate stands twice in one save", field="aggregates")
     answers = []
@@ -113,6 +114,7 @@ def _nothing(store: Store) -> Steps[Committed]:
 
 def append(
     store: Store,
+    classes: EventClasses,
     events: Iterable[Event],
     stream: tuple[str, str] | None,
     expected: object,
@@ -121,6 +123,8 @@ def append(
     """Commits events of no aggregate."""
     if isinstance(events, Event):
         raise TypeError(f"append takes several events; write append([{type(events).__name__}(…)])")
+    if isinstance(events, Aggregate):  # which is iterable, as any pydantic model
+        raise TypeError(f"append takes events; write save(…) for the {type(events).__name__}")
     listed = list(events)
     for event in listed:
         if not isinstance(event, Event):
@@ -137,7 +141,9 @@ def append(
         conditions.append((list(condition.query.items), after))
     if not listed:
         return (yield from _nothing(store))
-    attempt = of_events(listed, None if stream is None else _stream(stream), wanted)
+    place = None if stream is None else _stream(stream)
+    classes.saves("" if place is None else place[0], listed, applied=False)
+    attempt = of_events(listed, place, wanted)
     return (yield from _send(store, attempt, (), conditions))
 
 
@@ -462,6 +468,7 @@ def type_name(aggregate_type: object) -> str:
 def _microseconds(time: object, name: str) -> int:
     if not isinstance(time, datetime):
         raise TypeError(f"{name} is a datetime, not {time!r:.60}")
-    if time.utcoffset() is None:
+    microseconds = since_epoch(time)
+    if microseconds is None:
         raise ValueError(f"{name} {time} has no time zone")
-    return (time - _EPOCH) // timedelta(microseconds=1)
+    return microseconds

@@ -16,27 +16,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
+from importlib import import_module
 from time import time_ns
+from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from eventuali._dispatch import EventClasses, Handlers, outer_locals
+from eventuali import _registry
+from eventuali._dispatch import EventClasses, Handlers, outer_locals, returned_value
 from eventuali._envelope import Envelope
 from eventuali._names import check_name
-from eventuali._restore import Base, restore
+from eventuali._restore import Base, beside, own_slots, restore
+from eventuali._values import values
 from eventuali.errors import InvalidEventError
-from eventuali.event import (
-    Event,
-    UserDeactivated,
-    UserEmailChanged,
-    UserRegistered,
-    set_envelope,
-)
+from eventuali.event import Event, set_envelope
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from eventuali._demo import User, UserDeactivated, UserEmailChanged, UserRegistered
 
 __all__ = ["Aggregate", "User", "UserDeactivated", "UserEmailChanged", "UserRegistered"]
 
@@ -85,6 +85,7 @@ class Aggregate(_Slots):
 
     __aggregate_type__: ClassVar[str] = "Aggregate"
     __assignable__: ClassVar[frozenset[str]] = frozenset()
+    __own_slots__: ClassVar[tuple[MemberDescriptorType, ...]] = ()
     __dispatch__: ClassVar[Handlers]
 
     if not TYPE_CHECKING:  # type checkers make the constructor from the fields
@@ -113,7 +114,9 @@ class Aggregate(_Slots):
         cls.__aggregate_type__ = _wire_name(cls, name)
         _check_fields(cls)
         cls.__assignable__ = _assignable(cls)
+        cls.__own_slots__ = own_slots(cls, Aggregate)
         cls.__dispatch__ = Handlers(cls, cls.ignores, outer_locals())
+        _registry.register_aggregate(cls.__aggregate_type__, cls)
 
     @property
     def aggregate_type(self) -> str:
@@ -127,7 +130,7 @@ class Aggregate(_Slots):
         copy made at the first event after the last save; one that can't be copied is not put back.
 
         Raises:
-            TypeError: `event` is no event.
+            TypeError: `event` is no event, or its handler returned something, such as a coroutine.
             InvalidEventError: No handler takes it (`field` is `"event_type"`), or it was applied or
                 stored before (`field` is `"event"`).
         """
@@ -143,14 +146,15 @@ class Aggregate(_Slots):
         uncommitted = self._uncommitted
         count = len(uncommitted)
         before = self.__dict__.copy()
-        private = base.private and (self.__pydantic_private__ or {}).copy()
+        kept = beside(self) if base.has_beside else None
         try:
-            handler(self, event)
+            if (returned := handler(self, event)) is not None:
+                raise returned_value(self, event, returned)
             if len(uncommitted) != count:
                 raise _applied_itself(self)
         except BaseException as error:
             del uncommitted[count:]
-            restore(self, base, before, private, error)
+            restore(self, base, before, kept, error)
             raise
         # Looked up again: `validate_assignment` replaces the state, a look at the id the stamp.
         self.__dict__["version"] = version = before["version"] + 1
@@ -183,8 +187,7 @@ class Aggregate(_Slots):
             if aggregate is None:
                 aggregate = cls() if meta.aggregate_id is None else cls(id=meta.aggregate_id)
             _check_next(aggregate, event)
-            cls.__dispatch__.isolating[type(event)](aggregate, event)
-            check_replayed(aggregate)
+            replay(aggregate, event)
             aggregate.__dict__["version"] += 1
         return cls() if aggregate is None else aggregate
 
@@ -207,27 +210,39 @@ class Aggregate(_Slots):
         return self.version == len(self._uncommitted)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the state, `id` and `version` included, as Python values."""
-        return self.model_dump()
+        """Returns the fields, `id` and `version` included, by name and as Python values.
+
+        Unlike `model_dump`, it has what is excluded there, and nothing that is computed or changed
+        by a serializer: `from_dict` makes an equal state of it. Private attributes are not in it.
+        """
+        return values(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Makes an aggregate of the state that `to_dict` gave; no event waits to be saved.
 
+        Fields may stand under their names or aliases, and what is computed is passed over.
+
         Raises:
             pydantic.ValidationError: A field is unknown or has a wrong value.
         """
-        return cls.model_validate(data)
+        computed = cls.__pydantic_decorators__.computed_fields
+        given = {name: value for name, value in data.items() if name not in computed}
+        return cls.model_validate(given, by_name=True, by_alias=True)
 
     @classmethod
     def __handlers__(cls) -> Handlers:
-        """Returns the handlers by exact event class; a subclass is filled in at first look."""
+        """Returns the handlers by exact event class; a subclass is filled in at first look.
+
+        Raises:
+            TypeError: The annotation of a method names nothing.
+        """
         return cls.__dispatch__.complete()
 
     @classmethod
     def __event_classes__(cls) -> EventClasses:
         """Returns the event classes by wire name; others are looked for in the registry."""
-        return cls.__dispatch__.complete().classes
+        return cls.__dispatch__.settled().classes
 
     @classmethod
     def __ignored_names__(cls) -> set[str]:
@@ -266,6 +281,14 @@ def committed(aggregate: Aggregate, count: int) -> None:
     set_base(aggregate, None)
 
 
+def replay(aggregate: Aggregate, event: Event) -> None:
+    """Changes the state by an event that the aggregate has been through; for the store, too."""
+    returned = aggregate.__dispatch__.isolating[type(event)](aggregate, event)
+    if returned is not None:
+        raise returned_value(aggregate, event, returned)
+    check_replayed(aggregate)
+
+
 def check_replayed(aggregate: Aggregate) -> None:
     """Refuses what handlers applied while stored events were replayed; for the store, after it.
 
@@ -293,20 +316,28 @@ def _wire_name(cls: type[Aggregate], name: str | None) -> str:
     if name is None and origin is not None:
         generic = cast("type[Aggregate]", origin)
         name = generic.__aggregate_type__ + cls.__name__.removeprefix(generic.__name__)
-    name = cls.__name__ if name is None else name
-    check_name("aggregate_type", name)
-    return name
+    return check_name("aggregate_type", cls.__name__ if name is None else name)
 
 
 def _check_fields(cls: type[Aggregate]) -> None:
     if cls.model_config.get("extra") == "allow":
         raise TypeError(f"{cls.__name__}: the state of an aggregate is declared, no extra='allow'")
+    for name, own in Aggregate.__pydantic_fields__.items():
+        kept = cls.__pydantic_fields__.get(name)
+        if any(getattr(kept, part, None) != getattr(own, part) for part in _PARTS):
+            raise TypeError(
+                f"{cls.__name__}: {name!r} says which stream this is and how far; it can't be "
+                "declared anew, so give yours another name"
+            )
     for name, field in cls.__pydantic_fields__.items():
         if field.is_required():
             raise TypeError(
                 f"{cls.__name__}.{name} needs a default: before its first event an aggregate has "
                 f"none but that, so write `{name}: ... = <value>`"
             )
+
+
+_PARTS = ("annotation", "default", "default_factory", "frozen", "metadata")
 
 
 def _assignable(cls: type[Aggregate]) -> frozenset[str]:
@@ -347,44 +378,11 @@ def _give(aggregate: Aggregate, events: list[Event], pending: Any) -> None:
     set_pending(aggregate, pending)
 
 
-class User(Aggregate):
-    """Demo: a user with an address."""
+def __getattr__(name: str) -> Any:
+    """Imports the demo when it is asked for."""
+    if name in _DEMO:
+        return getattr(import_module("eventuali._demo"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
-    name: str = ""
-    email: str = ""
-    is_active: bool = True
 
-    def change_email(self, email: str) -> None:
-        """Changes the address.
-
-        Raises:
-            ValueError: The user is inactive.
-        """
-        self._check_active()
-        self.apply(UserEmailChanged(old_email=self.email, new_email=email))
-
-    def deactivate(self, reason: str | None = None) -> None:
-        """Ends the user's activity.
-
-        Raises:
-            ValueError: The user is inactive already.
-        """
-        self._check_active()
-        self.apply(UserDeactivated(reason=reason))
-
-    def _check_active(self) -> None:
-        if not self.is_active:
-            raise ValueError(f"user {self.id!r} is inactive")
-
-    def apply_user_registered(self, event: UserRegistered) -> None:
-        """Takes name and address."""
-        self.name = event.name
-        self.email = event.email
-
-    def apply_user_email_changed(self, event: UserEmailChanged) -> None:
-        """Takes the new address."""
-        self.email = event.new_email
-
-    def apply_user_deactivated(self, event: UserDeactivated) -> None:
-        """Marks the user inactive."""
-        self.is_active = False
+_DEMO = {"User", "UserDeactivated", "UserEmailChanged", "UserRegistered"}

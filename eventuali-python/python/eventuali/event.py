@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from importlib import import_module
 from time import time_ns
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from eventuali import _registry
 from eventuali._envelope import (
@@ -30,6 +31,7 @@ from eventuali._envelope import (
     Envelope,
     EventMeta,
     Kept,
+    from_text,
     parse,
     parse_from,
     stored_at,
@@ -39,10 +41,13 @@ from eventuali._envelope import (
 from eventuali._names import check_event_type, keywords
 from eventuali._own_tags import own_tags, says_tags, with_own_tags
 from eventuali._registry import registered
+from eventuali._values import values
 from eventuali.errors import InvalidEventError, SerializationError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from eventuali._demo import UserDeactivated, UserEmailChanged, UserRegistered
 
 __all__ = [
     "Batch",
@@ -183,6 +188,54 @@ class Event(_Model):
         meta: EventMeta = state.meta()
         return meta
 
+    @classmethod
+    def get_event_type(cls) -> str:
+        """Returns the wire name."""
+        return cls.__event_type__
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the fields by name, and the metadata that a new event can be given.
+
+        `from_dict` makes an equal event of it, with the same id and time, and of no stream yet.
+        """
+        meta = self.meta
+        given = {name: getattr(meta, name) for name in self.__meta_keywords__ & GIVEN}
+        return values(self) | {name: value for name, value in given.items() if value}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Makes an event of what `to_dict` gave.
+
+        Raises:
+            pydantic.ValidationError: A field is missing, unknown or has a wrong value.
+            InvalidEventError: Metadata is not acceptable.
+        """
+        fields = dict(data)
+        envelope = parse_from(fields, cls.__meta_keywords__)
+        event = cls.model_validate(fields, by_name=True, by_alias=True)
+        set_envelope(event, envelope)
+        return event
+
+    def to_json(self) -> str:
+        """Returns `to_dict` as JSON, for logs and messages; stores have a form of their own."""
+        return to_json(self.to_dict(), bytes_mode="base64", inf_nan_mode="constants").decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Makes an event of what `to_json` gave; raises as `from_dict` does.
+
+        A correlation or causation that reads like a UUID is one.
+        """
+        read = from_json(text)
+        if not isinstance(read, dict):
+            raise InvalidEventError("an event in JSON is an object", field="event")
+        given = {name: read.pop(name) for name in cls.__meta_keywords__ & read.keys()}
+        envelope = parse(from_text(given))
+        rest = to_json(read, inf_nan_mode="constants")
+        event = cls.model_validate_json(rest, by_name=True, by_alias=True)
+        set_envelope(event, envelope)
+        return event
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Makes a new event from this one: with a new id and time, and of no stream yet.
 
@@ -270,7 +323,7 @@ def _wire_name(cls: type[Event], name: str | None, version: int | None) -> tuple
         version = version or generic.__event_version__
     name = cls.__name__ if name is None else name
     version = 1 if version is None else version
-    check_event_type(name, own_path=f"{cls.__module__}.{cls.__qualname__}")
+    name = check_event_type(name, own_path=f"{cls.__module__}.{cls.__qualname__}")
     if type(version) is not int or not 1 <= version <= MAX_EVENT_VERSION:
         raise InvalidEventError(
             f"{cls.__name__}: version {version!r} is not an int from 1 to {MAX_EVENT_VERSION}",
@@ -433,21 +486,11 @@ _set_payload: Callable[[UnknownEvent, bytes], None] = _payload.__set__
 _get_payload: Callable[[UnknownEvent], bytes] = _payload.__get__
 
 
-class UserRegistered(DomainEvent):
-    """Demo: somebody registered."""
-
-    name: str
-    email: str
-
-
-class UserEmailChanged(DomainEvent):
-    """Demo: a user has another address now."""
-
-    old_email: str
-    new_email: str
+def __getattr__(name: str) -> Any:
+    """Imports the demo when it is asked for."""
+    if name in _DEMO:
+        return getattr(import_module("eventuali._demo"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-class UserDeactivated(DomainEvent):
-    """Demo: a user can't act any more."""
-
-    reason: str | None = None
+_DEMO = {"UserDeactivated", "UserEmailChanged", "UserRegistered"}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from eventuali import _verbs, _verifying
 from eventuali._deciding import ATTEMPTS, AsyncDecision, Deciding
-from eventuali._decode import EventClasses
+from eventuali._decode import EventClasses, StoreOrClass, classes_of
 from eventuali._eventuali import Store
 from eventuali._history import Past
 from eventuali._opening import Durability, Place, begin, named_tenant, opened
@@ -106,7 +106,7 @@ class EventStore:
             SerializationError: A value would not come back as it is; `path` says which.
             OutcomeUnknownError: The storage failed meanwhile; saving again settles it.
         """
-        return await self._bridge.run(_verbs.save(self._store, aggregates))
+        return await self._bridge.run(_verbs.save(self._store, self._classes, aggregates))
 
     async def load(
         self,
@@ -191,7 +191,7 @@ class EventStore:
             IdempotencyConflictError: Some of the events are stored already, or with other content.
         """
         return await self._bridge.run(
-            _verbs.append(self._store, events, stream, expected, condition)
+            _verbs.append(self._store, self._classes, events, stream, expected, condition)
         )
 
     async def decide(
@@ -350,9 +350,27 @@ class EventStore:
             for stream in listing.take(await self._bridge.answer(listing.pending)):
                 yield stream
 
+    @StoreOrClass
     def register_event_class(self, name: str, cls: type[Event]) -> None:
-        """Decides for reads of this store which class a stored event type stands for."""
-        self._classes.register(name, cls)
+        """Decides which class a stored event type stands for, where no aggregate is loaded.
+
+        Said of a store, that holds for its reads; said of the class of stores, for those of all
+        stores of this process that were not told otherwise.
+
+        Raises:
+            TypeError: `cls` is no class of events.
+        """
+        classes_of(self).register(name, cls)
+
+    @StoreOrClass
+    def unregister_event_class(self, name: str) -> None:
+        """Takes back what `register_event_class` said of a name, if anything."""
+        classes_of(self).unregister(name)
+
+    @StoreOrClass
+    def get_registered_event_classes(self) -> dict[str, type[Event]]:
+        """Returns what `register_event_class` said; for a store, together with that for all."""
+        return classes_of(self).named()
 
     def for_tenant(self, tenant: str) -> EventStore:
         """Returns the same store, seen as another tenant; closing it is the first one's to do.

@@ -11,7 +11,7 @@ from typing import Literal, Self, TypeVar
 from eventuali import _verbs, _verifying
 from eventuali._blocking import Subscription
 from eventuali._deciding import ATTEMPTS, Deciding, Decision, immediate
-from eventuali._decode import EventClasses
+from eventuali._decode import EventClasses, StoreOrClass, classes_of
 from eventuali._eventuali import Store
 from eventuali._history import Past
 from eventuali._opening import (
@@ -66,7 +66,7 @@ class EventStore:
 
     def save(self, *aggregates: Aggregate) -> Committed:
         """Saves the new events of the aggregates; see `eventuali.EventStore.save`."""
-        return _drive(_verbs.save(self._store, aggregates))
+        return _drive(_verbs.save(self._store, self._classes, aggregates))
 
     def load(
         self,
@@ -114,7 +114,9 @@ class EventStore:
         condition: AppendCondition | None = None,
     ) -> Committed:
         """Appends events without an aggregate; see `eventuali.EventStore.append`."""
-        return _drive(_verbs.append(self._store, events, stream, expected, condition))
+        return _drive(
+            _verbs.append(self._store, self._classes, events, stream, expected, condition)
+        )
 
     def decide(self, query: Query, decision: Decision, *, attempts: int = ATTEMPTS) -> Committed:
         """Reads, decides, and appends; see `eventuali.EventStore.decide`."""
@@ -198,9 +200,20 @@ class EventStore:
             refuse_in_loop()
             yield from listing.take(listing.pending.wait())
 
+    @StoreOrClass
     def register_event_class(self, name: str, cls: type[Event]) -> None:
-        """Decides for reads of this store which class a stored event type stands for."""
-        self._classes.register(name, cls)
+        """Decides what a name stands for; see `eventuali.EventStore.register_event_class`."""
+        classes_of(self).register(name, cls)
+
+    @StoreOrClass
+    def unregister_event_class(self, name: str) -> None:
+        """Takes back what `register_event_class` said of a name, if anything."""
+        classes_of(self).unregister(name)
+
+    @StoreOrClass
+    def get_registered_event_classes(self) -> dict[str, type[Event]]:
+        """Returns what `register_event_class` said; for a store, together with that for all."""
+        return classes_of(self).named()
 
     def for_tenant(self, tenant: str) -> EventStore:
         """Returns the same store, seen as another tenant; closing it is the first one's to do."""
