@@ -62,8 +62,8 @@ class _Found(Exception):
         return Difference("".join(reversed(self.steps)).removeprefix("."), self.reason)
 
 
-class _Altered(_Found):
-    """Says that a value would come back as another, which JSON holds as well."""
+class _OtherType(_Found):
+    """Says that a value would come back as one of another type."""
 
 
 def difference(left: object, right: object) -> Difference | None:
@@ -115,7 +115,7 @@ def _same_type(left: object, right: object) -> None:
     if type(left) is not type(right):
         if isinstance(left, float) and not math.isfinite(left):
             raise _Found(_NOT_FINITE)
-        raise _Altered(f"{_name(left)} would come back as {_name(right)}")
+        raise _OtherType(f"{_name(left)} would come back as {_name(right)}")
 
 
 def _compare(left: Any, right: Any, depth: int) -> None:
@@ -174,7 +174,7 @@ def _by(same: Callable[[Any, Any], bool]) -> _Comparison:
 
 def _require(same: bool, value: object) -> None:
     if not same:
-        raise _Altered(f"{_name(value)} would come back with another value")
+        raise _Found(f"{_name(value)} would come back with another value")
 
 
 def _enter(depth: int) -> None:
@@ -300,8 +300,8 @@ def _compare_members(
             if not _same_leaf(value, right[name]):
                 _compare(value, right[name], depth)
         except _Found as found:
-            if name in unchecked and isinstance(found, _Altered):
-                if _equal(value, right[name]):
+            if name in unchecked and isinstance(found, _OtherType):
+                if _is_validated(value, right[name]):
                     continue
                 found.reason += DEFAULT
             found.steps.append(f".{name}")
@@ -316,6 +316,15 @@ DEFAULT = (
     "; it is the default, which is not of the field's type: give one that is, or set "
     "validate_default=True"
 )
+
+
+def _is_validated(default: Any, right: Any) -> bool:
+    """Whether pydantic made a value of another type of a plain default, such as 0 for a float."""
+    plain = type(default) in _SCALARS or isinstance(default, Enum)
+    return plain and type(default) is not type(right) and _equal(default, right)
+
+
+_SCALARS = frozenset({bool, int, float, str, Decimal})
 
 
 def _equal(left: Any, right: Any) -> bool:

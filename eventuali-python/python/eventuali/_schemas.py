@@ -51,25 +51,20 @@ def _rewritten_item(key: str, item: Any, change: Callable[[Node], Node]) -> Any:
     return _rewritten(item, change)
 
 
-def _name_first(name: str, field: Node) -> None:
-    """Has a field looked for under its name, where it is written, and then as its class says."""
-    alias = field.get("validation_alias")
-    if alias is None:
-        return
-    paths = [[alias]] if isinstance(alias, str) else alias
-    if not isinstance(paths[0], (list, tuple)):
-        paths = [paths]
-    field["validation_alias"] = [[name], *map(list, paths)]
-
-
 def _names_first(node: Node) -> None:
-    fields = node.get("fields")
-    if isinstance(fields, dict):
-        for name, field in fields.items():
-            _name_first(name, field)
-    elif node["type"] == "dataclass-args":
-        for field in node["fields"]:
-            _name_first(field["name"], field)
+    """Has fields looked for under their names, where they are written, and then by alias."""
+    fields = node.get("fields", {})
+    if node["type"] == "dataclass-args":
+        fields = {field["name"]: field for field in fields}
+    for name, field in fields.items() if isinstance(fields, dict) else ():
+        alias = field.get("validation_alias")
+        if alias is None:
+            continue
+        paths = [[alias]] if isinstance(alias, str) else alias
+        paths = paths if isinstance(paths[0], (list, tuple)) else [paths]
+        if field.get("serialization_exclude"):  # not written, it is not what has that name
+            paths = [path for path in paths if path[0] not in fields]
+        field["validation_alias"] = [[name], *map(list, paths)]
 
 
 def _wire_config(node: Node, extra: str) -> Node:
