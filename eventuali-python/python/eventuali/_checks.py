@@ -11,14 +11,20 @@ from copy import deepcopy
 from functools import wraps
 from typing import Any
 
+from pydantic_core import PydanticOmit, PydanticUseDefault
+
 Node = dict[str, Any]
 Change = Callable[[Node], Node]
+Function = Callable[..., Any]
 
 _BOUNDS = frozenset({
     "gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern", "max_digits",
     "decimal_places", "tz_constraint",
 })  # fmt: skip
 _CONFIG_BOUNDS = frozenset({"str_min_length", "str_max_length"})
+_CONTROL = (PydanticOmit, PydanticUseDefault)
+"""What a validator raises to say what becomes of a value, not to refuse it."""
+
 _AS_DECLARED = {"eventuali": "as the class says"}
 _BOTH = {"eventuali": "as the class says, or else without checks"}
 
@@ -35,6 +41,8 @@ def strict_beside(rewritten: Callable[[Any, Change], Any]) -> Change:
     def mark(node: Node) -> Node:
         if node["type"] == "definition-ref":
             node["schema_ref"] = node["schema_ref"].removesuffix("'") + "'"
+        if node["type"] in _PASSED_OVER:
+            node = _with_function(node, _refusing)
         return node | {"metadata": _AS_DECLARED}
 
     def change(node: Node) -> Node:
@@ -74,10 +82,8 @@ def unchecked(*, reverse: bool = False) -> Change:
             node["mode"] = "left_to_right"
             if reverse:
                 node["choices"] = node["choices"][::-1]
-        elif node["type"] in _PASSED_OVER and isinstance(node["function"], dict):
-            function = node["function"]
-            passed_over = _PASSED_OVER[node["type"]](function["function"])
-            node["function"] = {**function, "function": passed_over}
+        elif node["type"] in _PASSED_OVER:
+            node = _with_function(node, _PASSED_OVER[node["type"]])
         elif node.get("post_init") and not _given_at_init(node):
             return _initialised(node)
         return node
@@ -85,13 +91,37 @@ def unchecked(*, reverse: bool = False) -> Change:
     return change
 
 
-def _passing_over(function: Callable[..., Any]) -> Callable[..., Any]:
+def _with_function(node: Node, change: Callable[[Function], Function]) -> Node:
+    function = node["function"]
+    if not isinstance(function, dict):
+        return node  # a serializer
+    return node | {"function": {**function, "function": change(function["function"])}}
+
+
+def _refusing(function: Function) -> Function:
+    """Refuses a value whatever the validator raises, so that another type is tried."""
+
+    @wraps(function, updated=())
+    def refusing(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except _CONTROL:
+            raise
+        except Exception as error:
+            raise ValueError(str(error)) from error
+
+    return refusing
+
+
+def _passing_over(function: Function) -> Function:
     """Gives what a validator gives; where it refuses, what it was given."""
 
     @wraps(function, updated=())
     def passed_over(value: Any, *more: Any) -> Any:
         try:
             return function(value, *more)
+        except _CONTROL:
+            raise
         except Exception:
             if _holds_more(value):
                 raise
@@ -100,26 +130,30 @@ def _passing_over(function: Callable[..., Any]) -> Callable[..., Any]:
     return passed_over
 
 
-def _passing_over_before(function: Callable[..., Any]) -> Callable[..., Any]:
+def _passing_over_before(function: Function) -> Function:
     """The same for one that may change what it was given before it refuses it."""
 
     @wraps(function, updated=())
     def passed_over(value: Any, *more: Any) -> Any:
         try:
             return function(deepcopy(value), *more)
+        except _CONTROL:
+            raise
         except Exception:
             return value
 
     return passed_over
 
 
-def _passing_over_around(function: Callable[..., Any]) -> Callable[..., Any]:
+def _passing_over_around(function: Function) -> Function:
     """The same for one around others, which then are asked without it."""
 
     @wraps(function, updated=())
     def passed_over(value: Any, handler: Callable[[Any], Any], *more: Any) -> Any:
         try:
             return function(deepcopy(value), handler, *more)
+        except _CONTROL:
+            raise
         except Exception:
             inner = handler(value)
             if _holds_more(inner):

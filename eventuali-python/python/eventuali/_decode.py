@@ -175,7 +175,13 @@ class Decoders:
     def _find(self, name: str, row: Row) -> tuple[Decode, Codec[Any]] | None:
         cls = self._classes.find(name)
         if cls is not None:
-            codec = wire(cls).codec
+            try:
+                codec = wire(cls).codec
+            except Exception as error:
+                if self._raw:
+                    return None
+                text = f"{cls.__qualname__}, the class of {name}, can't read events: {error}"
+                raise SerializationError(text, event_type=name) from error
             return codec.validate_json, codec
         if self._raw:
             return None
