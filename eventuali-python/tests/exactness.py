@@ -43,7 +43,12 @@ def fingerprint(value: Any) -> Any:
     if isinstance(value, BaseModel):
         fields = {name: value.__dict__.get(name, ...) for name in kind.model_fields}
         extra = value.model_extra or {}
-        return kind, fingerprint(fields), fingerprint(extra), fingerprint(value.__pydantic_private__)
+        return (
+            kind,
+            fingerprint(fields),
+            fingerprint(extra),
+            fingerprint(value.__pydantic_private__),
+        )
     if isinstance(value, enum.Enum):
         return kind, value.name
     if dataclasses.is_dataclass(value):

@@ -109,7 +109,7 @@ class Missing(enum.Enum):
         return cls.OTHER
 
 
-class TextSize(str, enum.Enum):
+class TextSize(str, enum.Enum):  # noqa: UP042
     SMALL = "1"
     BIG = "\ufffd"
 
@@ -140,12 +140,17 @@ ODD = [(1,), {1: 2}, {1}, b"x", UUID(int=1), Decimal(1), 1j, Fraction(1, 3), Tex
        "\ud800", float("nan"), object(), OrderedDict(a=1), date(2020, 1, 1), Plain.A]  # fmt: skip
 
 
+_COMPARED = {"use_enum_values", "str_strip_whitespace", "alias_generator", "validate_assignment"}
+"""What makes a comparison necessary."""
+
+
 class Maker:
     """Makes classes and values from a seed."""
 
     def __init__(self, seed: int) -> None:
-        self.draw = random.Random(seed)  # noqa: S311
+        self.draw = random.Random(seed)
         self._number = 0
+        self._plain = self.draw.random() < 0.4  # a class that may need no comparison
 
     def event(self, base: type[BaseModel]) -> tuple[type[BaseModel], Make]:
         """A class of events, and what makes one of them; it may raise where pydantic refuses."""
@@ -159,6 +164,9 @@ class Maker:
         nests = [self._list, self._set, self._tuple, self._dict, self._optional, self._union,
                  self._nested, self._nested, self._tagged, self._dataclass, self._typed_dict,
                  self._named_tuple, self._root, self._generic, self._any, self._other]  # fmt: skip
+        if self._plain:
+            leaves = [self._leaf, self._leaf, self._enum, self._constrained]
+            nests = [self._list, self._set, self._tuple, self._dict, self._optional, self._nested]
         build = self.draw.choice(leaves if depth <= 0 else leaves + nests)
         return build(depth - 1)
 
@@ -173,10 +181,10 @@ class Maker:
             (datetime, self._pick(MOMENTS)), (time, self._pick(TIMES)),
             (timedelta, self._pick(SPANS)), (UUID, self._pick([UUID(int=7), UUID(int=2**128 - 1)])),
             (None, lambda: None), (Path, self._pick([Path("a/b"), Path()])),
-            (IPv4Address, self._pick([IPv4Address("127.0.0.1")])), (complex, self._pick([1j, 2.5j])),
+            (IPv4Address, lambda: IPv4Address("127.0.0.1")), (complex, self._pick([1j, 2.5j])),
             (SecretStr, lambda: SecretStr("x")), (object, self._pick([1, "x"])),
         ]  # fmt: skip
-        return self.draw.choice(kinds)
+        return self.draw.choice(kinds[:11] if self._plain else kinds)
 
     def _enum(self, _depth: int) -> tuple[Any, Make]:
         chosen = self.draw.choice(ENUMS)
@@ -200,7 +208,8 @@ class Maker:
     def _literal(self, _depth: int) -> tuple[Any, Make]:
         return self.draw.choice([
             (Literal["a", "b"], self._pick(["a", "b"])), (Literal[1, "1"], self._pick([1, "1"])),
-            (Literal[True, 1], self._pick([True, 1])), (Literal[Plain.A, "a"], self._pick([Plain.A, "a"])),
+            (Literal[True, 1], self._pick([True, 1])),
+            (Literal[Plain.A, "a"], self._pick([Plain.A, "a"])),
             (Literal[Size.ONE, Size.LARGE], self._pick(list(Size))),
             (Literal[Vast.ONE, Vast.VAST], self._pick(list(Vast))),
             (Literal[2**63, 1], self._pick([2**63, 1])),
@@ -238,6 +247,10 @@ class Maker:
         return tuple[inner, other], lambda: (make(), make_other())
 
     def _dict(self, depth: int) -> tuple[Any, Make]:
+        if self._plain:
+            keys, make_key = self.draw.choice([(str, self._pick(TEXTS)), (int, self._pick(INTS))])
+            values, make = self.kind(depth)
+            return dict[keys, values], lambda: {key: make() for key in self._many(make_key)}
         keys, make_key = self.kind(0) if self.draw.random() < 0.7 else self.kind(1)
         values, make = self.kind(depth)
         kind = self.draw.choice([dict, dict, Mapping, OrderedDict])
@@ -246,7 +259,7 @@ class Maker:
 
     def _optional(self, depth: int) -> tuple[Any, Make]:
         inner, make = self.kind(depth)
-        return Optional[inner], lambda: None if self.draw.random() < 0.3 else make()
+        return inner | None, lambda: None if self.draw.random() < 0.3 else make()
 
     def _union(self, depth: int) -> tuple[Any, Make]:
         left, make_left = self.kind(depth)
@@ -295,11 +308,12 @@ class Maker:
             ("validate_default", 1, True), ("ser_json_inf_nan", 0.05, "strings"),
             ("validate_assignment", 0.05, True),
         ):  # fmt: skip
-            if draw.random() < share:
+            if draw.random() < share and not (self._plain and name in _COMPARED):
                 config[name] = value
         own["model_config"] = ConfigDict(arbitrary_types_allowed=True, **config)
         private = self._private(own) if draw.random() < 0.3 else None
-        self._methods(own, names)
+        if not self._plain:
+            self._methods(own, names)
         cls = type(base)(self._name(), (base,), own, **{})
         return cls, lambda: self._instance(cls, fields, private)
 
@@ -321,7 +335,7 @@ class Maker:
             more["serialization_alias"] = other
         elif choice < 0.22:
             more["validation_alias"] = AliasPath(other, draw.choice([0, "k"]))
-        if draw.random() < 0.05:
+        if draw.random() < 0.05 and not self._plain:
             more["exclude"] = True
         return Field(**more)
 
@@ -330,8 +344,8 @@ class Maker:
         default = make()
         own["__annotations__"]["_p"] = Any
         own["_p"] = self.draw.choice([
-            PrivateAttr(default=default), PrivateAttr(default_factory=lambda: default), PrivateAttr(),
-            PrivateAttr(default=0), PrivateAttr(default_factory=object),
+            PrivateAttr(default=default), PrivateAttr(default_factory=lambda: default),
+            PrivateAttr(default=0), PrivateAttr(default_factory=object), PrivateAttr(),
         ])  # fmt: skip
         return self.draw.choice([make, lambda: default, lambda: 0, lambda: False])
 
@@ -355,6 +369,7 @@ class Maker:
             extra = {} if cls.model_config.get("extra") != "allow" else {"more": 1}
             values = {name: make() for name, (_, make) in fields.items()}
             made = cls.model_construct(None, **values, **extra)
+            made.__pydantic_fields_set__.update(fields)  # what has an alias is its default now
         else:
             extra = {draw.choice(["more", "alias", "b"]): draw.choice([1, "x", [1.5]])}
             more = extra if cls.model_config.get("extra") == "allow" else {}
@@ -382,8 +397,8 @@ class Maker:
         kind = draw.choice(["stdlib", "pydantic", "open"])
         default = make()
         more = [("z", inner, dataclasses.field(default_factory=lambda: default))]
-        plain = dataclasses.make_dataclass(self._name(), [("v", inner), *more],
-                                           frozen=kind == "stdlib" and draw.random() < 0.3)  # fmt: skip
+        frozen = kind == "stdlib" and draw.random() < 0.3
+        plain = dataclasses.make_dataclass(self._name(), [("v", inner), *more], frozen=frozen)
         if kind == "stdlib":
             return plain, lambda: plain(make())
         extra = "allow" if kind == "open" else "ignore"
@@ -396,17 +411,18 @@ class Maker:
         total = self.draw.random() < 0.5
         alias = self.draw.choice([None, "w", "b"])
         field = Annotated[inner, Field(alias=alias)] if alias else inner
-        kind = TypedDict(self._name(), {"v": field, "w": int}, total=total)
+        kind = TypedDict(self._name(), {"v": field, "w": int}, total=total)  # noqa: UP013
         if self.draw.random() < 0.3:
             extra = self.draw.choice(["allow", "forbid"])
             kind.__pydantic_config__ = ConfigDict(arbitrary_types_allowed=True, extra=extra)
-        return kind, lambda: (
-            {"v": make(), "w": 1} if total or self.draw.random() < 0.5 else {"v": make()}
+        return (
+            kind,
+            lambda: {"v": make(), "w": 1} if total or self.draw.random() < 0.5 else {"v": make()},
         )
 
     def _named_tuple(self, depth: int) -> tuple[Any, Make]:
         inner, make = self.kind(depth)
-        kind = NamedTuple(self._name(), [("v", inner), ("w", int)])
+        kind = NamedTuple(self._name(), [("v", inner), ("w", int)])  # noqa: UP014
         return kind, lambda: kind(make(), 2**63)
 
     def _root(self, depth: int) -> tuple[Any, Make]:

@@ -177,10 +177,11 @@ MOMENT = datetime(2020, 1, 1, tzinfo=UTC)
 JUDGED = [
     (Judged, 1), (Annotated[bytes, BeforeValidator(judge)], b"\xff"), (list[Judged], [1, 2]),
     (Annotated[datetime, WrapValidator(around)], MOMENT), (dict[str, Judged], {"k": 1}),
-    (Annotated[str, AfterValidator(upper)], "a"), (set[Annotated[str, AfterValidator(upper)]], {"a"}),
+    (Annotated[str, AfterValidator(upper)], "a"), (Json[Judged], "1"),
+    (set[Annotated[str, AfterValidator(upper)]], {"a"}),
     (Annotated[frozenset[str], AfterValidator(judge)], frozenset("abcdef")), (Judged | None, 1),
     (Inner, Inner(word="a", at=MOMENT)), (Initialised, Initialised(x=1)), (Checked, Checked(v=1)),
-    (Rich, Rich(1, b"\xff")), (Bare, Bare(1)), (Keys, {"x": 1}), (Pair, Pair(1)), (Json[Judged], "1"),
+    (Rich, Rich(1, b"\xff")), (Bare, Bare(1)), (Keys, {"x": 1}), (Pair, Pair(1)),
     (Cat | Dog, Cat(a=1)), (list[Cat | Dog], [Dog(b=1), Cat(a=2)]), (Judged | str, 1),
     (Annotated[Cat | Dog, Field(discriminator="kind")], Dog(b=1)),
     (Tree, Tree(v=1, children=[Tree(v=2), Cat(a=3)])),
@@ -223,8 +224,9 @@ def test_what_a_rule_of_the_whole_event_refuses_now():
     ("annotation", "payload"),
     [
         (FutureDatetime, b'"2020-01-01T00:00:00Z"'), (PastDatetime, b'"9999-01-01T00:00:00"'),
-        (FutureDate, b'"2020-01-01"'), (PastDate, b'"9999-01-01"'), (AwareDatetime, b'"2020-01-01T00:00:00"'),
-        (NaiveDatetime, b'"2020-01-01T00:00:00Z"'), (FutureDatetime | None, b'"2020-01-01T00:00:00Z"'),
+        (FutureDate, b'"2020-01-01"'), (PastDate, b'"9999-01-01"'),
+        (AwareDatetime, b'"2020-01-01T00:00:00"'), (NaiveDatetime, b'"2020-01-01T00:00:00Z"'),
+        (FutureDatetime | None, b'"2020-01-01T00:00:00Z"'),
         (FilePath, b'"/not/there"'), (DirectoryPath, b'"/not/there"'), (NewPath, b'"/"'),
         (list[FilePath], b'["/not/there"]'), (FilePath | DirectoryPath, b'"/not/there"'),
     ],
@@ -246,7 +248,8 @@ def test_a_date_that_must_lie_ahead_is_written_without_a_comparison():
     ("before", "after", "value"),
     [
         (int, Annotated[int, Field(le=5)], 6), (str, Annotated[str, Field(max_length=1)], "ab"),
-        (str, Annotated[str, Field(pattern="^a")], "b"), (list[int], Annotated[list[int], Field(max_length=0)], [1]),
+        (str, Annotated[str, Field(pattern="^a")], "b"),
+        (list[int], Annotated[list[int], Field(max_length=0)], [1]),
         (float, Annotated[float, Field(multiple_of=2)], 1.5),
         (datetime, Annotated[datetime, Field(ge=datetime(2021, 1, 1, tzinfo=UTC))], MOMENT),
     ],
@@ -277,7 +280,9 @@ def test_lengths_that_the_configuration_narrows():
 )
 def test_what_only_a_validator_knows_is_not_guessed(annotation, value):
     event = event_of(annotation, value)
-    payload = b'{"value":{"a":1}}' if annotation == Twin | OtherTwin else Codec(type(event)).encode(event)
+    payload = (
+        b'{"value":{"a":1}}' if annotation == Twin | OtherTwin else Codec(type(event)).encode(event)
+    )
     World.refusal = ValueError("no")
     with pytest.raises(ValidationError, match="no"):
         Codec(type(event)).decode(payload)
@@ -402,12 +407,14 @@ def test_a_class_that_cannot_be_built_is_named_and_its_events_come_raw(tmp_path)
         value: Nowhere  # noqa: F821
 
     async def test(store: Any) -> None:
-        written = create_model("W", __base__=Event, __cls_kwargs__={"name": "is.finished"}, v=(int, 1))
+        written = create_model(
+            "W", __base__=Event, __cls_kwargs__={"name": "is.finished"}, v=(int, 1)
+        )
         await store.append([written()])
         store.register_event_class("is.finished", Unfinished)
         with pytest.raises(SerializationError, match="Unfinished"):
             await gathered(store.read())
         (event,) = await gathered(store.read(raw=True))
-        assert event.data == {"v": 1}
+        assert event.data == {"value": 1}
 
     run("async", "memory", tmp_path, test)

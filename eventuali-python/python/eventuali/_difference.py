@@ -320,7 +320,7 @@ DEFAULT = (
 
 def _is_validated(default: Any, right: Any) -> bool:
     """Whether pydantic made a value of another type of a plain default, such as 0 for a float."""
-    plain = type(default) in _SCALARS or isinstance(default, Enum)
+    plain = type(default) in _SCALARS
     return plain and type(default) is not type(right) and _equal(default, right)
 
 
