@@ -407,10 +407,7 @@ def test_a_class_that_cannot_be_built_is_named_and_its_events_come_raw(tmp_path)
         value: Nowhere  # noqa: F821
 
     async def test(store: Any) -> None:
-        written = create_model(
-            "W", __base__=Event, __cls_kwargs__={"name": "is.finished"}, v=(int, 1)
-        )
-        await store.append([written()])
+        await store.append([class_of("is.finished", (int, ...))(value=1)])
         store.register_event_class("is.finished", Unfinished)
         with pytest.raises(SerializationError, match="Unfinished"):
             await gathered(store.read())

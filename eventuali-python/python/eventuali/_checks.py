@@ -39,6 +39,9 @@ def strict_beside(rewritten: Callable[[Any, Change], Any]) -> Change:
     """
 
     def mark(node: Node) -> Node:
+        if node.get("metadata") is _BOTH:
+            as_declared: Node = node["choices"][0]
+            return as_declared
         if node["type"] == "definition-ref":
             node["schema_ref"] = node["schema_ref"].removesuffix("'") + "'"
         if node["type"] in _PASSED_OVER:
