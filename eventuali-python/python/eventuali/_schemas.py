@@ -121,20 +121,20 @@ class Forms:
         return self._validator(self._reading(second=second))
 
     def unchecked(self, *, reverse: bool = False) -> SchemaValidator:
-        """Reads what the class's checks refuse, the second form of datetimes, and unknown fields.
+        """Reads what the class's checks refuse, and the second form of datetimes.
 
         Args:
             reverse: Whether the last type that a value of a union may have is tried first.
         """
-        beside = _rewritten(self._reading(second=True, extra="allow"), strict_beside(_rewritten))
+        beside = _rewritten(self._reading(second=True), strict_beside(_rewritten))
         return self._validator(_rewritten(beside, unchecked(reverse=reverse)))
 
-    def _reading(self, *, second: bool, extra: str = "forbid") -> Any:
+    def _reading(self, *, second: bool) -> Any:
         def change(node: Node) -> Node:
             if node["type"] in _MODELS:
                 config = node.get("config") or {}
                 behavior = node.pop("extra_behavior", config.get("extra_fields_behavior"))
-                node["config"] = _wire_config(node, "allow" if behavior == "allow" else extra)
+                node["config"] = _wire_config(node, "allow" if behavior == "allow" else "forbid")
             _names_first(node)
             if node.get("cls") is self._cls and "custom_init" in node:
                 node["custom_init"] = False
