@@ -9,7 +9,7 @@ A datetime or time that pydantic's JSON would change is written in the form of `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from traceback import walk_tb
 from typing import Any, Generic, NoReturn, TypeVar
@@ -131,15 +131,26 @@ class Codec(Generic[E]):
 
     def _without_checks(self, payload: bytes) -> E | None:
         """Reads what a check of the class refuses; None where that leaves open what it was."""
-        try:
-            event, *others = (_open(each, payload) for each in self._unchecked_validators)
-            again = (each.to_json(event, round_trip=True, warnings="error") for each in self._ways)
-            stored = from_json(payload)
-            if any(_says(stored, from_json(each)) for each in again):
-                return None if any(difference(event, other) for other in others) else event
-        except Exception:
-            return None  # then what the class says of it is raised
+        forms = self._unchecked_validators
+        for validators in forms:
+            read = _keeping_unknown if validators is forms[-1] else SchemaValidator.validate_json
+            try:
+                event, *others = (read(each, payload) for each in validators)
+                if self._says(event, payload) and not any(difference(event, o) for o in others):
+                    found: E = event
+                    return found
+            except Exception:  # noqa: S112 - then what the class says of it is raised
+                continue
         return None
+
+    def _says(self, event: E, payload: bytes) -> bool:
+        """Whether an event that was read, written in one of the forms, says what is stored."""
+        serializers = [self._serializer]
+        if self._forms.temporal:
+            serializers.append(self._second_serializer)
+        again = (each.to_json(event, round_trip=True, warnings="error") for each in serializers)
+        stored = from_json(payload)
+        return any(_same_json(stored, from_json(each)) for each in again)
 
     def _verified(self, event: E) -> bytes:
         """Encodes, decodes and compares, in the base form and then in the second one."""
@@ -215,16 +226,14 @@ class Codec(Generic[E]):
         return self._forms.validator(second=True)
 
     @cached_property
-    def _unchecked_validators(self) -> list[SchemaValidator]:
-        """The second tries the types of unions in another order: no other may fit."""
+    def _unchecked_validators(self) -> list[list[SchemaValidator]]:
+        """For each form of datetimes, one for each order of what a union may hold."""
+        seconds = (False, True) if self._forms.temporal else (False,)
         orders = (False, True) if self._forms.unions else (False,)
-        return [self._forms.unchecked(reverse=reverse) for reverse in orders]
-
-    @property
-    def _ways(self) -> Iterator[SchemaSerializer]:
-        yield self._serializer
-        if self._forms.temporal:
-            yield self._second_serializer
+        return [
+            [self._forms.unchecked(second=second, reverse=reverse) for reverse in orders]
+            for second in seconds
+        ]
 
 
 _UNKNOWN_FIELD = frozenset({"extra_forbidden", "unexpected_keyword_argument"})
@@ -234,7 +243,7 @@ def _names_unknown_field(error: ValidationError) -> bool:
     return any(problem["type"] in _UNKNOWN_FIELD for problem in _problems(error))
 
 
-def _open(validator: SchemaValidator, payload: bytes) -> Any:
+def _keeping_unknown(validator: SchemaValidator, payload: bytes) -> Any:
     try:
         return validator.validate_json(payload)
     except ValidationError as error:
@@ -243,12 +252,12 @@ def _open(validator: SchemaValidator, payload: bytes) -> Any:
     return validator.validate_json(payload, extra="allow")
 
 
-def _says(stored: Any, again: Any) -> bool:
+def _same_json(stored: Any, again: Any) -> bool:
     """Whether JSON that was written again says what was stored, fields aside that only one has."""
     if isinstance(stored, dict) and isinstance(again, dict):
-        return all(_says(stored[name], again[name]) for name in stored.keys() & again.keys())
+        return all(_same_json(stored[name], again[name]) for name in stored.keys() & again.keys())
     if isinstance(stored, list) and isinstance(again, list) and len(stored) == len(again):
-        return all(map(_says, stored, again)) or sorted(map(repr, stored)) == sorted(
+        return all(map(_same_json, stored, again)) or sorted(map(repr, stored)) == sorted(
             map(repr, again)  # a set has no order
         )
     return type(stored) is type(again) and bool(stored == again)

@@ -120,13 +120,14 @@ class Forms:
         """
         return self._validator(self._reading(second=second))
 
-    def unchecked(self, *, reverse: bool = False) -> SchemaValidator:
-        """Reads what the class's checks refuse, and the second form of datetimes.
+    def unchecked(self, *, second: bool, reverse: bool) -> SchemaValidator:
+        """Reads what the class's checks refuse.
 
         Args:
+            second: Whether it reads the second form of datetimes.
             reverse: Whether the last type that a value of a union may have is tried first.
         """
-        beside = _rewritten(self._reading(second=True), strict_beside(_rewritten))
+        beside = _rewritten(self._reading(second=second), strict_beside(_rewritten))
         return self._validator(_rewritten(beside, unchecked(reverse=reverse)))
 
     def _reading(self, *, second: bool) -> Any:
