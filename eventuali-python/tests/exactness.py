@@ -41,9 +41,14 @@ def event_of(annotation: Any, value: Any, **more: Any) -> Event:
 def fingerprint(value: Any) -> Any:
     kind = type(value)
     if isinstance(value, BaseModel):
-        fields = {name: value.__dict__[name] for name in kind.model_fields}
+        fields = {name: value.__dict__.get(name, ...) for name in kind.model_fields}
         extra = value.model_extra or {}
-        return kind, fingerprint(fields), fingerprint(extra)
+        return (
+            kind,
+            fingerprint(fields),
+            fingerprint(extra),
+            fingerprint(value.__pydantic_private__),
+        )
     if isinstance(value, enum.Enum):
         return kind, value.name
     if dataclasses.is_dataclass(value):

@@ -1,10 +1,11 @@
 """Classes with their own ideas about JSON."""
 
+import dataclasses
 import functools
 import math
 import threading
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Generic, Literal, Optional, TypeVar
 
 import pytest
 from exactness import (
@@ -18,6 +19,7 @@ from exactness import (
     kept_or_refused,
 )
 from pydantic import (
+    AliasChoices,
     AliasPath,
     BaseModel,
     ConfigDict,
@@ -32,8 +34,12 @@ from pydantic import (
     model_validator,
 )
 from pydantic.dataclasses import dataclass as pydantic_dataclass
+from pydantic_core import to_json
+from typing_extensions import TypedDict
 
 from eventuali._exact import Codec
+
+T = TypeVar("T")
 
 
 def test_config_of_nested_models_is_overruled():
@@ -184,15 +190,84 @@ def test_cached_property_is_not_data():
     assert fingerprint(Codec(Cached).decode(Codec(Cached).encode(event))) == fingerprint(event)
 
 
-def test_private_attribute_is_not_data():
+def test_a_private_attribute_that_would_change_is_refused():
     class Private(Event):
         value: int
-        _cache: int = PrivateAttr(default=0)
+        _count: int = PrivateAttr(default=0)
 
     event = Private(value=1)
-    event._cache = 5
     assert Codec(Private).by_construction
-    assert Codec(Private).encode(event) == b'{"value":1}'
+    assert assert_exact(event) == b'{"value":1}'
+    event._count = 5
+    assert_refused(event, "_count", "private attribute")
+
+
+class Inner(BaseModel):
+    a: int = 1
+    _p: Any = PrivateAttr(default=0)
+
+
+class Late(BaseModel):
+    """Its private attribute is what it was made of."""
+
+    a: int
+    _p: int = PrivateAttr()
+
+    def model_post_init(self, _context: Any) -> None:
+        self._p = self.a
+
+
+class Numbered(BaseModel):
+    a: int = 1
+    _id: object = PrivateAttr(default_factory=object)
+
+
+def with_private(model: BaseModel, value: Any) -> BaseModel:
+    model._p = value
+    return model
+
+
+@dataclasses.dataclass
+class Holder:
+    inner: Inner
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "path"),
+    [
+        (Inner, with_private(Inner(), 7), "value._p"),
+        (Inner, with_private(Inner(), False), "value._p"),
+        (list[Inner], [Inner(), with_private(Inner(), 7)], "value[1]._p"),
+        (Late, with_private(Late(a=1), 2), "value._p"),
+        (dict[str, Inner], {"k": with_private(Inner(), [1])}, "value['k']._p"),
+        (Inner | None, with_private(Inner(), None), "value._p"),
+        (Numbered, Numbered(), "value._id"),
+        (Holder, Holder(with_private(Inner(), 7)), "value.inner._p"),
+        (tuple[Inner, ...], (Inner(), with_private(Inner(), 7)), "value[1]._p"),
+        (RootModel[Inner], RootModel[Inner](with_private(Inner(), 7)), "value.root._p"),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_private_attribute_of_a_nested_model_is_kept_or_refused(annotation, value, path):
+    assert_refused(event_of(annotation, value), path, "private attribute")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (Inner, Inner()), (list[Inner], [with_private(Inner(), 0)]), (Late, Late(a=3)),
+        (Holder, Holder(Inner())),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_private_attribute_that_comes_back_is_no_hindrance(annotation, value):
+    assert_exact(event_of(annotation, value))
+
+
+def test_private_attributes_with_plain_defaults_need_no_comparison():
+    assert Codec(type(event_of(Inner, Inner()))).by_construction
+    assert not Codec(type(event_of(Late, Late(a=1)))).by_construction
+    assert not Codec(type(event_of(Numbered, Numbered()))).by_construction
 
 
 @pytest.mark.parametrize(
@@ -222,6 +297,75 @@ def test_fields_are_read_by_alias_too():
         value: int = Field(default=0, alias="other")
 
     assert Codec(Aliased).decode(b'{"other":7}').value == 7
+
+
+RENAMED = AliasChoices("email", "mail", AliasPath("contact", 0))
+
+
+def renamed_classes(extra: str) -> list[type[BaseModel]]:
+    """A field `email` that was called `mail`, in every kind of class, as the field `value`."""
+    config = ConfigDict(extra=extra)
+    field = Field("", validation_alias=RENAMED)
+    model = create_model("Model", __config__=config, email=(str, field))
+    generic = create_model("Box", __base__=(BaseModel, Generic[T]), v=(T, Field(None, alias="w")))
+    rich = dataclasses.make_dataclass("Rich", [("email", str, field)])
+    keys = TypedDict("Keys", {"email": Annotated[str, field]}, total=False)  # noqa: UP013
+    keys.__pydantic_config__ = config
+    kinds = [
+        model, list[model], dict[str, model], tuple[model, int], generic[model], model | None,
+        model | int, pydantic_dataclass(rich, config=config), keys,
+    ]  # fmt: skip
+    return [create_model("Made", __config__=config, value=(kind, ...)) for kind in kinds]
+
+
+def in_kind(number: int, inner: dict[str, Any]) -> dict[str, Any]:
+    values = {1: [inner], 2: {"k": inner}, 3: [inner, 1], 4: {"w": inner}}
+    return {"value": values.get(number, inner)}
+
+
+@pytest.mark.parametrize("extra", ["allow", "ignore", "forbid"])
+@pytest.mark.parametrize("number", range(9))
+@pytest.mark.parametrize("stored", [{"mail": "x"}, {"email": "x"}, {"contact": ["x"]}])
+def test_a_renamed_field_is_read_as_pydantic_reads_it(extra, number, stored):
+    cls = renamed_classes(extra)[number]
+    payload = to_json(in_kind(number, stored))
+    back = Codec(cls).decode(payload)
+    assert fingerprint(back) == fingerprint(cls.model_validate_json(payload))
+    assert b'"email":"x"' in assert_exact(back)
+
+
+def test_what_is_unknown_beside_a_renamed_field_is_kept():
+    cls = create_model(
+        "Open",
+        __config__=ConfigDict(extra="allow"),
+        email=(str, Field("", validation_alias=RENAMED)),
+    )
+    back = Codec(cls).decode(b'{"mail":"x","more":1}')
+    assert (back.email, back.model_extra) == ("x", {"more": 1})
+    both = cls(email="x", mail="another")
+    assert both.model_extra == {"mail": "another"}
+    assert_exact(both)
+
+
+def test_an_alias_that_is_the_name_of_another_field():
+    class Split(BaseModel):
+        model_config = ConfigDict(extra="allow")
+        first: str = Field("", alias="name")
+        name: str = ""
+
+    payload = b'{"name":"x"}'
+    back = Codec(Split).decode(payload)
+    assert fingerprint(back) == fingerprint(Split.model_validate_json(payload))
+    assert_exact(Split.model_validate({"first": "a", "name": "b"}, by_name=True, by_alias=False))
+
+
+def test_an_excluded_field_is_not_what_has_the_name_of_its_alias():
+    class Hidden(Event):
+        model_config = ConfigDict(populate_by_name=True)
+        secret: int = Field(0, alias="value", exclude=True)
+        value: int = 1
+
+    assert_exact(Hidden.model_validate({"value": 7}, by_name=True, by_alias=False))
 
 
 def test_swapped_aliases_are_exact():

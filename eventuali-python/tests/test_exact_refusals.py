@@ -3,10 +3,13 @@
 import dataclasses
 import math
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
+from enum import IntEnum, StrEnum
 from fractions import Fraction
+from itertools import accumulate
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -27,6 +30,7 @@ from exactness import (
     assert_exact,
     assert_refused,
     event_of,
+    fingerprint,
     kept_or_refused,
     nested_lists,
 )
@@ -35,6 +39,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveInt,
+    SecretBytes,
     SecretStr,
     SerializeAsAny,
     ValidationError,
@@ -89,6 +94,28 @@ def noted(moment):
 
 class Blob(bytes):
     pass
+
+
+class Secret(BaseModel):
+    word: SecretStr
+
+
+class Word(StrEnum):
+    A = "a"
+
+
+class Size(IntEnum):
+    ONE = 1
+
+
+class Vast(IntEnum):
+    ONE = 1
+    VAST = 2**63
+
+
+class Abyss(IntEnum):
+    ONE = 1
+    DEEP = -(2**63) - 1
 
 
 class OddZone(tzinfo):
@@ -156,7 +183,7 @@ REFUSED = [
     (Any, nested_lists(MAX_DEPTH + 1), "value" + "[0]" * 64, "depth"),
     (Any, nested_lists(150), "value" + "[0]" * 64, "depth"),
     (Any, nested_lists(230), "value" + "[0]" * 64, "depth"),
-    (Tree, tree(MAX_DEPTH + 1), "value" + ".children[0]" * 64, "depth"),
+    (Tree, tree(MAX_DEPTH // 2 + 1), "value" + ".children[0]" * 32, "depth"),
     (Chain, chain(MAX_DEPTH + 1), "value" + ".next" * 64, "depth"),
     (Chain, chain(5_000), "value" + ".next" * 64, "depth"),
     (Nested, Special(more="lost"), "value", "Special"),
@@ -172,6 +199,11 @@ REFUSED = [
     (SecretStr, "x", "value", "value"),
     (str | datetime, FOLD, "value", "datetime"), (Odd, Odd.PAIR, "value", "read back"),
     (SerializeAsAny[Nested], Special(more="x"), "value", "Special"),
+    (Vast, Vast.VAST, "value", "read back"), (Abyss, Abyss.DEEP, "value", "read back"),
+    (set[Vast], {Vast.ONE, Vast.VAST}, "value", "read back"), (Vast | None, Vast.VAST, "value", ""),
+    (list[Vast], [Vast.ONE, Vast.VAST], "value[1]", "read back"),
+    (dict[str, Abyss], {"k": Abyss.DEEP}, "value['k']", "read back"),
+    (frozenset[Abyss], frozenset(Abyss), "value", "read back"),
 ]  # fmt: skip
 
 
@@ -194,7 +226,29 @@ def test_64_levels_in_any_are_kept(value):
     assert_exact(event_of(Any, value))
 
 
-@pytest.mark.parametrize("value", [tree(MAX_DEPTH), chain(MAX_DEPTH)], ids=["tree", "chain"])
+def nested_type(levels: int) -> Any:
+    kind: Any = int
+    for _ in range(levels):
+        kind = list[kind]
+    return kind
+
+
+def test_levels_that_a_class_declares_count_as_well():
+    deepest, deeper = nested_type(MAX_DEPTH), nested_type(MAX_DEPTH + 1)
+    assert Codec(type(event_of(deepest, []))).by_construction
+    assert_exact(event_of(deepest, nested_lists(MAX_DEPTH)))
+    assert_refused(event_of(deeper, nested_lists(MAX_DEPTH + 1)), "value" + "[0]" * 64, "depth")
+
+
+def test_64_levels_are_64_of_json():
+    payload = assert_exact(event_of(Tree, tree(MAX_DEPTH // 2)))
+    levels = accumulate((byte in b"[{") - (byte in b"]}") for byte in payload)
+    assert max(levels) == 1 + MAX_DEPTH
+    event = event_of(Tree, tree(MAX_DEPTH // 2 + 1))
+    assert_refused(event, "value" + ".children[0]" * 32, "depth")
+
+
+@pytest.mark.parametrize("value", [tree(MAX_DEPTH // 2), chain(MAX_DEPTH)], ids=["tree", "chain"])
 def test_64_levels_of_models_are_kept(value):
     assert_exact(event_of(type(value), value))
 
@@ -243,6 +297,100 @@ def test_a_model_changed_after_validation_is_refused():
     event = event_of(Nested, Nested())
     event.value.price = "1"
     assert_refused(event, "value.price")
+
+
+NOT_VALIDATED = [
+    (float, 0, 0.0), (float, True, 1.0), (Decimal, 0, Decimal(0)), (Decimal, 1.5, Decimal("1.5")),
+    (int, True, 1), (int, 2.0, 2), (bool, 0, False), (float | None, 0, 0.0), (Size, 1, Size.ONE),
+    (Word, "a", Word.A),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("annotation", "default", "back"), NOT_VALIDATED, ids=repr)
+def test_a_default_that_pydantic_did_not_validate_comes_back_as_its_field_has_it(
+    annotation, default, back
+):
+    line = create_model("Line", value=(annotation, default))
+    cls = create_model(
+        "Made", __base__=Event, value=(annotation, Field(default_factory=lambda: default)),
+        lines=(list[line], ...),
+    )  # fmt: skip
+    event = cls(lines=[line()])
+    assert event.value is default
+    codec = Codec(cls)
+    stored = codec.decode(codec.encode(event))
+    assert fingerprint([stored.value, stored.lines[0].value]) == fingerprint([back, back])
+    assert stored == event
+    assert_exact(stored)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default"),
+    [
+        (UUID, str(UUID(int=1))), (Colour, "r"), (Decimal, "1.5"), (date, "2020-01-01"), (str, 1),
+        (int, None), (list[int], ()), (set[int], []), (tuple[int, ...], [1]), (Nested, {}),
+        (timedelta, 5), (float, 2**53 + 1), (bytes, "x"), (str, Text("a")),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_default_of_another_type_is_named_with_the_cure(annotation, default):
+    line = create_model("Line", value=(annotation, default))
+    cls = create_model("Made", __base__=Event, value=(annotation, default))
+    assert_refused(cls(), "value", "it is the default, which is not of the field's type")
+    assert_refused(event_of(list[line], [line()]), "value[0].value", "validate_default=True")
+    try:
+        cured = create_model(
+            "Made", __base__=Event, __cls_kwargs__={"validate_default": True},
+            value=(annotation, default),
+        )()  # fmt: skip
+    except ValidationError:
+        return
+    assert_exact(cured)
+
+
+def test_a_part_of_a_default_that_is_of_another_type_is_named():
+    cls = create_model("Made", __base__=Event, value=(list[float], [1.0, 0]))
+    assert_refused(cls(), "value[1]", "it is the default")
+
+
+def test_a_value_that_is_given_is_no_default():
+    cls = create_model("Made", __base__=Event, value=(float, 0), other=(str, Text("a")))
+    assert_refused(cls().model_copy(update={"value": 0}), "value", "int would come back as float")
+    with pytest.raises(Inexact, match="Text would come back as str") as refused:
+        Codec(cls).encode(cls(value=1).model_copy(update={"other": Text("a")}))
+    assert "default" not in refused.value.reason
+
+
+def test_the_default_of_a_dataclass():
+    @dataclasses.dataclass
+    class Line:
+        price: float = 0
+        name: str = Text("a")
+
+    assert Codec(type(event := event_of(Line, Line(name="a")))).encode(event) == (
+        b'{"value":{"price":0.0,"name":"a"}}'
+    )
+    assert_refused(event_of(Line, Line()), "value.name", "it is the default")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "path"),
+    [
+        (Sequence[Any], [1, b"\xff"], "value[1]"), (Sequence[Any], (b"\xff",), "value[0]"),
+        (dict[str, Sequence[Any]], {"k": [[b"\xff"]]}, "value['k'][0][0]"),
+        (Sequence[Any], [{"k": b"\xff"}], "value[0]['k']"), (SecretBytes, "x", "value"),
+        (list[Secret], [Secret(word="x"), Secret.model_construct(word="y")], "value[1].word"),
+        (Path, 5, "value"), (Sequence[Any], [object()], "value[0]"),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_a_serializer_of_pydantic_raises_is_a_refusal(annotation, value, path):
+    event = create_model("Made", __base__=Event, value=(annotation, ...)).model_construct(
+        value=value
+    )
+    with pytest.raises(Inexact) as refused:
+        Codec(type(event)).encode(event)
+    assert refused.value.path == path
 
 
 @pytest.mark.parametrize("field", [Field(default=None), Field(default_factory=lambda: None)])

@@ -6,13 +6,23 @@ from collections.abc import Callable
 from enum import Enum, Flag
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import ModelPrivateAttr
+from pydantic_core import (
+    PydanticSerializationError,
+    PydanticUndefined,
+    SchemaValidator,
+    to_json,
+)
 
-from eventuali._guards import BOUNDS, PLAIN, Guard, bounded, compiled_test, every
+from eventuali._difference import EQUAL_MEANS_SAME, MAX_DEPTH
+from eventuali._guards import BOUNDS, PLAIN, Guard, bounded, compiled_test, every, private_test
 from eventuali.event import Event
 
 Node = dict[str, Any]
-_INERT = frozenset({"type", "metadata", "ref", "strict", "microseconds_precision"})
+_INERT = frozenset({
+    "type", "metadata", "ref", "strict", "microseconds_precision", "now_op", "now_utc_offset",
+})  # fmt: skip
 _INERT_MODEL = frozenset({
     "type", "cls", "schema", "custom_init", "root_model", "config", "ref", "metadata", "post_init",
     "frozen", "generic_origin",
@@ -28,6 +38,7 @@ _INERT_FIELD = frozenset({
     "type", "schema", "metadata", "frozen", "validation_alias", "serialization_alias",
 })  # fmt: skip
 _BOUNDED = frozenset({"int", "float", "decimal", "str", "bytes", "list"})
+_LEVELS = frozenset({"list", "set", "frozenset", "tuple", "dict", "model"})
 _NESTING = {
     "nullable": {"schema"},
     "default": {
@@ -56,6 +67,7 @@ class Analysis:
         self.kinds: set[str] = set()
         self._definitions: dict[str, Node] = {}
         self._open: set[str] = set()
+        self._depth = 0
 
     def guards(self, schema: Any) -> dict[str, Guard] | None:
         """The guard of each field; None where events of the class must be compared."""
@@ -79,11 +91,18 @@ class Analysis:
         return self._guard(field["schema"]) if field.keys() <= _INERT_FIELD else None
 
     def _guard(self, node: Node) -> Guard | None:
+        below = node["type"] in _LEVELS
+        self._depth += below
+        found = self._guard_of(node) if self._depth <= MAX_DEPTH else None
+        self._depth -= below
+        return found
+
+    def _guard_of(self, node: Node) -> Guard | None:
         kind = node["type"]
         self.kinds.add(kind)
         rest = node.keys() - _INERT
         if kind in _BOUNDED and not rest.isdisjoint(BOUNDS):
-            inner = self._guard({key: node[key] for key in node.keys() - BOUNDS.keys()})
+            inner = self._guard_of({key: node[key] for key in node.keys() - BOUNDS.keys()})
             return inner and bounded(inner, {key: node[key] for key in rest & BOUNDS.keys()})
         if kind in PLAIN:
             return None if rest else PLAIN[kind]
@@ -97,7 +116,9 @@ class Analysis:
     def _model(self, node: Node) -> Guard | None:
         refused = node.get("custom_init") or issubclass(node["cls"], Event)
         guards = None if refused else self._fields(node)
-        return None if guards is None else Guard(frozenset({node["cls"]}), compiled_test(guards))
+        if guards is None:
+            return None
+        return Guard(frozenset({node["cls"]}), compiled_test(guards, private_test(node["cls"])))
 
     def _nullable(self, node: Node) -> Guard | None:
         inner = self._guard(node["schema"])
@@ -155,7 +176,7 @@ class Analysis:
         kinds = {type(member.value) for member in node["members"]}
         if issubclass(cls, Flag) or kinds not in ({str}, {int}):
             return None
-        exact = all(cls(member.value) is member for member in node["members"])
+        exact = all(_is_read_back(node, member) for member in node["members"])
         return Guard(frozenset({cls})) if exact else None
 
     def _literal(self, node: Node) -> Guard | None:
@@ -186,4 +207,20 @@ def _is_plain_model(node: Node) -> bool:
         and fields["type"] == "model-fields"
         and not fields.get("extras_schema")
         and getattr(post_init, "__module__", "pydantic.").startswith("pydantic.")
+        and all(map(_is_plain_private, node["cls"].__private_attributes__.values()))
     )
+
+
+def _is_plain_private(attribute: ModelPrivateAttr) -> bool:
+    """Whether every new object has the same value there, or none."""
+    plain = attribute.default is PydanticUndefined or type(attribute.default) in EQUAL_MEANS_SAME
+    return plain and attribute.default_factory is None
+
+
+def _is_read_back(node: Node, member: Enum) -> bool:
+    """Whether pydantic reads a member from its JSON, which it does not of an int over 64 bits."""
+    try:
+        read = SchemaValidator(node).validate_json(to_json(member))
+    except (ValidationError, PydanticSerializationError):
+        return False
+    return read is member

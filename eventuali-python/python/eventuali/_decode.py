@@ -17,13 +17,12 @@ from typing import (
 )
 from uuid import UUID
 
-from pydantic import ValidationError
-
 from eventuali import _registry
 from eventuali._dispatch import returned_value
 from eventuali._envelope import EventMeta, Headers, utc
 from eventuali._eventuali import Kind, Row
 from eventuali._exact import Codec, Inexact
+from eventuali._place import stored_place
 from eventuali.errors import InvalidEventError, SerializationError, UnknownEventTypeError
 from eventuali.event import Event, UnknownEvent, set_envelope
 
@@ -77,14 +76,18 @@ def decode(codec: Codec[Any], payload: bytes, row: Row) -> Event:
     """Returns the event of a payload, after the fast way to do so has failed.
 
     Raises:
-        SerializationError: The payload does not fit the class.
+        SerializationError: The payload does not fit the class; `path` says where.
     """
     try:
         event: Event = codec.decode(payload)
-    except ValueError as error:
-        name = row.event_type
-        text = f"the {name} at position {row.position} does not fit its class: {error}"
-        raise SerializationError(text, event_type=name) from error
+    except Exception as error:
+        name, path = row.event_type, stored_place(error)
+        where = f"{name}.{path}" if path else name
+        text = (
+            f"the {where} at position {row.position} does not fit its class; read with raw=True "
+            f"to get it as it is stored: {error or repr(error)}"
+        )
+        raise SerializationError(text, path=path or None, event_type=name) from error
     return event
 
 
@@ -270,15 +273,33 @@ class Decoders:
             validate, codec = found
             try:
                 event = validate(payload)
-            except ValidationError:
-                event = decode(codec, payload, row)
+            except Exception:
+                try:
+                    event = decode(codec, payload, row)
+                except SerializationError:
+                    if not self._steps_over(name):
+                        raise
+                    event = UnknownEvent.from_stored(row, payload)
             set_envelope(event, row)
             yield event
+
+    def _steps_over(self, name: str) -> bool:
+        """Whether an event that does not fit its class is given as it is stored."""
+        return self._raw
 
     def _find(self, name: str, row: Row) -> tuple[Decode, Codec[Any]] | None:
         """Returns how the events of a type are decoded in every stream; None where that differs."""
         cls = self._classes.find(name)
-        return None if cls is None else _decoder(cls)
+        return None if cls is None else self._decoder(cls, name)
+
+    def _decoder(self, cls: type[Event], name: str) -> tuple[Decode, Codec[Any]] | None:
+        try:
+            return _decoder(cls)
+        except Exception as error:
+            if self._raw:
+                return None
+            text = f"{cls.__qualname__}, the class of {name}, can't read events: {error}"
+            raise SerializationError(text, event_type=name) from error
 
     def _look_closer(self, name: str, row: Row) -> tuple[Decode, Codec[Any]] | None:
         key = (name, row.aggregate_type or "")
@@ -290,7 +311,7 @@ class Decoders:
         name = key[0]
         found = self._classes.of(*key)
         if len(found) == 1:
-            return _decoder(found[0])
+            return self._decoder(found[0], name)
         if self._raw:
             return None
         if found:
@@ -336,7 +357,7 @@ class Replay:
             validate, codec, handler = found
             try:
                 event = validate(payload)
-            except ValidationError:
+            except Exception:
                 event = decode(codec, payload, row)
             set_envelope(event, row)
             if (returned := handler(aggregate, event)) is not None:
@@ -369,6 +390,10 @@ class OwnEvents(Decoders):
     def __init__(self, cls: type[Aggregate], classes: EventClasses) -> None:
         super().__init__(classes, raw=True)
         self._replay = Replay(cls)
+        self._ignored = cls.__ignored_names__()
+
+    def _steps_over(self, name: str) -> bool:
+        return name in self._ignored  # all others are applied
 
     def _find(self, name: str, row: Row) -> tuple[Decode, Codec[Any]] | None:
         found = self._replay.find(name, row)

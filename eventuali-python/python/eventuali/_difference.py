@@ -3,7 +3,8 @@
 Equality of Python is too kind for a store: ``True == 1``, ``0.0 == -0.0`` and ``{}`` equals an
 ``OrderedDict``. Here two values are the same only when nothing that can be read from one differs
 in the other; but a date, time, UUID or Decimal of a subclass that adds no data may come back as its
-base type. Private attributes and cached properties of a model aren't its data.
+base type, and a default that was never validated as what its field makes of it, where the two are
+equal. Cached properties of a model aren't its data.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import math
 import operator
 import struct
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -27,15 +28,14 @@ from pydantic import BaseModel
 from eventuali.event import Event
 
 MAX_DEPTH = 64
-"""Levels of nesting below the event.
-
-A container or model is a level; a container held by a nested model shares that model's level.
-"""
+"""Levels of nesting below the event; each container, model or dataclass is one."""
 
 MAX_INT_DIGITS = 4300
 """JSON integers of this many digits or more aren't read back by pydantic."""
 
-_EQUAL_MEANS_SAME = frozenset({bool, int, str, bytes, type(None), date, timedelta, UUID})
+EQUAL_MEANS_SAME = frozenset({bool, int, str, bytes, type(None), date, timedelta, UUID})
+"""Types whose values are the same where they are equal."""
+
 _SEQUENCES = (list, tuple, deque)
 _CONTAINERS = (*_SEQUENCES, dict, set, frozenset)
 _Comparison = Callable[[Any, Any, int], None]
@@ -63,6 +63,10 @@ class _Found(Exception):
         return Difference("".join(reversed(self.steps)).removeprefix("."), self.reason)
 
 
+class _OtherType(_Found):
+    """Says that a value would come back as one of another type."""
+
+
 def difference(left: object, right: object) -> Difference | None:
     """Finds the first place where two values differ in type or value.
 
@@ -77,7 +81,7 @@ def difference(left: object, right: object) -> Difference | None:
     try:
         if isinstance(left, BaseModel):
             _same_type(left, right)
-            _compare_fields(left, right, 0, 0)
+            _compare_fields(left, right, 0)
         else:
             _compare(left, right, 0)
     except _Found as found:
@@ -97,7 +101,7 @@ def unwritable(value: object, *, non_finite: bool = False) -> Difference | None:
     """
     try:
         if isinstance(value, BaseModel):
-            _search_steps(_model_steps(value), 0, 0, non_finite, {id(value)})
+            _search_steps(_model_steps(value), 0, non_finite, {id(value)})
         else:
             _search(value, 0, non_finite, set())
     except _Found as found:
@@ -112,7 +116,7 @@ def _same_type(left: object, right: object) -> None:
     if type(left) is not type(right):
         if isinstance(left, float) and not math.isfinite(left):
             raise _Found(_NOT_FINITE)
-        raise _Found(f"{_name(left)} would come back as {_name(right)}")
+        raise _OtherType(f"{_name(left)} would come back as {_name(right)}")
 
 
 def _compare(left: Any, right: Any, depth: int) -> None:
@@ -144,7 +148,7 @@ def _has_own_data(value: Any, base: type) -> bool:
 
 def _same_leaf(left: Any, right: Any) -> bool:
     kind = type(left)
-    return kind in _EQUAL_MEANS_SAME and kind is type(right) and bool(left == right)
+    return kind in EQUAL_MEANS_SAME and kind is type(right) and bool(left == right)
 
 
 @lru_cache(maxsize=1024)
@@ -162,11 +166,7 @@ def _compare_identity(left: object, right: object, _depth: int) -> None:
 
 
 def _compare_objects(left: Any, right: Any, _depth: int) -> None:
-    try:
-        same = left is right or bool(left == right)
-    except Exception:  # An equality that fails proves nothing.
-        same = False
-    _require(same, left)
+    _require(left is right or _equal(left, right), left)
 
 
 def _by(same: Callable[[Any, Any], bool]) -> _Comparison:
@@ -204,7 +204,7 @@ def _plainly_same(left: Iterable[Any], right: Iterable[Any]) -> bool:
     kinds = set(map(type, left))
     return (
         len(kinds) == 1
-        and kinds <= _EQUAL_MEANS_SAME
+        and kinds <= EQUAL_MEANS_SAME
         and set(map(type, right)) == kinds
         and left == right
     )
@@ -225,7 +225,7 @@ def _compare_dict(left: dict[Any, Any], right: dict[Any, Any], depth: int) -> No
             if not _same_leaf(value, right[key]):
                 _compare(value, right[key], depth + 1)
         except _Found as found:
-            found.steps.append(_key_step(key))
+            found.steps.append(key_step(key))
             raise
     _require(len(left) == len(right), left)
     if isinstance(left, OrderedDict):
@@ -248,38 +248,91 @@ def _compare_model(left: Any, right: Any, depth: int) -> None:
     if isinstance(left, Event):
         raise _Found("an event inside another would lose its metadata; store its data as a model")
     _enter(depth)
-    _compare_fields(left, right, depth, depth + 1)
+    _compare_fields(left, right, depth + 1)
 
 
-def _compare_fields(left: BaseModel, right: Any, shared: int, below: int) -> None:
-    _compare_members(_members(left), _members(right), shared, below)
+def _compare_fields(left: BaseModel, right: Any, depth: int) -> None:
+    fields, given = _members(left), left.__pydantic_fields_set__
+    unchecked = fields.keys() - given if len(given) < len(fields) else ()
+    _compare_members(fields, _members(right), depth, unchecked)
     if left.__pydantic_extra__ or right.__pydantic_extra__:
-        extra = right.__pydantic_extra__ or {}
-        _compare_members(left.__pydantic_extra__ or {}, extra, shared, below)
+        _compare_members(left.__pydantic_extra__ or {}, right.__pydantic_extra__ or {}, depth)
+    if left.__pydantic_private__ or right.__pydantic_private__:
+        _compare_private(left.__pydantic_private__ or {}, right.__pydantic_private__ or {}, depth)
+
+
+def _compare_private(left: dict[str, Any], right: dict[str, Any], depth: int) -> None:
+    try:
+        _compare_members(left, right, depth)
+    except _Found as found:
+        found.reason = (
+            f"{found.reason}: a private attribute isn't stored; make it a field, or a "
+            "cached_property if it can be worked out again"
+        )
+        raise
 
 
 def _compare_attributes(left: Any, right: Any, depth: int) -> None:
     _enter(depth)
-    _compare_members(_attributes(left), _attributes(right), depth, depth + 1)
+    values = _attributes(left)
+    defaults = {field.name: field.default for field in dataclasses.fields(left)}
+    unchecked = [name for name, value in values.items() if value is defaults.get(name, _NO_DEFAULT)]
+    _compare_members(values, _attributes(right), depth + 1, unchecked)
+
+
+_NO_DEFAULT = object()
 
 
 def _compare_members(
-    left: Mapping[str, Any], right: Mapping[str, Any], shared: int, below: int
+    left: Mapping[str, Any], right: Mapping[str, Any], depth: int, unchecked: Container[str] = ()
 ) -> None:
+    """Compares by name.
+
+    Args:
+        left: The values.
+        right: What came back for them.
+        depth: Their level.
+        unchecked: The names of those that may be defaults, which pydantic did not validate.
+    """
     for name, value in left.items():
         try:
             if name not in right:
                 raise _Found("would not come back")
             if not _same_leaf(value, right[name]):
-                depth = shared if isinstance(value, _CONTAINERS) else below
                 _compare(value, right[name], depth)
         except _Found as found:
+            if name in unchecked and isinstance(found, _OtherType):
+                if _is_validated(value, right[name]):
+                    continue
+                found.reason += DEFAULT
             found.steps.append(f".{name}")
             raise
     for name in right.keys() - left.keys() if len(right) > len(left) else ():
         added = _Found("would come back although it isn't set")
         added.steps.append(f".{name}")
         raise added
+
+
+DEFAULT = (
+    "; it is the default, which is not of the field's type: give one that is, or set "
+    "validate_default=True"
+)
+
+
+def _is_validated(default: Any, right: Any) -> bool:
+    """Whether pydantic made a value of another type of a plain default, such as 0 for a float."""
+    plain = type(default) in _SCALARS
+    return plain and type(default) is not type(right) and _equal(default, right)
+
+
+_SCALARS = frozenset({bool, int, float, str, Decimal})
+
+
+def _equal(left: Any, right: Any) -> bool:
+    try:
+        return bool(left == right)
+    except Exception:  # An equality that fails proves nothing.
+        return False
 
 
 def _members(model: BaseModel) -> dict[str, Any]:
@@ -388,8 +441,7 @@ def _search(value: Any, depth: int, non_finite: bool, above: set[int]) -> None:
             raise _Found("a cycle: the value contains itself")
         _enter(depth)
         above.add(id(value))
-        shared = depth + isinstance(value, _CONTAINERS)
-        _search_steps(_steps(value), shared, depth + 1, non_finite, above)
+        _search_steps(_steps(value), depth + 1, non_finite, above)
         above.discard(id(value))
 
 
@@ -397,11 +449,10 @@ _INT_LIMIT = 10 ** (MAX_INT_DIGITS - 1)
 
 
 def _search_steps(
-    steps: Iterable[tuple[str, Any]], shared: int, below: int, non_finite: bool, above: set[int]
+    steps: Iterable[tuple[str, Any]], depth: int, non_finite: bool, above: set[int]
 ) -> None:
     for step, value in steps:
         try:
-            depth = shared if isinstance(value, _CONTAINERS) else below
             _search(value, depth, non_finite, above)
         except _Found as found:
             found.steps.append(step)
@@ -411,8 +462,8 @@ def _search_steps(
 def _steps(value: Any) -> Iterable[tuple[str, Any]]:
     if isinstance(value, dict):
         for key, item in value.items():
-            yield _key_step(key), key
-            yield _key_step(key), item
+            yield key_step(key), key
+            yield key_step(key), item
     elif isinstance(value, BaseModel):
         yield from _model_steps(value)
     elif isinstance(value, _SEQUENCES):
@@ -440,7 +491,8 @@ def _name(value: object) -> str:
     return type(value).__name__
 
 
-def _key_step(key: object) -> str:
+def key_step(key: object) -> str:
+    """Returns the step of a path to the value of a key."""
     if isinstance(key, str):
         return f"[{key[:_KEY_SHOWN]!r}]"
     if key is None or (isinstance(key, int) and abs(key) < _KEY_LIMIT):

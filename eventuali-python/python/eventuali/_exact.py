@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from traceback import walk_tb
 from typing import Any, Generic, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -23,8 +24,9 @@ from pydantic_core import (
 )
 
 from eventuali._analysis import Analysis
-from eventuali._difference import Difference, difference, unwritable
-from eventuali._guards import encoder, panicked
+from eventuali._difference import DEFAULT, MAX_DEPTH, Difference, difference, unwritable
+from eventuali._guards import encoder, panicked, private_test
+from eventuali._place import Include, first_place, refused_place
 from eventuali._schemas import Forms
 
 E = TypeVar("E", bound=BaseModel)
@@ -81,7 +83,8 @@ class Codec(Generic[E]):
         self.encode_all = lambda events: [self._verified(event) for event in events]
         if guards is not None:
             to_json = forms.serializer(extra="forbid").to_json
-            self.encode_all = encoder(guards, analysis.kinds, to_json, self._verified)
+            private = private_test(cls)
+            self.encode_all = encoder(guards, analysis.kinds, to_json, self._verified, private)
 
     def encode(self, event: E) -> bytes:
         """Gives an event's JSON.
@@ -96,26 +99,58 @@ class Codec(Generic[E]):
 
         Args:
             payload: What `encode` gave, now or with another version of the class. Fields that this
-                class doesn't know are kept in ``model_extra``, in nested models too.
+                class doesn't know are kept in ``model_extra``, in nested models too. What its
+                checks refuse is read without them: they were asked when the event was made.
 
         Raises:
             pydantic.ValidationError: The payload isn't an event of this class.
+            Exception: One of its validators raised it, and what it would give can't be told.
         """
         try:
-            return self.validate_json(payload)
-        except ValidationError as error:
-            return self._decode_leniently(payload, error)
+            return self._as_declared(payload)
+        except Exception:
+            event = self._without_checks(payload)
+            if event is None:
+                raise
+            return event
 
-    def _decode_leniently(self, payload: bytes, error: ValidationError) -> E:
+    def _as_declared(self, payload: bytes) -> E:
+        try:
+            return self.validate_json(payload)
+        except ValidationError as first:
+            error = first
         validate: Callable[..., E] = self._second_validator.validate_json
-        if self._forms.temporal or self._forms.aliased:
+        if self._forms.temporal:
             try:
-                return validate(payload, by_alias=True, by_name=True)
-            except ValidationError as second_error:
-                error = second_error
-        if any(problem["type"] in _UNKNOWN_FIELD for problem in _problems(error)):
-            return validate(payload, extra="allow", by_alias=True, by_name=True)
+                return validate(payload)
+            except ValidationError as second:
+                error = second
+        if _names_unknown_field(error):
+            return validate(payload, extra="allow")
         raise error
+
+    def _without_checks(self, payload: bytes) -> E | None:
+        """Reads what a check of the class refuses; None where that leaves open what it was."""
+        forms = self._unchecked_validators
+        for validators in forms:
+            read = _keeping_unknown if validators is forms[-1] else SchemaValidator.validate_json
+            try:
+                event, *others = (read(each, payload) for each in validators)
+                if self._says(event, payload) and not any(difference(event, o) for o in others):
+                    found: E = event
+                    return found
+            except Exception:  # noqa: S112 - then what the class says of it is raised
+                continue
+        return None
+
+    def _says(self, event: E, payload: bytes) -> bool:
+        """Whether an event that was read, written in one of the forms, says what is stored."""
+        serializers = [self._serializer]
+        if self._forms.temporal:
+            serializers.append(self._second_serializer)
+        again = (each.to_json(event, round_trip=True, warnings="error") for each in serializers)
+        stored = from_json(payload)
+        return any(_same_json(stored, from_json(each)) for each in again)
 
     def _verified(self, event: E) -> bytes:
         """Encodes, decodes and compares, in the base form and then in the second one."""
@@ -135,15 +170,17 @@ class Codec(Generic[E]):
             if not panicked(error):
                 raise
             reason = f"pydantic gave up on it: {error}"
-            raise Inexact(self._field_of(event), reason) from error
+            raise Inexact(self._place(event, levels=1), reason) from error
         try:
-            twin = self.decode(payload)
+            twin = self._as_declared(payload)
         except ValidationError as error:
-            path, reason = unwritable(event) or Difference(_located(event, error), _text(error))
+            path, reason = unwritable(event) or _refusal(event, error)
             raise Inexact(path, reason) from error
+        except Exception as error:
+            raise Inexact("", f"would not be read back: {error!r:.200}") from error
         found = difference(event, twin)
         if found is None and _mentions_non_finite(payload) and _isnt_standard_json(payload):
-            where = self._field_of(event, _isnt_standard_json)
+            where = self._place(event, _isnt_standard_json)
             found = unwritable(event, non_finite=True) or Difference(where, "NaN isn't JSON")
         if found is not None:
             raise Inexact(found.path, found.reason)
@@ -151,28 +188,34 @@ class Codec(Generic[E]):
 
     def _cannot_write(self, event: E, serializer: SchemaSerializer, error: Exception) -> NoReturn:
         """Raises what one of the event's own serializers raised, else `Inexact`."""
-        field = self._field_of(event)
+        place = self._place(event)
         own = _raised_by(event, serializer)
-        if own is not None and not isinstance(own, StopIteration):  # no generator lets it through
-            own.add_note(f"raised while {type(event).__name__}.{field} was written")
+        if own is not None and _is_users(own):
+            own.add_note(f"raised while {type(event).__name__}.{place} was written")
             raise own from own.__cause__
-        path, reason = unwritable(event) or Difference(field, str(error))
+        reason = str(error) if own is None else f"pydantic can't write it: {own!r}"
+        path, reason = unwritable(event) or Difference(place, reason)
         raise Inexact(path, reason) from own or error
 
-    def _field_of(self, event: E, wrong: Callable[[bytes], bool] = lambda payload: False) -> str:
-        """The first field that can't be written, or that alone gives a payload that is wrong."""
-        names: list[str] = [*type(event).__pydantic_fields__, *(event.__pydantic_extra__ or ())]
-        for name in names:
+    def _place(
+        self,
+        event: E,
+        wrong: Callable[[bytes], bool] = lambda payload: False,
+        levels: int = MAX_DEPTH,
+    ) -> str:
+        """The first part that can't be written, or that alone gives a payload that is wrong."""
+
+        def fails(include: Include) -> bool:
             try:
-                if wrong(self._serializer.to_json(event, include={name}, warnings=False)):
-                    return name
-            except (PydanticSerializationError, UnicodeEncodeError):
-                return name
+                return wrong(self._serializer.to_json(event, include=include, warnings=False))
+            except Exception:
+                return True
             except BaseException as error:
                 if not panicked(error):
                     raise
-                return name
-        return ""
+                return True
+
+        return first_place(event, fails, levels)
 
     @cached_property
     def _second_serializer(self) -> SchemaSerializer:
@@ -182,8 +225,42 @@ class Codec(Generic[E]):
     def _second_validator(self) -> SchemaValidator:
         return self._forms.validator(second=True)
 
+    @cached_property
+    def _unchecked_validators(self) -> list[list[SchemaValidator]]:
+        """For each form of datetimes, one for each order of what a union may hold."""
+        seconds = (False, True) if self._forms.temporal else (False,)
+        orders = (False, True) if self._forms.unions else (False,)
+        return [
+            [self._forms.unchecked(second=second, reverse=reverse) for reverse in orders]
+            for second in seconds
+        ]
+
 
 _UNKNOWN_FIELD = frozenset({"extra_forbidden", "unexpected_keyword_argument"})
+
+
+def _names_unknown_field(error: ValidationError) -> bool:
+    return any(problem["type"] in _UNKNOWN_FIELD for problem in _problems(error))
+
+
+def _keeping_unknown(validator: SchemaValidator, payload: bytes) -> Any:
+    try:
+        return validator.validate_json(payload)
+    except ValidationError as error:
+        if not _names_unknown_field(error):
+            raise
+    return validator.validate_json(payload, extra="allow")
+
+
+def _same_json(stored: Any, again: Any) -> bool:
+    """Whether JSON that was written again says what was stored, fields aside that only one has."""
+    if isinstance(stored, dict) and isinstance(again, dict):
+        return all(_same_json(stored[name], again[name]) for name in stored.keys() & again.keys())
+    if isinstance(stored, list) and isinstance(again, list) and len(stored) == len(again):
+        return all(map(_same_json, stored, again)) or sorted(map(repr, stored)) == sorted(
+            map(repr, again)  # a set has no order
+        )
+    return type(stored) is type(again) and bool(stored == again)
 
 
 def _raised_by(event: BaseModel, serializer: SchemaSerializer) -> BaseException | None:
@@ -201,28 +278,25 @@ def _raised_by(event: BaseModel, serializer: SchemaSerializer) -> BaseException 
     return None if own is None or panicked(own) else own
 
 
-def _located(event: BaseModel, error: ValidationError) -> str:
-    """Follows a validation error through the event; steps that aren't data are left out."""
-    value: Any = event
-    path = ""
-    for step in _problems(error)[0]["loc"]:
-        if isinstance(value, BaseModel) and hasattr(value, str(step)):
-            value, path = getattr(value, str(step)), f"{path}.{step}"
-        elif isinstance(value, (list, tuple)) and isinstance(step, int) and step < len(value):
-            value, path = value[step], f"{path}[{step}]"
-        elif isinstance(value, dict) and step in value:
-            value, path = value[step], f"{path}[{step!r}]"
-        elif value is event and step in type(event).__pydantic_fields__:
-            return str(step)  # a field that isn't set
-    return path.removeprefix(".")
+def _is_users(error: BaseException) -> bool:
+    """Whether code of the user took part in raising it, so that it is to come through."""
+    if not isinstance(error, Exception):
+        return True
+    if isinstance(error, StopIteration):
+        return False  # no generator lets it through
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    packages = {str(frame.f_globals.get("__name__")).partition(".")[0] for frame in frames}
+    return not packages <= {"eventuali", "pydantic"}
 
 
 def _problems(error: ValidationError) -> list[ErrorDetails]:
     return error.errors(include_url=False, include_context=False, include_input=False)
 
 
-def _text(error: ValidationError) -> str:
-    return f"would not be read back: {_problems(error)[0]['msg']}"
+def _refusal(event: BaseModel, error: ValidationError) -> Difference:
+    path, default = refused_place(event, error)
+    reason = f"would not be read back: {_problems(error)[0]['msg']}"
+    return Difference(path, reason + DEFAULT if default else reason)
 
 
 def _mentions_non_finite(payload: bytes) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from pydantic_core import TzInfo
+from pydantic_core import PydanticUndefined, TzInfo
 
 from eventuali._difference import MAX_INT_DIGITS
 
@@ -120,6 +120,7 @@ def encoder(
     kinds: set[str],
     to_json: Callable[[Any], bytes],
     verify: Callable[[E], bytes],
+    private: Test | None = None,
 ) -> Callable[[Iterable[E]], list[bytes]]:
     """Writes an encoder of many events as one function: a call per field would double its time.
 
@@ -128,9 +129,10 @@ def encoder(
         kinds: The types of core schema in the class.
         to_json: Gives the JSON of an event that the guards accept.
         verify: Encodes every other event, and compares.
+        private: What must hold of the private attributes.
     """
     doubts = _doubts(kinds)
-    checks, names = _checks(guards)
+    checks, names = _checks(guards, private)
     template = _ENCODER if guards else _ENCODER.replace("fields = value.__dict__", "")
     source = template.format(checks=checks, doubts=" or ".join(doubts) or "False")
     names |= {"to_json": to_json, "verify": verify}
@@ -140,17 +142,36 @@ def encoder(
     return encode_all
 
 
-def compiled_test(guards: dict[str, Guard]) -> Test:
-    """The test of a nested model, from the guards of its fields."""
-    checks, names = _checks(guards)
+def compiled_test(guards: dict[str, Guard], private: Test | None) -> Test:
+    """The test of a nested model, from the guards of its fields and private attributes."""
+    checks, names = _checks(guards, private)
     exec(_TEST.format(checks=checks), names)  # noqa: S102
     test: Test = names["function"]
     return test
 
 
-def _checks(guards: dict[str, Guard]) -> tuple[str, dict[str, Any]]:
+def private_test(cls: type[BaseModel]) -> Test | None:
+    """Whether private attributes are as new objects of a class have them; None where it has none.
+
+    Each has one default, of a type in `EQUAL_MEANS_SAME`, or none.
+    """
+    if not cls.__private_attributes__:
+        return None
+    attributes = cls.__private_attributes__.items()
+    defaults = {name: each.default for name, each in attributes}
+    new = {name: each for name, each in defaults.items() if each is not PydanticUndefined}
+    types = {name: type(default) for name, default in new.items()}
+    return lambda value: (
+        value == new and all(type(each) is types[name] for name, each in value.items())
+    )
+
+
+def _checks(guards: dict[str, Guard], private: Test | None) -> tuple[str, dict[str, Any]]:
     names: dict[str, Any] = {}
     checks = ["not value.__pydantic_extra__"]
+    if private is not None:
+        names["private"] = private
+        checks.append("private(value.__pydantic_private__)")
     for index, (name, guard) in enumerate(guards.items()):
         field = f"fields[{name!r}]"
         one = len(guard.types) == 1

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import SchemaSerializer, SchemaValidator
 
+from eventuali._checks import strict_beside, unchecked
 from eventuali._second_form import WRITING, reading
 
 Node = dict[str, Any]
@@ -22,8 +23,8 @@ _WIRE: Node = {
     "ser_json_timedelta": "iso8601",
     "ser_json_temporal": "iso8601",
     "serialize_by_alias": False,
-    "validate_by_name": True,
-    "validate_by_alias": False,
+    "validate_by_name": False,
+    "validate_by_alias": True,
 }
 _NOT_SCHEMA = frozenset({
     "cls", "config", "custom_error_context", "default", "default_factory", "expected", "function",
@@ -50,6 +51,22 @@ def _rewritten_item(key: str, item: Any, change: Callable[[Node], Node]) -> Any:
     return _rewritten(item, change)
 
 
+def _names_first(node: Node) -> None:
+    """Has fields looked for under their names, where they are written, and then by alias."""
+    fields = node.get("fields", {})
+    if node["type"] == "dataclass-args":
+        fields = {field["name"]: field for field in fields}
+    for name, field in fields.items() if isinstance(fields, dict) else ():
+        alias = field.get("validation_alias")
+        if alias is None:
+            continue
+        paths = [[alias]] if isinstance(alias, str) else alias
+        paths = paths if isinstance(paths[0], (list, tuple)) else [paths]
+        if field.get("serialization_exclude"):  # not written, it is not what has that name
+            paths = [path for path in paths if path[0] not in fields]
+        field["validation_alias"] = [[name], *map(list, paths)]
+
+
 def _wire_config(node: Node, extra: str) -> Node:
     config = node.get("config") or {}
     strings = config.get("ser_json_inf_nan") == "strings"
@@ -62,7 +79,7 @@ class Forms:
 
     Attributes:
         temporal: Whether there are datetimes or times in it.
-        aliased: Whether a field can be read under another name.
+        unions: Whether a value of several types can be in it.
     """
 
     def __init__(self, cls: type[BaseModel]) -> None:
@@ -76,7 +93,7 @@ class Forms:
 
         _rewritten(self._schema, collect)
         self.temporal = not words.isdisjoint(_TEMPORAL)
-        self.aliased = "validation_alias" in words
+        self.unions = "union" in words
 
     def serializer(self, *, extra: str = "allow", second: bool = False) -> SchemaSerializer:
         """Writes every field by its name, and unknown ones if `extra` is ``allow``."""
@@ -96,21 +113,42 @@ class Forms:
             return SchemaSerializer(_rewritten(self._schema, change), **options)
 
     def validator(self, *, second: bool = False) -> SchemaValidator:
-        """Reads fields by their names; refuses unknown ones unless their model keeps them."""
+        """Reads fields by their names, and by their aliases where those aren't there.
 
+        Refuses unknown ones unless their model keeps them. A date may be past or future: that
+        was judged when the event was made.
+        """
+        return self._validator(self._reading(second=second))
+
+    def unchecked(self, *, second: bool, reverse: bool) -> SchemaValidator:
+        """Reads what the class's checks refuse.
+
+        Args:
+            second: Whether it reads the second form of datetimes.
+            reverse: Whether the last type that a value of a union may have is tried first.
+        """
+        beside = _rewritten(self._reading(second=second), strict_beside(_rewritten))
+        return self._validator(_rewritten(beside, unchecked(reverse=reverse)))
+
+    def _reading(self, *, second: bool) -> Any:
         def change(node: Node) -> Node:
             if node["type"] in _MODELS:
                 config = node.get("config") or {}
                 behavior = node.pop("extra_behavior", config.get("extra_fields_behavior"))
                 node["config"] = _wire_config(node, "allow" if behavior == "allow" else "forbid")
+            _names_first(node)
             if node.get("cls") is self._cls and "custom_init" in node:
                 node["custom_init"] = False
+            node.pop("now_op", None)
             if second and node["type"] in _TEMPORAL:
                 return reading(node)
             return node
 
+        return _rewritten(self._schema, change)
+
+    def _validator(self, schema: Any) -> SchemaValidator:
         with _without_prebuilt(self._schema) as options:
-            return SchemaValidator(_rewritten(self._schema, change), **options)
+            return SchemaValidator(schema, **options)
 
 
 _HAS_PREBUILT_OPTION = "_use_prebuilt" in inspect.signature(SchemaSerializer).parameters

@@ -421,7 +421,7 @@ class SystemEvent(Event):
 
 
 class UnknownEvent(Event):
-    """A stored event whose type no class claims, as a raw read gives it.
+    """A stored event whose type no class claims or whose class it doesn't fit, read raw.
 
     It has no fields: `payload` holds the stored bytes, `data` what they say.
     """

@@ -259,7 +259,8 @@ class EventStore:
             until: Only events that were recorded before this time.
             limit: How many events at the most.
             backwards: From the last to the first.
-            raw: Gives an event of an unknown type as `UnknownEvent` instead of raising.
+            raw: Gives an event of an unknown type, or one that does not fit its class, as
+                `UnknownEvent` instead of raising.
 
         Raises:
             ValueError: A number is out of range, or a time has no time zone.
@@ -298,7 +299,8 @@ class EventStore:
             query: Which events.
             after: Only positions above this.
             name: Where to go on, and to write down how far it came; not together with `after`.
-            raw: Gives an event of an unknown type as `UnknownEvent` instead of raising.
+            raw: Gives an event of an unknown type, or one that does not fit its class, as
+                `UnknownEvent` instead of raising.
 
         Raises:
             InvalidEventError: The name is not acceptable.
