@@ -39,6 +39,15 @@ pub enum ErrorKind {
         /// The version in the store; 0 where no record of this key was ever written.
         actual: u64,
     },
+    /// The checkpoint of a follower does not fit the log, or somebody else moved it.
+    CheckpointMismatch {
+        /// The name under which it is followed.
+        name: String,
+        /// The position of the checkpoint.
+        position: u64,
+        /// The event that it stands on.
+        event_id: Uuid,
+    },
     /// Some of a commit's event ids are stored already, or with other content.
     IdempotencyConflict {
         /// The ids that are stored.

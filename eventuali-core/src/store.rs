@@ -1,6 +1,7 @@
 //! The store as users open it: a URL becomes a backend, seen as one tenant.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::watch;
 
@@ -12,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventPage;
 use crate::name::check_tenant;
 use crate::query::{Query, ReadRange};
-use crate::record::{RecordCursor, RecordPage, RecordQuery};
+use crate::record::{RecordCursor, RecordKey, RecordPage, RecordQuery};
 use crate::storage::{Answer, Capabilities, Horizon, Storage};
 use crate::stream::{StreamId, StreamPage, StreamSelection};
 use crate::url::Location;
@@ -26,6 +27,12 @@ pub struct Options {
     pub durability: Durability,
 }
 
+/// Whoever writes a record when it is time to, and not when it is asked to.
+pub(crate) trait Settle: Send + Sync {
+    /// Writes what is left, and waits for that.
+    fn settle(self: Arc<Self>) -> Answer<()>;
+}
+
 /// An open store, seen as one tenant: whatever tenant a call names, this one is meant.
 #[derive(Clone)]
 pub struct EventStore {
@@ -33,6 +40,8 @@ pub struct EventStore {
     tenant: String,
     url: String,
     process: u32,
+    /// Who writes which record later. A lock: it is held for a look.
+    writers: Arc<Mutex<HashMap<RecordKey, Weak<dyn Settle>>>>,
 }
 
 impl EventStore {
@@ -70,7 +79,8 @@ impl EventStore {
     pub fn over(storage: Arc<dyn Storage>, tenant: &str) -> Result<Self> {
         check_tenant(tenant)?;
         let url = format!("{}://", storage.capabilities().backend);
-        Ok(Self { storage, tenant: tenant.to_owned(), url, process: std::process::id() })
+        let (process, writers) = (std::process::id(), Arc::default());
+        Ok(Self { storage, tenant: tenant.to_owned(), url, process, writers })
     }
 
     /// The same store, seen as another tenant.
@@ -174,6 +184,25 @@ impl EventStore {
     #[must_use]
     pub fn horizon(&self) -> Answer<Horizon> {
         self.ask(Storage::horizon)
+    }
+
+    /// Notes who writes a record of this store from now on.
+    pub(crate) fn writes_later(&self, key: &RecordKey, writer: &Arc<dyn Settle>) {
+        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        writers.retain(|_, writer| writer.strong_count() > 0);
+        writers.insert(key.clone(), Arc::downgrade(writer));
+    }
+
+    /// Waits until whoever writes a record has written what is left.
+    pub(crate) fn settle(&self, key: &RecordKey) -> Answer<()> {
+        if let Err(forked) = self.storage() {
+            return Box::pin(std::future::ready(Err(forked)));
+        }
+        let writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        let writer = writers.get(key).and_then(Weak::upgrade);
+        drop(writers);
+        writer
+            .map_or_else(|| -> Answer<()> { Box::pin(std::future::ready(Ok(()))) }, Settle::settle)
     }
 
     /// See [`Storage::appended`].

@@ -27,6 +27,7 @@ pub(crate) enum Outcome {
     Followed(Option<EventPage>),
     Record(Option<Record>),
     Changed(u64),
+    Begun(u64),
     Streams(StreamPage),
     Horizon(Horizon),
     Closed,
@@ -47,7 +48,9 @@ impl Outcome {
                 .into_pyobject(py)?
                 .into_any()
                 .unbind(),
-            Self::Changed(version) => version.into_pyobject(py)?.into_any().unbind(),
+            Self::Changed(number) | Self::Begun(number) => {
+                number.into_pyobject(py)?.into_any().unbind()
+            }
             Self::Streams(page) => {
                 let streams: Vec<_> = page
                     .streams
@@ -262,6 +265,13 @@ impl Page {
 pub(crate) struct Row {
     head: EventHead,
     metadata: Box<[u8]>,
+}
+
+impl Row {
+    /// Where it is, and which event.
+    pub(crate) fn place(&self) -> (u64, Uuid) {
+        (self.head.position, self.head.event_id)
+    }
 }
 
 #[pymethods]

@@ -203,8 +203,10 @@ impl Store {
         items: Vec<ItemTuple>,
         limit: usize,
     ) -> PyResult<Subscription> {
-        let made = subscription::Subscription::new(&self.store, query(items, None), limit);
-        Ok(Subscription { subscription: made.map_err(|e| to_python(py, &e))? })
+        let (store, query) = (self.store.clone(), query(items, None));
+        let made = subscription::Subscription::new(&store, query.clone(), limit);
+        let subscription = Arc::new(made.map_err(|e| to_python(py, &e))?);
+        Ok(Subscription { store, query, subscription })
     }
 
     /// The record of a key: (version, bytes), or None.

@@ -7,6 +7,7 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from eventuali._checkpoint import flushed
 from eventuali._following import Following
 from eventuali._opening import refuse_in_loop
 from eventuali._steps import Steps, run
@@ -45,10 +46,9 @@ class Subscription(Following):
         checkpoint = self._checkpoint
         try:
             if checkpoint is not None:
-                self._acknowledge()
                 self._holder = threading.get_ident()
-                if checkpoint.due() == 0 or self.closed:
-                    self._drive(checkpoint.write())
+                if self._acknowledge() or self.closed:
+                    self._drive(flushed(checkpoint))
             event = self._held()
             while event is None:
                 if not self._drive(self._advance()):
@@ -92,7 +92,7 @@ class Subscription(Following):
         if handled and self._holder == threading.get_ident():
             self._acknowledge()
         if self._started:
-            run(self._checkpoint.write())
+            run(flushed(self._checkpoint))
 
     def __enter__(self) -> Self:
         self._drive(self._start())

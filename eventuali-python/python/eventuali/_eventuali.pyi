@@ -11,6 +11,7 @@ from eventuali.query import Item
 __version__: str
 
 __all__ = [
+    "Checkpoint",
     "Kind",
     "Mailbox",
     "Page",
@@ -254,3 +255,25 @@ class Subscription:
 
     def stop(self) -> None:
         """Ends the answer that is on its way."""
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        """Returns the checkpoint of a name.
+
+        Where writing it fails, the answer that is on its way ends, with None.
+        """
+
+@final
+class Checkpoint:
+    """How far a named subscription is handled; a thread of its own writes it down."""
+
+    def begin(self) -> Pending:
+        """Reads where to go on; the answer is a position, 0 where the name is new."""
+
+    def handled(self, row: Row) -> bool:
+        """Notes an event that is handled; whether it is time to flush."""
+
+    def looked(self, position: int) -> bool:
+        """Notes that all that matches up to a position is handled; whether it is time to flush."""
+
+    def flush(self) -> Pending:
+        """Writes down what is handled by now; answers once it is written."""

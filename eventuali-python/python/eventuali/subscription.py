@@ -6,7 +6,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from eventuali._checkpoint import Checkpoint
+from eventuali._checkpoint import flushed
 from eventuali._following import Following
 from eventuali._steps import Steps
 from eventuali.errors import EventStoreError, StreamingError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from eventuali._bridge import Bridge
+    from eventuali._eventuali import Checkpoint
     from eventuali.event import Event
 
 __all__ = ["Subscription"]
@@ -75,13 +76,12 @@ class Subscription(Following):
         return event
 
     async def _note(self, checkpoint: Checkpoint) -> None:
-        """Counts the last event as handled, and writes that down where it is time to."""
+        """Counts the last event as handled, and waits for the checkpoint where it is time to."""
         import asyncio
 
-        self._acknowledge()
         self._holder = asyncio.current_task()
-        if checkpoint.due() == 0 or self.closed:
-            await self._drive(checkpoint.write())
+        if self._acknowledge() or self.closed:
+            await self._drive(flushed(checkpoint))
 
     async def caught_up(self) -> None:
         """Waits until what was stored is handled: until the event after that is asked for.
@@ -131,7 +131,7 @@ class Subscription(Following):
         if handled and self._holder is asyncio.current_task():
             self._acknowledge()
         if self._started:
-            await self._bridge.run(self._checkpoint.write())
+            await self._bridge.run(flushed(self._checkpoint))
 
     async def __aenter__(self) -> Self:
         await self._drive(self._start())
