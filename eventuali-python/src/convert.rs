@@ -238,7 +238,8 @@ impl Page {
         self.page.len().checked_sub(1).map_or(0, |last| self.page.get(last).head.version)
     }
 
-    /// Three lists of the same length: event types, payloads and rows.
+    /// Three lists of the same length: event types, payloads and rows. In place of its type, an
+    /// event whose payload is not JSON has (type, codec).
     fn columns<'py>(
         &self,
         py: Python<'py>,
@@ -250,7 +251,10 @@ impl Page {
                 Some((kind, name)) if Arc::ptr_eq(kind, &event.head.kind) => name,
                 _ => PyString::intern(py, &event.head.kind.event_type),
             };
-            types.append(&name)?;
+            match event.head.kind.codec.as_str() {
+                "json" => types.append(&name)?,
+                codec => types.append((&name, codec))?,
+            }
             last = Some((&event.head.kind, name));
             payloads.append(PyBytes::new(py, event.payload))?;
             let metadata = event.metadata_bytes.into();

@@ -7,15 +7,17 @@ from collections.abc import Awaitable, Callable, Iterable
 from inspect import isawaitable, iscoroutine
 from typing import Any, TypeAlias
 
+from eventuali._verbs import several
 from eventuali.errors import (
     AppendConditionError,
     DatabaseError,
     EventStoreError,
+    InvalidEventError,
     OutcomeUnknownError,
     StoreClosedError,
 )
 from eventuali.event import Event
-from eventuali.expected import AppendCondition
+from eventuali.expected import AppendCondition, position
 from eventuali.query import Query
 
 Proposal: TypeAlias = Event | Iterable[Event] | None
@@ -45,12 +47,10 @@ class Deciding:
 
         Raises:
             TypeError: `attempts` is no int.
-            ValueError: It is below 1.
+            InvalidEventError: It is below 1.
         """
-        if type(attempts) is not int:
-            raise TypeError(f"attempts is an int, not {attempts!r:.60}")
-        if attempts < 1:
-            raise ValueError(f"attempts counts from 1, not {attempts!r:.60}")
+        if position(attempts, "attempts") < 1:
+            raise InvalidEventError("attempts counts from 1, not 0", field="attempts")
         self.events: list[Event] = []
         self.condition = AppendCondition(query)
         self.settled = False
@@ -58,17 +58,17 @@ class Deciding:
         self._sent = 0
         self._doubt: OutcomeUnknownError | None = None
 
-    def propose(self, proposal: Proposal, position: int) -> None:
+    def propose(self, proposal: Proposal, seen_to: int) -> None:
         """Takes what was decided on events up to a position."""
         if proposal is None:
             self.events = []
         elif isinstance(proposal, Event):  # which is iterable, as any pydantic model
             self.events = [proposal]
         elif isinstance(proposal, Iterable) and not isinstance(proposal, str | bytes):
-            self.events = list(proposal)
+            self.events = several(proposal)
         else:
             raise TypeError(f"a decision gives events or None, not {proposal!r:.60}")
-        self.condition = AppendCondition(self.condition.query, after=position)
+        self.condition = AppendCondition(self.condition.query, after=seen_to)
         self.settled = False
 
     def refused(self, error: EventStoreError) -> float:

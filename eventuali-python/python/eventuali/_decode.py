@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from eventuali.aggregate import Aggregate
 
 Decode: TypeAlias = Callable[[bytes], Event]
+TypeKey: TypeAlias = str | tuple[str, str]
+"""The type of a stored event; with its codec, where that is not JSON."""
+Columns: TypeAlias = tuple[list[TypeKey], list[bytes], list[Row]]
 
 
 class Wire(NamedTuple):
@@ -57,6 +60,22 @@ def as_stored(event: UnknownEvent) -> tuple[Kind, list[Event], list[bytes]]:
     """Returns an event that no class claimed when it was read, with the kind and payload it had."""
     meta = event.meta
     return Kind(meta.event_type, meta.event_version, "json"), [event], [event.payload]
+
+
+def readable(key: TypeKey, row: Row) -> str:
+    """Returns the name of an event type.
+
+    Raises:
+        SerializationError: The event is stored by a codec that this release does not know.
+    """
+    if isinstance(key, str):
+        return key
+    name, codec = key
+    text = (
+        f"the {name} at position {row.position} is stored by the codec {codec!r}, which this "
+        "release can't read; a newer one wrote it"
+    )
+    raise SerializationError(text, event_type=name)
 
 
 def decode(codec: Codec[Any], payload: bytes, row: Row) -> Event:
@@ -139,9 +158,9 @@ class Decoders:
     def __init__(self, classes: EventClasses, *, raw: bool) -> None:
         self._classes = classes
         self._raw = raw
-        self._table: dict[str, tuple[Decode, Codec[Any]] | None] = {}
+        self._table: dict[TypeKey, tuple[Decode, Codec[Any]] | None] = {}
 
-    def events(self, columns: tuple[list[str], list[bytes], list[Row]]) -> Iterator[Event]:
+    def events(self, columns: Columns) -> Iterator[Event]:
         """Yields the events of a page, each decoded when its turn comes."""
         table = self._table
         for name, payload, row in zip(*columns, strict=True):
@@ -160,7 +179,8 @@ class Decoders:
             set_envelope(event, row)
             yield event
 
-    def _find(self, name: str, row: Row) -> tuple[Decode, Codec[Any]] | None:
+    def _find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any]] | None:
+        name = readable(key, row)
         cls = self._classes.find(name)
         if cls is not None:
             codec = wire(cls).codec
@@ -180,10 +200,10 @@ class Replay:
     def __init__(self, cls: type[Aggregate]) -> None:
         self._cls = cls
         self._ignored = cls.__ignored_names__()
-        self._table: dict[str, tuple[Decode, Codec[Any], Any] | None] = {}
+        self._table: dict[TypeKey, tuple[Decode, Codec[Any], Any] | None] = {}
 
     def apply(
-        self, aggregate: Aggregate, columns: tuple[list[str], list[bytes], list[Row]]
+        self, aggregate: Aggregate, columns: Columns
     ) -> None:
         """Applies a page to `aggregate` and sets its version."""
         table = self._table
@@ -205,12 +225,14 @@ class Replay:
         if row is not None:
             aggregate.__dict__["version"] = row.version
 
-    def find(self, name: str, row: Row) -> tuple[Decode, Codec[Any], Any] | None:
+    def find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any], Any] | None:
         """Returns how the events of a type are decoded and handled; None where they are ignored.
 
         Raises:
+            SerializationError: They are not JSON.
             UnknownEventTypeError: The aggregate has no handler for them.
         """
+        name = readable(key, row)
         if name in self._ignored:
             return None
         try:
@@ -232,11 +254,11 @@ class OwnEvents(Decoders):
         super().__init__(classes, raw=True)
         self._replay = Replay(cls)
 
-    def _find(self, name: str, row: Row) -> tuple[Decode, Codec[Any]] | None:
-        found = self._replay.find(name, row)
+    def _find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any]] | None:
+        found = self._replay.find(key, row)
         if found is not None:
             return found[:2]
         try:
-            return super()._find(name, row)
+            return super()._find(key, row)
         except UnknownEventTypeError:  # several claim it: which one matters to nobody here
             return None

@@ -113,11 +113,12 @@ class EventStore:
         Args:
             cls: Its class.
             aggregate_id: Which one.
-            at_version: Only the events up to this version.
-            at_time: Only the events up to the first one that is later.
+            at_version: Only the events up to this version, which the aggregate must have reached.
+            at_time: Only the events up to the first one that is later; not beside `at_version`.
             by: What `at_time` is compared with: when an event was stored, or when it happened.
 
         Raises:
+            InvalidEventError: It is not at `at_version` yet, or a time has no time zone.
             UnknownEventTypeError: The class has no handler for a stored event.
             SerializationError: A stored event does not fit its class.
             StorageCorruptedError: Stored bytes are not what was written.
@@ -171,7 +172,7 @@ class EventStore:
         Repeating the call with the same event objects stores nothing twice.
 
         Args:
-            events: What happened. No events: nothing is done.
+            events: What happened. No events: nothing is stored, but what is expected must hold.
             stream: `(aggregate_type, aggregate_id)`; None for events that belong to no stream.
             expected: The version the stream must be at.
             condition: What must not have happened meanwhile.
@@ -238,7 +239,10 @@ class EventStore:
         backwards: bool = False,
         raw: bool = False,
     ) -> EventReader:
-        """Returns an async iterator over the events that match; it ends with the log.
+        """Returns an async iterator over the events that match; it ends where the log ends now.
+
+        What is appended meanwhile is not given, once the first 1,000 events are handed out at the
+        latest; to go on, `subscribe`.
 
         The iterator's `position` says how far it has looked, also where nothing matched.
 
@@ -248,12 +252,12 @@ class EventStore:
             before: Only positions below this.
             since: Only events that were recorded at this time or later.
             until: Only events that were recorded before this time.
-            limit: How many events at the most.
+            limit: How many events at the most; 0 gives none.
             backwards: From the last to the first.
             raw: Gives an event of an unknown type as `UnknownEvent` instead of raising.
 
         Raises:
-            ValueError: A number is out of range, or a time has no time zone.
+            InvalidEventError: A number is out of range, or a time has no time zone.
             UnknownEventTypeError: No class, or several, claim the type of an event.
         """
         reading = _verbs.Reading(
