@@ -161,7 +161,7 @@ impl Error {
     /// An [`ErrorKind::OutcomeUnknown`].
     #[must_use]
     pub fn outcome_unknown(event_ids: Vec<Uuid>) -> Self {
-        let text = "the storage failed while the commit was written; repeat it to settle whether";
+        let text = "the storage failed while the commit was written; repeat it to learn whether it is stored";
         Self::new(ErrorKind::OutcomeUnknown { event_ids }, text)
     }
 
@@ -192,12 +192,6 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> &ErrorKind {
         &self.kind
-    }
-
-    /// Whether the same call can succeed later without a change of its arguments.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        matches!(*self.kind, ErrorKind::Busy | ErrorKind::Full | ErrorKind::OutcomeUnknown { .. })
     }
 }
 

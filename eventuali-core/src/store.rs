@@ -1,6 +1,9 @@
 //! The store as users open it: a URL becomes a backend, seen as one tenant.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::watch;
@@ -42,6 +45,10 @@ pub struct EventStore {
     process: u32,
     /// Who writes which record later. A lock: it is held for a look.
     writers: Arc<Mutex<HashMap<RecordKey, Weak<dyn Settle>>>>,
+    file: Option<PathBuf>,
+    /// The highest position that was read.
+    seen: Arc<AtomicU64>,
+    closed: Arc<AtomicBool>,
 }
 
 impl EventStore {
@@ -63,6 +70,10 @@ impl EventStore {
         };
         let mut store = Self::over(storage, &options.tenant)?;
         store.url = location.to_string();
+        if let Location::Sqlite(path) = &location {
+            // The working directory may be another one later.
+            store.file = std::path::absolute(path).ok();
+        }
         Ok(store)
     }
 
@@ -79,8 +90,16 @@ impl EventStore {
     pub fn over(storage: Arc<dyn Storage>, tenant: &str) -> Result<Self> {
         check_tenant(tenant)?;
         let url = format!("{}://", storage.capabilities().backend);
-        let (process, writers) = (std::process::id(), Arc::default());
-        Ok(Self { storage, tenant: tenant.to_owned(), url, process, writers })
+        Ok(Self {
+            storage,
+            tenant: tenant.to_owned(),
+            url,
+            process: std::process::id(),
+            writers: Arc::default(),
+            file: None,
+            seen: Arc::default(),
+            closed: Arc::default(),
+        })
     }
 
     /// The same store, seen as another tenant.
@@ -95,6 +114,12 @@ impl EventStore {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The file that was opened, absolute; none where it is in none.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// Whose events these are.
@@ -153,7 +178,16 @@ impl EventStore {
     #[must_use]
     pub fn read(&self, mut query: Query, range: ReadRange) -> Answer<EventPage> {
         query.tenant.clone_from(&self.tenant);
-        self.ask(|storage| storage.read(query, range))
+        let answer = self.ask(|storage| storage.read(query, range));
+        let seen = Arc::clone(&self.seen);
+        Box::pin(async move {
+            let page = answer.await?;
+            if !page.is_empty() {
+                let highest = page.get(if range.backwards { 0 } else { page.len() - 1 });
+                seen.fetch_max(highest.head.position, Relaxed);
+            }
+            Ok(page)
+        })
     }
 
     /// See [`Storage::streams`].
@@ -183,7 +217,21 @@ impl EventStore {
     /// See [`Storage::horizon`]. It is that of all tenants.
     #[must_use]
     pub fn horizon(&self) -> Answer<Horizon> {
-        self.ask(Storage::horizon)
+        let (answer, seen) = (self.ask(Storage::horizon), Arc::clone(&self.seen));
+        Box::pin(async move {
+            let found = answer.await?;
+            seen.fetch_max(found.last, Relaxed);
+            Ok(found)
+        })
+    }
+
+    /// The highest position that this store has written, read or heard of.
+    pub fn last_position(&self) -> Result<u64> {
+        if self.closed.load(Relaxed) {
+            return Err(Error::closed());
+        }
+        let known = *self.appended()?.borrow();
+        Ok(known.max(self.seen.load(Relaxed)))
     }
 
     /// Notes who writes a record of this store from now on.
@@ -213,6 +261,7 @@ impl EventStore {
     /// See [`Storage::close`].
     #[must_use]
     pub fn close(&self) -> Answer<()> {
+        self.closed.store(true, Relaxed);
         self.ask(Storage::close)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use eventuali_core::commit::Committed;
 use eventuali_core::event::{EventHead, EventKind, EventPage, Metadata, NewEvent, Reference};
 use eventuali_core::limits::Limits;
-use eventuali_core::query::{Partition, Query, QueryItem};
+use eventuali_core::query::{Query, QueryItem};
 use eventuali_core::record::Record;
 use eventuali_core::storage::Horizon;
 use eventuali_core::store::EventStore;
@@ -190,7 +190,7 @@ pub(crate) type ItemTuple =
     (Option<String>, Option<String>, Vec<String>, Vec<String>, Vec<[u8; 16]>, Option<RefArg>);
 
 /// The query that items stand for.
-pub(crate) fn query(items: Vec<ItemTuple>, partition: Option<(u32, u32)>) -> Query {
+pub(crate) fn query(items: Vec<ItemTuple>) -> Query {
     let item = |(aggregate_type, aggregate_id, event_types, tags, ids, correlation): ItemTuple| {
         QueryItem {
             aggregate_type,
@@ -201,11 +201,7 @@ pub(crate) fn query(items: Vec<ItemTuple>, partition: Option<(u32, u32)>) -> Que
             correlation_id: correlation.map(Reference::from),
         }
     };
-    Query {
-        tenant: String::new(),
-        items: items.into_iter().map(item).collect(),
-        partition: partition.map(|(index, count)| Partition { index, count }),
-    }
+    Query { tenant: String::new(), items: items.into_iter().map(item).collect(), partition: None }
 }
 
 /// One page of events; its rows outlive it.

@@ -69,6 +69,11 @@ async def moved(store, name):
     await put(store, name, value, version)
 
 
+async def slowly(events):
+    async for _ in events:
+        await asyncio.sleep(0.01)
+
+
 async def until(condition):
     while not await condition():
         await asyncio.sleep(0.005)
@@ -115,6 +120,36 @@ def test_an_event_counts_once_its_handler_has_returned(kind, tmp_path):
         assert await take(store.subscribe(name="n"), 1) == [7], "asking for the next one says so"
 
     run(kind, tmp_path, test)
+
+
+@each_shared
+def test_a_blocking_event_counts_once_its_handler_has_returned(kind, tmp_path):
+    with (
+        sync.EventStore.create(url_of(kind, tmp_path)) as store,
+        ThreadPoolExecutor(1) as other,
+    ):
+        store.append([Counted(number=n) for n in range(10)])
+
+        def first():
+            events = store.subscribe(name="n")
+            return events, next(events).number
+
+        with suppress(ZeroDivisionError), store.subscribe(name="n") as events:
+            for event in events:
+                if event.number == 4:
+                    1 / 0  # noqa: B018
+        with store.subscribe(name="n") as events:
+            assert next(events).number == 4
+            other.submit(events.close).result()  # while 4 is in hand
+        events, number = first()
+        assert number == 5, "the end of `with` was this thread's"
+        events.close()
+        events, number = other.submit(first).result()
+        assert number == 6
+        events.close()
+        assert first()[1] == 6, "nobody said that it is handled"
+        assert other.submit(list, events).result() == []
+        assert first()[1] == 7, "asking for the next one says so"
 
 
 @each_kind
@@ -384,8 +419,7 @@ def test_who_waits_for_a_follower_that_failed_hears_of_it(kind, tmp_path):
         await until(at(store, "n", 1))
         await moved(store, "n")
         with pytest.raises(CheckpointMismatchError):
-            async for _ in events:
-                await asyncio.sleep(0.01)
+            await slowly(events)
         with pytest.raises(StreamingError):
             await events.caught_up()
 

@@ -12,6 +12,7 @@ from eventuali._following import Following
 from eventuali._opening import refuse_in_loop
 from eventuali._steps import Steps, run
 from eventuali.errors import EventStoreError
+from eventuali.expected import duration
 
 if TYPE_CHECKING:
     from eventuali.event import Event
@@ -43,7 +44,7 @@ class Subscription(Following):
         """Returns the next event; blocks where there is none yet. Ctrl-C loses none."""
         if self._busy:
             raise RuntimeError("another thread is waiting for the next event of this subscription")
-        checkpoint = self._checkpoint
+        checkpoint, self._left = self._checkpoint, None
         try:
             if checkpoint is not None:
                 self._holder = threading.get_ident()
@@ -54,26 +55,33 @@ class Subscription(Following):
                 if not self._drive(self._advance()):
                     break
                 event = self._held()
-        except Exception:
-            self._failed = True
-            self._tell()  # whoever waits for the end of the catch-up would wait in vain
+        except BaseException as error:
+            self._leave("raised an error" if isinstance(error, Exception) else "was interrupted")
             raise
         if event is None:
             raise StopIteration
-        self._unhandled, self._failed = True, False
+        self._unhandled = True
         return event
 
-    def caught_up(self, seconds: float | None = None) -> bool:
-        """Blocks until what was stored is handled, so many seconds at most; whether it is.
+    def caught_up(self, seconds: float | None = None) -> None:
+        """Blocks until what was stored is handled: until the event after that is asked for.
 
-        It is not where the subscription is closed or raises an error before.
+        Another thread has to take the events meanwhile.
+
+        Raises:
+            StreamingError: Before, it was closed, or raised an error, or Ctrl-C came.
+            TimeoutError: That took more than `seconds`.
         """
+        refuse_in_loop()
+        limit = None if seconds is None else duration(seconds, "seconds")
         with self._told:
             before = self._times
-            self._told.wait_for(
-                lambda: self._live or self.closed or self._failed or self._times != before, seconds
-            )
-        return self._live
+            if not self._told.wait_for(
+                lambda: self._live or self.closed or self._left or self._times != before, limit
+            ):
+                raise TimeoutError(f"it has not caught up in {seconds} s")
+        if not self._live:
+            raise self._ended()
 
     def _tell(self) -> None:
         with self._told:

@@ -202,9 +202,7 @@ class Replay:
         self._ignored = cls.__ignored_names__()
         self._table: dict[TypeKey, tuple[Decode, Codec[Any], Any] | None] = {}
 
-    def apply(
-        self, aggregate: Aggregate, columns: Columns
-    ) -> None:
+    def apply(self, aggregate: Aggregate, columns: Columns) -> None:
         """Applies a page to `aggregate` and sets its version."""
         table = self._table
         row = None

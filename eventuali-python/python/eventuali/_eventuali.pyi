@@ -1,6 +1,7 @@
 """The extension module: the engine behind the stores. Private; its shape changes without notice."""
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any, Literal, final
 from uuid import UUID
 
@@ -180,8 +181,12 @@ class Store:
     def backend(self) -> Literal["memory", "sqlite", "postgres"]:
         """The name of the backend."""
 
+    @property
+    def file(self) -> str | PathLike[str] | None:
+        """The file that was opened, absolute; None where it is in none."""
+
     def last_position(self) -> int:
-        """Returns the highest position that this process knows of."""
+        """Returns the highest position that this store has written, read or heard of."""
 
     def for_tenant(self, tenant: str) -> Store:
         """Returns the same store, seen as another tenant."""
@@ -209,7 +214,6 @@ class Store:
         recorded_until: int = ...,
         backwards: bool = False,
         limit: int = 1000,
-        partition: tuple[int, int] | None = None,
     ) -> Pending:
         """Reads one page; the answer is a `Page`."""
 

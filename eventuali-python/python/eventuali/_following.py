@@ -10,6 +10,7 @@ from eventuali._eventuali import Checkpoint, Page, Pending, Row, Store, Subscrip
 from eventuali._names import check_name
 from eventuali._steps import Steps
 from eventuali._verbs import PAGE, query_items
+from eventuali.errors import StreamingError
 from eventuali.event import Event
 from eventuali.expected import position as checked
 from eventuali.query import Query
@@ -48,7 +49,7 @@ class Following:
         self._started = self._checkpoint is None
         self._live = False
         self._busy = False
-        self._failed = False  # whether asking for the next event raised an error
+        self._left: str | None = None  # what kept the one who takes events from going on
         self._pending: Pending | None = None
         self._page: Iterator[tuple[Row, Event]] = iter(())
         self._looked_to, self._end = self._after, False
@@ -141,6 +142,16 @@ class Following:
         columns = page.columns()
         self._page = zip(columns[2], self._decoders.events(columns), strict=True)
         self._pending = core.next(page.looked_to, self._live or page.end)
+
+    def _leave(self, why: str) -> None:
+        """Notes that whoever takes events does not go on; who waits for the catch-up hears of it."""
+        self._left = why
+        self._tell()
+
+    def _ended(self) -> StreamingError:
+        """Says why the catch-up does not come to its end."""
+        why = "was closed" if self.closed else self._left
+        return StreamingError(f"the subscription {why} before it had caught up")
 
     def _tell(self) -> None:
         """Wakes those who wait for the end of the catch-up: it has come, or will not."""

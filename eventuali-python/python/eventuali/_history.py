@@ -33,7 +33,7 @@ class Past(Generic[A]):
         """
         cls = aggregate_class(cls, "history")
         self._aggregate = cls(id=text("aggregate_id", aggregate_id))
-        item: Item = (cls.__aggregate_type__, aggregate_id, [], [], [], None)
+        item: Item = (cls.__aggregate_type__, aggregate_id, (), (), (), None)
         self._reading = Reading(store, OwnEvents(cls, classes), [item])
         self._fields = cls.__pydantic_fields__.keys() - _NOT_STATE
         self._ignored = cls.__ignored_names__()

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 
-from eventuali._decode import Decoders, EventClasses, Replay
-from eventuali._eventuali import Page, Pending, Row, Store
+from eventuali._decode import Columns, Decoders, EventClasses, Replay
+from eventuali._eventuali import Page, Pending, Store
 from eventuali._names import text
 from eventuali._outgoing import Write
 from eventuali._saving import Attempt, Committed, merged, of_aggregates, of_events
@@ -217,7 +217,7 @@ def load(
             happened_until = until
     name = cls.__aggregate_type__
     key = text("aggregate_id", aggregate_id)
-    item: Item = (name, key, [], [], [], None)
+    item: Item = (name, key, (), (), (), None)
     pending: Pending | None = store.read([item], limit=PAGE, **bounds)
     replay = Replay(cls)
     aggregate: A | None = None
@@ -254,7 +254,7 @@ def load(
     return aggregate
 
 
-def _cut(columns: tuple[list[str], list[bytes], list[Row]], until: int) -> bool:
+def _cut(columns: Columns, until: int) -> bool:
     """Drops what follows the first event that happened later; whether there was one."""
     for index, row in enumerate(columns[2]):
         if row.timestamp > until:
@@ -394,7 +394,7 @@ def load_events(
     name = yield from _type_of(store, aggregate_id, aggregate_type)
     if name is None:
         return []
-    item: Item = (name, aggregate_id, [], [], [], None)
+    item: Item = (name, aggregate_id, (), (), (), None)
     reading = Reading(
         store,
         classes.decoders(raw=False),
@@ -408,7 +408,7 @@ def load_events_by_type(
     store: Store, classes: EventClasses, aggregate_type: str | type[Aggregate]
 ) -> Steps[list[Event]]:
     """Returns the events of all aggregates of a type."""
-    item: Item = (type_name(aggregate_type), None, [], [], [], None)
+    item: Item = (type_name(aggregate_type), None, (), (), (), None)
     decoders = classes.decoders(raw=False)
     reading = Reading(store, decoders, [item])
     return (yield from _all(reading))
@@ -483,7 +483,7 @@ class Listing:
             self._late.pop()
         if self._late:
             aggregate_type, aggregate_id, _, _ = self._late[-1]
-            item: Item = (aggregate_type, aggregate_id, [], [], [], None)
+            item: Item = (aggregate_type, aggregate_id, (), (), (), None)
             self.pending = self._store.read([item], until=self._end or 0, limit=1)
             return iter(())
         streams, self._streams = self._streams, None

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal, TypeAlias
 
+from threading import TIMEOUT_MAX
+
 from eventuali.errors import InvalidEventError
 from eventuali.query import Query
 
@@ -72,3 +74,17 @@ def position(number: object, name: str) -> int:
     if not 0 <= number < 1 << 63:
         raise InvalidEventError(f"{name} is from 0 to 2**63 - 1, not {number!r:.60}", field=name)
     return number
+
+
+def duration(seconds: object, name: str) -> float:
+    """Returns how long to wait, at most as long as a lock can.
+
+    Raises:
+        TypeError: It is no number.
+        InvalidEventError: It is negative, or none that time can be.
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"{name} is a number, not {seconds!r:.60}")
+    if not seconds >= 0:
+        raise InvalidEventError(f"{name} is at least 0, not {seconds!r:.60}", field=name)
+    return float(min(seconds, TIMEOUT_MAX))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from eventuali._checkpoint import flushed
 from eventuali._following import Following
 from eventuali._steps import Steps
-from eventuali.errors import EventStoreError, StreamingError
+from eventuali.errors import EventStoreError
 
 if TYPE_CHECKING:
     import asyncio
@@ -58,7 +58,9 @@ class Subscription(Following):
         """
         if self._busy:
             raise RuntimeError("another task is waiting for the next event of this subscription")
+        self._left = None
         try:
+            self._take_over()
             if self._checkpoint is not None:
                 await self._note(self._checkpoint)
             event = self._held()
@@ -66,20 +68,29 @@ class Subscription(Following):
                 if not await self._drive(self._advance()):
                     break
                 event = self._held()
-        except Exception:
-            self._failed = True
-            self._tell()  # whoever waits for the end of the catch-up would wait in vain
+        except BaseException as error:
+            self._leave("raised an error" if isinstance(error, Exception) else "was cancelled")
             raise
         if event is None:
             raise StopAsyncIteration
-        self._unhandled, self._failed = True, False
+        self._unhandled = True
         return event
+
+    def _take_over(self) -> None:
+        """Notes which task takes events; where it is cancelled, it does not go on."""
+        import asyncio
+
+        task = asyncio.current_task()
+        if task is not None and task is not self._holder:
+            task.add_done_callback(self._done)
+        self._holder = task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        if task is self._holder and task.cancelled():
+            self._leave("was cancelled")
 
     async def _note(self, checkpoint: Checkpoint) -> None:
         """Counts the last event as handled, and waits for the checkpoint where it is time to."""
-        import asyncio
-
-        self._holder = asyncio.current_task()
         if self._acknowledge() or self.closed:
             await self._drive(flushed(checkpoint))
 
@@ -89,11 +100,12 @@ class Subscription(Following):
         Somebody else has to take the events meanwhile.
 
         Raises:
-            StreamingError: It was closed, or raised an error, before.
+            StreamingError: Before, it was closed, or raised an error, or the task that takes them
+                was cancelled.
         """
         import asyncio
 
-        if not self._live and not self.closed and not self._failed:
+        if not self._live and not self.closed and self._left is None:
             future = asyncio.get_running_loop().create_future()
             self._waiting.add(future)
             try:
@@ -101,8 +113,7 @@ class Subscription(Following):
             finally:
                 self._waiting.discard(future)
         if not self._live:
-            why = "was closed" if self.closed else "raised an error"
-            raise StreamingError(f"the subscription {why} before it had caught up")
+            raise self._ended()
 
     def _tell(self) -> None:
         for future in list(self._waiting):
