@@ -12,12 +12,11 @@ from eventuali.errors import (
     AppendConditionError,
     DatabaseError,
     EventStoreError,
-    InvalidEventError,
     OutcomeUnknownError,
     StoreClosedError,
 )
 from eventuali.event import Event
-from eventuali.expected import AppendCondition, position
+from eventuali.expected import AppendCondition, at_least
 from eventuali.query import Query
 
 Proposal: TypeAlias = Event | Iterable[Event] | None
@@ -49,12 +48,10 @@ class Deciding:
             TypeError: `attempts` is no int.
             InvalidEventError: It is below 1.
         """
-        if position(attempts, "attempts") < 1:
-            raise InvalidEventError("attempts counts from 1, not 0", field="attempts")
         self.events: list[Event] = []
         self.condition = AppendCondition(query)
         self.settled = False
-        self._attempts = attempts
+        self._attempts = at_least(1, attempts, "attempts")
         self._sent = 0
         self._doubt: OutcomeUnknownError | None = None
 

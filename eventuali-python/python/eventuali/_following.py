@@ -144,7 +144,7 @@ class Following:
         self._pending = core.next(page.looked_to, self._live or page.end)
 
     def _leave(self, why: str) -> None:
-        """Notes that whoever takes events does not go on; who waits for the catch-up hears of it."""
+        """Notes that whoever takes events does not go on, and wakes who waits for the catch-up."""
         self._left = why
         self._tell()
 

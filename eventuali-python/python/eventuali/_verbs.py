@@ -21,7 +21,7 @@ from eventuali._steps import Steps
 from eventuali.aggregate import Aggregate, check_replayed
 from eventuali.errors import AggregateNotFoundError, InvalidEventError
 from eventuali.event import Event
-from eventuali.expected import AppendCondition, wire
+from eventuali.expected import AppendCondition, at_least, wire
 from eventuali.expected import position as checked
 from eventuali.query import Item, Query
 
@@ -308,7 +308,7 @@ class Reading:
         self._decoders = decoders
         self._items = items
         self._backwards = backwards
-        self._left = None if limit is None else checked(limit, "limit")
+        self._left = None if limit is None else at_least(0, limit, "limit")
         last = _NO_BOUND if before is None else checked(before, "before") - 1
         self._after, self._until = checked(after, "after"), last
         self._after_version = after_version

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, Literal, TypeAlias
-
 from threading import TIMEOUT_MAX
+from typing import Final, Literal, TypeAlias
 
 from eventuali.errors import InvalidEventError
 from eventuali.query import Query
@@ -73,6 +72,20 @@ def position(number: object, name: str) -> int:
         raise TypeError(f"{name} is an int, not {number!r:.60}")
     if not 0 <= number < 1 << 63:
         raise InvalidEventError(f"{name} is from 0 to 2**63 - 1, not {number!r:.60}", field=name)
+    return number
+
+
+def at_least(least: int, number: object, name: str) -> int:
+    """Returns a number of things after checking that there can be so many.
+
+    Raises:
+        TypeError: It is no int.
+        InvalidEventError: It is too low.
+    """
+    if type(number) is not int:
+        raise TypeError(f"{name} is an int, not {number!r:.60}")
+    if number < least:
+        raise InvalidEventError(f"{name} counts from {least}, not {number!r:.60}", field=name)
     return number
 
 
