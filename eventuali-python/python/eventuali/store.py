@@ -42,8 +42,8 @@ class StoreStats:
         url: What was opened, without a password.
         backend: `memory`, `sqlite` or `postgres`.
         tenant: Whose events these are; empty for the default tenant.
-        last_position: The highest position that this process knows of; other processes may have
-            written more.
+        last_position: The highest position that this store has written, read or heard of; others
+            may have written more, see `EventStore.horizon`.
     """
 
     url: str
@@ -85,6 +85,7 @@ class EventStore:
 
         Raises:
             ConfigurationError: The URL or an option is wrong.
+            InvalidEventError: The tenant is not at most 64 letters, digits, `_` and `-`.
             DatabaseError: The file or the database cannot be opened; a subclass says why.
         """
         return Opening(url, tenant, durability)
@@ -285,9 +286,10 @@ class EventStore:
 
         With a name, it goes on where an earlier subscription of that name was: after the last event
         whose handler had returned, that is, after which the next one was asked for. That is written
-        down every 100 ms or 1,000 events, whichever comes first, and when it is closed. So after a
-        crash the events of the last 100 ms, 1,000 at the most, come again: at least once. A name is
-        for one follower at a time, and always for the same query.
+        down while the next event is handled, 100 ms after the last time or once it is 500 events,
+        and when it is closed. So after a crash the last events come again, 1,000 that were handled
+        at the most: at least once. A name is for one follower at a time, and always for the same
+        query.
 
         Args:
             query: Which events.
@@ -352,6 +354,8 @@ class EventStore:
     def for_tenant(self, tenant: str) -> EventStore:
         """Returns the same store, seen as another tenant; closing it is the first one's to do.
 
+        It shares everything, `register_event_class` included. Its own `close` does nothing.
+
         Raises:
             InvalidEventError: The tenant is not at most 64 letters, digits, `_` and `-`.
         """
@@ -364,7 +368,11 @@ class EventStore:
         return self._store.url
 
     def stats(self) -> StoreStats:
-        """Returns the store at a glance."""
+        """Returns the store at a glance.
+
+        Raises:
+            StoreClosedError: It was closed.
+        """
         store = self._store
         return StoreStats(store.url, store.backend, store.tenant, store.last_position())
 
