@@ -36,6 +36,7 @@ class Subscription(Following):
         super().__init__(*arguments, **options)
         self._told = threading.Condition()
         self._times = 0  # that it was told
+        self._holder: int | None = None  # the thread that takes events
 
     def __iter__(self) -> Self:
         return self
@@ -44,12 +45,11 @@ class Subscription(Following):
         """Returns the next event; blocks where there is none yet. Ctrl-C loses none."""
         if self._busy:
             raise RuntimeError("another thread is waiting for the next event of this subscription")
-        checkpoint, self._left = self._checkpoint, None
+        self._left = None
         try:
-            if checkpoint is not None:
-                self._holder = threading.get_ident()
-                if self._acknowledge() or self.closed:
-                    self._drive(flushed(checkpoint))
+            self._holder = threading.get_ident()
+            if self._checkpoint is not None and (self._acknowledge() or self.closed):
+                self._drive(flushed(self._checkpoint))
             event = self._held()
             while event is None:
                 if not self._drive(self._advance()):

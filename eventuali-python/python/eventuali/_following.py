@@ -55,7 +55,6 @@ class Following:
         self._looked_to, self._end = self._after, False
         self._row: Row | None = None  # of the event that was handed out last, on this page
         self._unhandled = False  # whether that one counts as handled yet
-        self._holder: object = None  # who took it
 
     @property
     def name(self) -> str | None:

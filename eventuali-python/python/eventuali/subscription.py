@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import asyncio
 
     from eventuali._bridge import Bridge
-    from eventuali._eventuali import Checkpoint
     from eventuali.event import Event
 
 __all__ = ["Subscription"]
@@ -41,6 +40,7 @@ class Subscription(Following):
         super().__init__(*arguments, **options)
         self._bridge = bridge
         self._waiting: set[asyncio.Future[None]] = set()
+        self._holder: asyncio.Task[Any] | None = None  # the task that takes events
 
     def __aiter__(self) -> Self:
         return self
@@ -60,10 +60,13 @@ class Subscription(Following):
             raise RuntimeError("another task is waiting for the next event of this subscription")
         self._left = None
         try:
-            self._take_over()
             if self._checkpoint is not None:
-                await self._note(self._checkpoint)
+                self._take_over()
+                if self._acknowledge() or self.closed:
+                    await self._drive(flushed(self._checkpoint))
             event = self._held()
+            if event is None:
+                self._take_over()
             while event is None:
                 if not await self._drive(self._advance()):
                     break
@@ -77,22 +80,18 @@ class Subscription(Following):
         return event
 
     def _take_over(self) -> None:
-        """Notes which task takes events; where it is cancelled, it does not go on."""
+        """Notes which task takes events."""
         import asyncio
 
         task = asyncio.current_task()
-        if task is not None and task is not self._holder:
+        if self._waiting and task is not None and task is not self._holder:
             task.add_done_callback(self._done)
         self._holder = task
 
     def _done(self, task: asyncio.Task[Any]) -> None:
+        """Tells who waits for the end of the catch-up that nobody takes events any more."""
         if task is self._holder and task.cancelled():
             self._leave("was cancelled")
-
-    async def _note(self, checkpoint: Checkpoint) -> None:
-        """Counts the last event as handled, and waits for the checkpoint where it is time to."""
-        if self._acknowledge() or self.closed:
-            await self._drive(flushed(checkpoint))
 
     async def caught_up(self) -> None:
         """Waits until what was stored is handled: until the event after that is asked for.
@@ -105,13 +104,20 @@ class Subscription(Following):
         """
         import asyncio
 
+        taker = self._holder
+        if taker is not None and taker.cancelled():
+            self._left = "was cancelled"
         if not self._live and not self.closed and self._left is None:
             future = asyncio.get_running_loop().create_future()
             self._waiting.add(future)
+            if taker is not None:
+                taker.add_done_callback(self._done)
             try:
                 await future
             finally:
                 self._waiting.discard(future)
+                if taker is not None and not self._waiting:
+                    taker.remove_done_callback(self._done)
         if not self._live:
             raise self._ended()
 
