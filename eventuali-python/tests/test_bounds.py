@@ -279,3 +279,28 @@ def test_an_event_of_an_unknown_codec_is_refused_by_name(kind, api, tmp_path):
         assert (await store.load(Count, "c", at_version=1)).number == 1
 
     run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_a_time_that_no_datetime_can_have_is_an_error_of_the_tree(kind, api, tmp_path):
+    times = [2**62, -(2**62), 253_402_300_800_000_000, -62_135_596_800_000_001]
+
+    async def test(store):
+        inner = store.store if isinstance(store, Blocking) else store
+        for n, time in enumerate(times, 1):
+            run = (
+                Kind("Counted", 1, "json"),
+                bytes(15) + bytes([n]),
+                [time],
+                [b'{"number": 1}'],
+                None,
+            )
+            pending = inner._store.commit([("Count", f"c{n}", 0, [run])], [])
+            await asyncio.to_thread(pending.wait)
+        events = await gathered(store.read(Query(aggregate_type="Count")))
+        for n, event in enumerate(events, 1):
+            with pytest.raises(EventualiError, match=f"at position {event.position}") as caught:
+                event.meta  # noqa: B018
+            assert caught.value.event_type == "Counted", n
+
+    run(api, kind, tmp_path, test)

@@ -97,14 +97,23 @@ def meta_from_row(
     stored: tuple[int, UUID, tuple[str, str, int], tuple[str, int], int, int],
     given: tuple[UUID | str | None, UUID | str | None, str | None, list[Any], list[str]],
 ) -> EventMeta:
-    """Makes the metadata of a stored event; the extension calls this."""
+    """Makes the metadata of a stored event; the extension calls this.
+
+    Raises:
+        SerializationError: A time is none that Python has.
+    """
     position, event_id, (aggregate_type, aggregate_id, version), kind, happened, recorded = stored
     correlation_id, causation_id, user_id, headers, tags = given
+    try:
+        timestamp, recorded_at = utc(happened), utc(recorded)
+    except OverflowError as error:
+        text = f"the {kind[0]} at position {position} has a time that no datetime can have"
+        raise SerializationError(text, event_type=kind[0]) from error
     return EventMeta(
         event_id=event_id,
         event_type=kind[0],
         event_version=kind[1],
-        timestamp=utc(happened),
+        timestamp=timestamp,
         aggregate_id=aggregate_id or None,
         aggregate_type=aggregate_type or None,
         aggregate_version=version or None,
@@ -114,7 +123,7 @@ def meta_from_row(
         headers=Headers(headers),
         tags=tuple(tags),
         position=position,
-        recorded_at=utc(recorded),
+        recorded_at=recorded_at,
     )
 
 
