@@ -6,7 +6,7 @@ blocks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -153,8 +153,8 @@ def append(
 
 
 def several(events: Iterable[Event]) -> list[Event]:
-    """Returns the events of a commit; of too many, as many as are refused."""
-    return list(islice(events, COMMIT + 1))
+    """Returns the events of a commit; where there may be no end, no more than are refused."""
+    return list(events if isinstance(events, Sized) else islice(events, COMMIT + 1))
 
 
 def _stream(stream: object) -> tuple[str, str]:
