@@ -39,6 +39,15 @@ pub enum ErrorKind {
         /// The version in the store; 0 where no record of this key was ever written.
         actual: u64,
     },
+    /// The checkpoint of a follower does not fit the log, or somebody else moved it.
+    CheckpointMismatch {
+        /// The name under which it is followed.
+        name: String,
+        /// The position of the checkpoint.
+        position: u64,
+        /// The event that it stands on.
+        event_id: Uuid,
+    },
     /// Some of a commit's event ids are stored already, or with other content.
     IdempotencyConflict {
         /// The ids that are stored.
@@ -152,7 +161,7 @@ impl Error {
     /// An [`ErrorKind::OutcomeUnknown`].
     #[must_use]
     pub fn outcome_unknown(event_ids: Vec<Uuid>) -> Self {
-        let text = "the storage failed while the commit was written; repeat it to settle whether";
+        let text = "the storage failed while the commit was written; repeat it to learn whether it is stored";
         Self::new(ErrorKind::OutcomeUnknown { event_ids }, text)
     }
 
@@ -183,12 +192,6 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> &ErrorKind {
         &self.kind
-    }
-
-    /// Whether the same call can succeed later without a change of its arguments.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        matches!(*self.kind, ErrorKind::Busy | ErrorKind::Full | ErrorKind::OutcomeUnknown { .. })
     }
 }
 

@@ -457,11 +457,4 @@ impl EventPage {
     pub fn iter(&self) -> impl Iterator<Item = EventRef<'_>> {
         (0..self.len()).map(|index| self.get(index))
     }
-
-    /// Removes the event that was added last.
-    pub fn pop(&mut self) {
-        if let Some((_, metadata, _)) = self.rows.pop() {
-            self.arena.truncate(metadata.start as usize);
-        }
-    }
 }

@@ -2,11 +2,12 @@
 //!
 //! Levels, each importing only lower ones: the vocabulary ([`event`], [`stream`], [`query`],
 //! [`commit`], [`record`], [`error`]), the port, the backends, [`store::EventStore`], and what
-//! stands above it, [`subscription`].
+//! stands above it, [`subscription`] and [`checkpoint`].
 
 #![forbid(unsafe_code)]
 
 pub mod backend;
+pub mod checkpoint;
 mod checksum;
 pub mod clock;
 pub mod commit;

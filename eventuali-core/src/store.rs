@@ -1,6 +1,10 @@
 //! The store as users open it: a URL becomes a backend, seen as one tenant.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::watch;
 
@@ -12,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventPage;
 use crate::name::check_tenant;
 use crate::query::{Query, ReadRange};
-use crate::record::{RecordCursor, RecordPage, RecordQuery};
+use crate::record::{RecordCursor, RecordKey, RecordPage, RecordQuery};
 use crate::storage::{Answer, Capabilities, Horizon, Storage};
 use crate::stream::{StreamId, StreamPage, StreamSelection};
 use crate::url::Location;
@@ -27,6 +31,12 @@ pub struct Options {
     pub durability: Durability,
 }
 
+/// Whoever writes a record when it is time to, and not when it is asked to.
+pub(crate) trait Settle: Send + Sync {
+    /// Writes what is left, and waits for that.
+    fn settle(self: Arc<Self>) -> Answer<()>;
+}
+
 /// An open store, seen as one tenant: whatever tenant a call names, this one is meant.
 #[derive(Clone)]
 pub struct EventStore {
@@ -34,6 +44,12 @@ pub struct EventStore {
     tenant: String,
     url: String,
     process: u32,
+    /// Who writes which record later. A lock: it is held for a look.
+    writers: Arc<Mutex<HashMap<RecordKey, Weak<dyn Settle>>>>,
+    file: Option<PathBuf>,
+    /// The highest position that was read.
+    seen: Arc<AtomicU64>,
+    closed: Arc<AtomicBool>,
 }
 
 impl EventStore {
@@ -55,6 +71,10 @@ impl EventStore {
         };
         let mut store = Self::over(storage, &options.tenant)?;
         store.url = location.to_string();
+        if let Location::Sqlite(path) = &location {
+            // The working directory may be another one later.
+            store.file = std::path::absolute(path).ok();
+        }
         Ok(store)
     }
 
@@ -71,7 +91,16 @@ impl EventStore {
     pub fn over(storage: Arc<dyn Storage>, tenant: &str) -> Result<Self> {
         check_tenant(tenant)?;
         let url = format!("{}://", storage.capabilities().backend);
-        Ok(Self { storage, tenant: tenant.to_owned(), url, process: std::process::id() })
+        Ok(Self {
+            storage,
+            tenant: tenant.to_owned(),
+            url,
+            process: std::process::id(),
+            writers: Arc::default(),
+            file: None,
+            seen: Arc::default(),
+            closed: Arc::default(),
+        })
     }
 
     /// The same store, seen as another tenant.
@@ -86,6 +115,12 @@ impl EventStore {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The file that was opened, absolute; none where it is in none.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// Whose events these are.
@@ -144,7 +179,16 @@ impl EventStore {
     #[must_use]
     pub fn read(&self, mut query: Query, range: ReadRange) -> Answer<EventPage> {
         query.tenant.clone_from(&self.tenant);
-        self.ask(|storage| storage.read(query, range))
+        let answer = self.ask(|storage| storage.read(query, range));
+        let seen = Arc::clone(&self.seen);
+        Box::pin(async move {
+            let page = answer.await?;
+            if !page.is_empty() {
+                let highest = page.get(if range.backwards { 0 } else { page.len() - 1 });
+                seen.fetch_max(highest.head.position, Relaxed);
+            }
+            Ok(page)
+        })
     }
 
     /// See [`Storage::streams`].
@@ -174,7 +218,40 @@ impl EventStore {
     /// See [`Storage::horizon`]. It is that of all tenants.
     #[must_use]
     pub fn horizon(&self) -> Answer<Horizon> {
-        self.ask(Storage::horizon)
+        let (answer, seen) = (self.ask(Storage::horizon), Arc::clone(&self.seen));
+        Box::pin(async move {
+            let found = answer.await?;
+            seen.fetch_max(found.last, Relaxed);
+            Ok(found)
+        })
+    }
+
+    /// The highest position that this store has written, read or heard of.
+    pub fn last_position(&self) -> Result<u64> {
+        if self.closed.load(Relaxed) {
+            return Err(Error::closed());
+        }
+        let known = *self.appended()?.borrow();
+        Ok(known.max(self.seen.load(Relaxed)))
+    }
+
+    /// Notes who writes a record of this store from now on.
+    pub(crate) fn writes_later(&self, key: &RecordKey, writer: &Arc<dyn Settle>) {
+        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        writers.retain(|_, writer| writer.strong_count() > 0);
+        writers.insert(key.clone(), Arc::downgrade(writer));
+    }
+
+    /// Waits until whoever writes a record has written what is left.
+    pub(crate) fn settle(&self, key: &RecordKey) -> Answer<()> {
+        if let Err(forked) = self.storage() {
+            return Box::pin(std::future::ready(Err(forked)));
+        }
+        let writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        let writer = writers.get(key).and_then(Weak::upgrade);
+        drop(writers);
+        writer
+            .map_or_else(|| -> Answer<()> { Box::pin(std::future::ready(Ok(()))) }, Settle::settle)
     }
 
     /// See [`Storage::verify`]: all tenants', whichever this is.
@@ -191,6 +268,7 @@ impl EventStore {
     /// See [`Storage::close`].
     #[must_use]
     pub fn close(&self) -> Answer<()> {
+        self.closed.store(true, Relaxed);
         self.ask(Storage::close)
     }
 

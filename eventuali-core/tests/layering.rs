@@ -13,7 +13,7 @@ const LEVELS: [&[&str]; 5] = [
     &["codec", "storage", "url"],
     &["backend"],
     &["contract", "store"],
-    &["snapshot", "subscription"],
+    &["checkpoint", "snapshot", "subscription"],
 ];
 
 fn level(module: &str) -> usize {

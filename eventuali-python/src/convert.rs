@@ -5,7 +5,7 @@ use std::sync::Arc;
 use eventuali_core::commit::Committed;
 use eventuali_core::event::{EventHead, EventKind, EventPage, Metadata, NewEvent, Reference};
 use eventuali_core::limits::Limits;
-use eventuali_core::query::{Partition, Query, QueryItem};
+use eventuali_core::query::{Query, QueryItem};
 use eventuali_core::record::Record;
 use eventuali_core::storage::Horizon;
 use eventuali_core::store::EventStore;
@@ -28,6 +28,7 @@ pub(crate) enum Outcome {
     Followed(Option<EventPage>),
     Record(Option<Record>),
     Changed(u64),
+    Begun(u64),
     Streams(StreamPage),
     Horizon(Horizon),
     Verified(VerifyPage),
@@ -49,7 +50,9 @@ impl Outcome {
                 .into_pyobject(py)?
                 .into_any()
                 .unbind(),
-            Self::Changed(version) => version.into_pyobject(py)?.into_any().unbind(),
+            Self::Changed(number) | Self::Begun(number) => {
+                number.into_pyobject(py)?.into_any().unbind()
+            }
             Self::Streams(page) => {
                 let streams: Vec<_> = page
                     .streams
@@ -196,7 +199,7 @@ pub(crate) type ItemTuple =
     (Option<String>, Option<String>, Vec<String>, Vec<String>, Vec<[u8; 16]>, Option<RefArg>);
 
 /// The query that items stand for.
-pub(crate) fn query(items: Vec<ItemTuple>, partition: Option<(u32, u32)>) -> Query {
+pub(crate) fn query(items: Vec<ItemTuple>) -> Query {
     let item = |(aggregate_type, aggregate_id, event_types, tags, ids, correlation): ItemTuple| {
         QueryItem {
             aggregate_type,
@@ -207,11 +210,7 @@ pub(crate) fn query(items: Vec<ItemTuple>, partition: Option<(u32, u32)>) -> Que
             correlation_id: correlation.map(Reference::from),
         }
     };
-    Query {
-        tenant: String::new(),
-        items: items.into_iter().map(item).collect(),
-        partition: partition.map(|(index, count)| Partition { index, count }),
-    }
+    Query { tenant: String::new(), items: items.into_iter().map(item).collect(), partition: None }
 }
 
 /// One page of events; its rows outlive it.
@@ -244,7 +243,8 @@ impl Page {
         self.page.len().checked_sub(1).map_or(0, |last| self.page.get(last).head.version)
     }
 
-    /// Three lists of the same length: event types, payloads and rows.
+    /// Three lists of the same length: event types, payloads and rows. In place of its type, an
+    /// event whose payload is not JSON has (type, codec).
     fn columns<'py>(
         &self,
         py: Python<'py>,
@@ -256,7 +256,10 @@ impl Page {
                 Some((kind, name)) if Arc::ptr_eq(kind, &event.head.kind) => name,
                 _ => PyString::intern(py, &event.head.kind.event_type),
             };
-            types.append(&name)?;
+            match event.head.kind.codec.as_str() {
+                "json" => types.append(&name)?,
+                codec => types.append((&name, codec))?,
+            }
             last = Some((&event.head.kind, name));
             payloads.append(PyBytes::new(py, event.payload))?;
             let metadata = event.metadata_bytes.into();
@@ -271,6 +274,13 @@ impl Page {
 pub(crate) struct Row {
     head: EventHead,
     metadata: Box<[u8]>,
+}
+
+impl Row {
+    /// Where it is, and which event.
+    pub(crate) fn place(&self) -> (u64, Uuid) {
+        (self.head.position, self.head.event_id)
+    }
 }
 
 #[pymethods]

@@ -53,6 +53,12 @@ fn class_and_attributes(kind: &ErrorKind, with: &Bound<'_, PyDict>) -> PyResult<
             with.set_item("actual_version", actual)?;
             "OptimisticConcurrencyError"
         }
+        ErrorKind::CheckpointMismatch { name, position, event_id } => {
+            with.set_item("name", name)?;
+            with.set_item("position", position)?;
+            with.set_item("event_id", event_id)?;
+            "CheckpointMismatchError"
+        }
         ErrorKind::IdempotencyConflict { event_ids } => {
             with.set_item("event_ids", event_ids.clone())?;
             "IdempotencyConflictError"

@@ -24,7 +24,7 @@ mod _eventuali {
     #[pymodule_export]
     use super::store::Store;
     #[pymodule_export]
-    use super::subscription::Subscription;
+    use super::subscription::{Checkpoint, Subscription};
 
     /// The version of the package.
     #[pymodule_export]

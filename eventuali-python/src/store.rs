@@ -1,5 +1,6 @@
 //! The store, verb by verb.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use eventuali_core::backend::postgres::PostgresOptions;
@@ -97,9 +98,15 @@ impl Store {
         Ok(self.store.capabilities().map_err(|e| to_python(py, &e))?.backend)
     }
 
-    /// The highest position that this process knows of.
+    /// The file that was opened, absolute; None where it is in none.
+    #[getter]
+    fn file(&self) -> Option<&Path> {
+        self.store.file()
+    }
+
+    /// The highest position that this store has written, read or heard of.
     fn last_position(&self, py: Python<'_>) -> PyResult<u64> {
-        Ok(*self.store.appended().map_err(|e| to_python(py, &e))?.borrow())
+        self.store.last_position().map_err(|e| to_python(py, &e))
     }
 
     /// The same store, seen as another tenant.
@@ -134,7 +141,7 @@ impl Store {
             });
         }
         for (items, after) in conditions {
-            commit.conditions.push(AppendCondition { query: query(items, None), after });
+            commit.conditions.push(AppendCondition { query: query(items), after });
         }
         let answer = if self.blocking {
             py.detach(|| self.store.commit_here(commit))
@@ -147,7 +154,7 @@ impl Store {
     /// Reads one page of events.
     #[pyo3(signature = (
         items, *, after=0, until=u64::MAX, after_version=0, until_version=u64::MAX,
-        recorded_from=i64::MIN, recorded_until=i64::MAX, backwards=false, limit=1000, partition=None
+        recorded_from=i64::MIN, recorded_until=i64::MAX, backwards=false, limit=1000
     ))]
     #[expect(clippy::too_many_arguments, reason = "they are the fields of ReadRange")]
     fn read(
@@ -161,7 +168,6 @@ impl Store {
         recorded_until: i64,
         backwards: bool,
         limit: usize,
-        partition: Option<(u32, u32)>,
     ) -> Pending {
         let range = ReadRange {
             after,
@@ -174,7 +180,7 @@ impl Store {
             limit,
             ..ReadRange::default()
         };
-        let answer = self.store.read(query(items, partition), range);
+        let answer = self.store.read(query(items), range);
         Pending::new(async { answer.await.map(Outcome::Page) })
     }
 
@@ -211,8 +217,10 @@ impl Store {
         items: Vec<ItemTuple>,
         limit: usize,
     ) -> PyResult<Subscription> {
-        let made = subscription::Subscription::new(&self.store, query(items, None), limit);
-        Ok(Subscription { subscription: made.map_err(|e| to_python(py, &e))? })
+        let (store, query) = (self.store.clone(), query(items));
+        let made = subscription::Subscription::new(&store, query.clone(), limit);
+        let subscription = Arc::new(made.map_err(|e| to_python(py, &e))?);
+        Ok(Subscription { store, query, subscription })
     }
 
     /// The record of a key: (version, bytes), or None.

@@ -263,7 +263,7 @@ def nothing(at: Place) -> None:
     for committed in (
         at.store.append([]),
         at.store.append(iter(())),
-        at.store.append([], stream=("Ledger", "nothing"), expected=7),
+        at.store.append([], stream=("Ledger", "nothing"), expected=0),
         at.store.save(),
         at.store.save(ledger),
     ):

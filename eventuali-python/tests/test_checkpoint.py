@@ -9,8 +9,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing, suppress
 from itertools import islice
-from types import SimpleNamespace
-from unittest.mock import MagicMock
 from uuid import UUID, uuid4
 
 import psycopg
@@ -21,10 +19,17 @@ from stores import each_kind, each_shared, gathered, opened, schema_of, url_of
 from support import script
 
 from eventuali import Event, Query, sync
-from eventuali._checkpoint import EVERY_EVENTS, SPACE, Checkpoint
-from eventuali.errors import CheckpointMismatchError, OptimisticConcurrencyError, StreamingError
+from eventuali._checkpoint import flushed
+from eventuali.errors import (
+    CheckpointMismatchError,
+    DatabaseError,
+    StorageCorruptedError,
+    StreamingError,
+)
 
 EVEN = Query(tags=["even"])
+SPACE = "checkpoint"
+UNWRITTEN = 1000
 
 
 class Passed(Event):
@@ -51,6 +56,22 @@ async def checkpoint(store, name):
     """Returns what is written down: (version, position), or None."""
     found = await store._bridge.answer(store._store.record(SPACE, name))
     return found and (found[0], json.loads(found[1])["position"])
+
+
+async def put(store, name, value, expected=None):
+    """Writes a checkpoint past whoever follows."""
+    await store._bridge.answer(store._store.put_record(SPACE, name, expected, value, uuid4()))
+
+
+async def moved(store, name):
+    """Moves a checkpoint as another process does that follows under the same name."""
+    version, value = await store._bridge.answer(store._store.record(SPACE, name))
+    await put(store, name, value, version)
+
+
+async def slowly(events):
+    async for _ in events:
+        await asyncio.sleep(0.01)
 
 
 async def until(condition):
@@ -101,27 +122,140 @@ def test_an_event_counts_once_its_handler_has_returned(kind, tmp_path):
     run(kind, tmp_path, test)
 
 
+@each_shared
+def test_a_blocking_event_counts_once_its_handler_has_returned(kind, tmp_path):
+    with (
+        sync.EventStore.create(url_of(kind, tmp_path)) as store,
+        ThreadPoolExecutor(1) as other,
+    ):
+        store.append([Counted(number=n) for n in range(10)])
+
+        def first():
+            events = store.subscribe(name="n")
+            return events, next(events).number
+
+        with suppress(ZeroDivisionError), store.subscribe(name="n") as events:
+            for event in events:
+                if event.number == 4:
+                    1 / 0  # noqa: B018
+        with store.subscribe(name="n") as events:
+            assert next(events).number == 4
+            other.submit(events.close).result()  # while 4 is in hand
+        events, number = first()
+        assert number == 5, "the end of `with` was this thread's"
+        events.close()
+        events, number = other.submit(first).result()
+        assert number == 6
+        events.close()
+        assert first()[1] == 6, "nobody said that it is handled"
+        assert other.submit(list, events).result() == []
+        assert first()[1] == 7, "asking for the next one says so"
+
+
 @each_kind
-def test_it_is_written_by_time_and_by_number_and_not_more_often(kind, tmp_path):
+def test_it_is_written_while_a_slow_handler_runs(kind, tmp_path):
     async def test(store):
-        await append(store, *range(5000))
+        await append(store, *range(10))
         events = store.subscribe(name="n")
-        events._checkpoint._last += 3600  # as if it had just been written, for an hour
-        await take(events, EVERY_EVENTS)
-        assert await checkpoint(store, "n") is None
-        await take(events, 1)
-        version, position = await checkpoint(store, "n")
-        assert (version, position) == (1, events.position - 1)
-        await take(events, 100)
-        assert await checkpoint(store, "n") == (version, position)
-        events._checkpoint._last -= 3600
-        await take(events, 1)
-        version, position = await checkpoint(store, "n")
-        assert (version, position) == (2, events.position - 1)
-        await take(events, 20)
-        waiting = asyncio.create_task(take(events, 5000))
-        await until(at(store, "n", 5000))
-        waiting.cancel()
+        assert await take(events, 4) == [0, 1, 2, 3]
+        await until(at(store, "n", 3))
+        assert not await at(store, "n", 4)(), "it is in hand"
+        assert await take(store.subscribe(name="n"), 1) == [3]
+
+    run(kind, tmp_path, test)
+
+
+@each_kind
+def test_it_is_written_while_a_blocking_handler_runs(kind, tmp_path):
+    with sync.EventStore.create(url_of(kind, tmp_path)) as store:
+        store.append([Counted(number=n) for n in range(10)])
+        events = store.subscribe(name="n")
+        for n in range(4):
+            assert next(events).number == n
+        while store._store.record(SPACE, "n").wait() is None:
+            pass
+        while json.loads(store._store.record(SPACE, "n").wait()[1])["position"] < 3:
+            pass
+        third = list(store.read(limit=3))[-1].meta.position
+        assert json.loads(store._store.record(SPACE, "n").wait()[1])["position"] == third
+
+
+def test_a_checkpoint_that_takes_long_keeps_nobody_waiting_before_a_thousand(tmp_path):
+    async def main():
+        place, seen = url_of("postgres", tmp_path), []
+
+        async def follow(events):
+            async for event in events:
+                seen.append(event.number)
+
+        async with opened("async", place) as store, asyncio.timeout(60):
+            await append(store, *range(3000))
+            async with store.subscribe(name="n") as events:
+                with psycopg.connect(server_url()) as other:
+                    other.execute(f"LOCK TABLE {schema_of(tmp_path)}.events_records")
+                    task = asyncio.create_task(follow(events))
+                    while len(seen) < UNWRITTEN:
+                        await asyncio.sleep(0.001)
+                    for _ in range(50):
+                        await asyncio.sleep(0.001)
+                    assert len(seen) == UNWRITTEN, "more would come again after a crash"
+                await events.caught_up()
+                assert seen == list(range(3000))
+                task.cancel()
+
+    asyncio.run(main())
+
+
+def test_a_write_that_fails_is_told_to_who_waits_and_tried_again(tmp_path):
+    async def main():
+        schema = schema_of(tmp_path)
+        async with opened("async", url_of("postgres", tmp_path)) as store, asyncio.timeout(60):
+            await append(store, *range(3))
+            events = store.subscribe(name="n")
+            with psycopg.connect(server_url(), autocommit=True) as admin:
+                assert await take(events, 3) == [0, 1, 2]
+                admin.execute(
+                    f"CREATE FUNCTION {schema}.fail() RETURNS trigger LANGUAGE plpgsql AS "
+                    "'BEGIN RAISE ''no''; END'"
+                )
+                admin.execute(
+                    f"CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON {schema}.events_records "
+                    f"FOR EACH ROW EXECUTE FUNCTION {schema}.fail()"
+                )
+                with pytest.raises(DatabaseError):
+                    await anext(events)
+                admin.execute(f"DROP TRIGGER fail ON {schema}.events_records")
+            await append(store, 3)
+            assert await take(events, 1) == [3]
+            await events.aclose()
+            assert await at(store, "n", 4)()
+
+    asyncio.run(main())
+
+
+@each_kind
+def test_one_that_was_dropped_is_waited_for(kind, tmp_path):
+    async def test(store):
+        await append(store, *range(51))
+        for n in range(50):
+            assert await take(store.subscribe(name="n"), 2) == [n, n + 1]
+
+    run(kind, tmp_path, test)
+
+
+@each_kind
+def test_what_comes_behind_is_not_passed_over(kind, tmp_path):
+    async def test(store):
+        await append(store, *[1] * 1500)
+        passed = (await gathered(store.read(backwards=True, limit=1)))[0].meta.position
+        await append(store, 2, 3)
+        checkpoint = store._store.subscribe(list(EVEN.items), 1000).checkpoint("n")
+        assert await store._bridge.answer(checkpoint.begin()) == 0
+        checkpoint.looked(passed)
+        await store._bridge.answer(checkpoint.flush())
+        async with store.subscribe(EVEN, name="n") as events:
+            assert events.position == passed
+            assert await take(events, 1) == [2]
 
     run(kind, tmp_path, test)
 
@@ -173,8 +307,7 @@ def test_a_checkpoint_that_does_not_fit_the_log_is_refused(kind, tmp_path):
             [(third.position + 7, third.event_id), (third.position, UUID(int=7))]
         ):
             value = json.dumps({"position": position, "event_id": str(event_id)}).encode()
-            put = store._store.put_record(SPACE, f"n{n}", None, value, UUID(int=n + 1))
-            await store._bridge.answer(put)
+            await put(store, f"n{n}", value)
             events = store.subscribe(name=f"n{n}")
             for _ in range(2):
                 with pytest.raises(CheckpointMismatchError) as caught:
@@ -206,12 +339,50 @@ def test_a_restored_copy_goes_on_from_its_own_checkpoint(tmp_path):
     assert follow(5) == [5]
 
 
+DAMAGED = [
+    b"",
+    b"\xff\xfe",
+    b"{",
+    b"[]",
+    b"7",
+    b"null",
+    b"{}",
+    b'{"position": 1}',
+    b'{"position": "1", "event_id": "%s"}' % str(UUID(int=7)).encode(),
+    b'{"position": true, "event_id": "%s"}' % str(UUID(int=7)).encode(),
+    b'{"position": -1, "event_id": "%s"}' % str(UUID(int=7)).encode(),
+    b'{"position": 0, "event_id": "%s"}' % str(UUID(int=7)).encode(),
+    b'{"position": 1e400, "event_id": "%s"}' % str(UUID(int=7)).encode(),
+    b'{"position": 1, "event_id": 7}',
+    b'{"position": 1, "event_id": "seven"}',
+]
+
+
+@each_kind
+def test_a_damaged_checkpoint_is_named(kind, tmp_path):
+    async def test(store):
+        await append(store, *range(3))
+        for n, value in enumerate(DAMAGED):
+            await put(store, f"audit-{n}", value)
+            with pytest.raises(StorageCorruptedError, match=f"audit-{n}"):
+                await anext(store.subscribe(name=f"audit-{n}"))
+        for n, position in enumerate((2**63 - 1, 2**63, 2**64 - 1)):
+            value = json.dumps({"position": position, "event_id": str(UUID(int=7))}).encode()
+            await put(store, f"far-{n}", value)
+            with pytest.raises(CheckpointMismatchError) as caught:
+                await anext(store.subscribe(name=f"far-{n}"))
+            assert (caught.value.name, caught.value.position) == (f"far-{n}", position)
+
+    run(kind, tmp_path, test)
+
+
 @each_kind
 def test_a_second_follower_is_found_out(kind, tmp_path):
     async def test(store):
         await append(store, *range(10))
         one, other = store.subscribe(name="n"), store.subscribe(name="n")
-        assert await take(one, 2) == await take(other, 2) == [0, 1]
+        assert await take(one, 2) == [0, 1]
+        assert await take(other, 2) == [1, 2], "what one has handled is written down before"
         await one.aclose()
         with pytest.raises(CheckpointMismatchError) as caught:
             await other.aclose()
@@ -223,23 +394,34 @@ def test_a_second_follower_is_found_out(kind, tmp_path):
 
 
 @each_kind
-def test_a_write_that_was_cut_off_is_settled(kind, tmp_path):
+def test_one_that_waits_hears_that_somebody_else_follows(kind, tmp_path):
     async def test(store):
-        await append(store, *range(10))
+        await append(store, *range(3))
         events = store.subscribe(name="n")
-        for number in range(5):
-            assert await take(events, 1) == [number]
-            events._checkpoint._last -= 3600
-            writing = asyncio.create_task(anext(events))
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            writing.cancel()
-            with suppress(asyncio.CancelledError):
-                assert (await writing).number == number + 1
-                break
-        await events.aclose()
-        version, _ = await checkpoint(store, "n")
-        assert version >= 1
+        await take(events, 2)
+        await until(at(store, "n", 1))
+        await moved(store, "n")
+        await take(events, 1)
+        with pytest.raises(CheckpointMismatchError):
+            await anext(events)
+        with pytest.raises(CheckpointMismatchError):
+            await anext(events)
+
+    run(kind, tmp_path, test)
+
+
+@each_kind
+def test_who_waits_for_a_follower_that_failed_hears_of_it(kind, tmp_path):
+    async def test(store):
+        await append(store, *range(2000))
+        events = store.subscribe(name="n")
+        await take(events, 2)
+        await until(at(store, "n", 1))
+        await moved(store, "n")
+        with pytest.raises(CheckpointMismatchError):
+            await slowly(events)
+        with pytest.raises(StreamingError):
+            await events.caught_up()
 
     run(kind, tmp_path, test)
 
@@ -269,11 +451,13 @@ def test_checkpoints_wake_no_subscriber(kind, tmp_path):
         await take(other, 3)
         waiting = [asyncio.create_task(anext(each)) for each in (events, other)]
         await until(at(store, "n", 3))
-        await asyncio.sleep(0.25)
-        assert (await checkpoint(store, "n"))[0] == 1, "written once, and nothing since"
+        before = await checkpoint(store, "n")
+        for n in range(20):
+            await put(store, f"another-{n}", b"{}")
         assert not any(task.done() for task in waiting)
-        for task in waiting:
-            task.cancel()
+        await append(store, 3)
+        assert [(await task).number for task in waiting] == [3, 3]
+        assert await checkpoint(store, "n") == before, "written once, and not since"
 
     run(kind, tmp_path, test)
 
@@ -323,7 +507,7 @@ def test_a_crash_repeats_the_last_page_at_the_most(kind, tmp_path):
     assert second == list(range(second[0], 2601))
     assert second[0] <= 701
     assert third == list(range(third[0], 5000))
-    assert 2601 - EVERY_EVENTS <= third[0] <= 2601
+    assert 2601 - UNWRITTEN <= third[0] <= 2601
 
 
 async def by_aclosing(store):
@@ -413,24 +597,7 @@ def test_a_blocking_close_that_is_interrupted_leaves_no_write_behind(tmp_path):
             assert next(events).number == number
             events._acknowledge()
             with pytest.raises(KeyboardInterrupt):
-                interrupted(events._checkpoint.write())
-
-
-def test_two_that_write_at_once_write_the_same():
-    """The follower, after it has looked far ahead, and whoever closes it."""
-    row = SimpleNamespace(position=1500, event_id=uuid4())
-    page = MagicMock(columns=lambda: (0, 0, [row]), __len__=lambda _: 1)
-    written = []
-    store = SimpleNamespace(
-        read=lambda *_, **__: "read",
-        put_record=lambda space, key, expected, value, id: written.append((expected, id)),
-    )
-    checkpoint = Checkpoint(store, "n", [(None, None, [], ["rare"], [], None)])
-    checkpoint.looked(2000)
-    follower, closer = checkpoint.write(), checkpoint.write()
-    next(follower), next(closer)
-    follower.send(page), closer.send(page)
-    assert written[0] == written[1]
+                interrupted(flushed(events._checkpoint))
 
 
 def test_a_thread_that_follows_and_one_that_closes_do_not_fence_each_other():
@@ -450,23 +617,6 @@ def test_a_thread_that_follows_and_one_that_closes_do_not_fence_each_other():
         sys.setswitchinterval(interval)
 
 
-def test_whoever_is_late_with_the_same_write_is_not_fenced():
-    store = SimpleNamespace(put_record=lambda *_: "put")
-    checkpoint = Checkpoint(store, "n", [])
-    checkpoint.handled(SimpleNamespace(position=1, event_id=uuid4()))
-    one, late = checkpoint.write(), checkpoint.write()
-    next(one), next(late)
-    with pytest.raises(StopIteration):
-        one.send(1)
-    with pytest.raises(StopIteration):
-        late.throw(OptimisticConcurrencyError())
-    checkpoint.handled(SimpleNamespace(position=2, event_id=uuid4()))
-    fenced = checkpoint.write()
-    next(fenced)
-    with pytest.raises(CheckpointMismatchError):
-        fenced.throw(OptimisticConcurrencyError())
-
-
 @each_kind
 def test_an_error_is_not_replaced_by_that_of_the_checkpoint(kind, tmp_path):
     async def test(store):
@@ -475,30 +625,14 @@ def test_an_error_is_not_replaced_by_that_of_the_checkpoint(kind, tmp_path):
         async def fenced():
             async with store.subscribe(name="n") as events:
                 await take(events, 3)
-                async with store.subscribe(name="n") as others:
-                    await take(others, 4)
+                await until(at(store, "n", 2))
+                await moved(store, "n")
+                await take(events, 1)
                 1 / 0  # noqa: B018
 
         with pytest.raises(ZeroDivisionError) as raised:
             await fenced()
         assert any("checkpoint of 'n'" in note for note in raised.value.__notes__)
-
-    run(kind, tmp_path, test)
-
-
-@each_kind
-def test_who_waits_for_a_follower_that_failed_hears_of_it(kind, tmp_path):
-    async def test(store):
-        await append(store, *range(5))
-        events = store.subscribe(name="n")
-        await take(events, 3)
-        async with store.subscribe(name="n") as others:
-            await take(others, 4)
-        events._checkpoint._last -= 3600
-        with pytest.raises(CheckpointMismatchError):
-            await anext(events)
-        with pytest.raises(StreamingError):
-            await events.caught_up()
 
     run(kind, tmp_path, test)
 

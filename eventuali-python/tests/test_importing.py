@@ -432,6 +432,18 @@ def test_an_id_that_is_stored_elsewhere_is_told(kind, sqlite_older, tmp_path):
             sqlite_older.into(store)
 
 
+def test_the_file_of_the_store_is_known_wherever_the_program_goes(tmp_path, monkeypatch):
+    (tmp_path / "sub dir").mkdir()
+    for name, url in (("a.db", "a.db"), ("b c.db", "sqlite://b%20c.db"), ("d.db", Path("d.db"))):
+        monkeypatch.chdir(tmp_path)
+        with sync.EventStore.create(url) as store:
+            for place in (tmp_path, tmp_path / "sub dir", Path("/")):
+                monkeypatch.chdir(place)
+                for seen in (store, store.for_tenant("acme")):
+                    with pytest.raises(ConfigurationError, match="has open"):
+                        import_events(tmp_path / name, seen)
+
+
 def test_the_file_of_the_store_itself_is_refused(tmp_path):
     url = f"sqlite:///{tmp_path / 'events.db'}"
     with sync.EventStore.create(url) as store, pytest.raises(ConfigurationError):

@@ -320,9 +320,7 @@ def test_loading_an_earlier_state(kind, api, tmp_path):
             day = long_ago + timedelta(days=version - 1)
             loaded = await store.load(Ledger, "a", at_time=day, by="timestamp")
             assert (loaded.version, loaded.numbers) == (version, list(range(version)))
-        assert (await store.load(Ledger, "a", at_version=99)).version == 5
         assert (await store.load(Ledger, "a", at_time=datetime.now(UTC))).version == 5
-        assert (await store.load(Ledger, "a", at_time=moments[2], at_version=2)).version == 2
         before = moments[0] - timedelta(microseconds=1)
         early = await store.load(Ledger, "a", at_time=before)
         assert early is None or early.version == 0

@@ -486,3 +486,21 @@ def test_a_serializer_that_runs_out_is_refused_and_drops_nothing(url):
             store.append(events)
         assert store.stats().last_position == 0
         assert len(store.append([events[0], events[2]]).positions) == 2
+
+
+def test_a_save_of_two_commits_has_one_version_for_each_stream(url):
+    async def test(store):
+        one, two, three = notes("one", "a"), notes("two", "a", "b"), notes("three", "a")
+        await cut_off(store, one, two)
+        two.apply(Jotted(text="c"))
+        three.apply(Jotted(text="b"))
+        committed = await store.save(one, two, three)
+        assert len(committed.positions) == 6
+        assert committed.versions == (1, 3, 2) == (one.version, two.version, three.version)
+        one.apply(Jotted(text="b"))
+        await cut_off(store, one)
+        for text in "cd":
+            one.apply(Jotted(text=text))
+        assert (await store.save(one)).versions == (4,)
+
+    run(url, test)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from ledger import Counted, Ledger, check_log, counted
@@ -130,6 +132,31 @@ def test_a_close_during_saves_lets_them_end_or_refuses_them(kind, tmp_path):
                 check_log(await gathered(again.read()), acknowledged)
 
     asyncio.run(main())
+
+
+def test_the_blocking_store_under_trio_says_what_to_do(monkeypatch):
+    """A stand-in for trio, whose `current_task` raises outside of its loop."""
+    running = [False]
+
+    def current_task():
+        if not running[0]:
+            raise RuntimeError("must be called from async context")
+
+    with sync.EventStore.create("memory://") as store:
+        trio = SimpleNamespace(lowlevel=SimpleNamespace(current_task=current_task))
+        for module in (SimpleNamespace(), trio):
+            monkeypatch.setitem(sys.modules, "trio", module)
+            store.append([Counted(number=1)])
+        running[0] = True
+        for call in (
+            lambda: sync.EventStore.create("memory://"),
+            lambda: store.append([Counted(number=1)]),
+            lambda: list(store.read()),
+            lambda: next(store.subscribe()),
+        ):
+            with pytest.raises(RuntimeError, match=r"trio\.to_thread\.run_sync"):
+                call()
+        running[0] = False
 
 
 @each_backend

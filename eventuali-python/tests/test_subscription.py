@@ -189,6 +189,68 @@ def test_closing_it_ends_a_wait(kind, tmp_path):
     run(kind, tmp_path, test)
 
 
+async def taking(events, pause=0):
+    async for _ in events:
+        await asyncio.sleep(pause)
+
+
+@each_kind
+@pytest.mark.parametrize("stored", [0, 5])
+def test_who_waits_hears_that_the_one_who_takes_was_cancelled(kind, stored, tmp_path):
+    async def test(store):
+        await append(store, *range(stored))
+        # Cancelled before it runs, while it waits for an event, and in its handler.
+        for turns in (0, 1, 2, 50):
+            events = store.subscribe()
+            task = asyncio.create_task(taking(events, 60))
+            waiting = asyncio.create_task(events.caught_up())
+            for _ in range(turns):
+                await asyncio.sleep(0.001)
+            before = events.live
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            if turns == 0 or events.live or before:
+                waiting.cancel()  # nobody has taken any, or it was at the end
+                continue
+            for heard in (waiting, events.caught_up()):
+                with pytest.raises(StreamingError, match="cancelled"):
+                    await heard
+            # Somebody goes on.
+            going_on = asyncio.create_task(taking(events))
+            while not events.live:
+                await asyncio.sleep(0.001)
+            await events.caught_up()
+            going_on.cancel()
+
+    run(kind, tmp_path, test)
+
+
+def test_blocking_who_waits_hears_the_same(tmp_path):
+    with sync.EventStore.create("memory://") as store:
+        store.append([Counted(number=n) for n in range(5)])
+        for error, why in ((ZeroDivisionError, "error"), (KeyboardInterrupt, "interrupted")):
+            events = store.subscribe()
+            next(events)
+            events._held = lambda error=error: (_ for _ in ()).throw(error())
+            with pytest.raises(error):
+                next(events)
+            with pytest.raises(StreamingError, match=why):
+                events.caught_up(30)
+        events = store.subscribe()
+        with pytest.raises(TimeoutError):
+            events.caught_up(0)
+        for wrong in (-1, -0.5, float("nan")):
+            with pytest.raises(InvalidEventError, match="seconds"):
+                events.caught_up(wrong)
+        for wrong in ("1", True):
+            with pytest.raises(TypeError, match="seconds"):
+                events.caught_up(wrong)
+        events.close()
+        with pytest.raises(StreamingError, match="closed"):
+            events.caught_up(float("inf"))
+
+
 @each_kind
 def test_what_was_not_handed_out_is_not_behind_its_position(kind, tmp_path):
     async def test(store):
@@ -486,7 +548,7 @@ def test_the_blocking_one_does_the_same(kind, tmp_path):
 
         thread = threading.Thread(target=follow)
         thread.start()
-        assert events.caught_up(30)
+        events.caught_up(30)
         assert events.live
         assert seen == list(range(1200))
         assert errors == []
@@ -500,7 +562,8 @@ def test_the_blocking_one_does_the_same(kind, tmp_path):
         assert seen[-1] == 1200
         assert list(events) == []
         with store.subscribe(EVEN) as none:
-            assert not none.caught_up(0.01)
+            with pytest.raises(TimeoutError):
+                none.caught_up(0.01)
             closer = threading.Timer(0.05, none.close)
             closer.start()
             assert list(none) == []

@@ -7,10 +7,12 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from eventuali._checkpoint import flushed
 from eventuali._following import Following
 from eventuali._opening import refuse_in_loop
 from eventuali._steps import Steps, run
 from eventuali.errors import EventStoreError
+from eventuali.expected import duration
 
 if TYPE_CHECKING:
     from eventuali.event import Event
@@ -34,6 +36,7 @@ class Subscription(Following):
         super().__init__(*arguments, **options)
         self._told = threading.Condition()
         self._times = 0  # that it was told
+        self._holder: int | None = None  # the thread that takes events
 
     def __iter__(self) -> Self:
         return self
@@ -42,38 +45,43 @@ class Subscription(Following):
         """Returns the next event; blocks where there is none yet. Ctrl-C loses none."""
         if self._busy:
             raise RuntimeError("another thread is waiting for the next event of this subscription")
-        checkpoint = self._checkpoint
+        self._left = None
         try:
-            if checkpoint is not None:
-                self._acknowledge()
-                self._holder = threading.get_ident()
-                if checkpoint.due() == 0 or self.closed:
-                    self._drive(checkpoint.write())
+            self._holder = threading.get_ident()
+            if self._checkpoint is not None and (self._acknowledge() or self.closed):
+                self._drive(flushed(self._checkpoint))
             event = self._held()
             while event is None:
                 if not self._drive(self._advance()):
                     break
                 event = self._held()
-        except Exception:
-            self._failed = True
-            self._tell()  # whoever waits for the end of the catch-up would wait in vain
+        except BaseException as error:
+            self._leave("raised an error" if isinstance(error, Exception) else "was interrupted")
             raise
         if event is None:
             raise StopIteration
-        self._unhandled, self._failed = True, False
+        self._unhandled = True
         return event
 
-    def caught_up(self, seconds: float | None = None) -> bool:
-        """Blocks until what was stored is handled, so many seconds at most; whether it is.
+    def caught_up(self, seconds: float | None = None) -> None:
+        """Blocks until what was stored is handled: until the event after that is asked for.
 
-        It is not where the subscription is closed or raises an error before.
+        Another thread has to take the events meanwhile.
+
+        Raises:
+            StreamingError: Before, it was closed, or raised an error, or Ctrl-C came.
+            TimeoutError: That took more than `seconds`.
         """
+        refuse_in_loop()
+        limit = None if seconds is None else duration(seconds, "seconds")
         with self._told:
             before = self._times
-            self._told.wait_for(
-                lambda: self._live or self.closed or self._failed or self._times != before, seconds
-            )
-        return self._live
+            if not self._told.wait_for(
+                lambda: self._live or self.closed or self._left or self._times != before, limit
+            ):
+                raise TimeoutError(f"it has not caught up in {seconds} s")
+        if not self._live:
+            raise self._ended()
 
     def _tell(self) -> None:
         with self._told:
@@ -92,7 +100,7 @@ class Subscription(Following):
         if handled and self._holder == threading.get_ident():
             self._acknowledge()
         if self._started:
-            run(self._checkpoint.write())
+            run(flushed(self._checkpoint))
 
     def __enter__(self) -> Self:
         self._drive(self._start())

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, finalize, ref
 
 from eventuali._eventuali import Mailbox, Pending
-from eventuali._steps import Firm, Steps, Within
+from eventuali._steps import Firm, Steps
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class Bridge:
             step = steps.send(None)
             while True:
                 try:
-                    value = await (answer(step) if type(step) is Pending else self._within(step))
+                    value = await (self._firm(step) if isinstance(step, Firm) else answer(step))
                 except BaseException as error:
                     step = steps.throw(error)
                 else:
@@ -61,17 +61,13 @@ class Bridge:
             result: T = end.value
             return result
 
-    async def _within(self, step: Within | Firm) -> Any:
-        if isinstance(step, Firm):
-            future = step.future = step.future or self.answer(step.pending)
-            if not future.done():
-                await asyncio.wait([future], timeout=step.left())
-            if not future.done():
-                raise TimeoutError
-            return future.result()
-        future = self.answer(step.pending)
-        async with asyncio.timeout(step.seconds):
-            return await future
+    async def _firm(self, step: Firm) -> Any:
+        future = step.future = step.future or self.answer(step.pending)
+        if not future.done():
+            await asyncio.wait([future], timeout=step.left())
+        if not future.done():
+            raise TimeoutError
+        return future.result()
 
     def _box(self, loop: asyncio.AbstractEventLoop) -> _Box | None:
         """Returns the mailbox of a loop; none once the store is closed."""

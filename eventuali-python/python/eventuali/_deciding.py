@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
+from eventuali._verbs import several
 from eventuali.errors import (
     AppendConditionError,
     DatabaseError,
@@ -17,7 +18,7 @@ from eventuali.errors import (
     StoreClosedError,
 )
 from eventuali.event import Event
-from eventuali.expected import AppendCondition
+from eventuali.expected import AppendCondition, at_least
 from eventuali.query import Query
 
 Proposal: TypeAlias = Event | Iterable[Event] | None
@@ -49,30 +50,26 @@ class Deciding:
 
         Raises:
             TypeError: `attempts` is no int.
-            ValueError: It is below 1.
+            InvalidEventError: It is below 1.
         """
-        if type(attempts) is not int:
-            raise TypeError(f"attempts is an int, not {attempts!r:.60}")
-        if attempts < 1:
-            raise ValueError(f"attempts counts from 1, not {attempts!r:.60}")
         self.events: list[Event] = []
         self.condition = AppendCondition(query)
         self.settled = False
-        self._attempts = attempts
+        self._attempts = at_least(1, attempts, "attempts")
         self._sent = 0
         self._doubt: OutcomeUnknownError | None = None
 
-    def propose(self, proposal: Proposal, position: int) -> None:
+    def propose(self, proposal: Proposal, seen_to: int) -> None:
         """Takes what was decided on events up to a position."""
         if proposal is None:
             self.events = []
         elif isinstance(proposal, Event):  # which is iterable, as any pydantic model
             self.events = [proposal]
         elif isinstance(proposal, Iterable) and not isinstance(proposal, _NO_EVENTS):
-            self.events = list(proposal)
+            self.events = several(proposal)
         else:
             raise TypeError(f"a decision gives events or None, not {proposal!r:.60}")
-        self.condition = AppendCondition(self.condition.query, after=position)
+        self.condition = AppendCondition(self.condition.query, after=seen_to)
         self.settled = False
 
     def refused(self, error: EventStoreError) -> float:

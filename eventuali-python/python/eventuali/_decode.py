@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 Decode: TypeAlias = Callable[[bytes], Event]
+TypeKey: TypeAlias = str | tuple[str, str]
+"""The type of a stored event; with its codec, where that is not JSON."""
+Columns: TypeAlias = tuple[list[TypeKey], list[bytes], list[Row]]
 
 
 class Wire(NamedTuple):
@@ -72,6 +75,22 @@ def as_stored(event: UnknownEvent) -> tuple[Kind, list[Event], list[bytes]]:
     return Kind(meta.event_type, meta.event_version, "json"), [event], [event.payload]
 
 
+def readable(key: TypeKey, row: Row) -> str:
+    """Returns the name of an event type.
+
+    Raises:
+        SerializationError: The event is stored by a codec that this release does not know.
+    """
+    if isinstance(key, str):
+        return key
+    name, codec = key
+    text = (
+        f"the {name} at position {row.position} is stored by the codec {codec!r}, which this "
+        "release can't read; a newer one wrote it"
+    )
+    raise SerializationError(text, event_type=name)
+
+
 def decode(codec: Codec[Any], payload: bytes, row: Row) -> Event:
     """Returns the event of a payload, after the fast way to do so has failed.
 
@@ -95,14 +114,23 @@ def meta_from_row(
     stored: tuple[int, UUID, tuple[str, str, int], tuple[str, int], int, int],
     given: tuple[UUID | str | None, UUID | str | None, str | None, list[Any], list[str]],
 ) -> EventMeta:
-    """Makes the metadata of a stored event; the extension calls this."""
+    """Makes the metadata of a stored event; the extension calls this.
+
+    Raises:
+        SerializationError: A time is none that Python has.
+    """
     position, event_id, (aggregate_type, aggregate_id, version), kind, happened, recorded = stored
     correlation_id, causation_id, user_id, headers, tags = given
+    try:
+        timestamp, recorded_at = utc(happened), utc(recorded)
+    except OverflowError as error:
+        text = f"the {kind[0]} at position {position} has a time that no datetime can have"
+        raise SerializationError(text, event_type=kind[0]) from error
     return EventMeta(
         event_id=event_id,
         event_type=kind[0],
         event_version=kind[1],
-        timestamp=utc(happened),
+        timestamp=timestamp,
         aggregate_id=aggregate_id or None,
         aggregate_type=aggregate_type or None,
         aggregate_version=version or None,
@@ -112,7 +140,7 @@ def meta_from_row(
         headers=Headers(headers),
         tags=tuple(tags),
         position=position,
-        recorded_at=utc(recorded),
+        recorded_at=recorded_at,
     )
 
 
@@ -254,10 +282,10 @@ class Decoders:
     def __init__(self, classes: EventClasses, *, raw: bool) -> None:
         self._classes = classes
         self._raw = raw
-        self._table: dict[str, tuple[Decode, Codec[Any]] | None] = {}
+        self._table: dict[TypeKey, tuple[Decode, Codec[Any]] | None] = {}
         self._closer: dict[tuple[str, str], tuple[Decode, Codec[Any]] | None] = {}
 
-    def events(self, columns: tuple[list[str], list[bytes], list[Row]]) -> Iterator[Event]:
+    def events(self, columns: Columns) -> Iterator[Event]:
         """Yields the events of a page, each decoded when its turn comes."""
         table = self._table
         for name, payload, row in zip(*columns, strict=True):
@@ -283,12 +311,13 @@ class Decoders:
             set_envelope(event, row)
             yield event
 
-    def _steps_over(self, name: str) -> bool:
+    def _steps_over(self, key: TypeKey) -> bool:
         """Whether an event that does not fit its class is given as it is stored."""
         return self._raw
 
-    def _find(self, name: str, row: Row) -> tuple[Decode, Codec[Any]] | None:
+    def _find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any]] | None:
         """Returns how the events of a type are decoded in every stream; None where that differs."""
+        name = readable(key, row)
         cls = self._classes.find(name)
         return None if cls is None else self._decoder(cls, name)
 
@@ -301,8 +330,8 @@ class Decoders:
             text = f"{cls.__qualname__}, the class of {name}, can't read events: {error}"
             raise SerializationError(text, event_type=name) from error
 
-    def _look_closer(self, name: str, row: Row) -> tuple[Decode, Codec[Any]] | None:
-        key = (name, row.aggregate_type or "")
+    def _look_closer(self, name: TypeKey, row: Row) -> tuple[Decode, Codec[Any]] | None:
+        key = (readable(name, row), row.aggregate_type or "")
         if key not in self._closer:
             self._closer[key] = self._find_in(key, row)
         return self._closer[key]
@@ -339,11 +368,9 @@ class Replay:
     def __init__(self, cls: type[Aggregate]) -> None:
         self._cls = cls
         self._ignored = cls.__ignored_names__()
-        self._table: dict[str, tuple[Decode, Codec[Any], Any] | None] = {}
+        self._table: dict[TypeKey, tuple[Decode, Codec[Any], Any] | None] = {}
 
-    def apply(
-        self, aggregate: Aggregate, columns: tuple[list[str], list[bytes], list[Row]]
-    ) -> None:
+    def apply(self, aggregate: Aggregate, columns: Columns) -> None:
         """Applies a page to `aggregate` and sets its version."""
         table = self._table
         row = None
@@ -365,12 +392,14 @@ class Replay:
         if row is not None:
             aggregate.__dict__["version"] = row.version
 
-    def find(self, name: str, row: Row) -> tuple[Decode, Codec[Any], Any] | None:
+    def find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any], Any] | None:
         """Returns how the events of a type are decoded and handled; None where they are ignored.
 
         Raises:
+            SerializationError: They are not JSON.
             UnknownEventTypeError: The aggregate has no handler for them.
         """
+        name = readable(key, row)
         if name in self._ignored:
             return None
         try:
@@ -392,9 +421,9 @@ class OwnEvents(Decoders):
         self._replay = Replay(cls)
         self._ignored = cls.__ignored_names__()
 
-    def _steps_over(self, name: str) -> bool:
-        return name in self._ignored  # all others are applied
+    def _steps_over(self, key: TypeKey) -> bool:
+        return key in self._ignored  # all others are applied
 
-    def _find(self, name: str, row: Row) -> tuple[Decode, Codec[Any]] | None:
-        found = self._replay.find(name, row)
-        return super()._find(name, row) if found is None else found[:2]
+    def _find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any]] | None:
+        found = self._replay.find(key, row)
+        return super()._find(key, row) if found is None else found[:2]

@@ -1,6 +1,7 @@
 """The extension module: the engine behind the stores. Private; its shape changes without notice."""
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any, Literal, final
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from eventuali.query import Item
 __version__: str
 
 __all__ = [
+    "Checkpoint",
     "Kind",
     "Mailbox",
     "Page",
@@ -131,8 +133,11 @@ class Page:
     def last_version(self) -> int:
         """The version of the last event on the page; 0 on an empty page."""
 
-    def columns(self) -> tuple[list[str], list[bytes], list[Row]]:
-        """Returns event types, payloads and rows."""
+    def columns(self) -> tuple[list[str | tuple[str, str]], list[bytes], list[Row]]:
+        """Returns event types, payloads and rows.
+
+        In place of its type, an event whose payload is not JSON has (type, codec).
+        """
 
 @final
 class Postgres:
@@ -176,8 +181,12 @@ class Store:
     def backend(self) -> Literal["memory", "sqlite", "postgres"]:
         """The name of the backend."""
 
+    @property
+    def file(self) -> str | PathLike[str] | None:
+        """The file that was opened, absolute; None where it is in none."""
+
     def last_position(self) -> int:
-        """Returns the highest position that this process knows of."""
+        """Returns the highest position that this store has written, read or heard of."""
 
     def for_tenant(self, tenant: str) -> Store:
         """Returns the same store, seen as another tenant."""
@@ -205,7 +214,6 @@ class Store:
         recorded_until: int = ...,
         backwards: bool = False,
         limit: int = 1000,
-        partition: tuple[int, int] | None = None,
     ) -> Pending:
         """Reads one page; the answer is a `Page`."""
 
@@ -261,3 +269,25 @@ class Subscription:
 
     def stop(self) -> None:
         """Ends the answer that is on its way."""
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        """Returns the checkpoint of a name.
+
+        Where writing it fails, the answer that is on its way ends, with None.
+        """
+
+@final
+class Checkpoint:
+    """How far a named subscription is handled; a thread of its own writes it down."""
+
+    def begin(self) -> Pending:
+        """Reads where to go on; the answer is a position, 0 where the name is new."""
+
+    def handled(self, row: Row) -> bool:
+        """Notes an event that is handled; whether it is time to flush."""
+
+    def looked(self, position: int) -> bool:
+        """Notes that all that matches up to a position is handled; whether it is time to flush."""
+
+    def flush(self) -> Pending:
+        """Writes down what is handled by now; answers once it is written."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from eventuali._checkpoint import Checkpoint
+from eventuali._checkpoint import flushed
 from eventuali._decode import EventClasses
-from eventuali._eventuali import Page, Pending, Row, Store, Subscription
-from eventuali._steps import Steps, Within
+from eventuali._eventuali import Checkpoint, Page, Pending, Row, Store, Subscription
+from eventuali._names import check_name
+from eventuali._steps import Steps
 from eventuali._verbs import PAGE, query_items
+from eventuali.errors import StreamingError
 from eventuali.event import Event
 from eventuali.expected import position as checked
 from eventuali.query import Query
@@ -36,27 +38,28 @@ class Following:
         self._store = store
         self._decoders = classes.decoders(raw=raw)
         self._after = checked(after, "after")
-        self._checkpoint: Checkpoint | None = None
+        self._name = name
         if name is not None:
+            check_name("name", name)
             if after != 0:
                 raise TypeError("a subscription goes on after a position or by its name, not both")
-            self._checkpoint = Checkpoint(store, name, items)
-        self._core: Subscription | None = store.subscribe(items, PAGE)
+        core = store.subscribe(items, PAGE)
+        self._core: Subscription | None = core
+        self._checkpoint: Checkpoint | None = None if name is None else core.checkpoint(name)
         self._started = self._checkpoint is None
         self._live = False
         self._busy = False
-        self._failed = False  # whether asking for the next event raised an error
+        self._left: str | None = None  # what kept the one who takes events from going on
         self._pending: Pending | None = None
         self._page: Iterator[tuple[Row, Event]] = iter(())
         self._looked_to, self._end = self._after, False
         self._row: Row | None = None  # of the event that was handed out last, on this page
         self._unhandled = False  # whether that one counts as handled yet
-        self._holder: object = None  # who took it
 
     @property
     def name(self) -> str | None:
         """The name under which it goes on; None without one."""
-        return None if self._checkpoint is None else self._checkpoint.name
+        return self._name
 
     @property
     def position(self) -> int:
@@ -112,19 +115,13 @@ class Following:
 
     def _start(self) -> Steps[None]:
         if not self._started and self._checkpoint is not None:
-            self._after = self._looked_to = yield from self._checkpoint.read()
+            self._after = self._looked_to = yield self._checkpoint.begin()
             self._started = True
 
     def _arrival(self) -> Steps[Page | None]:
         """Waits for the page that is on its way; None where the wait was broken off."""
-        checkpoint = self._checkpoint
-        seconds = None
-        if checkpoint is not None:
-            checkpoint.looked(self._after)
-            seconds = checkpoint.due()
-            if seconds == 0:
-                yield from checkpoint.write()
-                seconds = None
+        if self._checkpoint is not None and self._checkpoint.looked(self._after):
+            yield from flushed(self._checkpoint)
         core, pending = self._core, self._pending
         if core is None:
             return None
@@ -132,9 +129,7 @@ class Following:
             pending = core.next(self._after, self._live)
         self._pending = None
         try:
-            page: Page | None = yield pending if seconds is None else Within(pending, seconds)
-        except TimeoutError:
-            return None
+            page: Page | None = yield pending
         except BaseException:
             core.stop()
             raise
@@ -147,15 +142,26 @@ class Following:
         self._page = zip(columns[2], self._decoders.events(columns), strict=True)
         self._pending = core.next(page.looked_to, self._live or page.end)
 
+    def _leave(self, why: str) -> None:
+        """Notes that whoever takes events does not go on, and wakes who waits for the catch-up."""
+        self._left = why
+        self._tell()
+
+    def _ended(self) -> StreamingError:
+        """Says why the catch-up does not come to its end."""
+        why = "was closed" if self.closed else self._left
+        return StreamingError(f"the subscription {why} before it had caught up")
+
     def _tell(self) -> None:
         """Wakes those who wait for the end of the catch-up: it has come, or will not."""
         raise NotImplementedError
 
-    def _acknowledge(self) -> None:
-        """Notes that the event that was handed out last is handled."""
-        if self._unhandled and self._row is not None and self._checkpoint is not None:
-            self._checkpoint.handled(self._row)
-        self._unhandled = False
+    def _acknowledge(self) -> bool:
+        """Notes that the event that was handed out last is handled; whether it is time to flush."""
+        unhandled, self._unhandled = self._unhandled, False
+        if unhandled and self._row is not None and self._checkpoint is not None:
+            return self._checkpoint.handled(self._row)
+        return False
 
     def _stop(self) -> None:
         """Gives up everything; whoever waits for an event hears of the end."""

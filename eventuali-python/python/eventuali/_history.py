@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
 from eventuali._decode import EventClasses, OwnEvents
-from eventuali._eventuali import Page, Pending, Store
+from eventuali._eventuali import Pending, Store
 from eventuali._names import text
 from eventuali._restore import copied
 from eventuali._verbs import Reading, aggregate_class
@@ -33,7 +33,7 @@ class Past(Generic[A]):
         """
         cls = aggregate_class(cls, "history")
         self._aggregate = cls(id=text("aggregate_id", aggregate_id))
-        item: Item = (cls.__aggregate_type__, aggregate_id, [], [], [], None)
+        item: Item = (cls.__aggregate_type__, aggregate_id, (), (), (), None)
         self._reading = Reading(store, OwnEvents(cls, classes), [item])
         self._fields = cls.__pydantic_fields__.keys() - _NOT_STATE
         self._ignored = cls.__ignored_names__()
@@ -43,9 +43,9 @@ class Past(Generic[A]):
         """The page that is on its way; None at the end."""
         return self._reading.pending
 
-    def take(self, page: Page) -> Iterator[Step[A]]:
+    def take(self, answer: Any) -> Iterator[Step[A]]:
         """Sends for the next page, and yields the steps of the one that has arrived."""
-        return map(self._step, self._reading.take(page))
+        return map(self._step, self._reading.take(answer))
 
     def _step(self, event: Event) -> Step[A]:
         aggregate = self._aggregate

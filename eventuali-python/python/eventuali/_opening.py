@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import suppress
 from time import monotonic
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 from weakref import WeakSet
 
 from eventuali._eventuali import (
@@ -84,7 +84,7 @@ def refuse_in_loop() -> None:
     """Refuses to block where an event loop would stand still meanwhile.
 
     Raises:
-        RuntimeError: An event loop is running here.
+        RuntimeError: An event loop is running here, asyncio's or trio's.
     """
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None and asyncio._get_running_loop() is not None:
@@ -92,6 +92,20 @@ def refuse_in_loop() -> None:
             "eventuali.sync.EventStore blocks, and an event loop is running here; "
             "use eventuali.EventStore and await its methods"
         )
+    trio = sys.modules.get("trio")
+    if trio is not None and _in_trio(trio):
+        raise RuntimeError(
+            "eventuali.sync.EventStore blocks, and trio is running here; "
+            "call it in a thread, by trio.to_thread.run_sync"
+        )
+
+
+def _in_trio(trio: Any) -> bool:
+    try:
+        trio.lowlevel.current_task()
+    except (RuntimeError, AttributeError):  # outside of it; trio is being imported
+        return False
+    return True
 
 
 @atexit.register

@@ -67,11 +67,10 @@ class BlockingReader(Iterator[Event]):
 
 async def _awaited(reading: Reading, bridge: Bridge) -> AsyncGenerator[Event, None]:
     while (pending := reading.pending) is not None:
-        page = await bridge.answer(pending)
-        for event in reading.take(page):
+        for event in reading.take(await bridge.answer(pending)):
             reading.last = event
             yield event
-        reading.done(page)
+        reading.done()
 
 
 def _waited(reading: Reading) -> Generator[Event, None, None]:
@@ -79,8 +78,7 @@ def _waited(reading: Reading) -> Generator[Event, None, None]:
         refuse_in_loop()
         if (pending := reading.pending) is None:
             return
-        page = pending.wait()
-        for event in reading.take(page):
+        for event in reading.take(pending.wait()):
             reading.last = event
             yield event
-        reading.done(page)
+        reading.done()

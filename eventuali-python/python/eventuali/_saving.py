@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
@@ -34,7 +34,8 @@ class Committed:
 
     Attributes:
         positions: The position of each event in the log, in the order of the commit.
-        versions: The version of each stream after its last event, in the order of the commit.
+        versions: The version of each stream after its last event, in the order of the commit. A
+            save that finds an earlier one unfinished has the streams of both, each once.
         recorded_at: The store's time of the commit, aware, UTC; None where there were no events.
     """
 
@@ -68,6 +69,11 @@ class Attempt:
         self.failed = False
         self._events = events
         self._doubtful = False
+
+    @property
+    def streams(self) -> Iterator[tuple[str, str]]:
+        """The streams that it writes to, in the order of the commit."""
+        return ((aggregate_type, key) for aggregate_type, key, _, _ in self.outgoing.writes)
 
     def begin(self) -> None:
         """Notes that it is sent; `take` or `fail` follows."""
@@ -211,12 +217,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def merged(answers: Sequence[Committed]) -> Committed:
+def merged(attempts: Sequence[Attempt]) -> Committed:
     """Returns the answer to a save that took several commits."""
+    answers = [attempt.answer for attempt in attempts if attempt.answer is not None]
     if len(answers) == 1:
         return answers[0]
     positions = tuple(position for answer in answers for position in answer.positions)
-    return Committed(positions, answers[-1].versions, answers[-1].recorded_at)
+    versions: dict[tuple[str, str], int] = {}
+    for attempt, answer in zip(attempts, answers, strict=True):
+        versions |= zip(attempt.streams, answer.versions, strict=True)
+    return Committed(positions, tuple(versions.values()), answers[-1].recorded_at)
 
 
 def _waits(event: Event) -> bool:

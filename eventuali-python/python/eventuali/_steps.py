@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from eventuali._eventuali import Pending
 
@@ -16,17 +16,6 @@ if TYPE_CHECKING:
     from asyncio import Future
 
 T = TypeVar("T")
-
-
-class Within(NamedTuple):
-    """An answer to wait for so many seconds at most; the work is thrown `TimeoutError` then."""
-
-    pending: Pending
-    seconds: float
-
-    def wait(self) -> Any:
-        """Blocks until the answer is there, as `Pending.wait` does."""
-        return self.pending.wait(self.seconds)
 
 
 class Firm:
@@ -49,7 +38,7 @@ class Firm:
         return self.pending.wait(self.left())
 
 
-Steps: TypeAlias = Generator[Pending | Within | Firm, Any, T]
+Steps: TypeAlias = Generator[Pending | Firm, Any, T]
 
 
 def run(steps: Steps[T]) -> T:

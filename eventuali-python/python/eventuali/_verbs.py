@@ -6,26 +6,32 @@ blocks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypedDict, TypeVar
+from itertools import islice
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 
-from eventuali._decode import Decoders, EventClasses, Replay
+from eventuali._decode import Columns, Decoders, EventClasses, Replay
 from eventuali._envelope import since_epoch
-from eventuali._eventuali import Page, Pending, Row, Store
+from eventuali._eventuali import Page, Pending, Store
 from eventuali._names import text
+from eventuali._outgoing import Write
 from eventuali._saving import Attempt, Committed, merged, of_aggregates, of_events
 from eventuali._steps import Steps
 from eventuali.aggregate import Aggregate, check_replayed
 from eventuali.errors import AggregateNotFoundError, InvalidEventError
 from eventuali.event import Event
-from eventuali.expected import AppendCondition, wire
+from eventuali.expected import AppendCondition, at_least, wire
 from eventuali.expected import position as checked
 from eventuali.query import Item, Query
 
 A = TypeVar("A", bound=Aggregate)
 
+Condition: TypeAlias = tuple[list[Item], int]
+
+COMMIT = 10_000
+"""The most events that a commit holds."""
 PAGE = 1000
 """Events a page: large enough to hide the hand-over, small enough to stay in the cache."""
 _NO_BOUND = 2**63 - 1
@@ -85,13 +91,15 @@ def save(store: Store, classes: EventClasses, aggregates: Sequence[Aggregate]) -
         classes.saves(aggregate.__aggregate_type__, aggregate._uncommitted, applied=True)
     if len(aggregates) > 1 and len(set(map(id, aggregates))) < len(aggregates):
         raise InvalidEventError("an aggregate stands twice in one save", field="aggregates")
-    answers = []
+    attempts = []
     while (attempt := _attempt(aggregates)) is not None:
         if not attempt.failed:
-            answers.append(attempt.answer or (yield from _send(store, attempt, aggregates)))
+            if attempt.answer is None:
+                yield from _send(store, attempt, aggregates)
+            attempts.append(attempt)
         for aggregate in aggregates:
             attempt.settle(aggregate)
-    return merged(answers) if answers else (yield from _nothing(store))
+    return merged(attempts) if attempts else (yield from _nothing(store))
 
 
 def _attempt(aggregates: Sequence[Aggregate]) -> Attempt | None:
@@ -106,9 +114,11 @@ def _attempt(aggregates: Sequence[Aggregate]) -> Attempt | None:
     return of_aggregates(aggregates)
 
 
-def _nothing(store: Store) -> Steps[Committed]:
-    """Commits nothing, which a closed store refuses all the same."""
-    yield store.commit([], [])
+def _nothing(
+    store: Store, writes: Sequence[Write] = (), conditions: Sequence[Condition] = ()
+) -> Steps[Committed]:
+    """Commits no events, which a closed store refuses all the same, and whatever does not hold."""
+    yield store.commit(writes, conditions)
     return Committed()
 
 
@@ -125,26 +135,31 @@ def append(
         raise TypeError(f"append takes several events; write append([{type(events).__name__}(…)])")
     if isinstance(events, Aggregate):  # which is iterable, as any pydantic model
         raise TypeError(f"append takes events; write save(…) for the {type(events).__name__}")
-    listed = list(events)
+    listed = several(events)
     for event in listed:
         if not isinstance(event, Event):
             raise TypeError(f"append takes events, not {event!r:.60}")
     if len({id(event) for event in listed}) < len(listed):
         raise InvalidEventError("an event stands twice in one commit", field="event_id")
     wanted = wire(expected)
-    conditions = []
+    conditions: list[Condition] = []
     if condition is not None:
         if not isinstance(condition, AppendCondition):
             raise TypeError(f"a condition is an AppendCondition, not {condition!r:.60}")
         query_items(condition.query)
         after = checked(condition.after, "after")
         conditions.append((list(condition.query.items), after))
+    where = None if stream is None else _stream(stream)
     if not listed:
-        return (yield from _nothing(store))
-    place = None if stream is None else _stream(stream)
-    classes.saves("" if place is None else place[0], listed, applied=False)
-    attempt = of_events(listed, place, wanted)
+        return (yield from _nothing(store, [(*(where or ("", "")), wanted, [])], conditions))
+    classes.saves("" if where is None else where[0], listed, applied=False)
+    attempt = of_events(listed, where, wanted)
     return (yield from _send(store, attempt, (), conditions))
+
+
+def several(events: Iterable[Event]) -> list[Event]:
+    """Returns the events of a commit; where there may be no end, no more than are refused."""
+    return list(events if isinstance(events, Sized) else islice(events, COMMIT + 1))
 
 
 def _stream(stream: object) -> tuple[str, str]:
@@ -158,7 +173,7 @@ def _send(
     store: Store,
     attempt: Attempt,
     aggregates: Sequence[Aggregate] = (),
-    conditions: Sequence[tuple[list[Item], int]] = (),
+    conditions: Sequence[Condition] = (),
 ) -> Steps[Committed]:
     attempt.begin()
     try:
@@ -194,7 +209,9 @@ def load(
     bounds: _Bounds = {}
     happened_until = None
     if by not in ("recorded_at", "timestamp"):
-        raise ValueError(f"by is 'recorded_at' or 'timestamp', not {by!r:.60}")
+        raise InvalidEventError(f"by is 'recorded_at' or 'timestamp', not {by!r:.60}", field="by")
+    if at_version is not None and at_time is not None:
+        raise TypeError("an earlier state is that at a version or at a time, not both")
     if at_version is not None:
         bounds["until_version"] = checked(at_version, "at_version")
     if at_time is not None:
@@ -205,7 +222,7 @@ def load(
             happened_until = until
     name = cls.__aggregate_type__
     key = text("aggregate_id", aggregate_id)
-    item: Item = (name, key, [], [], [], None)
+    item: Item = (name, key, (), (), (), None)
     pending: Pending | None = store.read([item], limit=PAGE, **bounds)
     replay = Replay(cls)
     aggregate: A | None = None
@@ -230,13 +247,19 @@ def load(
                 pending = None
             replay.apply(aggregate, columns)
             check_replayed(aggregate)
+    if aggregate is not None and at_version is not None and aggregate.version < at_version:
+        raise InvalidEventError(
+            f"{name} {key!r:.260} is at version {aggregate.version}, and at_version={at_version} "
+            "is exact",
+            field="at_version",
+        )
     if aggregate is None and (at_version is not None or at_time is not None):
         streams, _ = yield store.streams(name, key, None, 1)
         return cls(id=key) if streams else None
     return aggregate
 
 
-def _cut(columns: tuple[list[str], list[bytes], list[Row]], until: int) -> bool:
+def _cut(columns: Columns, until: int) -> bool:
     """Drops what follows the first event that happened later; whether there was one."""
     for index, row in enumerate(columns[2]):
         if row.timestamp > until:
@@ -284,13 +307,13 @@ class Reading:
 
         Raises:
             TypeError: A number is no int, or a time no datetime.
-            ValueError: A number is out of range, or a time has no time zone.
+            InvalidEventError: A number is out of range, or a time has no time zone.
         """
         self._store = store
         self._decoders = decoders
         self._items = items
         self._backwards = backwards
-        self._left = None if limit is None else _limit(limit)
+        self._left = None if limit is None else at_least(0, limit, "limit")
         last = _NO_BOUND if before is None else checked(before, "before") - 1
         self._after, self._until = checked(after, "after"), last
         self._after_version = after_version
@@ -300,6 +323,9 @@ class Reading:
         if until is not None:
             self._times["recorded_until"] = _microseconds(until, "until") - 1
         self._begun = False
+        self._bounded = backwards
+        self._first: Page | None = None  # until it is known where the log ends
+        self._given: Page | None = None
         self._pending: Pending | None = None
         self._looked_to = min(last + 1, _NO_BOUND) if backwards else self._after
         self.last: Event | None = None
@@ -331,29 +357,34 @@ class Reading:
             **self._times,
         )
 
-    def take(self, page: Page) -> Iterator[Event]:
-        """Sends for the next page, and returns the events of the one that has arrived."""
+    def take(self, answer: Any) -> Iterator[Event]:
+        """Sends for the next page, and returns the events of the one that has arrived.
+
+        Where the first page is not the last, nothing is given before it is known where the log
+        ends: what is appended while its events are handled lies behind that.
+        """
+        page: Page = answer
+        if self._first is not None:
+            page, self._first = self._first, None
+            self._until = min(self._until, answer[1])
+        elif not self._bounded and not page.end:
+            self._first, self._bounded = page, True
+            self._pending = self._store.horizon()
+            return iter(())
         if self._left is not None:
             self._left -= len(page)
         if self._backwards:
             self._until = page.looked_to - 1
         else:
             self._after = page.looked_to
+        self._given = page
         self._pending = None if page.end else self._begin()
         return self._decoders.events(page.columns())
 
-    def done(self, page: Page) -> None:
-        """Notes that every event of a page was given out."""
-        self.last = None
-        self._looked_to = page.looked_to
-
-
-def _limit(limit: object) -> int:
-    if type(limit) is not int:
-        raise TypeError(f"limit is an int, not {limit!r:.60}")
-    if limit < 1:
-        raise ValueError(f"limit counts from 1, not {limit!r:.60}")
-    return limit
+    def done(self) -> None:
+        """Notes that every event that `take` returned was given out."""
+        if self._given is not None:
+            self.last, self._looked_to, self._given = None, self._given.looked_to, None
 
 
 def load_events(
@@ -368,7 +399,7 @@ def load_events(
     name = yield from _type_of(store, aggregate_id, aggregate_type)
     if name is None:
         return []
-    item: Item = (name, aggregate_id, [], [], [], None)
+    item: Item = (name, aggregate_id, (), (), (), None)
     reading = Reading(
         store,
         classes.decoders(raw=False),
@@ -382,7 +413,7 @@ def load_events_by_type(
     store: Store, classes: EventClasses, aggregate_type: str | type[Aggregate]
 ) -> Steps[list[Event]]:
     """Returns the events of all aggregates of a type."""
-    item: Item = (type_name(aggregate_type), None, [], [], [], None)
+    item: Item = (type_name(aggregate_type), None, (), (), (), None)
     decoders = classes.decoders(raw=False)
     reading = Reading(store, decoders, [item])
     return (yield from _all(reading))
@@ -423,20 +454,45 @@ def _type_of(
 
 
 class Listing:
-    """A listing of streams in progress: `pending` is the page on its way, None at the end."""
+    """A listing of streams in progress: `pending` is what is on its way, None at the end.
+
+    It ends where the log ended when it began: streams that come meanwhile are left out.
+    """
 
     def __init__(self, store: Store, aggregate_type: str | type[Aggregate] | None) -> None:
         self._store = store
         self._type = None if aggregate_type is None else type_name(aggregate_type)
+        self._end: int | None = None
+        self._streams: list[Any] | None = None
+        self._next: tuple[str, str] | None = None
+        self._late: list[Any] = []  # of these streams, the first event may come after the end
         self.pending: Pending | None = self._begin(None)
 
     def _begin(self, after: tuple[str, str] | None) -> Pending:
         return self._store.streams(self._type, None, after, PAGE)
 
-    def take(self, page: tuple[list[Any], tuple[str, str] | None]) -> Iterator[StreamInfo]:
-        """Returns the streams of the page that has arrived, and sends for the next one."""
-        streams, after = page
-        self.pending = None if after is None else self._begin(after)
+    def take(self, answer: Any) -> Iterator[StreamInfo]:
+        """Returns the streams that are known to be listed, and sends for what comes next."""
+        if self._streams is None:
+            self._streams, self._next = answer
+            if self._end is None and self._next is not None:
+                self.pending = self._store.horizon()
+                return iter(())
+            end = _NO_BOUND if self._end is None else self._end
+            self._late = [stream for stream in self._streams if stream[3] > end]
+        elif self._end is None:
+            _, self._end, _, _ = answer
+        elif not len(answer):
+            self._streams.remove(self._late.pop())
+        else:
+            self._late.pop()
+        if self._late:
+            aggregate_type, aggregate_id, _, _ = self._late[-1]
+            item: Item = (aggregate_type, aggregate_id, (), (), (), None)
+            self.pending = self._store.read([item], until=self._end or 0, limit=1)
+            return iter(())
+        streams, self._streams = self._streams, None
+        self.pending = None if self._next is None else self._begin(self._next)
         return (StreamInfo(*stream) for stream in streams)
 
 
@@ -461,7 +517,7 @@ def aggregate_class(cls: type[A], verb: str) -> type[A]:
 def type_name(aggregate_type: object) -> str:
     """Returns the wire name of an aggregate type that is given by name or class."""
     if isinstance(aggregate_type, type) and issubclass(aggregate_type, Aggregate):
-        return aggregate_type.__aggregate_type__
+        return aggregate_class(aggregate_type, "aggregate_type").__aggregate_type__
     return text("aggregate_type", aggregate_type)
 
 
@@ -470,5 +526,5 @@ def _microseconds(time: object, name: str) -> int:
         raise TypeError(f"{name} is a datetime, not {time!r:.60}")
     microseconds = since_epoch(time)
     if microseconds is None:
-        raise ValueError(f"{name} {time} has no time zone")
+        raise InvalidEventError(f"{name} {time} has no time zone", field=name)
     return microseconds

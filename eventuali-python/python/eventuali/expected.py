@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from threading import TIMEOUT_MAX
 from typing import Final, Literal, TypeAlias
 
 from eventuali.errors import InvalidEventError
@@ -72,3 +73,31 @@ def position(number: object, name: str) -> int:
     if not 0 <= number < 1 << 63:
         raise InvalidEventError(f"{name} is from 0 to 2**63 - 1, not {number!r:.60}", field=name)
     return number
+
+
+def at_least(least: int, number: object, name: str) -> int:
+    """Returns a number of things after checking that there can be so many.
+
+    Raises:
+        TypeError: It is no int.
+        InvalidEventError: It is too low.
+    """
+    if type(number) is not int:
+        raise TypeError(f"{name} is an int, not {number!r:.60}")
+    if number < least:
+        raise InvalidEventError(f"{name} counts from {least}, not {number!r:.60}", field=name)
+    return number
+
+
+def duration(seconds: object, name: str) -> float:
+    """Returns how long to wait, at most as long as a lock can.
+
+    Raises:
+        TypeError: It is no number.
+        InvalidEventError: It is negative, or none that time can be.
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"{name} is a number, not {seconds!r:.60}")
+    if not seconds >= 0:
+        raise InvalidEventError(f"{name} is at least 0, not {seconds!r:.60}", field=name)
+    return float(min(seconds, TIMEOUT_MAX))

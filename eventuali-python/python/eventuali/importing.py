@@ -229,7 +229,7 @@ class _Rows:
 
     def __init__(self, store: EventStore, stream: SpooledStream) -> None:
         self._store = store._store
-        self._item: Item = (stream.aggregate_type, stream.aggregate_id, [], [], [], None)
+        self._item: Item = (stream.aggregate_type, stream.aggregate_id, (), (), (), None)
         self._until = stream.stored
         self._pending = self._begin()
 
@@ -273,10 +273,10 @@ def _own(meta: EventMeta) -> EventMeta:
 
 def _refuse_itself(table: OlderTable, store: EventStore) -> None:
     """Refuses the file that the store has open: two SQLite libraries undo each other's locks."""
-    if table.path is None or not store.url.startswith("sqlite:///"):
+    own = store._store.file
+    if table.path is None or own is None:
         return
-    own = Path(store.url.removeprefix("sqlite:///"))
-    if own.exists() and table.path.exists() and own.samefile(table.path):
+    if Path(own).exists() and table.path.exists() and table.path.samefile(own):
         raise ConfigurationError("a store can't be imported from the file that it has open")
 
 

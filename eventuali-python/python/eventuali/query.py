@@ -4,25 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, TypeAlias
 from uuid import UUID
 
 from eventuali._names import text
 from eventuali.aggregate import Aggregate
-from eventuali.errors import InvalidEventError
+from eventuali.errors import InvalidEventError, PayloadTooLargeError
 from eventuali.event import Event
 
 __all__ = ["ALL", "Query"]
 
 Item: TypeAlias = tuple[
-    str | None, str | None, list[str], list[str], list[bytes], bytes | str | None
+    str | None,
+    str | None,
+    tuple[str, ...],
+    tuple[str, ...],
+    tuple[bytes, ...],
+    bytes | str | None,
 ]
 """An item as the core takes it: type, id, event types, tags, event ids, correlation id."""
+
+
+_MAX_TERMS = 1000
+_MAX_ITEMS = 128
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class Query:
     """Events that match every part that is given; `a | b` matches what either does.
+
+    It never changes, and can be the key of a dict.
 
     Query(event_types=[Deposited, Withdrawn], tags=["region:eu"])
     Query(aggregate_type=Account, aggregate_id="acc-1") | Query(tags=["audit"])
@@ -43,37 +55,51 @@ class Query:
         """Makes a query; without arguments it matches every event.
 
         Args:
-            aggregate_type: The type of the event's stream, by wire name or class.
+            aggregate_type: The type of the event's stream, by wire name or class; that of its
+                subclasses is another one.
             aggregate_id: The id of the event's stream.
-            event_types: The event is of one of these types, by wire name or class.
+            event_types: The event is of one of these types, by wire name, or by class: of this
+                class or one that is derived from it by now.
             tags: The event has all of these tags.
             event_ids: The event has one of these ids.
             correlation_id: The event has this correlation id; a UUID and its text are the same.
 
         Raises:
             TypeError: An argument has another type.
-            InvalidEventError: An iterable is empty, which would match nothing.
+            InvalidEventError: An iterable is empty, which would match nothing, or `event_types` has
+                `Event`, which every event is.
+            PayloadTooLargeError: It has more than 1,000 types, tags and ids.
         """
         item: Item = (
             _aggregate_type(aggregate_type),
             _text(aggregate_id, "aggregate_id"),
-            [_event_type(kind) for kind in _several(event_types, "event_types")],
-            [text("tags", tag) for tag in _several(tags, "tags")],
-            [_id(one) for one in _several(event_ids, "event_ids")],
+            tuple(_event_types(_several(event_types, "event_types"))),
+            tuple(text("tags", tag) for tag in _several(tags, "tags")),
+            tuple(_id(one) for one in _several(event_ids, "event_ids")),
             correlation_id.bytes
             if isinstance(correlation_id, UUID)
             else _text(correlation_id, "correlation_id"),
         )
-        given = any(part is not None and part != [] for part in item)
+        terms = sum(map(len, item[2:5]))
+        if terms > _MAX_TERMS:
+            raise too_many("query terms", terms, _MAX_TERMS)
+        given = any(part is not None and part != () for part in item)
         object.__setattr__(self, "items", (item,) if given else ())
 
     def __or__(self, other: Query) -> Query:
-        """Matches what either of two queries does."""
+        """Matches what either of two queries does.
+
+        Raises:
+            PayloadTooLargeError: These are more than 128 queries.
+        """
         if not isinstance(other, Query):
             return NotImplemented
         both = Query()
         everything = not self.items or not other.items
-        object.__setattr__(both, "items", () if everything else self.items + other.items)
+        items = () if everything else self.items + other.items
+        if len(items) > _MAX_ITEMS:
+            raise too_many("query items", len(items), _MAX_ITEMS)
+        object.__setattr__(both, "items", items)
         return both
 
 
@@ -82,22 +108,42 @@ def _several(given: Iterable[object] | None, field: str) -> list[object]:
         return []
     if isinstance(given, str | bytes | type) or not isinstance(given, Iterable):
         raise TypeError(f"{field} takes several values, not {given!r:.60}")
-    values = list(given)
+    values = list(islice(given, _MAX_TERMS + 1))
+    if len(values) > _MAX_TERMS:
+        raise too_many("query terms", len(values), _MAX_TERMS)
     if not values:
         raise InvalidEventError(f"{field} is empty and would match nothing", field=field)
     return values
 
 
+def too_many(what: str, size: int, limit: int) -> PayloadTooLargeError:
+    """Says that there is more of something than a store takes; `size` may be a part of it."""
+    text = f"{what}: {size} or more, and the limit is {limit}"
+    return PayloadTooLargeError(text, what=what, size=size, limit=limit)
+
+
 def _aggregate_type(kind: object) -> str | None:
+    if kind is Aggregate:
+        raise TypeError("aggregate_type: every aggregate is an Aggregate; leave it out")
     if isinstance(kind, type) and issubclass(kind, Aggregate):
         return kind.__aggregate_type__
     return _text(kind, "aggregate_type")
 
 
-def _event_type(kind: object) -> str:
-    if isinstance(kind, type) and issubclass(kind, Event):
-        return kind.__event_type__
-    return text("event_types", kind)
+def _event_types(kinds: Iterable[object]) -> dict[str, None]:
+    """Returns the wire names of event types, each once; those of a class and its subclasses."""
+    names: dict[str, None] = {}
+    for kind in kinds:
+        if kind is Event:
+            raise InvalidEventError(
+                "event_types: every event is an Event; leave it out to match them all",
+                field="event_types",
+            )
+        if isinstance(kind, type) and issubclass(kind, Event):
+            names |= dict.fromkeys([kind.__event_type__, *_event_types(kind.__subclasses__())])
+        else:
+            names[text("event_types", kind)] = None
+    return names
 
 
 def _id(given: object) -> bytes:

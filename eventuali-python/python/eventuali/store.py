@@ -51,8 +51,8 @@ class StoreStats:
         url: What was opened, without a password.
         backend: `memory`, `sqlite` or `postgres`.
         tenant: Whose events these are; empty for the default tenant.
-        last_position: The highest position that this process knows of; other processes may have
-            written more.
+        last_position: The highest position that this store has written, read or heard of; others
+            may have written more, see `EventStore.horizon`.
     """
 
     url: str
@@ -94,6 +94,7 @@ class EventStore:
 
         Raises:
             ConfigurationError: The URL or an option is wrong.
+            InvalidEventError: The tenant is not at most 64 letters, digits, `_` and `-`.
             DatabaseError: The file or the database cannot be opened; a subclass says why.
         """
         return Opening(url, tenant, durability)
@@ -122,11 +123,12 @@ class EventStore:
         Args:
             cls: Its class.
             aggregate_id: Which one.
-            at_version: Only the events up to this version.
-            at_time: Only the events up to the first one that is later.
+            at_version: Only the events up to this version, which the aggregate must have reached.
+            at_time: Only the events up to the first one that is later; not beside `at_version`.
             by: What `at_time` is compared with: when an event was stored, or when it happened.
 
         Raises:
+            InvalidEventError: It is not at `at_version` yet, or a time has no time zone.
             UnknownEventTypeError: The class has no handler for a stored event.
             SerializationError: A stored event does not fit its class.
             StorageCorruptedError: Stored bytes are not what was written.
@@ -180,7 +182,7 @@ class EventStore:
         Repeating the call with the same event objects stores nothing twice.
 
         Args:
-            events: What happened. No events: nothing is done.
+            events: What happened. No events: nothing is stored, but what is expected must hold.
             stream: `(aggregate_type, aggregate_id)`; None for events that belong to no stream.
             expected: The version the stream must be at.
             condition: What must not have happened meanwhile.
@@ -247,7 +249,10 @@ class EventStore:
         backwards: bool = False,
         raw: bool = False,
     ) -> EventReader:
-        """Returns an async iterator over the events that match; it ends with the log.
+        """Returns an async iterator over the events that match; it ends where the log ends now.
+
+        What is appended meanwhile is not given, once the first 1,000 events are handed out at the
+        latest; to go on, `subscribe`.
 
         The iterator's `position` says how far it has looked, also where nothing matched.
 
@@ -257,13 +262,13 @@ class EventStore:
             before: Only positions below this.
             since: Only events that were recorded at this time or later.
             until: Only events that were recorded before this time.
-            limit: How many events at the most.
+            limit: How many events at the most; 0 gives none.
             backwards: From the last to the first.
             raw: Gives an event of an unknown type, or one that does not fit its class, as
                 `UnknownEvent` instead of raising.
 
         Raises:
-            ValueError: A number is out of range, or a time has no time zone.
+            InvalidEventError: A number is out of range, or a time has no time zone.
             UnknownEventTypeError: No class, or several, claim the type of an event.
         """
         reading = _verbs.Reading(
@@ -291,9 +296,10 @@ class EventStore:
 
         With a name, it goes on where an earlier subscription of that name was: after the last event
         whose handler had returned, that is, after which the next one was asked for. That is written
-        down every 100 ms or 1,000 events, whichever comes first, and when it is closed. So after a
-        crash the events of the last 100 ms, 1,000 at the most, come again: at least once. A name is
-        for one follower at a time, and always for the same query.
+        down while the next event is handled, 100 ms after the last time or once it is 500 events,
+        and when it is closed. So after a crash the last events come again, 1,000 that were handled
+        at the most: at least once. A name is for one follower at a time, and always for the same
+        query.
 
         Args:
             query: Which events.
@@ -377,6 +383,8 @@ class EventStore:
     def for_tenant(self, tenant: str) -> EventStore:
         """Returns the same store, seen as another tenant; closing it is the first one's to do.
 
+        It shares everything, `register_event_class` included. Its own `close` does nothing.
+
         Raises:
             InvalidEventError: The tenant is not at most 64 letters, digits, `_` and `-`.
         """
@@ -389,7 +397,11 @@ class EventStore:
         return self._store.url
 
     def stats(self) -> StoreStats:
-        """Returns the store at a glance."""
+        """Returns the store at a glance.
+
+        Raises:
+            StoreClosedError: It was closed.
+        """
         store = self._store
         return StoreStats(store.url, store.backend, store.tenant, store.last_position())
 

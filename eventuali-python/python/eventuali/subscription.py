@@ -6,10 +6,10 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from eventuali._checkpoint import Checkpoint
+from eventuali._checkpoint import flushed
 from eventuali._following import Following
 from eventuali._steps import Steps
-from eventuali.errors import EventStoreError, StreamingError
+from eventuali.errors import EventStoreError
 
 if TYPE_CHECKING:
     import asyncio
@@ -40,6 +40,7 @@ class Subscription(Following):
         super().__init__(*arguments, **options)
         self._bridge = bridge
         self._waiting: set[asyncio.Future[None]] = set()
+        self._holder: asyncio.Task[Any] | None = None  # the task that takes events
 
     def __aiter__(self) -> Self:
         return self
@@ -57,31 +58,40 @@ class Subscription(Following):
         """
         if self._busy:
             raise RuntimeError("another task is waiting for the next event of this subscription")
+        self._left = None
         try:
             if self._checkpoint is not None:
-                await self._note(self._checkpoint)
+                self._take_over()
+                if self._acknowledge() or self.closed:
+                    await self._drive(flushed(self._checkpoint))
             event = self._held()
+            if event is None:
+                self._take_over()
             while event is None:
                 if not await self._drive(self._advance()):
                     break
                 event = self._held()
-        except Exception:
-            self._failed = True
-            self._tell()  # whoever waits for the end of the catch-up would wait in vain
+        except BaseException as error:
+            self._leave("raised an error" if isinstance(error, Exception) else "was cancelled")
             raise
         if event is None:
             raise StopAsyncIteration
-        self._unhandled, self._failed = True, False
+        self._unhandled = True
         return event
 
-    async def _note(self, checkpoint: Checkpoint) -> None:
-        """Counts the last event as handled, and writes that down where it is time to."""
+    def _take_over(self) -> None:
+        """Notes which task takes events."""
         import asyncio
 
-        self._acknowledge()
-        self._holder = asyncio.current_task()
-        if checkpoint.due() == 0 or self.closed:
-            await self._drive(checkpoint.write())
+        task = asyncio.current_task()
+        if self._waiting and task is not None and task is not self._holder:
+            task.add_done_callback(self._done)
+        self._holder = task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        """Tells who waits for the end of the catch-up that nobody takes events any more."""
+        if task is self._holder and task.cancelled():
+            self._leave("was cancelled")
 
     async def caught_up(self) -> None:
         """Waits until what was stored is handled: until the event after that is asked for.
@@ -89,20 +99,27 @@ class Subscription(Following):
         Somebody else has to take the events meanwhile.
 
         Raises:
-            StreamingError: It was closed, or raised an error, before.
+            StreamingError: Before, it was closed, or raised an error, or the task that takes them
+                was cancelled.
         """
         import asyncio
 
-        if not self._live and not self.closed and not self._failed:
+        taker = self._holder
+        if taker is not None and taker.cancelled():
+            self._left = "was cancelled"
+        if not self._live and not self.closed and self._left is None:
             future = asyncio.get_running_loop().create_future()
             self._waiting.add(future)
+            if taker is not None:
+                taker.add_done_callback(self._done)
             try:
                 await future
             finally:
                 self._waiting.discard(future)
+                if taker is not None and not self._waiting:
+                    taker.remove_done_callback(self._done)
         if not self._live:
-            why = "was closed" if self.closed else "raised an error"
-            raise StreamingError(f"the subscription {why} before it had caught up")
+            raise self._ended()
 
     def _tell(self) -> None:
         for future in list(self._waiting):
@@ -131,7 +148,7 @@ class Subscription(Following):
         if handled and self._holder is asyncio.current_task():
             self._acknowledge()
         if self._started:
-            await self._bridge.run(self._checkpoint.write())
+            await self._bridge.run(flushed(self._checkpoint))
 
     async def __aenter__(self) -> Self:
         await self._drive(self._start())

@@ -1,0 +1,452 @@
+//! Where a named subscription goes on: a record with a position, and the id of the event there.
+//!
+//! A position alone would not do: a database that is restored from an older copy gives the same
+//! positions to other events.
+
+use std::future::ready;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{Builder, Thread, current, park};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::commit::Commit;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::EventPage;
+use crate::query::{Query, ReadRange};
+use crate::record::{ExpectedRecord, RecordChange, RecordKey, RecordQuery, RecordSelection};
+use crate::storage::Answer;
+use crate::store::{EventStore, Settle};
+
+/// The space of the records.
+pub const SPACE: &str = "checkpoint";
+/// So long after a write has ended, the next one begins.
+pub const EVERY: Duration = Duration::from_millis(100);
+/// So many events that are handled are written down without waiting for that.
+pub const EVENTS: usize = 500;
+/// So many events are handled and not written down at the most.
+pub const UNWRITTEN: usize = 1000;
+/// So many positions without a match are not looked at twice.
+pub const AHEAD: u64 = 1000;
+/// How long the thread stays when there is nothing to do.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The checkpoint of one name, as one follower knows it.
+///
+/// A thread of its own writes it, so that it neither waits for a slow handler nor keeps a fast one
+/// waiting. Whoever drops it has what is handled written down once more; the next one of this name
+/// on the same store waits for that.
+pub struct Checkpoint {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: EventStore,
+    key: RecordKey,
+    query: Query,
+    /// Told when a write has failed and nobody waits for it.
+    failed: Box<dyn Fn() + Send + Sync>,
+    /// A lock and no channel: it is held for assignments, and whoever handles events asks for
+    /// nothing else.
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// An event that is stored.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    position: u64,
+    event_id: Uuid,
+}
+
+/// A write that may have happened; repeating it with its id does nothing twice.
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    id: Uuid,
+    place: Place,
+    expected: ExpectedRecord,
+}
+
+struct State {
+    expected: ExpectedRecord,
+    written: u64,
+    handled: Option<Place>,
+    unwritten: usize,
+    looked_to: u64,
+    searched_to: u64,
+    attempt: Option<Attempt>,
+    /// When the last write ended, and whether it failed.
+    ended: Instant,
+    failing: bool,
+    /// Somebody else follows under this name: nothing is written any more.
+    fenced: Option<Error>,
+    flushes: Vec<oneshot::Sender<Result<()>>>,
+    running: bool,
+    dropped: bool,
+}
+
+impl Checkpoint {
+    /// The checkpoint of `name` for those who follow `query`; reads nothing yet.
+    ///
+    /// `failed` is told, on another thread, when a write has failed that nobody waits for.
+    pub fn new(
+        store: &EventStore,
+        name: &str,
+        mut query: Query,
+        failed: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        store.tenant().clone_into(&mut query.tenant);
+        let state = State {
+            expected: ExpectedRecord::Absent,
+            written: 0,
+            handled: None,
+            unwritten: 0,
+            looked_to: 0,
+            searched_to: 0,
+            attempt: None,
+            ended: Instant::now(),
+            failing: false,
+            fenced: None,
+            flushes: Vec::new(),
+            running: false,
+            dropped: false,
+        };
+        let mut key = RecordKey::new(SPACE, name);
+        store.tenant().clone_into(&mut key.tenant);
+        let inner = Inner {
+            store: store.clone(),
+            key,
+            query,
+            failed: Box::new(failed),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The position to go on from: 0 where the name is new.
+    ///
+    /// [`ErrorKind::CheckpointMismatch`] where the event of the checkpoint is not there any more,
+    /// [`ErrorKind::Corrupted`] where the record is none of a checkpoint.
+    #[must_use]
+    pub fn begin(&self) -> Answer<u64> {
+        let inner = Arc::clone(&self.inner);
+        Box::pin(async move {
+            match inner.store.settle(&inner.key).await {
+                // Whoever followed before was told; what it could not write comes again.
+                Err(error) if matches!(error.kind(), ErrorKind::CheckpointMismatch { .. }) => {}
+                settled => settled?,
+            }
+            let position = inner.read().await?;
+            let known: Arc<dyn Settle> = inner.clone();
+            inner.store.writes_later(&inner.key, &known);
+            Ok(position)
+        })
+    }
+
+    /// Notes an event that is handled, after all those before it.
+    ///
+    /// `true` where much is not written down, or writing failed: it is time to wait for
+    /// [`Checkpoint::flush`], which says why.
+    pub fn handled(&self, position: u64, event_id: Uuid) -> Result<bool> {
+        self.note(|state| {
+            state.handled = Some(Place { position, event_id });
+            state.unwritten += 1;
+            matches!(state.unwritten, 1 | EVENTS)
+        })
+    }
+
+    /// Notes that everything that matches up to a position is handled; see
+    /// [`Checkpoint::handled`].
+    pub fn looked(&self, position: u64) -> Result<bool> {
+        let inner = &self.inner;
+        self.note(|state| {
+            state.looked_to = position;
+            inner.far(state)
+        })
+    }
+
+    /// Writes down what is handled by now, and waits for that.
+    #[must_use]
+    pub fn flush(&self) -> Answer<()> {
+        Arc::clone(&self.inner).settle()
+    }
+
+    fn note(&self, change: impl FnOnce(&mut State) -> bool) -> Result<bool> {
+        self.inner.store.capabilities()?;
+        let mut state = self.inner.lock();
+        if change(&mut state) {
+            self.inner.wake(&mut state);
+        }
+        Ok(state.failing || state.unwritten >= UNWRITTEN)
+    }
+}
+
+impl Drop for Checkpoint {
+    fn drop(&mut self) {
+        // In a forked child the lock may be held for ever, and there is no thread.
+        if self.inner.store.is_own_process() {
+            self.inner.lock().dropped = true;
+            self.inner.changed.notify_all();
+        }
+    }
+}
+
+impl Settle for Inner {
+    fn settle(self: Arc<Self>) -> Answer<()> {
+        if let Err(forked) = self.store.capabilities() {
+            return Box::pin(ready(Err(forked)));
+        }
+        let mut state = self.lock();
+        if let Some(fenced) = &state.fenced {
+            return Box::pin(ready(Err(fenced.clone())));
+        }
+        if !self.is_left(&state) && !state.running {
+            return Box::pin(ready(Ok(())));
+        }
+        let (sender, answer) = oneshot::channel();
+        state.flushes.push(sender);
+        self.wake(&mut state);
+        Box::pin(async { answer.await.unwrap_or_else(|_| Err(Error::closed())) })
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the thread, or begins it.
+    fn wake(self: &Arc<Self>, state: &mut State) {
+        if state.running {
+            self.changed.notify_all();
+            return;
+        }
+        let inner = Arc::clone(self);
+        let begun = Builder::new().name("eventuali-checkpoint".into()).spawn(move || inner.run());
+        match begun {
+            Ok(_) => state.running = true,
+            Err(error) => {
+                let text = format!("no thread to write the checkpoint of {:?}", self.key.key);
+                let error = Error::new(ErrorKind::Unavailable, text).with_source(error);
+                for flush in state.flushes.drain(..) {
+                    drop(flush.send(Err(error.clone())));
+                }
+                state.failing = true;
+            }
+        }
+    }
+
+    /// Whether there is anything to write.
+    fn is_left(&self, state: &State) -> bool {
+        state.unwritten > 0 || state.attempt.is_some() || self.far(state)
+    }
+
+    /// Whether many positions without a match lie behind the last one that is written or handled.
+    fn far(&self, state: &State) -> bool {
+        let seen = state.known().max(state.searched_to);
+        !self.query.items.is_empty() && state.looked_to.saturating_sub(seen) >= AHEAD
+    }
+
+    /// How long to wait before the next write; none where there is nothing to write.
+    fn due(&self, state: &State) -> Option<Duration> {
+        if state.fenced.is_some() || !self.is_left(state) {
+            return None;
+        }
+        if state.dropped || (state.unwritten >= EVENTS && !state.failing) {
+            return Some(Duration::ZERO);
+        }
+        Some(EVERY.saturating_sub(state.ended.elapsed()))
+    }
+
+    /// Writes whenever it is time to; ends when there has been nothing to do for a while.
+    fn run(&self) {
+        let mut state = self.lock();
+        loop {
+            let due = self.due(&state);
+            if state.flushes.is_empty() && due != Some(Duration::ZERO) {
+                if due.is_none() && state.dropped {
+                    break;
+                }
+                let waited = self.changed.wait_timeout(state, due.unwrap_or(IDLE));
+                let (woken, result) = waited.unwrap_or_else(PoisonError::into_inner);
+                state = woken;
+                let idle = result.timed_out() && self.due(&state).is_none();
+                if idle && state.flushes.is_empty() {
+                    break;
+                }
+                continue;
+            }
+            // Who flushes from now on asks for what this does not write.
+            let flushes = std::mem::take(&mut state.flushes);
+            drop(state);
+            let written = self.write();
+            state = self.lock();
+            state.ended = Instant::now();
+            state.failing = written.is_err();
+            if state.dropped && state.failing {
+                // Nobody goes on with this one: what it could not write comes again.
+                state.unwritten = 0;
+                state.attempt = None;
+                state.looked_to = 0;
+            } else if state.failing && flushes.is_empty() {
+                drop(state);
+                (self.failed)();
+                state = self.lock();
+            }
+            for flush in flushes {
+                // Who was cancelled meanwhile does not wait any more.
+                drop(flush.send(written.clone()));
+            }
+        }
+        state.running = false;
+    }
+
+    /// Writes how far everything is handled.
+    fn write(&self) -> Result<()> {
+        let in_doubt = self.lock().attempt;
+        in_doubt.map_or(Ok(()), |attempt| self.put(attempt))?;
+        let (unwritten, handled, known, looked_to, far) = {
+            let state = self.lock();
+            let far = self.far(&state);
+            (state.unwritten, state.handled, state.known(), state.looked_to, far)
+        };
+        let mut place = handled;
+        if far {
+            let bounds = ReadRange {
+                after: known,
+                until: looked_to,
+                backwards: true,
+                limit: 1,
+                ..ReadRange::default()
+            };
+            place = self.place(Query::default(), bounds)?.or(place);
+            self.lock().searched_to = looked_to;
+        }
+        if let Some(place) = place {
+            let attempt = {
+                let mut state = self.lock();
+                let attempt = Attempt { id: Uuid::now_v7(), place, expected: state.expected };
+                (place.position > state.written).then(|| *state.attempt.insert(attempt))
+            };
+            attempt.map_or(Ok(()), |attempt| self.put(attempt))?;
+        }
+        self.lock().unwritten -= unwritten;
+        Ok(())
+    }
+
+    /// The last event of a page.
+    fn place(&self, query: Query, range: ReadRange) -> Result<Option<Place>> {
+        Ok(last_of(&block_on(self.store.read(query, range))?))
+    }
+
+    fn put(&self, attempt: Attempt) -> Result<()> {
+        let Place { position, event_id } = attempt.place;
+        let value = format!(r#"{{"position": {position}, "event_id": "{event_id}"}}"#);
+        let change = RecordChange::put(self.key.clone(), value).expecting(attempt.expected);
+        let commit = Commit { id: attempt.id, ..Commit::change(vec![change]) };
+        match block_on(self.store.commit(commit)) {
+            Ok(done) => {
+                let mut state = self.lock();
+                state.attempt = None;
+                state.written = position;
+                state.expected =
+                    ExpectedRecord::Exact(done.record_versions.first().copied().unwrap_or(0));
+                Ok(())
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::RecordConflict { .. }) => {
+                let text = "moved: somebody else follows under this name";
+                let fenced = self.mismatch(attempt.place, text).with_source(error);
+                self.lock().fenced = Some(fenced.clone());
+                Err(fenced)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read(&self) -> Result<u64> {
+        let select = RecordSelection::Keys(vec![self.key.key.clone()]);
+        let query = RecordQuery { tenant: String::new(), space: SPACE.to_owned(), select };
+        let page = self.store.records(query, None, 1).await?;
+        let Some(record) = page.records.into_iter().next() else { return Ok(0) };
+        let place = Place::decode(&record.value.bytes).map_err(|fault| {
+            let text = format!("the checkpoint of {:?} is damaged: {fault}", self.key.key);
+            Error::new(ErrorKind::Corrupted { position: None }, text)
+        })?;
+        let mut found = None;
+        // A stream is readable sooner than the log as a whole is settled.
+        for query in [Query::default(), self.query.clone()] {
+            let (after, until) = (place.position - 1, place.position);
+            let range = ReadRange { after, until, limit: 1, ..ReadRange::default() };
+            found = last_of(&self.store.read(query, range).await?);
+            if found.is_some() {
+                break;
+            }
+        }
+        if found.is_none_or(|found| found.event_id != place.event_id) {
+            let there = found.map_or("no event".to_owned(), |e| format!("event {}", e.event_id));
+            let text = format!(
+                "is at position {}, event {}, but {there} is there now: the store is not the one                  that was followed, or lost events; follow under another name",
+                place.position, place.event_id
+            );
+            return Err(self.mismatch(place, &text));
+        }
+        let mut state = self.lock();
+        state.expected = ExpectedRecord::Exact(record.version);
+        state.written = place.position;
+        state.looked_to = place.position;
+        Ok(place.position)
+    }
+
+    fn mismatch(&self, place: Place, text: &str) -> Error {
+        let Place { position, event_id } = place;
+        let name = self.key.key.clone();
+        let text = format!("the checkpoint of {name:?} {text}");
+        Error::new(ErrorKind::CheckpointMismatch { name, position, event_id }, text)
+    }
+}
+
+impl State {
+    /// The position of the last event that is known to be handled or passed over.
+    fn known(&self) -> u64 {
+        self.handled.map_or(0, |place| place.position).max(self.written)
+    }
+}
+
+impl Place {
+    fn decode(bytes: &[u8]) -> Result<Self, String> {
+        let value: Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let position = value["position"].as_u64().filter(|position| *position > 0);
+        let event_id = value["event_id"].as_str().and_then(|id| Uuid::parse_str(id).ok());
+        position
+            .zip(event_id)
+            .map(|(position, event_id)| Self { position, event_id })
+            .ok_or_else(|| "it names no event".to_owned())
+    }
+}
+
+fn last_of(page: &EventPage) -> Option<Place> {
+    let last = page.iter().last()?;
+    Some(Place { position: last.head.position, event_id: last.head.event_id })
+}
+
+/// Waits for an answer on a thread that has nothing else to do.
+fn block_on<T>(mut answer: Answer<T>) -> Result<T> {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        match answer.as_mut().poll(&mut context) {
+            Poll::Ready(result) => return result,
+            Poll::Pending => park(),
+        }
+    }
+}
