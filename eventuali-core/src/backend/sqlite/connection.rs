@@ -1,14 +1,14 @@
 //! Connections: how a file is opened, and what is remembered beside it.
 
 use std::cell::Cell;
-use std::fs::{File, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::hooks::Wal;
-use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension};
+use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::names::Names;
+use super::place::flags;
 use super::reader::clamp;
 use super::{Durability, Target, fork, schema};
 use crate::error::{Error, ErrorKind, Result};
@@ -34,16 +34,13 @@ impl Session {
         Self { conn, names: Names::default() }
     }
 
-    /// Opens the writer's connection; makes the file and its schema where there is none.
+    /// Opens the writer's connection; makes the schema where there is none.
     pub(super) fn writer(target: &Target, durability: Durability) -> Result<Self> {
         let mut conn = match target {
             Target::Memory => Connection::open_in_memory()?,
-            Target::File(path) => {
-                prepare_file(path)?;
-                Connection::open_with_flags(path, flags(path)?)?
-            }
+            Target::File(path) => Connection::open_with_flags(path, flags(path)?)?,
         };
-        conn.busy_handler(Some(wait_for_others))?;
+        conn.busy_handler(Some(wait_aside))?;
         schema::inspect(&conn)?;
         if matches!(target, Target::File(_)) {
             switch_to_wal(&conn)?;
@@ -56,7 +53,6 @@ impl Session {
         conn.pragma_update(None, "synchronous", synchronous)?;
         conn.wal_hook(Some(check_point));
         schema::migrate(&mut conn)?;
-        conn.busy_handler(Some(wait_aside))?;
         Ok(Self::new(conn))
     }
 
@@ -110,58 +106,6 @@ impl Session {
     }
 }
 
-fn flags(path: &Path) -> Result<OpenFlags> {
-    // Looked at, and not opened: closing any descriptor of a file gives up the locks that SQLite
-    // holds on it in this process. NOFOLLOW is not set: a link to another volume is common.
-    let writable = !path.metadata().map_err(|e| unavailable(path, e))?.permissions().readonly();
-    let access =
-        if writable { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
-    Ok(access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-}
-
-/// Makes an empty file that only its owner can read, and its directory entry durable; refuses
-/// what is not a plain file before SQLite touches it.
-fn prepare_file(path: &Path) -> Result<()> {
-    let refuse = |why: &str| {
-        let text = format!("cannot open {}: {why}", path.display());
-        Err(Error::new(ErrorKind::Configuration, text))
-    };
-    match path.metadata() {
-        Ok(found) if found.is_file() => return Ok(()),
-        Ok(found) if found.is_dir() => return refuse("it is a directory"),
-        Ok(_) => return refuse("it is not a plain file"),
-        Err(_) => {}
-    }
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    if !parent.is_dir() {
-        return refuse(&format!("the directory {} does not exist", parent.display()));
-    }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(file) => file.sync_all().map_err(|e| unavailable(path, e))?,
-        // Another process was faster.
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(e) => return Err(unavailable(path, e)),
-    }
-    #[cfg(unix)]
-    File::open(&parent).and_then(|dir| dir.sync_all()).map_err(|e| unavailable(path, e))?;
-    Ok(())
-}
-
-fn unavailable(path: &Path, error: std::io::Error) -> Error {
-    let kind = match error.kind() {
-        std::io::ErrorKind::StorageFull => ErrorKind::Full,
-        _ => ErrorKind::Unavailable,
-    };
-    Error::new(kind, format!("cannot open {}: {error}", path.display())).with_source(error)
-}
-
 /// SQLite does not wait for others while it switches a fresh file to WAL, so this does.
 fn switch_to_wal(conn: &Connection) -> Result<()> {
     let begun = Instant::now();
@@ -175,7 +119,7 @@ fn switch_to_wal(conn: &Connection) -> Result<()> {
             Err(e)
                 if super::error::kind_of(&e) == ErrorKind::Busy && begun.elapsed() < BUSY_LIMIT =>
             {
-                std::thread::sleep(Duration::from_millis(2));
+                fork::nap(Duration::from_millis(2));
             }
             Err(e) => return Err(e.into()),
         }
@@ -229,20 +173,16 @@ pub(super) fn without_waiting<T>(work: impl FnOnce() -> Result<T>) -> Result<T> 
     result
 }
 
-/// Waits while another process writes: short naps that grow, so that many writers share a file.
-fn wait_for_others(tries: i32) -> bool {
-    std::thread::sleep(nap_before(tries));
-    is_patient(tries)
-}
-
-/// The same, once the store is open: a fork need not wait, since a connection that waits for
-/// another process holds no mutex of SQLite's.
+/// Waits while another process writes: short naps that grow, so that many writers share a file. A
+/// fork need not wait meanwhile, since a connection that waits for another process holds no mutex
+/// of SQLite's.
 fn wait_aside(tries: i32) -> bool {
     if IMPATIENT.get() {
         return false;
     }
     fork::nap(nap_before(tries));
-    is_patient(tries)
+    // 20 naps of 0.2 ms and 80 of 1 ms before the long ones.
+    i64::from(tries) < 100 + i64::try_from(BUSY_LIMIT.as_millis()).unwrap_or(i64::MAX) / 5
 }
 
 fn nap_before(tries: i32) -> Duration {
@@ -251,9 +191,4 @@ fn nap_before(tries: i32) -> Duration {
         21..=100 => Duration::from_millis(1),
         _ => Duration::from_millis(5),
     }
-}
-
-fn is_patient(tries: i32) -> bool {
-    // 20 naps of 0.2 ms and 80 of 1 ms before the long ones.
-    i64::from(tries) < 100 + i64::try_from(BUSY_LIMIT.as_millis()).unwrap_or(i64::MAX) / 5
 }
