@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::hooks::Wal;
+use rusqlite::hooks::{CheckpointMode, Wal};
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::names::Names;
@@ -15,8 +15,16 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// How long a connection waits for another process before it gives up.
 const BUSY_LIMIT: Duration = Duration::from_mins(1);
+/// The same in naps: 20 of 0.2 ms and 80 of 1 ms before those of 5 ms.
+const PATIENT: i32 = 100 + BUSY_LIMIT.as_millis() as i32 / 5;
 /// WAL pages before they are copied back into the database: 1.2–2x over SQLite's 1,000 in bulk.
 const WAL_PAGES: i32 = 10_000;
+/// WAL pages after which writers are kept away while the rest is copied.
+const LONG_WAL: i32 = 12_000;
+/// How many pages a reader may stand behind who is not waited for in vain, and for how many naps of
+/// 0.2 ms: the writers wait, too.
+const NEAR: i32 = 500;
+const READER_TRIES: i32 = 20;
 /// KiB of page cache of the writer, which comes back to the pages of its indexes.
 const WRITER_CACHE_KIB: i64 = 65_536;
 /// KiB of page cache of a reader: a scan of the log needs each page once, and is a tenth faster where
@@ -150,26 +158,47 @@ fn configure(conn: &Connection, cache_kib: i64) -> Result<()> {
 
 /// Copies a long WAL back into the database, as `wal_autocheckpoint` would, but a file that failed
 /// fails the commit that met it: SQLite's own keeps silent, and the writer would trust the file.
+///
+/// The next commit begins the WAL anew where nobody has added to it meanwhile. Among many writers
+/// somebody always has, so once it has grown on, they are kept away for what is left; unless a
+/// reader needs what is old.
 fn check_point(wal: &Wal, pages: i32) -> rusqlite::Result<()> {
     if pages < WAL_PAGES {
         return Ok(());
     }
-    match wal.checkpoint() {
+    if let Some((pages, copied)) = copy(wal, CheckpointMode::PASSIVE)?
+        && pages >= LONG_WAL
+        && pages - copied <= NEAR
+    {
+        waiting_at_most(READER_TRIES, || copy(wal, CheckpointMode::RESTART))?;
+    }
+    Ok(())
+}
+
+/// Pages that were in the WAL, and how many of them are copied; none where that has to wait.
+fn copy(wal: &Wal, mode: CheckpointMode) -> rusqlite::Result<Option<(i32, i32)>> {
+    match wal.checkpoint_v2(mode) {
+        Ok(pages) => Ok(Some(pages)),
         Err(cause) if super::error::kind_of(&cause) == ErrorKind::Unavailable => Err(cause),
         // Another process copies, or the disk is full: the WAL keeps everything meanwhile.
-        _ => Ok(()),
+        Err(_) => Ok(None),
     }
 }
 
 thread_local! {
-    static IMPATIENT: Cell<bool> = const { Cell::new(false) };
+    /// How often this thread looks for a lock of another process.
+    static TRIES: Cell<i32> = const { Cell::new(PATIENT) };
 }
 
 /// Runs `work` on this thread so that a lock of another process is an error at once.
-pub(super) fn without_waiting<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    IMPATIENT.set(true);
+pub(super) fn without_waiting<T>(work: impl FnOnce() -> T) -> T {
+    waiting_at_most(0, work)
+}
+
+fn waiting_at_most<T>(tries: i32, work: impl FnOnce() -> T) -> T {
+    let before = TRIES.replace(tries);
     let result = work();
-    IMPATIENT.set(false);
+    TRIES.set(before);
     result
 }
 
@@ -177,12 +206,11 @@ pub(super) fn without_waiting<T>(work: impl FnOnce() -> Result<T>) -> Result<T> 
 /// fork need not wait meanwhile, since a connection that waits for another process holds no mutex
 /// of SQLite's.
 fn wait_aside(tries: i32) -> bool {
-    if IMPATIENT.get() {
-        return false;
+    let again = tries < TRIES.get();
+    if again {
+        fork::nap(nap_before(tries));
     }
-    fork::nap(nap_before(tries));
-    // 20 naps of 0.2 ms and 80 of 1 ms before the long ones.
-    i64::from(tries) < 100 + i64::try_from(BUSY_LIMIT.as_millis()).unwrap_or(i64::MAX) / 5
+    again
 }
 
 fn nap_before(tries: i32) -> Duration {
