@@ -130,8 +130,8 @@ impl PostgresUrl {
                 parts.push((name, decoded(text)?));
             }
         }
-        let (names, ports) = hosts_and_ports(hosts)?;
-        parts.extend([("host", names), ("port", ports)]);
+        let (names, numbers) = hosts_and_ports(hosts)?;
+        parts.extend([("host", names), ("port", numbers)]);
         for option in &options {
             parts.push(parameter(option)?);
         }
@@ -283,15 +283,15 @@ fn servers(parts: &Parts) -> Result<Vec<String>> {
     let fallback = value(parts, "fallback_application_name");
     common.push(("application_name", if named.is_empty() { fallback } else { named }));
     common
-        .retain(|(name, value)| !value.is_empty() && !(*name == "sslrootcert" && *value == SYSTEM));
+        .retain(|(name, value)| !(value.is_empty() || *name == "sslrootcert" && *value == SYSTEM));
 
     let hosts: Vec<_> = value(parts, "host").split(',').collect();
-    let ports: Vec<_> = value(parts, "port").split(',').collect();
-    if ports.len() > 1 && ports.len() != hosts.len() {
+    let numbers: Vec<_> = value(parts, "port").split(',').collect();
+    if numbers.len() > 1 && numbers.len() != hosts.len() {
         return Err(refuse("a PostgreSQL URL has one port, or one for each host"));
     }
     let server = |(index, host): (usize, &&str)| {
-        let port = ports.get(index).unwrap_or(&ports[0]);
+        let port = numbers.get(index).unwrap_or(&numbers[0]);
         if !port.is_empty() && !port.parse::<u16>().is_ok_and(|port| port > 0) {
             return Err(refuse("the port of a PostgreSQL URL is a number from 1 to 65535"));
         }
@@ -352,8 +352,8 @@ mod tests {
     fn part(server: &str, name: &str) -> Option<String> {
         let (_, options) = server.split_once('?').expect("it has parts");
         let parts = options.split('&').filter_map(|part| part.split_once('='));
-        let found = parts.filter(|(part, _)| *part == name).map(|(_, text)| decoded(text));
-        found.last().map(|text| text.expect("it is UTF-8"))
+        let mut found = parts.filter(|(part, _)| *part == name).map(|(_, text)| decoded(text));
+        found.next_back().map(|text| text.expect("it is UTF-8"))
     }
 
     #[test]
