@@ -93,7 +93,7 @@ class Mutant:
         return f"{self.path}:{self.line}: {self.what}"
 
 
-def rust_mutants() -> Iterator[Mutant]:
+def rust_mutants(only: str) -> Iterator[Mutant]:
     """Lists what cargo-mutants would change."""
     cargo_mutants = PLACE / "root" / "bin" / "cargo-mutants"
     for files, tests in RUST.items():
@@ -104,6 +104,8 @@ def rust_mutants() -> Iterator[Mutant]:
         commands = tuple(cargo_test(*test.split()) for test in tests)
         for one in json.loads(listed.stdout):
             path = one["file"]
+            if only not in path:
+                continue
             what = one.get("name", one.get("replacement", "")).split(": ", 1)[-1]
             make = partial(patched, (ROOT / path).read_text(), one["diff"])
             yield Mutant(path, one["span"]["start"]["line"], what, make, commands)
@@ -135,7 +137,7 @@ def patched(text: str, diff: str) -> str:
     return "\n".join(after + before[at:])
 
 
-def python_mutants() -> Iterator[Mutant]:
+def python_mutants(only: str) -> Iterator[Mutant]:
     """Lists what Cosmic Ray would change."""
     plugins = importlib.import_module("cosmic_ray.plugins")
     mutating = importlib.import_module("cosmic_ray.mutating")
@@ -147,6 +149,8 @@ def python_mutants() -> Iterator[Mutant]:
         command = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *files)
         for name in names.split():
             path = f"{PACKAGE}/{name}.py"
+            if only not in path:
+                continue
             code = (ROOT / path).read_text()
             parsed = tree.get_ast(code)
             for operator_name in operators:
@@ -172,13 +176,12 @@ def runs(code: str, line: int) -> bool:
     return not text.startswith(("def ", "async def ", "import ", "from ", "@", '"""'))
 
 
-def sample(mutants: Iterator[Mutant], count: int, seed: int, only: str) -> list[Mutant]:
+def sample(mutants: Iterator[Mutant], count: int, seed: int) -> list[Mutant]:
     """Draws places in the code, and one change at each."""
     chance = random.Random(seed)  # noqa: S311
     places: dict[tuple[str, int], list[Mutant]] = {}
     for mutant in mutants:
-        if only in mutant.path:
-            places.setdefault((mutant.path, mutant.line), []).append(mutant)
+        places.setdefault((mutant.path, mutant.line), []).append(mutant)
     drawn = chance.sample(sorted(places), min(count, len(places)))
     return [chance.choice(places[place]) for place in drawn]
 
@@ -256,9 +259,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=300, help="for each run of tests")
     parser.add_argument("--list", action="store_true", help="print the sample and stop")
     chosen = parser.parse_args()
-    drawn = sample(rust_mutants(), chosen.rust, chosen.seed, chosen.only) if chosen.rust else []
+    drawn = list[Mutant]()
+    if chosen.rust:
+        drawn += sample(rust_mutants(chosen.only), chosen.rust, chosen.seed)
     if chosen.python:
-        drawn += sample(python_mutants(), chosen.python, chosen.seed, chosen.only)
+        drawn += sample(python_mutants(chosen.only), chosen.python, chosen.seed)
     if chosen.list:
         print(*drawn, sep="\n")
         return 0
