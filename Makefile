@@ -4,7 +4,7 @@
 # The inner loop, two seconds a change:       MATURIN_PEP517_ARGS="--profile fast" make test
 # On a PostgreSQL 18 of its own:              make test POSTGRES=private
 
-.PHONY: help demo test check examples bench fire fire-quick docs wheel lint build
+.PHONY: help demo test check examples bench fire fire-quick mutants docs wheel lint build
 .NOTPARALLEL:
 
 ARGS  =
@@ -51,6 +51,11 @@ fire: build ## break things on purpose: kills, full disks, failing files, forks;
 
 fire-quick: build ## the same in three minutes
 	$(RUN) python -m reliability --quick $(ARGS)
+
+mutants: build ## change the code in small ways, and see whether a test notices; an hour or two
+	@test -x target/mutants/root/bin/cargo-mutants || \
+		$(CARGO) install --locked --root target/mutants/root cargo-mutants@27.1.0
+	$(SERVER) $(UV) run --no-sync --with cosmic-ray==8.7.0 python tools/mutants.py $(ARGS)
 
 docs: build ## run the code of the docs, follow their links
 	@$(RUN) python tools/check_links.py

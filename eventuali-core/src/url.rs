@@ -1,9 +1,12 @@
 //! Store URLs: which backend, and where.
 
-use std::path::PathBuf;
+mod postgres;
 
-use percent_encoding::percent_decode_str;
+use std::path::{Path, PathBuf};
 
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+pub use self::postgres::PostgresUrl;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a URL names.
@@ -19,93 +22,6 @@ pub enum Location {
     Postgres(PostgresUrl),
 }
 
-/// The URL of a PostgreSQL database. Its text may hold a password, which is shown nowhere.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PostgresUrl {
-    secret: String,
-    shown: String,
-}
-
-/// What may stand behind the `?` of a PostgreSQL URL.
-const POSTGRES_OPTIONS: [&str; 10] = [
-    "application_name",
-    "dbname",
-    "host",
-    "port",
-    "sslcert",
-    "sslkey",
-    "sslmode",
-    "sslrootcert",
-    "statement-cache-capacity",
-    "user",
-];
-/// What `sslmode` may be.
-const SSL_MODES: [&str; 5] = ["disable", "prefer", "require", "verify-ca", "verify-full"];
-
-impl PostgresUrl {
-    /// Reads `postgresql://user:password@host:port/database?sslmode=verify-full`, of which every
-    /// part may be missing, as libpq reads it.
-    pub fn parse(url: &str) -> Result<Self> {
-        let Some((scheme, rest)) = url.split_once("://") else {
-            return Err(refuse("a PostgreSQL URL begins with postgresql://"));
-        };
-        if !["postgres", "postgresql"].contains(&scheme.to_ascii_lowercase().as_str()) {
-            return Err(refuse("a PostgreSQL URL begins with postgresql://"));
-        }
-        // It would end a field of PostgreSQL's protocol, and begin another one.
-        if rest.contains('\0') || rest.contains("%00") {
-            return Err(refuse("a PostgreSQL URL has no NUL"));
-        }
-        let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
-        options.split('&').filter(|option| !option.is_empty()).try_for_each(postgres_option)?;
-        let (authority, database) = match place.split_once('/') {
-            Some((authority, database)) => (authority, format!("/{database}")),
-            None => (place, String::new()),
-        };
-        let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-        let port = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
-        if port.is_some_and(|(_, port)| !port.is_empty() && port.parse::<u16>().is_err()) {
-            return Err(refuse("the port of a PostgreSQL URL is a number up to 65535"));
-        }
-        let user = user.split(':').next().filter(|user| !user.is_empty());
-        let user = user.map_or(String::new(), |user| format!("{user}@"));
-        let options = if options.is_empty() { String::new() } else { format!("?{options}") };
-        let shown = format!("postgresql://{user}{host}{database}{options}");
-        Ok(Self { secret: format!("postgresql://{rest}"), shown })
-    }
-
-    /// The whole of it, for those who connect.
-    #[must_use]
-    pub fn secret(&self) -> &str {
-        &self.secret
-    }
-}
-
-impl std::fmt::Display for PostgresUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.shown)
-    }
-}
-
-impl std::fmt::Debug for PostgresUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "PostgresUrl({:?})", self.shown)
-    }
-}
-
-fn postgres_option(option: &str) -> Result<()> {
-    let (name, value) = option.split_once('=').unwrap_or((option, ""));
-    // The name may be a password that was not encoded, so it stays unsaid.
-    if !POSTGRES_OPTIONS.contains(&name) {
-        let known = POSTGRES_OPTIONS.join(", ");
-        return Err(refuse(format!("a PostgreSQL URL takes these options: {known}")));
-    }
-    if name == "sslmode" && !SSL_MODES.contains(&value) {
-        return Err(refuse(format!("sslmode is one of {}", SSL_MODES.join(", "))));
-    }
-    Ok(())
-}
-
 impl Location {
     /// Reads a URL, or a bare path of a file.
     ///
@@ -118,10 +34,17 @@ impl Location {
     /// | `postgresql://user:password@host/database`, `postgres://…` | a PostgreSQL database |
     ///
     /// Within a URL `%20` and its like are decoded, and a `?` begins options, which only PostgreSQL
-    /// has. A bare path is taken as it is.
+    /// has. A bare path is taken as it is, unless it looks like something else: a URL or a
+    /// connection string that is not quite right, or a variable that nobody has set.
     pub fn parse(url: &str) -> Result<Self> {
         if url.contains('\0') || url.is_empty() {
             return Err(refuse("a store URL is not empty and has no NUL"));
+        }
+        if url.trim_ascii() != url {
+            return Err(refuse("a store URL neither begins nor ends with white space"));
+        }
+        if url.starts_with(['"', '\'']) {
+            return Err(refuse("a store URL stands in no quotes of its own"));
         }
         let Some((scheme, rest)) = url.split_once("://") else {
             return bare(url);
@@ -131,11 +54,7 @@ impl Location {
             "memory" => Err(refuse("memory:// takes nothing behind it")),
             "sqlite" => sqlite(rest),
             "postgres" | "postgresql" => PostgresUrl::parse(url).map(Self::Postgres),
-            // The rest may hold a password, so it stays unsaid.
-            other => Err(refuse(format!(
-                "the scheme {:?} is unknown; use memory://, sqlite://, postgresql:// or a file name",
-                other.chars().take(20).collect::<String>()
-            ))),
+            other => Err(unknown_scheme(other)),
         }
     }
 }
@@ -145,23 +64,147 @@ impl std::fmt::Display for Location {
         match self {
             Self::Memory => f.write_str("memory://"),
             Self::SqliteMemory => f.write_str("sqlite://:memory:"),
-            Self::Sqlite(path) => write!(f, "sqlite:///{}", path.display()),
+            Self::Sqlite(path) => write!(f, "sqlite:///{}", encoded(path)),
             Self::Postgres(url) => url.fmt(f),
         }
     }
 }
 
+/// What would mean something else in a URL, or nothing: see `check_filled`.
+const ENCODED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'$')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'{')
+    .add(b'}');
+
+/// A path as it stands in a URL, so that reading that gives the same path.
+fn encoded(path: &Path) -> String {
+    // Whatever was opened by a URL or a text is UTF-8.
+    utf8_percent_encode(&path.to_string_lossy(), ENCODED).to_string()
+}
+
+/// Names in the connection strings of libpq and of ODBC.
+const KEYWORDS: [&str; 14] = [
+    "database", "dbname", "dsn", "host", "hostaddr", "password", "port", "pwd", "server",
+    "service", "sslmode", "uid", "user", "username",
+];
+
 fn bare(path: &str) -> Result<Location> {
     if path == ":memory:" {
         return Ok(Location::SqliteMemory);
     }
-    let scheme = path.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
-    if scheme.is_some_and(|scheme| {
-        ["sqlite", "memory", "postgresql", "postgres"].contains(&scheme.as_str())
-    }) {
-        return Err(refuse("a store URL has '://' behind its scheme"));
+    // None of these texts is repeated, for it may hold a password.
+    let plain = path.replace(" =", "=");
+    let mut words = plain.split([' ', ';', '\n']).filter_map(|word| word.split_once('='));
+    if words.any(|(name, _)| KEYWORDS.contains(&name.trim().to_ascii_lowercase().as_str())) {
+        return Err(refuse(
+            "this is a connection string; a store takes it as a URL: \
+             postgresql://user:password@host:5432/database",
+        ));
+    }
+    let first = path.split(['/', '\\']).next().unwrap_or(path);
+    let is_login =
+        |part: &str| part.split_once(':').is_some_and(|(_, behind)| behind.contains('@'));
+    if path.split(['/', '\\']).any(is_login) {
+        return Err(refuse(
+            "this looks like a database's address without its scheme, such as postgresql://; a \
+             file of that name is written sqlite:///…",
+        ));
+    }
+    if let Some((scheme, _)) = first.split_once(':').filter(|(scheme, _)| scheme.len() != 1) {
+        let scheme = scheme.to_ascii_lowercase();
+        if ["sqlite", "memory", "postgresql", "postgres"].contains(&scheme.as_str()) {
+            return Err(refuse("a store URL has '://' behind its scheme"));
+        }
+        return Err(unknown_scheme(&scheme));
+    }
+    let word = path.trim_end_matches('/').to_ascii_lowercase();
+    if ["sqlite", "memory", "postgresql", "postgres"].contains(&word.as_str()) {
+        return Err(refuse(format!("a URL is missing behind the scheme: {word}://…")));
+    }
+    if let Some((_, option)) = path.rsplit_once('?')
+        && option.contains('=')
+    {
+        return Err(refuse(
+            "SQLite files are opened without ?options; a '?' in a name is written \
+                           sqlite:///a%3Fb.db",
+        ));
+    }
+    check_filled(path)?;
+    file(path)
+}
+
+/// A file, unless the path is what is left of something else.
+fn file(path: &str) -> Result<Location> {
+    check_set(path)?;
+    if path.starts_with("~/") || path.starts_with("~\\") {
+        return Err(refuse("'~' is not replaced by a home directory; use os.path.expanduser"));
+    }
+    if path.chars().any(char::is_control) {
+        return Err(refuse("a path has no control characters"));
     }
     Ok(Location::Sqlite(PathBuf::from(path)))
+}
+
+/// Refuses what a program writes where it has no value.
+fn check_set(text: &str) -> Result<()> {
+    if ["none", "null", "nil", "undefined"].contains(&text.to_ascii_lowercase().as_str()) {
+        return Err(refuse(format!(
+            "{text:?} is what an unset variable becomes; is the one with the store's URL set? A \
+             file of that name is written ./{text}"
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses a text in which something was to be filled in. In a URL, `%24` stands for a `$` that
+/// begins nothing.
+fn check_filled(text: &str) -> Result<()> {
+    let opened = ["${", "$(", "{{", "#{", "%("];
+    let named = |text: &str, begin: char, end: char| {
+        let name = text.strip_prefix(begin).and_then(|rest| rest.split_once(end));
+        // %C3%A4 is an ä.
+        name.is_some_and(|(name, _)| is_variable(name) && !(begin == '%' && name.len() == 2))
+    };
+    let is_left = opened.iter().any(|mark| text.contains(mark))
+        || text.split(['/', '\\', ':', '@']).any(|part| {
+            part.strip_prefix('$').is_some_and(is_variable)
+                || named(part, '%', '%')
+                || named(part, '{', '}')
+                || named(part, '<', '>')
+        });
+    if is_left {
+        return Err(refuse(
+            "this holds a placeholder, such as ${DATABASE_URL}, that nobody has filled in",
+        ));
+    }
+    Ok(())
+}
+
+fn is_variable(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name.chars().all(|one| one.is_ascii_alphanumeric() || "_-. ".contains(one))
+}
+
+/// What is behind the scheme may hold a password, so it stays unsaid.
+fn unknown_scheme(scheme: &str) -> Error {
+    let shown: String = scheme.chars().take(20).collect();
+    let like = |begin: &str| scheme.starts_with(begin);
+    let cure = if like("sqlite") || like("file") {
+        "use sqlite:///events.db, or the path alone"
+    } else if scheme.contains("pos") || like("pg") || like("psql") {
+        "use postgresql://user:password@host/database"
+    } else {
+        "use memory://, sqlite://, postgresql:// or a file name; a file whose name begins so is \
+         written ./…"
+    };
+    refuse(format!("the scheme {shown:?} is unknown; {cure}"))
 }
 
 fn sqlite(rest: &str) -> Result<Location> {
@@ -169,6 +212,7 @@ fn sqlite(rest: &str) -> Result<Location> {
     if !options.is_empty() {
         return Err(refuse("sqlite:// URLs take no options"));
     }
+    check_filled(path)?;
     let path = percent_decode_str(path)
         .decode_utf8()
         .map_err(|e| refuse("the path is not UTF-8").with_source(e))?;
@@ -178,7 +222,7 @@ fn sqlite(rest: &str) -> Result<Location> {
         "" => Err(refuse("sqlite:// needs a file, or ':memory:'")),
         ":memory:" => Ok(Location::SqliteMemory),
         path if path.contains('\0') => Err(refuse("a path has no NUL")),
-        path => Ok(Location::Sqlite(PathBuf::from(path))),
+        path => file(path),
     }
 }
 
@@ -206,23 +250,15 @@ mod tests {
             ("sqlite:////abs/events.db", file("/abs/events.db")),
             ("SQLite://a%20b%3F.db", file("a b?.db")),
             ("C:\\data\\events.db", file("C:\\data\\events.db")),
-        ] {
-            assert_eq!(Location::parse(url).expect(url), expected, "{url}");
-        }
-    }
-
-    #[test]
-    fn a_password_is_never_shown() {
-        for (url, shown) in [
-            ("postgres://u:p%40ss@h:5433/db", "postgresql://u@h:5433/db"),
-            ("PostgreSQL://u:p%40ss@[::1]:5433/db", "postgresql://u@[::1]:5433/db"),
-            ("postgresql://u:p@ss@h/db?sslmode=require", "postgresql://u@h/db?sslmode=require"),
-            ("postgresql://", "postgresql://"),
-            ("postgresql:///db?host=/run/postgresql", "postgresql:///db?host=/run/postgresql"),
+            ("./a:b.db", file("./a:b.db")),
+            ("sqlite://a:b.db", file("a:b.db")),
+            ("a%20b.db", file("a%20b.db")),
+            ("sqlite:///%24%7BX%7D.db", file("${X}.db")),
+            ("sqlite:///%C3%A4.db", file("ä.db")),
         ] {
             let location = Location::parse(url).expect(url);
-            assert_eq!(location.to_string(), shown, "{url}");
-            assert!(!format!("{location:?}").contains("ss@"), "{url}");
+            assert_eq!(location, expected, "{url}");
+            assert_eq!(Location::parse(&location.to_string()).expect(url), expected, "{url}");
         }
     }
 
@@ -240,12 +276,30 @@ mod tests {
             "file:///etc/passwd",
             "http://169.254.169.254",
             "postgres://u:p%40ss@h/db?sslmode=bogus",
-            "postgres://u:p%40ss@h/db?options=-c%20search_path%3Dx",
             "postgres://u:p%40ss@h:99999/db",
             "postgresql://u:p%40ss@/db?nonsense=1",
             "postgresql://u:p%40ss%00@h/db",
             "postgresql://u:p%40ss@h/db%00options%00-c",
             "postgres:u:p%40ss@h/db",
+            "host=h user=u password=p%40ss",
+            "Server=h;Uid=u;Pwd=p%40ss",
+            "postgresql//u:p%40ss@h/db",
+            "u:p%40ss@h:5432/db",
+            "postgressql://u:p%40ss@h/db",
+            "postgresql://u:p%40ss@${HOST}/db",
+            "${DATABASE_URL}",
+            "%DATABASE_URL%",
+            "/data/{{ name }}.db",
+            "sqlite:///<name>.db",
+            "None",
+            "sqlite:///null",
+            "postgresql",
+            "file:events.db?mode=ro",
+            "events.db?mode=ro",
+            " events.db",
+            "events.db\n",
+            "\"events.db\"",
+            "~/events.db",
         ] {
             let error = Location::parse(url).expect_err(url);
             assert_eq!(*error.kind(), ErrorKind::Configuration, "{url}");

@@ -51,6 +51,12 @@ impl Postgres {
         self.options.url.to_string()
     }
 
+    /// What the URL says of how long to wait for a connection, in seconds.
+    #[getter]
+    fn connect_timeout_of_url(&self) -> Option<f64> {
+        self.options.url.connect_timeout().map(|limit| limit.as_secs_f64())
+    }
+
     /// The SQL that makes the schema.
     fn schema_sql(&self, py: Python<'_>) -> PyResult<String> {
         schema_sql(&self.options).map_err(|e| to_python(py, &e))

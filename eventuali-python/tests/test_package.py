@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import eventuali
+
+ROOT = Path(__file__).parents[2]
 
 NAMES = """
 ALL ANY Aggregate AggregateNotFoundError AppendCondition AppendConditionError Committed
@@ -54,3 +57,10 @@ for name in ("_bridge", "testing"):
     assert not hasattr(eventuali, name), name
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_the_readme_knows_the_version() -> None:
+    """It says which package of this name is meant: another one is on PyPI."""
+    readme = (ROOT / "README.md").read_text()
+    assert f"version {eventuali.__version__}," in readme
+    assert f"eventuali-{eventuali.__version__}-" in readme

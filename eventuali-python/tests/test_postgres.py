@@ -15,6 +15,8 @@ from dataclasses import FrozenInstanceError, fields
 from itertools import chain
 from pathlib import Path
 from time import monotonic
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -92,7 +94,7 @@ def test_a_wrong_setting_is_refused_at_once(setting, values):
     "url",
     [
         "", "shop", "sqlite://shop.db", "memory://", "postgres:u:p@h/db", "http://h/db",
-        f"postgres://u:{SECRET}@h:99999/db", f"postgres://u:{SECRET}@h/db?options=-c%20x%3Dy",
+        f"postgres://u:{SECRET}@h:99999/db", f"postgres://u:{SECRET}@h/db?service=x",
         f"postgres://u:{SECRET}@h/db?sslmode=bogus", f"postgres://u:{SECRET}@h/d\x00b",
         f"postgres://u:{SECRET}@h/db%00options%00-c", f"postgres://u:{SECRET}@h/\ud800",
     ],
@@ -372,14 +374,121 @@ def encrypted():
 
 def test_a_certificate_is_checked_as_far_as_was_asked(encrypted):
     url, authority = encrypted
-    for mode in ("prefer", "require", f"verify-ca&sslrootcert={authority}"):
+    checked = f"&sslrootcert={authority}"
+    for mode in ("prefer", "allow", "require", f"verify-ca{checked}", f"require{checked}"):
         with sync.EventStore.create(f"{url}?sslmode={mode}") as store:
             store.append([Counted(number=1)])
-    for mode in (f"verify-full&sslrootcert={authority}", "verify-full", "verify-ca"):
+    refused = ("verify-full", "verify-ca", f"verify-full{checked}",
+               f"require&channel_binding=require{checked}", "verify-full&sslrootcert=system",
+               f"require&sslrootcert={url_of_another_authority(authority)}")  # fmt: skip
+    for mode in refused:
         place = EventStoreConfig.postgres(f"{url}?sslmode={mode}").with_connect_timeout(2)
         error, seconds = failure("sync", place)
         assert type(error) is StorageUnavailableError, mode
         assert seconds < 4
+
+
+def url_of_another_authority(authority: Path) -> Path:
+    """Makes an authority that signed nothing."""
+    other = authority.with_name("other.crt")
+    new = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=other")
+    command = ["openssl", *new, "-keyout", "other.key", "-out", other]
+    subprocess.run(command, cwd=authority.parent, check=True, capture_output=True)
+    return other
+
+
+# --- what a URL says ------------------------------------------------------------------------------
+
+CLOUDS = [
+    # Heroku, RDS, Azure, Supabase, Neon, a fail-over pair, and everything that asks for what
+    # happens anyway.
+    "postgres://u:p%40ss@ec2-1-2-3-4.compute-1.amazonaws.com:5432/d1?sslmode=require",
+    "postgresql://u:p%40ss@shop.abc.eu-central-1.rds.amazonaws.com:5432/shop?connect_timeout=5",
+    "postgresql://u%40shop:p%40ss@shop.postgres.database.azure.com/shop?sslmode=require",
+    "postgres://postgres.xyz:p%40ss@aws-0-eu.pooler.supabase.com:5432/postgres"
+    "?options=reference%3Dxyz",
+    "postgresql://u:p%40ss@ep-cool-1.eu-central-1.aws.neon.tech/db"
+    "?sslmode=require&channel_binding=require&options=endpoint%3Dep-cool-1",
+    "postgresql://u:p%40ss@one:5432,two:5433/db?target_session_attrs=read-write",
+    "postgresql://u:p%40ss@h/db?sslmode=verify-full&sslrootcert=system",
+    "postgresql://u@h/db?password=p%40ss&sslmode=allow&application_name=shop&gssencmode=prefer"
+    "&keepalives=1&keepalives_idle=30&keepalives_interval=5&keepalives_count=3"
+    "&tcp_user_timeout=10000&sslnegotiation=postgres&load_balance_hosts=random"
+    "&client_encoding=utf8&fallback_application_name=x&target_session_attrs=primary&sslsni=1",
+]
+
+
+@pytest.mark.parametrize("url", CLOUDS)
+def test_a_url_of_a_cloud_is_taken_as_it_is_given(url):
+    config = EventStoreConfig.postgres(url)
+    assert "p%40ss" not in config.url
+    assert EventStoreConfig.postgres(config.url).url == config.url
+
+
+def test_a_time_out_of_the_url_counts_unless_another_is_given():
+    config = EventStoreConfig.postgres("postgresql://h/db?connect_timeout=3")
+    assert config.connect_timeout == 3
+    assert config.with_schema("s").connect_timeout == 3
+    assert config.with_connect_timeout(4).connect_timeout == 4
+    assert EventStoreConfig.postgres("postgresql://h/db?connect_timeout=0").connect_timeout == 10
+
+
+@pytest.mark.parametrize(
+    ("option", "cure"),
+    [
+        ("service=shop", "into the URL"), ("passfile=/x", "PGPASSFILE"),
+        ("target_session_attrs=standby", "primary"), ("gssencmode=require", "GSSAPI"),
+        ("sslnegotiation=direct", "postgres"), ("client_encoding=latin1", "UTF-8"),
+        ("hostaddr=10.0.0.1", "as the host"), ("sslrootcert=/no/such.pem", "/no/such.pem"),
+        ("sslmode=verify-full&sslkey=/no/such.key", "/no/such.key"), ("schema=x", "with_schema"),
+        ("sslmode=disable&channel_binding=require", "sslmode=require"),
+    ],
+)  # fmt: skip
+def test_what_a_url_asks_for_in_vain_is_refused_with_the_cure(option, cure):
+    with pytest.raises(ConfigurationError, match=cure) as caught:
+        EventStoreConfig.postgres(f"postgresql://u:{SECRET}@h/db?{option}")
+    assert_no_secret(caught.value)
+
+
+def test_a_root_certificate_of_the_environment_is_named_too(monkeypatch):
+    monkeypatch.setenv("PGSSLROOTCERT", "/no/such.pem")
+    with pytest.raises(ConfigurationError, match=r"PGSSLROOTCERT.*/no/such\.pem"):
+        EventStoreConfig.postgres("postgresql://h/db")
+
+
+def with_options(url: str, options: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}{options}"
+
+
+def test_settings_of_the_url_reach_the_server(config):
+    """They change nothing of what a store stores."""
+    options = "options=-c%20search_path%3Dpg_temp%20-c%20datestyle%3Dgerman&connect_timeout=5"
+    url = with_options(server_url(), f"{options}&sslmode=allow&application_name={config.schema}")
+    with sync.EventStore.create(EventStoreConfig.postgres(url).with_schema(config.schema)) as store:
+        store.save(counted("a", 1, 2))
+        assert [event.number for event in store.read()] == [1, 2]
+        with administrator() as beside:
+            query = "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = %s"
+            assert beside.execute(query, [config.schema]).fetchone() == (True,)
+
+
+@each_api
+def test_of_several_hosts_the_one_that_answers_is_taken(api, config):
+    with closed_port() as nobody, silent_host() as silent:
+        own = urlsplit(server_url())
+        place = own.netloc.rpartition("@")[2]
+        dead, deaf = f"127.0.0.1:{nobody}", f"127.0.0.1:{silent}"
+        for hosts in (f"{dead},{place}", f"{deaf},{place},{dead}"):
+            url = urlunsplit(own._replace(netloc=f"{own.username}@{hosts}"))
+            place = EventStoreConfig.postgres(url).with_schema(config.schema)
+
+            async def main(place=place):
+                async with opened(api, place.with_connect_timeout(3)) as store:
+                    await store.save(counted(uuid4().hex, 1))
+                    assert store.url == place.url
+                    return [event.number async for event in store.read()]
+
+            assert set(asyncio.run(main())) == {1}
 
 
 def test_encryption_that_is_required_is_never_left_out(guarded):

@@ -48,6 +48,24 @@ def streaming(primary: Private) -> Iterator[Private]:
         standby.remove()
 
 
+def test_the_primary_among_several_hosts_is_taken_again_after_a_failover():
+    with Private() as primary, streaming(primary) as standby:
+        hosts = f"127.0.0.1:{standby.port},127.0.0.1:{primary.port}"
+        url = f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write"
+        place = EventStoreConfig.postgres(url).with_connect_timeout(10)
+        with sync.EventStore.create(place) as store:
+            store.save(counted("a", 1))
+            with psycopg.connect(primary.url, autocommit=True) as connection:
+                connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+                connection.execute("SELECT pg_reload_conf()")
+            store.save(counted("b", 2))
+            primary.stop()
+            with psycopg.connect(standby.url, autocommit=True) as connection:
+                assert connection.execute("SELECT pg_promote()").fetchone() == (True,)
+            store.save(counted("c", 3))
+            assert [event.number for event in store.read()] == [1, 2, 3]
+
+
 @each_api
 def test_a_standby_is_refused(api):
     with Private() as primary:

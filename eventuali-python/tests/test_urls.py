@@ -10,9 +10,12 @@ import shutil
 import sqlite3
 import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from bad_input_places import newer, other_schema
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from ledger import Counted, counted
 from stores import each_api, opened
 from support import script
@@ -83,6 +86,19 @@ def test_each_memory_store_is_its_own(tmp_path):
         "http://169.254.169.254/latest", "mysql://u:p%40ss@h/db", "://", "memory://x",
         "sqlite://a\x00b.db", "sqlite+aiosqlite:///x.db",
         "postgres://u:p%40ss@h/db?sslmode=bogus&options=-c%20search_path%3Dx",
+        "host=db user=u password=p%40ss dbname=shop", "password = p@ss host = db",
+        "Server=h;Database=x;Uid=u;Pwd=p@ss", "dbname=shop", "postgressql://u:p%40ss@h/db",
+        "postgresql//u:p%40ss@h/db", "postgresql:/u:p%40ss@h/db", "postgre://u:p%40ss@h/db",
+        "u:p%40ss@h:5432/db", "localhost:5432/shop", "jdbc:postgresql://h/db?user=u&password=p@ss",
+        "postgresql+asyncpg://u:p%40ss@h/db", "postgresql", "sqlite", "memory", ":memory",
+        "None", "null", "undefined", "sqlite:///None", "postgresql://u:p%40ss@None/db",
+        "${DATABASE_URL}", "$DATABASE_URL", "$(DATABASE_URL)", "%DATABASE_URL%", "{{ url }}",
+        "{url}",
+        "<url>", "#{url}", "%(url)s", "sqlite:///${DATA}/events.db", "/data/{name}.db",
+        "postgresql://${USER}:p%40ss@${HOST}/db", "file:events.db?mode=ro", "file::memory:",
+        "events.db?mode=ro", "events.db?cache=shared", "sqlite:///events.db?mode=ro",
+        " events.db", "events.db\n", "\tsqlite:///events.db", "'events.db'",
+        '"postgresql://u:p%40ss@h/db"', "~/events.db", "sqlite:///~/events.db", "a\nb.db",
         "postgres://u:p%40ss@h:99999/db", "postgresql://u:p%40ss@/db?nonsense=1",
         "POSTGRES://u:p%40ss@h/db?sslmode=bogus",
     ],
@@ -106,6 +122,66 @@ def test_a_wrong_url_is_a_configuration_error(url, api, tmp_path, monkeypatch, c
         chain = chain.__cause__ or chain.__context__
     assert "p%40ss" not in shown
     assert "p@ss" not in shown
+
+
+names = st.text(
+    st.characters(codec="utf-8", exclude_characters="/")
+    | st.sampled_from(list("%?#&=@:;+ ~$'\"<>{}|^`[]\\.-_\u00e4\U0001f600")),
+    min_size=1,
+    max_size=20,
+)
+
+
+def escaped(name: str) -> str:
+    return quote(name, safe="")
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+@pytest.mark.parametrize("write", [str, escaped])
+@settings(max_examples=150)  # each makes files and flushes them
+@given(name=names)
+@example(name="a%20b.db")
+@example(name="a?b#c.db")
+@example(name="100% {x}.db")
+@example(name="a:b.db")
+@example(name="${X}.db")
+@example(name="\u00a0")
+def test_the_url_of_a_store_opens_the_same_store(name, write, absolute):
+    """Whatever form was accepted: a bare path, or a URL in which it was encoded."""
+    before = os.getcwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            place = f"{folder}/{name}" if absolute else name
+            url = place if write is str else f"sqlite:///{place.replace(name, escaped(name))}"
+            try:
+                store = sync.EventStore.create(url)
+            except (ConfigurationError, DatabaseError):
+                assert os.listdir() == []
+                return
+            with store:
+                store.append([Counted(number=1)])
+            if store.url == "sqlite://:memory:":
+                return
+            with sync.EventStore.create(store.url) as again:
+                assert [event.number for event in again.read()] == [1]
+                assert again.url == store.url
+            assert len([one for one in os.listdir() if not one.endswith(("-wal", "-shm"))]) == 1
+        finally:
+            os.chdir(before)
+
+
+NEEDS_ENCODING = ["a b.db", "a%20b.db", "a?b.db", "a#b.db", "a:b.db", "${X}.db", "ä.db", "x=y.db"]
+
+
+def test_names_that_need_encoding_can_be_had():
+    """The test above would be content with a store that refuses every name."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in NEEDS_ENCODING:
+            url = f"sqlite:///{folder}/{escaped(name)}"
+            with sync.EventStore.create(url) as store:
+                assert sync.EventStore.create(store.url).url == store.url
+            assert name in os.listdir(folder)
 
 
 @pytest.mark.parametrize(

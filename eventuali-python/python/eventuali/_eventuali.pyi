@@ -158,6 +158,10 @@ class Postgres:
     def url(self) -> str:
         """What would be opened, without a password."""
 
+    @property
+    def connect_timeout_of_url(self) -> float | None:
+        """What the URL says of how long to wait for a connection, in seconds."""
+
     def schema_sql(self) -> str:
         """Returns the SQL that makes the schema."""
 

@@ -48,13 +48,17 @@ class EventStoreConfig:
     def postgres(cls, url: str) -> Self:
         """Describes the database that a URL names: `postgresql://user:password@host/database`.
 
+        A `connect_timeout` in the URL counts until `with_connect_timeout` is called.
+
         Raises:
             ConfigurationError: It is no such URL.
             TypeError: It is no text.
         """
         if not isinstance(url, str):
             raise TypeError(f"a PostgreSQL URL is a str, not {type(url).__name__}")
-        return cls(_secret=url)
+        config = cls(_secret=url)
+        limit = options_of(config).connect_timeout_of_url
+        return config if limit is None else config.with_connect_timeout(limit)
 
     def with_schema(self, schema: str) -> Self:
         """Puts the tables into a schema; the default is `public`.

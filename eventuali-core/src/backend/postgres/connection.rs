@@ -1,5 +1,6 @@
 //! Connections: how they are opened, checked, lent, and let go.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::bridge;
-use super::error::timed_out;
+use super::error::{is_of_the_server, timed_out};
 use super::names::Names;
 use super::options::PostgresOptions;
 use super::pooler;
@@ -46,16 +47,19 @@ pub(super) struct Shared {
     pub(super) options: PostgresOptions,
     pub(super) statements: Statements,
     pub(super) channel: String,
-    server: PgConnectOptions,
+    servers: Vec<PgConnectOptions>,
+    /// The one of them that was the primary when somebody last asked.
+    primary: AtomicUsize,
 }
 
 impl Shared {
     pub(super) fn new(options: PostgresOptions) -> Result<Self> {
-        let server = options.connect_options()?;
+        let servers = options.servers()?;
         let relations = Relations::of(&options);
         let statements = Statements::new(&relations);
         let channel = relations.channel();
-        Ok(Self { options, statements, channel, server })
+        let primary = AtomicUsize::new(0);
+        Ok(Self { options, statements, channel, servers, primary })
     }
 
     /// Where and how to connect, the password included.
@@ -63,27 +67,46 @@ impl Shared {
     /// Not where the clock stands before 1970 and the connection may be encrypted: rustls panics
     /// when it compares that time with a certificate's.
     pub(super) fn server(&self) -> Result<&PgConnectOptions> {
-        if bridge::may_encrypt(&self.server) && SystemTime::now() < UNIX_EPOCH {
+        let server = &self.servers[self.primary.load(Ordering::Relaxed)];
+        if bridge::may_encrypt(server) && SystemTime::now() < UNIX_EPOCH {
             let text = "PostgreSQL: the clock of this machine stands before 1970, and no \
                         certificate can be checked by it; set the clock, or use sslmode=disable";
             return Err(Error::new(ErrorKind::Unavailable, text));
         }
-        Ok(&self.server)
+        Ok(server)
     }
 
-    /// Opens a connection and sees to it that it is one that the store can use.
+    /// Opens a connection and sees to it that it is one that the store can use: to the primary
+    /// among the servers, each of which has its share of the time.
     pub(super) async fn connect(&self, purpose: Purpose) -> Result<PgConnection> {
-        let limit = self.options.connect_timeout;
-        let connected = timeout(limit, async {
-            let server = self.server()?;
-            let mut conn = match purpose {
-                Purpose::Open => pooler::connect_apart(server).await?,
-                Purpose::Work => bridge::connect(server).await?,
-            };
-            self.prepare(&mut conn, purpose).await?;
-            Ok(conn)
-        });
-        connected.await.unwrap_or_else(|_| Err(timed_out("connecting")))
+        let count = self.servers.len();
+        let limit = self.options.connect_timeout / count as u32;
+        let mut tried = 0;
+        loop {
+            let first = self.primary.load(Ordering::Relaxed);
+            let connected = timeout(limit, self.connect_once(purpose)).await;
+            let result = connected.unwrap_or_else(|_| Err(timed_out("connecting")));
+            tried += 1;
+            match result {
+                Err(error) if tried < count && is_of_the_server(&error) => {
+                    // Somebody else may have gone on already.
+                    let next = (first + 1) % count;
+                    let (order, primary) = (Ordering::Relaxed, &self.primary);
+                    let _ = primary.compare_exchange(first, next, order, order);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn connect_once(&self, purpose: Purpose) -> Result<PgConnection> {
+        let server = self.server()?;
+        let mut conn = match purpose {
+            Purpose::Open => pooler::connect_apart(server).await?,
+            Purpose::Work => bridge::connect(server).await?,
+        };
+        self.prepare(&mut conn, purpose).await?;
+        Ok(conn)
     }
 
     async fn prepare(&self, conn: &mut PgConnection, purpose: Purpose) -> Result<()> {

@@ -68,6 +68,11 @@ pub(super) fn is_lost(error: &Error) -> bool {
     }
 }
 
+/// Whether another server may do better: this one is away, or was found wanting.
+pub(super) fn is_of_the_server(error: &Error) -> bool {
+    *error.kind() == ErrorKind::Unavailable || cause(error).is_none()
+}
+
 /// Whether somebody else held a lock for too long.
 pub(super) fn is_locked(error: &Error) -> bool {
     matches!(cause(error), Some(sqlx::Error::Database(told)) if told.code().as_deref() == Some("55P03"))

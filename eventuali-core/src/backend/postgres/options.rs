@@ -1,5 +1,7 @@
 //! How a store in PostgreSQL is opened.
 
+use std::fs::File;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -40,12 +42,13 @@ impl PostgresOptions {
     /// The defaults for the database at `url`.
     #[must_use]
     pub fn new(url: PostgresUrl) -> Self {
+        let connect_timeout = url.connect_timeout().unwrap_or(Duration::from_secs(10));
         Self {
             url,
             schema: "public".to_owned(),
             table_name: "events".to_owned(),
             max_connections: 10,
-            connect_timeout: Duration::from_secs(10),
+            connect_timeout,
             statement_timeout: Duration::from_secs(30),
             migrate: true,
             relaxed: false,
@@ -82,19 +85,29 @@ impl PostgresOptions {
                 return Err(refuse(format!("{name} is from a millisecond to 24 hours")));
             }
         }
-        self.connect_options().map(drop)
+        self.servers().map(drop)
     }
 
-    /// The server as sqlx knows it.
-    pub(super) fn connect_options(&self) -> Result<PgConnectOptions> {
-        // The cause stays unsaid: its text may quote the URL.
-        let mut options = PgConnectOptions::from_str(self.url.secret())
-            .map_err(|_| refuse(format!("{} is no URL of a PostgreSQL database", self.url)))?;
-        let host = options.get_host().to_owned();
-        if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-            // As it stands in a URL, but nowhere else.
-            options = options.host(address);
+    /// The servers as sqlx knows them: one for each host.
+    pub(super) fn servers(&self) -> Result<Vec<PgConnectOptions>> {
+        for (name, path) in self.url.files() {
+            check_file(name, path)?;
         }
+        for variable in ["PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"] {
+            let parameter = variable[2..].to_lowercase();
+            if self.url.files().iter().all(|(name, _)| *name != parameter)
+                && let Some(path) = std::env::var_os(variable)
+            {
+                check_file(variable, Path::new(&path))?;
+            }
+        }
+        self.url.servers().iter().map(|url| self.server(url)).collect()
+    }
+
+    fn server(&self, url: &str) -> Result<PgConnectOptions> {
+        // The cause stays unsaid: its text may quote the URL.
+        let mut options = PgConnectOptions::from_str(url)
+            .map_err(|_| refuse(format!("{} is no URL of a PostgreSQL database", self.url)))?;
         // Numbers come in binary form, so that no setting takes digits from them; and a PgBouncer
         // refuses whoever asks for this one.
         options = options.extra_float_digits(None);
@@ -102,6 +115,19 @@ impl PostgresOptions {
             options = options.application_name("eventuali");
         }
         Ok(options)
+    }
+}
+
+/// Refuses a file that can't be read. Who connects would hear of that without its name.
+fn check_file(name: &str, path: &Path) -> Result<()> {
+    let opened = File::open(path).and_then(|file| file.metadata());
+    match opened {
+        Ok(found) if found.is_file() => Ok(()),
+        Ok(_) => Err(refuse(format!("{name}: {} is no file", path.display()))),
+        Err(cause) => {
+            Err(refuse(format!("{name}: cannot read {}: {cause}", path.display()))
+                .with_source(cause))
+        }
     }
 }
 
@@ -148,8 +174,28 @@ mod tests {
     fn an_address_loses_its_brackets() {
         for (url, host) in [("postgres://[::1]:5/db", "::1"), ("postgres://h/db", "h")] {
             let url = PostgresUrl::parse(url).expect("it is a URL");
-            let options = PostgresOptions::new(url).connect_options().expect("it is read");
-            assert_eq!(options.get_host(), host);
+            let servers = PostgresOptions::new(url).servers().expect("they are read");
+            assert_eq!(servers[0].get_host(), host);
+        }
+    }
+
+    #[test]
+    fn a_time_out_of_the_url_counts() {
+        let options = |url| PostgresOptions::new(PostgresUrl::parse(url).expect("it is a URL"));
+        assert_eq!(options("postgres://h").connect_timeout, Duration::from_secs(10));
+        let short = options("postgres://h?connect_timeout=3");
+        assert_eq!(short.connect_timeout, Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        for name in ["sslrootcert", "sslcert", "sslkey"] {
+            for path in ["/no/such.pem", "/"] {
+                let url = format!("postgres://h/db?sslmode=verify-full&{name}={path}");
+                let url = PostgresUrl::parse(&url).expect("it is a URL");
+                let error = PostgresOptions::new(url).check().expect_err(name).to_string();
+                assert!(error.contains(name) && error.contains(path), "{error}");
+            }
         }
     }
 

@@ -1,14 +1,14 @@
 //! Connections: how a file is opened, and what is remembered beside it.
 
 use std::cell::Cell;
-use std::fs::{File, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::hooks::Wal;
-use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension};
+use rusqlite::hooks::{CheckpointMode, Wal};
+use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::names::Names;
+use super::place::flags;
 use super::reader::clamp;
 use super::{Durability, Target, fork, schema};
 use crate::error::{Error, ErrorKind, Result};
@@ -16,8 +16,16 @@ use crate::span::Span;
 
 /// How long a connection waits for another process before it gives up.
 const BUSY_LIMIT: Duration = Duration::from_mins(1);
+/// The same in naps: 20 of 0.2 ms and 80 of 1 ms before those of 5 ms.
+const PATIENT: i32 = 100 + BUSY_LIMIT.as_millis() as i32 / 5;
 /// WAL pages before they are copied back into the database: 1.2–2x over SQLite's 1,000 in bulk.
 const WAL_PAGES: i32 = 10_000;
+/// WAL pages after which writers are kept away while the rest is copied.
+const LONG_WAL: i32 = 12_000;
+/// How many pages a reader may stand behind who is not waited for in vain, and for how many naps of
+/// 0.2 ms: the writers wait, too.
+const NEAR: i32 = 500;
+const READER_TRIES: i32 = 20;
 /// KiB of page cache of the writer, which comes back to the pages of its indexes.
 const WRITER_CACHE_KIB: i64 = 65_536;
 /// KiB of page cache of a reader: a scan of the log needs each page once, and is a tenth faster where
@@ -35,16 +43,13 @@ impl Session {
         Self { conn, names: Names::default() }
     }
 
-    /// Opens the writer's connection; makes the file and its schema where there is none.
+    /// Opens the writer's connection; makes the schema where there is none.
     pub(super) fn writer(target: &Target, durability: Durability) -> Result<Self> {
         let mut conn = match target {
             Target::Memory => Connection::open_in_memory()?,
-            Target::File(path) => {
-                prepare_file(path)?;
-                Connection::open_with_flags(path, flags(path)?)?
-            }
+            Target::File(path) => Connection::open_with_flags(path, flags(path)?)?,
         };
-        conn.busy_handler(Some(wait_for_others))?;
+        conn.busy_handler(Some(wait_aside))?;
         schema::inspect(&conn)?;
         if matches!(target, Target::File(_)) {
             switch_to_wal(&conn)?;
@@ -57,7 +62,6 @@ impl Session {
         conn.pragma_update(None, "synchronous", synchronous)?;
         conn.wal_hook(Some(check_point));
         schema::migrate(&mut conn)?;
-        conn.busy_handler(Some(wait_aside))?;
         Ok(Self::new(conn))
     }
 
@@ -186,62 +190,6 @@ fn incomplete(what: &str, end: Option<i64>, found: Option<i64>) -> Error {
     damaged(format!("{what} ends at {found} and was written up to {end}; verify() tells more"))
 }
 
-fn flags(path: &Path) -> Result<OpenFlags> {
-    // Looked at, and not opened: closing a descriptor of a file gives up the locks that another SQLite
-    // library of this process holds on it. NOFOLLOW is not set: a link to another volume is common.
-    let writable = !path.metadata().map_err(|e| unavailable(path, e))?.permissions().readonly();
-    let access =
-        if writable { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
-    Ok(access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-}
-
-/// Makes an empty file that only its owner can read, and its directory entry durable; refuses
-/// what is not a plain file before SQLite touches it.
-fn prepare_file(path: &Path) -> Result<()> {
-    let refuse = |why: &str| {
-        let text = format!("cannot open {}: {why}", path.display());
-        Err(Error::new(ErrorKind::Configuration, text))
-    };
-    match path.metadata() {
-        Ok(found) if found.is_file() => return Ok(()),
-        Ok(found) if found.is_dir() => return refuse("it is a directory"),
-        Ok(_) => return refuse("it is not a plain file"),
-        Err(_) => {}
-    }
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    if !parent.is_dir() {
-        return refuse(&format!("the directory {} does not exist", parent.display()));
-    }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(file) => {
-            let synced = file.sync_all();
-            eventuali_locks::close(file);
-            synced.map_err(|e| unavailable(path, e))?;
-        }
-        // Another process was faster.
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(e) => return Err(unavailable(path, e)),
-    }
-    #[cfg(unix)]
-    File::open(&parent).and_then(|dir| dir.sync_all()).map_err(|e| unavailable(path, e))?;
-    Ok(())
-}
-
-fn unavailable(path: &Path, error: std::io::Error) -> Error {
-    let kind = match error.kind() {
-        std::io::ErrorKind::StorageFull => ErrorKind::Full,
-        _ => ErrorKind::Unavailable,
-    };
-    Error::new(kind, format!("cannot open {}: {error}", path.display())).with_source(error)
-}
-
 /// SQLite does not wait for others while it switches a fresh file to WAL, so this does.
 fn switch_to_wal(conn: &Connection) -> Result<()> {
     let begun = Instant::now();
@@ -255,7 +203,7 @@ fn switch_to_wal(conn: &Connection) -> Result<()> {
             Err(e)
                 if super::error::kind_of(&e) == ErrorKind::Busy && begun.elapsed() < BUSY_LIMIT =>
             {
-                std::thread::sleep(Duration::from_millis(2));
+                fork::nap(Duration::from_millis(2));
             }
             Err(e) => return Err(e.into()),
         }
@@ -286,43 +234,59 @@ fn configure(conn: &Connection, cache_kib: i64) -> Result<()> {
 
 /// Copies a long WAL back into the database, as `wal_autocheckpoint` would, but a file that failed
 /// fails the commit that met it: SQLite's own keeps silent, and the writer would trust the file.
+///
+/// The next commit begins the WAL anew where nobody has added to it meanwhile. Among many writers
+/// somebody always has, so once it has grown on, they are kept away for what is left; unless a
+/// reader needs what is old.
 fn check_point(wal: &Wal, pages: i32) -> rusqlite::Result<()> {
     if pages < WAL_PAGES {
         return Ok(());
     }
-    match wal.checkpoint() {
+    if let Some((pages, copied)) = copy(wal, CheckpointMode::PASSIVE)?
+        && pages >= LONG_WAL
+        && pages - copied <= NEAR
+    {
+        waiting_at_most(READER_TRIES, || copy(wal, CheckpointMode::RESTART))?;
+    }
+    Ok(())
+}
+
+/// Pages that were in the WAL, and how many of them are copied; none where that has to wait.
+fn copy(wal: &Wal, mode: CheckpointMode) -> rusqlite::Result<Option<(i32, i32)>> {
+    match wal.checkpoint_v2(mode) {
+        Ok(pages) => Ok(Some(pages)),
         Err(cause) if super::error::kind_of(&cause) == ErrorKind::Unavailable => Err(cause),
         // Another process copies, or the disk is full: the WAL keeps everything meanwhile.
-        _ => Ok(()),
+        Err(_) => Ok(None),
     }
 }
 
 thread_local! {
-    static IMPATIENT: Cell<bool> = const { Cell::new(false) };
+    /// How often this thread looks for a lock of another process.
+    static TRIES: Cell<i32> = const { Cell::new(PATIENT) };
 }
 
 /// Runs `work` on this thread so that a lock of another process is an error at once.
-pub(super) fn without_waiting<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    IMPATIENT.set(true);
+pub(super) fn without_waiting<T>(work: impl FnOnce() -> T) -> T {
+    waiting_at_most(0, work)
+}
+
+fn waiting_at_most<T>(tries: i32, work: impl FnOnce() -> T) -> T {
+    let before = TRIES.replace(tries);
     let result = work();
-    IMPATIENT.set(false);
+    TRIES.set(before);
     result
 }
 
-/// Waits while another process writes: short naps that grow, so that many writers share a file.
-fn wait_for_others(tries: i32) -> bool {
-    std::thread::sleep(nap_before(tries));
-    is_patient(tries)
-}
-
-/// The same, once the store is open: a fork need not wait, since a connection that waits for
-/// another process holds no mutex of SQLite's.
+/// Waits while another process writes: short naps that grow, so that many writers share a file. A
+/// fork need not wait meanwhile, since a connection that waits for another process holds no mutex
+/// of SQLite's.
 fn wait_aside(tries: i32) -> bool {
-    if IMPATIENT.get() {
-        return false;
+    let again = tries < TRIES.get();
+    if again {
+        fork::nap(nap_before(tries));
     }
-    fork::nap(nap_before(tries));
-    is_patient(tries)
+    again
 }
 
 fn nap_before(tries: i32) -> Duration {
@@ -331,9 +295,4 @@ fn nap_before(tries: i32) -> Duration {
         21..=100 => Duration::from_millis(1),
         _ => Duration::from_millis(5),
     }
-}
-
-fn is_patient(tries: i32) -> bool {
-    // 20 naps of 0.2 ms and 80 of 1 ms before the long ones.
-    i64::from(tries) < 100 + i64::try_from(BUSY_LIMIT.as_millis()).unwrap_or(i64::MAX) / 5
 }

@@ -8,6 +8,7 @@ mod error;
 pub mod fork;
 mod listener;
 mod names;
+mod place;
 mod queue;
 mod reader;
 mod records;
@@ -32,7 +33,6 @@ use self::ahead::Ahead;
 use self::connection::Session;
 use self::listener::Listener;
 use self::queue::{Place, Queue};
-use self::registry::Registered;
 use self::witness::Witness;
 use self::writer::{Job, Request, Writer};
 use crate::commit::{Commit, Committed};
@@ -123,14 +123,11 @@ impl Sqlite {
         }
         // From before the registry's lock until after it: no child inherits the lock taken.
         let _inside = fork::at_work();
-        let (session, registered) = match target {
-            Target::Memory => (Session::writer(target, durability)?, None),
-            Target::File(path) => {
-                let open = || Session::writer(target, durability);
-                let (session, registered) = Registered::opening(path, open)?;
-                (session, Some(registered))
-            }
+        let registered = match target {
+            Target::Memory => None,
+            Target::File(path) => Some(place::prepare(path)?),
         };
+        let session = Session::writer(target, durability)?;
         let target = &without_links(target)?;
         let last = match session.last_event() {
             Ok((last, _)) => last,

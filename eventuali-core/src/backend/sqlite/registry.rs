@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// How long somebody else may take to open a file. A fork that did not wait for them (`fork.rs`)
+/// How long somebody else may take to note a file. A fork that did not wait for them (`fork.rs`)
 /// has left the lock held for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -53,16 +53,19 @@ impl From<&std::fs::Metadata> for Identity {
 pub(super) struct Registered(Option<Entry>);
 
 impl Registered {
-    /// Runs `open`, which may make the file, while nobody else in this process opens one; and
-    /// notes the file.
+    /// Notes the file that is about to be opened, and makes it with `make` where there is none.
     ///
-    /// Alone, because closing any descriptor of a file gives up the locks that SQLite holds on it
-    /// in this process, and making a file closes one.
-    pub(super) fn opening<T>(path: &Path, open: impl FnOnce() -> Result<T>) -> Result<(T, Self)> {
+    /// Nothing that takes long happens here, for those who open or close other files wait.
+    pub(super) fn noting(path: &Path, make: impl FnOnce() -> Result<()>) -> Result<Self> {
+        let found = Identity::of(path);
         let mut entries = alone()?;
+        if found.is_none() {
+            make()?;
+        }
         let process = std::process::id();
         let inherited = |file| entries.iter().any(|e| e.file == file && e.process != process);
-        if Identity::of(path).is_some_and(inherited) {
+        let found = found.or_else(|| Identity::of(path));
+        if found.is_some_and(inherited) {
             let text = format!(
                 "{} was open when this process was forked; open it after the fork, close it \
                  before, or start the process with the spawn method",
@@ -70,10 +73,9 @@ impl Registered {
             );
             return Err(Error::new(ErrorKind::Forked, text));
         }
-        let opened = open()?;
-        let entry = Identity::of(path).map(|file| Entry { process, file });
+        let entry = found.map(|file| Entry { process, file });
         entries.extend(entry);
-        Ok((opened, Self(entry)))
+        Ok(Self(entry))
     }
 }
 
@@ -98,7 +100,7 @@ fn alone() -> Result<MutexGuard<'static, Vec<Entry>>> {
                 std::thread::sleep(Duration::from_micros(200));
             }
             Err(TryLockError::WouldBlock) => {
-                let text = "another store is being opened, perhaps since before a fork";
+                let text = "a file was being opened when this process was forked";
                 return Err(Error::new(ErrorKind::Busy, text));
             }
         }

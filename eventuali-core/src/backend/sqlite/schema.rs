@@ -1,5 +1,7 @@
 //! The format of the file, and its migrations.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -9,6 +11,7 @@ const APPLICATION_ID: i32 = 0x4576_746c;
 /// Migrations in order; a file at format N has the first N of them.
 const MIGRATIONS: &[&str] =
     &[include_str!("sql/0001_schema.sql"), include_str!("sql/0002_ends.sql")];
+const SOMETHING_ELSE: &str = "the database holds something else than an Eventuali store";
 /// Older ones can corrupt a WAL that two connections write and checkpoint at once.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
@@ -19,25 +22,8 @@ pub(super) fn inspect(conn: &Connection) -> Result<()> {
         return Err(Error::new(ErrorKind::Unavailable, text));
     }
     // One snapshot: another process may be making the schema at this moment.
-    let snapshot = if conn.is_autocommit() { Some(conn.unchecked_transaction()?) } else { None };
-    let (application, format) = identity(conn)?;
-    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    drop(snapshot);
-    if application == APPLICATION_ID && format as usize <= MIGRATIONS.len() {
-        return Ok(());
-    }
-    if application == APPLICATION_ID {
-        let text = format!(
-            "the database has format {format}; this version of Eventuali knows {}",
-            MIGRATIONS.len()
-        );
-        return Err(Error::new(ErrorKind::SchemaMismatch, text));
-    }
-    if tables > 0 || application != 0 || format != 0 {
-        let text = "the database holds something else than an Eventuali store";
-        return Err(Error::new(ErrorKind::SchemaMismatch, text));
-    }
-    Ok(())
+    let _snapshot = conn.unchecked_transaction()?;
+    format_of(conn).map(drop)
 }
 
 /// Brings the file to the newest format; safe when many processes start at once.
@@ -46,14 +32,84 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<()> {
         return Ok(());
     }
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    inspect(&transaction)?;
-    let (_, format) = identity(&transaction)?;
-    for migration in &MIGRATIONS[format as usize..] {
+    let format = format_of(&transaction)?;
+    for migration in &MIGRATIONS[format..] {
         transaction.execute_batch(migration)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i32)?;
     Ok(transaction.commit()?)
+}
+
+/// How many of the migrations a database has seen.
+fn format_of(conn: &Connection) -> Result<usize> {
+    let refuse = |text: String| Err(Error::new(ErrorKind::SchemaMismatch, text));
+    let (application, format) = identity(conn)?;
+    let newest = MIGRATIONS.len();
+    match (application, format as usize) {
+        (APPLICATION_ID, format) if format > newest => refuse(format!(
+            "the database has format {format}; this version of Eventuali knows {newest}"
+        )),
+        (APPLICATION_ID, format) if format > 0 => Ok(format),
+        (APPLICATION_ID | 0, marked) => match format_of_tables(conn)? {
+            format if marked == 0 || marked == format => Ok(format),
+            _ => refuse(SOMETHING_ELSE.to_owned()),
+        },
+        _ => refuse(SOMETHING_ELSE.to_owned()),
+    }
+}
+
+/// The same by what there is, in a database that says nothing: a dump of SQLite's leaves out both
+/// marks, and somebody else's tables may lie beside ours.
+fn format_of_tables(conn: &Connection) -> Result<usize> {
+    let found = objects(conn)?;
+    if found.is_empty() {
+        return Ok(0);
+    }
+    let made = Connection::open_in_memory()?;
+    let mut format = 0;
+    let mut missing = Vec::new();
+    for (index, migration) in MIGRATIONS.iter().enumerate() {
+        made.execute_batch(migration)?;
+        let ours = objects(&made)?;
+        let lacking: Vec<_> = ours.iter().filter(|object| !found.contains(object)).collect();
+        if lacking.is_empty() {
+            format = index + 1;
+        } else if lacking.len() < ours.len() && missing.is_empty() {
+            missing = lacking.iter().map(|object| object.name.clone()).collect();
+        }
+    }
+    if format > 0 {
+        return Ok(format);
+    }
+    let text = if missing.is_empty() {
+        SOMETHING_ELSE.to_owned()
+    } else {
+        let missing = missing.join(", ");
+        format!("the database holds a part of a store; missing or changed: {missing}")
+    };
+    Err(Error::new(ErrorKind::SchemaMismatch, text))
+}
+
+/// A table, an index, a trigger or a view, and the SQL that made it.
+#[derive(PartialEq, Eq, Hash)]
+struct Object {
+    name: String,
+    sql: String,
+}
+
+fn objects(conn: &Connection) -> Result<HashSet<Object>> {
+    let mut statement =
+        conn.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")?;
+    let rows = statement.query_map([], |row| {
+        let sql: String = row.get(1)?;
+        // Tools write names and spaces in their own ways.
+        let plain = sql.replace(['"', '`', '[', ']'], "").to_lowercase();
+        let words: Vec<_> = plain.split_whitespace().collect();
+        let sql = words.join(" ").replacen(" if not exists ", " ", 1);
+        Ok(Object { name: row.get(0)?, sql })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 fn identity(conn: &Connection) -> Result<(i32, i32)> {
