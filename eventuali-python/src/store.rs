@@ -219,8 +219,8 @@ impl Store {
     ) -> PyResult<Subscription> {
         let (store, query) = (self.store.clone(), query(items));
         let made = subscription::Subscription::new(&store, query.clone(), limit);
-        let subscription = Arc::new(made.map_err(|e| to_python(py, &e))?);
-        Ok(Subscription { store, query, subscription })
+        let inner = Arc::new(made.map_err(|e| to_python(py, &e))?);
+        Ok(Subscription { store, query, inner })
     }
 
     /// The record of a key: (version, bytes), or None.

@@ -16,26 +16,26 @@ use crate::runtime::Pending;
 pub(crate) struct Subscription {
     pub(crate) store: EventStore,
     pub(crate) query: Query,
-    pub(crate) subscription: Arc<subscription::Subscription>,
+    pub(crate) inner: Arc<subscription::Subscription>,
 }
 
 #[pymethods]
 impl Subscription {
     /// The next page after a position, once there is one; None once it was stopped.
     fn next(&self, after: u64, live: bool) -> Pending {
-        let answer = self.subscription.next(after, live);
+        let answer = self.inner.next(after, live);
         Pending::new(async { answer.await.map(Outcome::Followed) })
     }
 
     /// Ends the answer that is on its way.
     fn stop(&self, py: Python<'_>) {
         // Whoever is woken may be on its way into the interpreter.
-        py.detach(|| self.subscription.stop());
+        py.detach(|| self.inner.stop());
     }
 
     /// The checkpoint of a name; where writing it fails, the answer that is on its way ends.
     fn checkpoint(&self, name: &str) -> Checkpoint {
-        let follower = Arc::downgrade(&self.subscription);
+        let follower = Arc::downgrade(&self.inner);
         let failed = move || {
             if let Some(subscription) = follower.upgrade() {
                 subscription.stop();
