@@ -11,7 +11,7 @@ ARGS  =
 UV    = tools/uv
 RUN   = $(UV) run --no-sync
 CARGO = cargo
-CORE  = -p eventuali-core --all-features
+CORE  = -p eventuali-core -p eventuali-locks --all-features
 TESTS = eventuali-python/tests
 POSTGRES =
 # Runs a command with the address of a PostgreSQL, which it finds or starts.

@@ -21,6 +21,11 @@ impl Tail {
         let (position, recorded_at) = session.last_event()?;
         Ok(Self { position, recorded_at: recorded_at.max(crate::clock::now()) })
     }
+
+    /// Notes where the log ends now.
+    pub(super) fn put(&self, session: &Session) -> Result<()> {
+        session.put_end(0, self.position)
+    }
 }
 
 /// What became of a commit: an answer, or a refusal that wrote nothing. Everything else, such as a
@@ -247,6 +252,7 @@ fn append_to_stream(
             first as i64,
             count
         ])?;
+        session.put_end(stream, head.version + write.events.len() as u64)?;
     }
     Ok(())
 }

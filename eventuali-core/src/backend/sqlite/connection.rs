@@ -80,13 +80,18 @@ impl Session {
         Ok(())
     }
 
-    /// Version and position of a stream's last event; zeros where it has none.
+    /// Version and position of the last event of a stream that has some.
     pub(super) fn stream_head(&self, id: i64) -> Result<(u64, u64)> {
-        let head = self
+        let found: (Option<i64>, Option<i64>, Option<i64>) = self
             .statement(include_str!("sql/stream_head.sql"))?
-            .query_row([id], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)))
-            .optional()?;
-        Ok(head.unwrap_or((0, 0)))
+            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        match found {
+            (None, None, _) => Ok((0, 0)),
+            (Some(end), Some(last), position) if end == last => {
+                Ok((end as u64, position.unwrap_or(0) as u64))
+            }
+            (end, last, _) => Err(incomplete("a stream", end, last)),
+        }
     }
 
     /// The version of a stream at a position: that of its last event there or below.
@@ -94,25 +99,67 @@ impl Session {
         if position == 0 {
             return Ok(0);
         }
+        let (end, last) = self.stream_head(id)?;
+        if position >= last {
+            return Ok(end);
+        }
         let version: i64 = self
             .statement(include_str!("sql/version_at.sql"))?
             .query_row([id, clamp(position)], |row| row.get(0))?;
-        Ok(version as u64)
+        let version = version as u64;
+        // What was searched tells nothing of what is missing there.
+        let is_there = version == 0 || self.position_of(id, version)? <= position;
+        if version < end && is_there && self.position_of(id, version + 1)? > position {
+            return Ok(version);
+        }
+        Err(damaged("the index of a stream is not what was written"))
+    }
+
+    /// The position of a version that a stream has.
+    fn position_of(&self, id: i64, version: u64) -> Result<u64> {
+        let found: Option<i64> = self
+            .statement(include_str!("sql/position_of_version.sql"))?
+            .query_row([id, version as i64], |row| row.get(0))
+            .optional()?;
+        found.map(|position| position as u64).ok_or_else(|| {
+            damaged("the index of a stream lacks a version")
+        })
     }
 
     /// Position and time of the last event; zeros where there is none.
     pub(super) fn last_event(&self) -> Result<(u64, i64)> {
-        let last = self
+        let found: (Option<i64>, Option<i64>, Option<i64>) = self
             .statement(include_str!("sql/last_event.sql"))?
-            .query_row([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)))
-            .optional()?;
-        Ok(last.unwrap_or((0, i64::MIN)))
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        match found {
+            (Some(0), None, _) => Ok((0, i64::MIN)),
+            (Some(end), Some(last), Some(time)) if end == last => Ok((end as u64, time)),
+            (end, last, _) => Err(incomplete("the log", end, last)),
+        }
+    }
+
+    /// Notes where a stream ends, or the log (stream 0).
+    pub(super) fn put_end(&self, stream: i64, version: u64) -> Result<()> {
+        let end = [stream, version as i64];
+        self.statement(include_str!("sql/put_end.sql"))?.execute(end)?;
+        Ok(())
     }
 }
 
+/// Something that is not what was written, where no single event is to blame.
+pub(super) fn damaged(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Corrupted { position: None }, text)
+}
+
+fn incomplete(what: &str, end: Option<i64>, found: Option<i64>) -> Error {
+    let shown = |end: Option<i64>| end.map_or_else(|| "nowhere".to_owned(), |end| end.to_string());
+    let (end, found) = (shown(end), shown(found));
+    damaged(format!("{what} ends at {found} and was written up to {end}; verify() tells more"))
+}
+
 fn flags(path: &Path) -> Result<OpenFlags> {
-    // Looked at, and not opened: closing any descriptor of a file gives up the locks that SQLite
-    // holds on it in this process. NOFOLLOW is not set: a link to another volume is common.
+    // Looked at, and not opened: closing a descriptor of a file gives up the locks that another SQLite
+    // library of this process holds on it. NOFOLLOW is not set: a link to another volume is common.
     let writable = !path.metadata().map_err(|e| unavailable(path, e))?.permissions().readonly();
     let access =
         if writable { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
@@ -144,7 +191,11 @@ fn prepare_file(path: &Path) -> Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
-        Ok(file) => file.sync_all().map_err(|e| unavailable(path, e))?,
+        Ok(file) => {
+            let synced = file.sync_all();
+            eventuali_locks::close(file);
+            synced.map_err(|e| unavailable(path, e))?;
+        }
         // Another process was faster.
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(e) => return Err(unavailable(path, e)),

@@ -24,7 +24,12 @@ pub(super) fn kind_of(error: &rusqlite::Error) -> ErrorKind {
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
-        Self::new(kind_of(&error), format!("SQLite: {error}")).with_source(error)
+        let kind = kind_of(&error);
+        let hint = match kind {
+            ErrorKind::Busy => " by another connection, in another process or in this one",
+            _ => "",
+        };
+        Self::new(kind, format!("SQLite: {error}{hint}")).with_source(error)
     }
 }
 

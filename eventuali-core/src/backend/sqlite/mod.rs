@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use eventuali_locks::Protection;
 use tokio::sync::{oneshot, watch};
 
 use self::ahead::Ahead;
@@ -115,6 +116,9 @@ impl Sqlite {
                 Error::new(ErrorKind::Configuration, text).with_source(cause)
             })?),
         };
+        if let (Target::File(path), Protection::None) = (target, eventuali_locks::install()) {
+            witness::refuse_company(path)?;
+        }
         // From before the registry's lock until after it: no child inherits the lock taken.
         let _inside = fork::at_work();
         let (session, registered) = match target {
@@ -126,7 +130,12 @@ impl Sqlite {
             }
         };
         let target = &without_links(target)?;
-        let (last, _) = session.last_event()?;
+        let last = match session.last_event() {
+            Ok((last, _)) => last,
+            // It can be opened all the same: to read what is whole, and to find out about the rest.
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupted { .. }) => 0,
+            Err(error) => return Err(error),
+        };
         let (sender, appended) = watch::channel(last);
         let (ending, ended) = watch::channel(false);
         let ahead = Ahead::of(target, durability);

@@ -5,10 +5,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::candidates::candidates;
-use super::connection::Session;
+use super::connection::{Session, damaged};
 use super::names::Names;
 use super::sift::json;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventHead, EventPage, EventRef};
 use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
 use crate::span::Span;
@@ -94,14 +94,10 @@ fn stream_page(
         } else {
             include_str!("sql/stream_events_forward.sql")
         };
-        let after_version = session.version_at(id, range.after)?;
-        let until_version = session.version_at(id, range.until)?;
-        let bounds = [
-            id,
-            clamp(range.after_version.max(after_version)),
-            clamp(range.until_version.min(until_version)),
-        ];
-        scan.rows(session, sql, &bounds, Some(query))?;
+        let after = range.after_version.max(session.version_at(id, range.after)?);
+        let until = range.until_version.min(session.version_at(id, range.until)?);
+        let due = Due::Versions { stream: id, range: (after + 1, until) };
+        scan.rows(session, sql, &[id, clamp(after), clamp(until)], Some(query), due)?;
     }
     Ok(scan.finish())
 }
@@ -114,7 +110,7 @@ fn tag_page(session: &mut Session, query: &Query, tag: &str, mut scan: Scan) -> 
         include_str!("sql/tag_events_forward.sql")
     };
     let bounds = params![query.tenant, tag, clamp(range.after), clamp(range.until)];
-    scan.rows(session, sql, bounds, Some(query))?;
+    scan.rows(session, sql, bounds, Some(query), Due::Matches)?;
     Ok(scan.finish())
 }
 
@@ -177,7 +173,7 @@ impl Scan {
             include_str!("sql/sift_events_forward.sql")
         };
         let bounds = params![clamp(part.after), clamp(part.until), text];
-        self.rows(session, sql, bounds, Some(query))?;
+        self.rows(session, sql, bounds, Some(query), Due::Any)?;
         let end = if part.backwards { part.after + 1 } else { part.until };
         Ok((end, part.until - part.after))
     }
@@ -216,7 +212,7 @@ impl Scan {
         // Positions that lie apart: a statement for each would take longer than their rows. The
         // outer side of a cross join is read in its order.
         let parameters = [json(now.iter().map(|span| span.0))];
-        self.rows(session, include_str!("sql/events_at.sql"), &parameters, Some(query))?;
+        self.rows(session, include_str!("sql/events_at.sql"), &parameters, Some(query), Due::Any)?;
         Ok(later)
     }
 
@@ -227,7 +223,7 @@ impl Scan {
         } else {
             include_str!("sql/events_forward.sql")
         };
-        self.rows(session, sql, &[clamp(span.0 - 1), clamp(span.1)], query)
+        self.rows(session, sql, &[clamp(span.0 - 1), clamp(span.1)], query, Due::Positions(span))
     }
 
     fn rows(
@@ -236,12 +232,19 @@ impl Scan {
         sql: &str,
         parameters: &[impl rusqlite::ToSql],
         query: Option<&Query>,
+        due: Due,
     ) -> Result<()> {
+        let mut due = Sequence::new(due, self.range.backwards);
         let Session { conn, names } = session;
         let mut statement = conn.prepare_cached(sql)?;
         let mut rows = statement.query(rusqlite::params_from_iter(parameters))?;
         while let Some(row) = rows.next()? {
             let position = row.get::<_, i64>(0)? as u64;
+            // What an index names, and the log lacks.
+            if row.get_ref(1)? == ValueRef::Null {
+                return Err(EventHead::corrupted(position));
+            }
+            due.meet(position, row)?;
             let (metadata, payload) = (bytes(row, 8, position)?, bytes(row, 9, position)?);
             let head = head(conn, names, row, position)?;
             if head.checksum(metadata, payload) != row.get::<_, u32>(7)? {
@@ -253,7 +256,11 @@ impl Scan {
             }
             let event = EventRef { head: &head, metadata_bytes: metadata, payload };
             self.rows_left = self.rows_left.saturating_sub(1);
-            let wanted = self.range.contains(&event) && query.is_none_or(|q| q.matches(&event));
+            let within = self.range.contains(&event);
+            let wanted = within && query.is_none_or(|q| q.matches(&event));
+            if within && !wanted && due.must_match {
+                return Err(EventHead::corrupted(position));
+            }
             if wanted {
                 if !self.page.is_empty()
                     && self.page.bytes() + metadata.len() + payload.len() > MAX_PAGE_BYTES
@@ -269,7 +276,7 @@ impl Scan {
                 return Ok(());
             }
         }
-        Ok(())
+        due.is_over()
     }
 
     fn finish(mut self) -> EventPage {
@@ -278,6 +285,74 @@ impl Scan {
         self.page.looked_to = if self.full { self.looked_to } else { edge };
         self.page.end = self.page.looked_to == edge;
         self.page
+    }
+}
+
+/// Which rows a statement is known to give, in the direction of reading.
+#[derive(Clone, Copy)]
+enum Due {
+    /// Nobody can tell.
+    Any,
+    /// Those that match the query, and no others.
+    Matches,
+    /// Every position between two, which are included.
+    Positions(Span),
+    /// Every version of a stream between two, which are included.
+    Versions { stream: i64, range: Span },
+}
+
+/// What is still due of a statement's rows.
+struct Sequence {
+    /// Of which stream; none where positions are due.
+    stream: Option<i64>,
+    /// The next one and the last one; none where nobody can tell.
+    due: Option<Span>,
+    backwards: bool,
+    must_match: bool,
+}
+
+impl Sequence {
+    fn new(due: Due, backwards: bool) -> Self {
+        let (stream, range) = match due {
+            Due::Any | Due::Matches => (None, None),
+            Due::Positions(span) => (None, Some(span)),
+            Due::Versions { stream, range } => (Some(stream), Some(range)),
+        };
+        Self { stream, due: range, backwards, must_match: matches!(due, Due::Matches) }
+    }
+
+    /// Takes a row; refuses one that is not due.
+    fn meet(&mut self, position: u64, row: &Row<'_>) -> Result<()> {
+        let Some((first, last)) = &mut self.due else { return Ok(()) };
+        let met = match self.stream {
+            None => position,
+            Some(stream) if row.get::<_, i64>(1)? == stream => row.get::<_, i64>(2)? as u64,
+            Some(_) => return Err(EventHead::corrupted(position)),
+        };
+        let next = if self.backwards { *last } else { *first };
+        if met != next || first > last {
+            return Err(self.lacks(next));
+        }
+        if self.backwards { *last -= 1 } else { *first += 1 }
+        Ok(())
+    }
+
+    /// Refuses to end before all that was due has come.
+    fn is_over(&self) -> Result<()> {
+        match self.due {
+            Some((first, last)) if first <= last => {
+                Err(self.lacks(if self.backwards { last } else { first }))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn lacks(&self, next: u64) -> Error {
+        if self.stream.is_none() {
+            let text = format!("the event at position {next} is missing; verify() tells more");
+            return Error::new(ErrorKind::Corrupted { position: Some(next) }, text);
+        }
+        damaged(format!("version {next} of a stream is missing; verify() tells more"))
     }
 }
 
@@ -407,6 +482,7 @@ mod tests {
             let stream = StreamId::new("T", format!("s{}", step % 4));
             let commit = Commit::append(stream, ExpectedVersion::Any, events);
             append(&mut session, &mut tail, &commit).expect("it is written").expect("it holds");
+            tail.put(&session).expect("it is written");
         }
         session.conn.execute_batch("COMMIT").expect("it commits");
         session

@@ -1,6 +1,8 @@
 //! Whether the files under a store are still the ones that it opened.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use eventuali_locks::Protection;
 
 use super::Target;
 use super::ahead::wal_of;
@@ -9,20 +11,33 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The database and its WAL, as they were when the store was opened.
 ///
-/// A second SQLite in this process, such as the one in Python's `sqlite3`, undoes the locks of
-/// this one, folds the WAL in and deletes it; so does a person who moves or deletes the file. What
-/// is written afterwards goes to a file without a name. So each commit looks, before it is
-/// acknowledged, whether both names still lead to the same files.
+/// A person moves or deletes the file, or a program puts another one in its place. What is written
+/// afterwards goes to a file without a name. So each commit looks, before it is acknowledged, whether
+/// both names still lead to the same files.
 pub(super) struct Witness {
     files: Vec<(PathBuf, Option<Identity>)>,
+    /// Whether another SQLite library in this process must keep away from the file.
+    exclusive: bool,
 }
 
 impl Witness {
     /// Notes what there is. A file that is not there yet is noted when it is first looked for.
     pub(super) fn of(target: &Target) -> Self {
-        let Target::File(path) = target else { return Self { files: Vec::new() } };
-        let files = [path.clone(), wal_of(path)];
-        Self { files: files.map(|path| (path.clone(), Identity::of(&path))).into() }
+        let Target::File(path) = target else {
+            return Self { files: Vec::new(), exclusive: false };
+        };
+        let files = [path.clone(), wal_of(path)].map(|path| (path.clone(), Identity::of(&path)));
+        let exclusive = eventuali_locks::install() == Protection::None;
+        Self { files: files.into(), exclusive }
+    }
+
+    /// Refuses to write beside another SQLite library in this process where no locks hold between the
+    /// two.
+    pub(super) fn is_alone(&self) -> Result<()> {
+        match self.files.first() {
+            Some((path, _)) if self.exclusive => refuse_company(path),
+            _ => Ok(()),
+        }
     }
 
     /// Looks again.
@@ -34,8 +49,7 @@ impl Witness {
             }
             if *noted != found {
                 let text = format!(
-                    "{} was moved, deleted or replaced while the store was open, perhaps by a \
-                     second SQLite library in this process",
+                    "{} was moved, deleted or replaced while the store was open",
                     path.display()
                 );
                 return Err(Error::new(ErrorKind::Unavailable, text));
@@ -43,4 +57,19 @@ impl Witness {
         }
         Ok(())
     }
+}
+
+/// Refuses a file that something else in this process has open, on a platform whose locks don't hold
+/// within a process: two SQLite libraries would destroy it.
+pub(super) fn refuse_company(path: &Path) -> Result<()> {
+    if !eventuali_locks::is_open_elsewhere(path) {
+        return Ok(());
+    }
+    let text = format!(
+        "something else in this process has {} open, such as a connection of sqlite3, SQLAlchemy or \
+         Django, and on this platform no lock holds between the two; close it, or use it from another \
+         process",
+        path.display()
+    );
+    Err(Error::new(ErrorKind::Configuration, text))
 }

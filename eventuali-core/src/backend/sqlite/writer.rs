@@ -147,6 +147,7 @@ impl Writer {
             let text = "a write to this store failed before; open it again";
             return Err(Error::new(ErrorKind::Unavailable, text).with_source(cause.clone()));
         }
+        self.witness.is_alone()?;
         let begun = self.session.run("BEGIN IMMEDIATE");
         begun.inspect_err(|error| self.judge(error))
     }
@@ -170,9 +171,13 @@ impl Writer {
     fn write(&mut self, group: &[Request]) -> Result<(Vec<Result<Committed>>, u64)> {
         self.ahead.grow()?;
         let mut tail = Tail::of(&self.session)?;
+        let before = tail.position;
         let mut judged = Vec::with_capacity(group.len());
         for request in group {
             judged.push(append(&mut self.session, &mut tail, &request.commit)?);
+        }
+        if tail.position > before {
+            tail.put(&self.session)?;
         }
         Ok((judged, tail.position))
     }
