@@ -121,9 +121,9 @@ impl Session {
             .statement(include_str!("sql/position_of_version.sql"))?
             .query_row([id, version as i64], |row| row.get(0))
             .optional()?;
-        found.map(|position| position as u64).ok_or_else(|| {
-            damaged("the index of a stream lacks a version")
-        })
+        found
+            .map(|position| position as u64)
+            .ok_or_else(|| damaged("the index of a stream lacks a version"))
     }
 
     /// Position and time of the last event; zeros where there is none.

@@ -257,7 +257,7 @@ impl Scan {
             let event = EventRef { head: &head, metadata_bytes: metadata, payload };
             self.rows_left = self.rows_left.saturating_sub(1);
             let within = self.range.contains(&event);
-            let wanted = within && query.is_none_or(|q| q.matches(&event));
+            let wanted = within && query.map_or(Ok(true), |query| query.matches(&event))?;
             if within && !wanted && due.must_match {
                 return Err(EventHead::corrupted(position));
             }
@@ -333,7 +333,11 @@ impl Sequence {
         if met != next || first > last {
             return Err(self.lacks(next));
         }
-        if self.backwards { *last -= 1 } else { *first += 1 }
+        if self.backwards {
+            *last -= 1
+        } else {
+            *first += 1
+        }
         Ok(())
     }
 
