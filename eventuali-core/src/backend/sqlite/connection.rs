@@ -10,7 +10,7 @@ use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension};
 
 use super::names::Names;
 use super::reader::clamp;
-use super::{Durability, Target, fork, schema};
+use super::{Durability, Target, fork, schema, wal};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a connection waits for another process before it gives up.
@@ -40,6 +40,9 @@ impl Session {
             Target::Memory => Connection::open_in_memory()?,
             Target::File(path) => {
                 prepare_file(path)?;
+                if durability == Durability::Full {
+                    wal::inspect(path)?;
+                }
                 Connection::open_with_flags(path, flags(path)?)?
             }
         };

@@ -15,6 +15,7 @@ mod registry;
 mod rows;
 mod schema;
 mod sift;
+mod wal;
 mod witness;
 mod writer;
 
