@@ -276,7 +276,7 @@ mod tests {
     fn over(path: &Path) -> Writer {
         let target = Target::File(path.to_owned());
         // Before the first connection, as `Sqlite::open` does.
-        eventuali_locks::install();
+        assert_ne!(eventuali_locks::install(), eventuali_locks::Protection::None);
         let session = Session::writer(&target, Durability::Full).expect("it opens");
         let ahead = Ahead::of(&target, Durability::Full);
         Writer::new(session, Witness::of(&target), ahead, watch::Sender::new(0))
