@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::clock;
@@ -102,18 +103,11 @@ impl Commit {
         self.events().next().map_or(self.id, |(_, event)| event.event_id)
     }
 
-    /// What tells its record changes from others; 0 where it has none. Part of its identity: the
-    /// same events with other record changes are another commit. Stored, so it never changes.
+    /// What tells its record changes from others. Part of its identity: the same events with other
+    /// record changes are another commit.
     #[must_use]
-    pub fn records_digest(&self) -> i64 {
-        if self.records.is_empty() {
-            return 0;
-        }
-        let mut bytes = Vec::new();
-        self.records.iter().for_each(|change| change.digest_into(&mut bytes));
-        let (high, low) = (crc32c::crc32c(&bytes), crc32c::crc32c_append(1, &bytes));
-        // Never 0, which says that there are none.
-        ((i64::from(high) << 32) | i64::from(low)) | 1
+    pub fn records_digest(&self) -> RecordsDigest {
+        RecordsDigest::of(&self.records)
     }
 
     /// Whether it would change nothing.
@@ -189,6 +183,51 @@ impl Commit {
     }
 }
 
+/// A digest of the changes to records in a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordsDigest {
+    stored: i64,
+    former: i64,
+}
+
+impl RecordsDigest {
+    fn of(records: &[RecordChange]) -> Self {
+        if records.is_empty() {
+            return Self { stored: 0, former: 0 };
+        }
+        let (mut sha, mut all, mut bytes) = (Sha256::new(), Vec::new(), Vec::new());
+        for change in records {
+            bytes.clear();
+            change.digest_into(&mut bytes);
+            // How many parts there are: no other changes have the same ones.
+            let entries = change.value.as_ref().map_or(0, |value| value.index.len() as u64 + 1);
+            sha.update(entries.to_le_bytes());
+            sha.update(&bytes);
+            all.extend_from_slice(&bytes);
+        }
+        let sum = sha.finalize();
+        let first = i64::from_le_bytes(std::array::from_fn(|index| sum[index]));
+        let (high, low) = (crc32c::crc32c(&all), crc32c::crc32c_append(1, &all));
+        // An even number is of this form, an odd one of the former, and 0 says that there are none.
+        let stored = if first & !1 == 0 { 2 } else { first & !1 };
+        Self { stored, former: ((i64::from(high) << 32) | i64::from(low)) | 1 }
+    }
+
+    /// What is stored of it, from which [`RecordsDigest::is`] tells it for ever; 0 where there are
+    /// no changes.
+    #[must_use]
+    pub fn stored(self) -> i64 {
+        self.stored
+    }
+
+    /// Whether `stored` was made from the same changes. What is odd was made in the first format, as
+    /// a sum that one can find other changes for; it is compared as it was made.
+    #[must_use]
+    pub fn is(self, stored: i64) -> bool {
+        stored == if stored & 1 == 1 { self.former } else { self.stored }
+    }
+}
+
 /// What a commit became.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Committed {
@@ -202,4 +241,78 @@ pub struct Committed {
     pub record_versions: Vec<u64>,
     /// The store's time of the commit, µs since 1970 UTC; 0 for a commit without events.
     pub recorded_at: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{ExpectedRecord, RecordKey};
+
+    fn put(key: &str, bytes: impl Into<Vec<u8>>) -> RecordChange {
+        RecordChange::put(RecordKey::new("doc", key), bytes).expecting(ExpectedRecord::Absent)
+    }
+
+    fn digest(records: Vec<RecordChange>) -> RecordsDigest {
+        Commit::change(records).records_digest()
+    }
+
+    /// `text` and eight bytes more, with the CRC32C of `other` and eight zeros.
+    fn like(text: &[u8], other: &[u8]) -> Vec<u8> {
+        let wanted = crc32c::crc32c(&[other, &[0; 8]].concat());
+        // The sum is linear in its last four bytes: what each bit of them changes is solved for.
+        let at = |tail: u32| crc32c::crc32c(&[text, &[0; 4], &tail.to_le_bytes()[..]].concat());
+        let zero = at(0);
+        let mut rows: Vec<(u32, u32)> =
+            (0..32).map(|bit| (at(1 << bit) ^ zero, 1 << bit)).collect();
+        let (mut rest, mut tail) = (wanted ^ zero, 0);
+        for bit in (0..32).rev() {
+            let Some(found) = rows.iter().position(|row| row.0 >> bit & 1 == 1) else { continue };
+            let pivot = rows.swap_remove(found);
+            for row in rows.iter_mut().filter(|row| row.0 >> bit & 1 == 1) {
+                *row = (row.0 ^ pivot.0, row.1 ^ pivot.1);
+            }
+            if rest >> bit & 1 == 1 {
+                (rest, tail) = (rest ^ pivot.0, tail ^ pivot.1);
+            }
+        }
+        [text, &[0; 4], &tail.to_le_bytes()[..]].concat()
+    }
+
+    #[test]
+    fn changes_of_one_sum_have_two_digests() {
+        let (one, other) =
+            ([&b"balance 100"[..], &[0; 8]].concat(), like(b"balance 999", b"balance 100"));
+        let (one, other) = (digest(vec![put("a", one)]), digest(vec![put("a", other)]));
+        assert_eq!(one.former, other.former, "the former digest did not tell them apart");
+        assert_ne!(one.stored(), other.stored());
+        assert!(!one.is(other.stored()) && one.is(one.stored()) && one.is(one.former));
+    }
+
+    #[test]
+    fn every_part_counts_and_none_is_nothing() {
+        let deleted = RecordChange::delete(RecordKey::new("doc", "a"));
+        let all = [
+            digest(Vec::new()),
+            digest(vec![put("a", "deleted")]),
+            digest(vec![put("b", "deleted")]),
+            digest(vec![put("a", "deleted").expecting(ExpectedRecord::Any)]),
+            digest(vec![deleted.clone()]),
+            digest(vec![deleted.clone(), put("b", "")]),
+            digest(vec![put("b", ""), deleted]),
+        ];
+        for (index, one) in all.iter().enumerate() {
+            assert_eq!(one.stored() & 1, 0, "this form is even");
+            assert_eq!(one.stored() == 0, index == 0);
+            for (other, digest) in all.iter().enumerate() {
+                assert_eq!(one.is(digest.stored()), index == other);
+            }
+        }
+    }
+
+    #[test]
+    fn it_never_changes() {
+        let one = digest(vec![put("a", "bytes")]);
+        let expected = (5_251_489_411_209_960_366, 6_218_203_694_749_627_677);
+        assert_eq!((one.stored(), one.former), expected);
+    }
 }

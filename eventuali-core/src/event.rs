@@ -155,8 +155,9 @@ impl Metadata {
     }
 
     fn damaged(error: serde_json::Error) -> Error {
-        Error::new(ErrorKind::Corrupted { position: None }, "metadata is not what was written")
-            .with_source(error)
+        let text =
+            "the metadata can't be read: a newer version of Eventuali wrote it, or it is damaged";
+        Error::new(ErrorKind::Corrupted { position: None }, text).with_source(error)
     }
 
     /// What [`Metadata::encode`] made `bytes` from.
@@ -371,7 +372,19 @@ pub struct EventRef<'a> {
 impl EventRef<'_> {
     /// The metadata, decoded.
     pub fn metadata(&self) -> Result<Metadata> {
-        Metadata::decode(self.metadata_bytes)
+        Metadata::decode(self.metadata_bytes).map_err(|error| self.blamed(error))
+    }
+
+    /// The tags, and nothing else of the metadata.
+    pub fn tags(&self) -> Result<Vec<String>> {
+        Metadata::decode_tags(self.metadata_bytes).map_err(|error| self.blamed(error))
+    }
+
+    /// The same error, of this event.
+    fn blamed(&self, error: Error) -> Error {
+        let position = self.head.position;
+        let text = format!("the event at position {position}: {error}");
+        Error::new(ErrorKind::Corrupted { position: Some(position) }, text).with_source(error)
     }
 
     /// A copy that outlives the page.
@@ -383,17 +396,19 @@ impl EventRef<'_> {
         })
     }
 
-    /// Whether this is what storing `event` in `stream` made.
-    #[must_use]
-    pub fn is(&self, stream: &StreamId, event: &NewEvent) -> bool {
-        self.head.event_id == event.event_id
+    /// Whether this is what storing `event` in `stream` made; an error where only the metadata could
+    /// tell, and can't be read.
+    pub fn is(&self, stream: &StreamId, event: &NewEvent) -> Result<bool> {
+        let same = self.head.event_id == event.event_id
             && *self.head.stream == *stream
             && self.head.kind == event.kind
             && self.head.timestamp == event.timestamp
-            && self.payload == event.payload
-            && self.metadata().is_ok_and(|found| {
-                event.metadata.as_ref().map_or(found.is_empty(), |given| **given == found)
-            })
+            && self.payload == event.payload;
+        if !same {
+            return Ok(false);
+        }
+        let found = self.metadata()?;
+        Ok(event.metadata.as_ref().map_or(found.is_empty(), |given| **given == found))
     }
 }
 

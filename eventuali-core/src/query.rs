@@ -224,12 +224,20 @@ impl Query {
             && (items.is_empty() || items.iter().any(|item| item.may_match(stream, kind)))
     }
 
-    /// Whether an event is among those asked for.
-    #[must_use]
-    pub fn matches(&self, event: &EventRef<'_>) -> bool {
-        event.head.stream.tenant == self.tenant
-            && self.partition.is_none_or(|part| part.contains(&event.head.stream))
-            && (self.items.is_empty() || self.items.iter().any(|item| item.matches(event)))
+    /// Whether an event is among those asked for; an error where its metadata decides that and can't
+    /// be read.
+    pub fn matches(&self, event: &EventRef<'_>) -> Result<bool> {
+        let among = event.head.stream.tenant == self.tenant
+            && self.partition.is_none_or(|part| part.contains(&event.head.stream));
+        if !among || self.items.is_empty() {
+            return Ok(among);
+        }
+        for item in &self.items {
+            if item.matches(event)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -253,13 +261,12 @@ impl QueryItem {
         Ok(())
     }
 
-    /// Whether every part that is given holds for `event`.
-    #[must_use]
-    pub fn matches(&self, event: &EventRef<'_>) -> bool {
+    /// Whether every part that is given holds for `event`; see [`Query::matches`].
+    pub fn matches(&self, event: &EventRef<'_>) -> Result<bool> {
         let head = event.head;
-        self.may_match(&head.stream, &head.kind)
-            && (self.event_ids.is_empty() || self.event_ids.contains(&head.event_id))
-            && self.matches_metadata(event)
+        let may = self.may_match(&head.stream, &head.kind)
+            && (self.event_ids.is_empty() || self.event_ids.contains(&head.event_id));
+        Ok(may && self.matches_metadata(event)?)
     }
 
     fn may_match(&self, stream: &StreamId, kind: &EventKind) -> bool {
@@ -278,19 +285,17 @@ impl QueryItem {
     }
 
     /// The parts that lie in the metadata, which is decoded only where one of them is asked for.
-    fn matches_metadata(&self, event: &EventRef<'_>) -> bool {
+    fn matches_metadata(&self, event: &EventRef<'_>) -> Result<bool> {
         if self.tags.is_empty() && self.correlation_id.is_none() {
-            return true;
+            return Ok(true);
         }
-        if self.correlation_id.is_none() {
-            let Ok(tags) = Metadata::decode_tags(event.metadata_bytes) else { return false };
-            return self.tags.iter().all(|tag| tags.contains(tag));
-        }
-        let Ok(metadata) = event.metadata() else { return false };
-        self.tags.iter().all(|tag| metadata.tags.contains(tag))
-            && self.correlation_id.as_ref().is_none_or(|wanted| {
-                metadata.correlation_id.as_ref().is_some_and(|found| found.same_text(wanted))
-            })
+        let Some(wanted) = &self.correlation_id else {
+            let tags = event.tags()?;
+            return Ok(self.tags.iter().all(|tag| tags.contains(tag)));
+        };
+        let metadata = event.metadata()?;
+        Ok(self.tags.iter().all(|tag| metadata.tags.contains(tag))
+            && metadata.correlation_id.is_some_and(|found| found.same_text(wanted)))
     }
 }
 

@@ -398,3 +398,186 @@ fn a_wal_that_took_the_place_of_ours_is_not_touched() {
     }
     assert_eq!(std::fs::read(wal(&folder.path)).expect("it is there"), b"another WAL");
 }
+
+/// Where each frame of a WAL begins, and which of them end a commit.
+fn frames(wal: &[u8]) -> Vec<(usize, bool)> {
+    let salt = &wal[16..24];
+    let starts = (32..).step_by(24 + 4096).take_while(|start| start + 4120 <= wal.len());
+    starts
+        .take_while(|start| &wal[start + 8..start + 16] == salt)
+        .map(|start| (start, wal[start + 4..start + 8] != [0; 4]))
+        .collect()
+}
+
+/// The database and its WAL, as a crash leaves them after so many commits.
+fn crashed(commits: usize) -> (Folder, Vec<u8>) {
+    let folder = folder();
+    block_on(open(&folder.path).expect("it is made").close()).expect("it closes");
+    let original = folder.path.with_file_name("original.db");
+    std::fs::copy(&folder.path, &original).expect("it is copied");
+    let store = open(&original).expect("it opens");
+    (0..commits).for_each(|number| append(&store, 1 + number % 30));
+    std::fs::copy(&original, &folder.path).expect("it is copied");
+    let bytes = std::fs::read(wal(&original)).expect("it is there");
+    (folder, bytes)
+}
+
+/// Opens the database with a WAL; the number of its events.
+fn recovered(path: &Path, bytes: &[u8], durability: Durability) -> Result<usize, Error> {
+    let copy = path.with_file_name("copy.db");
+    drop(std::fs::remove_file(copy.with_file_name("copy.db-shm")));
+    std::fs::copy(path, &copy).expect("it is copied");
+    std::fs::write(wal(&copy), bytes).expect("it is written");
+    let store = Sqlite::open(&Target::File(copy.clone()), durability)?;
+    let count = all(&store).len();
+    block_on(store.close()).expect("it closes");
+    Ok(count)
+}
+
+#[test]
+fn damage_in_the_middle_of_a_wal_drops_no_commit() {
+    let (folder, whole) = crashed(12);
+    let frames = frames(&whole);
+    let ends: Vec<usize> = (0..frames.len()).filter(|index| frames[*index].1).collect();
+    assert_eq!(ends.len(), 12, "each commit has its end");
+    let all = (0..12).map(|number| 1 + number % 30).sum::<usize>();
+    assert_eq!(recovered(&folder.path, &whole, Durability::Full).expect("it is whole"), all);
+    let provable = ends[ends.len() - 3];
+    for (index, (start, _)) in frames.iter().enumerate() {
+        // A page, its number, the salt, the sum: and for each of them another bit.
+        for at in [500 + index % 3000, 1, 9, 18] {
+            let mut bytes = whole.clone();
+            bytes[start + at] ^= 1 << (index % 8);
+            let opened = recovered(&folder.path, &bytes, Durability::Full);
+            if index <= provable {
+                let error = opened.expect_err("commits lie behind it");
+                assert_eq!(*error.kind(), ErrorKind::Corrupted { position: None }, "{error}");
+            } else if index > ends[ends.len() - 2] {
+                assert_eq!(opened.expect("a crash may leave this"), all - 12, "frame {index}");
+            }
+        }
+    }
+    let mut bytes = whole.clone();
+    bytes[17] ^= 4;
+    recovered(&folder.path, &bytes, Durability::Full).expect_err("the header is damaged");
+    bytes = whole.clone();
+    bytes[frames[0].0 + 600] ^= 1;
+    recovered(&folder.path, &bytes, Durability::Relaxed).expect("what a power cut may leave");
+}
+
+#[test]
+fn what_a_power_cut_leaves_of_the_last_commit_is_no_damage() {
+    let (folder, whole) = crashed(5);
+    let kept = 1 + 2 + 3 + 4;
+    let frames = frames(&whole);
+    let ends: Vec<usize> = (0..frames.len()).filter(|index| frames[*index].1).collect();
+    let last = &frames[ends[ends.len() - 2] + 1..];
+    for lost in 1..1 << last.len().min(6) {
+        let mut bytes = whole.clone();
+        for (bit, (start, _)) in last.iter().enumerate().filter(|(bit, _)| lost >> bit & 1 == 1) {
+            // A sector of the frame that did not reach the device, another one each time.
+            let at = start + (lost + bit) % 8 * 512;
+            bytes[at..at + 512].fill(0);
+        }
+        if bytes != whole {
+            let found = recovered(&folder.path, &bytes, Durability::Full).expect("it opens");
+            assert!([kept, kept + 5].contains(&found), "lost {lost:b}: {found}");
+        }
+    }
+}
+
+/// Gives the second event metadata that this version can't read, with the sum that belongs to it.
+fn of_a_newer_format(path: &Path) {
+    let store = open(path).expect("it opens");
+    let page = block_on(store.read(Query::default(), ReadRange::default())).expect("it reads");
+    let event = page.get(1);
+    let metadata = r#"{"correlation_id":"request-7","tags":{"form":2}}"#;
+    let checksum = event.head.checksum(metadata.as_bytes(), event.payload);
+    block_on(store.close()).expect("it closes");
+    let connection = Connection::open(path).expect("it opens");
+    connection.execute_batch("DROP TRIGGER event_log_stays").expect("it is dropped");
+    let sql = "UPDATE event_log SET metadata = ?1, checksum = ?2 WHERE position = 2";
+    connection.execute(sql, (metadata, checksum)).expect("it changes");
+    let sql = "INSERT INTO tags (tenant, tag, position) VALUES ('', 'paid', 2)";
+    connection.execute(sql, []).expect("it is tagged");
+}
+
+#[test]
+fn metadata_of_a_newer_format_is_told_of_and_not_passed_over() {
+    let folder = folder();
+    filled(&folder.path);
+    of_a_newer_format(&folder.path);
+    let store = open(&folder.path).expect("it opens");
+    let correlation_id = Some(Reference::Text("request-7".to_owned()));
+    let tags = vec!["paid".to_owned()];
+    let event_types = vec!["Deposited".to_owned()];
+    let none = QueryItem::default();
+    for item in [
+        QueryItem { correlation_id: correlation_id.clone(), ..none.clone() },
+        QueryItem { tags: tags.clone(), ..none.clone() },
+        QueryItem { event_types: event_types.clone(), tags, ..none.clone() },
+        QueryItem { event_types, correlation_id, ..none },
+    ] {
+        let query = Query { items: vec![item], ..Query::default() };
+        let read = block_on(store.read(query.clone(), ReadRange::default()));
+        let event = NewEvent::new(Arc::new(EventKind::json("Opened", 1)), "{}");
+        let stream = StreamId::new("T", "1");
+        let commit = Commit::append(stream, ExpectedVersion::NoStream, vec![event]);
+        let judged = block_on(store.commit(commit.on_condition(query.clone(), 1)));
+        for error in [read.expect_err("it reads"), judged.expect_err("it is judged")] {
+            assert_eq!(*error.kind(), ErrorKind::Corrupted { position: Some(2) }, "{query:?}");
+            assert!(error.to_string().contains("newer version"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_row_is_found_by_what_it_was() {
+    for change in [
+        "kind = (SELECT id FROM kinds WHERE event_type = 'Other')",
+        "stream = 77",
+        "metadata = replace(metadata, 'paid', 'pain')",
+        "metadata = replace(metadata, 'h-1', 'h-2')",
+    ] {
+        let folder = folder();
+        let store = open(&folder.path).expect("it opens");
+        let event = |name: &str| {
+            let metadata = Metadata {
+                tags: vec!["paid".to_owned()],
+                correlation_id: Some(Reference::Text("request-7".to_owned())),
+                headers: vec![("h-1".to_owned(), "x".to_owned())],
+                ..Metadata::default()
+            };
+            NewEvent::new(Arc::new(EventKind::json(name, 1)), "{}").with_metadata(metadata)
+        };
+        let events = ["Paid", "Paid", "Other"].map(event).to_vec();
+        let stream = StreamId::new("T", "1");
+        block_on(store.commit(Commit::append(stream.clone(), ExpectedVersion::Any, events)))
+            .expect("it commits");
+        block_on(store.close()).expect("it closes");
+        let sql = format!(
+            "PRAGMA foreign_keys = OFF; DROP TRIGGER event_log_stays;
+             UPDATE event_log SET {change} WHERE position = 2"
+        );
+        Connection::open(&folder.path).and_then(|c| c.execute_batch(&sql)).expect("it changes");
+        let store = open(&folder.path).expect("it opens");
+        let none = QueryItem::default();
+        let by_stream = Query::stream(&stream);
+        let of = |item| Query { items: vec![item], ..Query::default() };
+        let mut queries = vec![
+            by_stream,
+            of(QueryItem { event_types: vec!["Paid".to_owned()], ..none.clone() }),
+            of(QueryItem { tags: vec!["paid".to_owned()], ..none.clone() }),
+        ];
+        let correlation_id = Some(Reference::Text("request-7".to_owned()));
+        queries.push(of(QueryItem { correlation_id, ..none }));
+        for query in queries {
+            for backwards in [false, true] {
+                let range = ReadRange { backwards, ..ReadRange::default() };
+                let error = block_on(store.read(query.clone(), range)).expect_err(change);
+                let kind = error.kind();
+                assert!(matches!(kind, ErrorKind::Corrupted { .. }), "{change}: {error}");
+            }
+        }
+    }
+}

@@ -28,14 +28,16 @@ impl State {
         let stored =
             |event: &NewEvent| self.ids.get(&event.event_id).map(|(at, _)| &self.events[*at]);
         let records = commit.records_digest();
-        let like = |event: &NewEvent| self.ids[&event.event_id].1 == records;
+        let like = |event: &NewEvent| records.is(self.ids[&event.event_id].1);
         let rows: Vec<_> = commit.events().filter_map(|(_, event)| stored(event)).collect();
         if rows.is_empty() {
             return Ok(self.record_repetition(commit));
         }
-        let same = commit.events().all(|(stream, event)| {
-            stored(event).is_some_and(|row| row.event().is(stream, event)) && like(event)
-        }) && rows.is_sorted_by_key(|row| row.head.position);
+        let mut same = rows.is_sorted_by_key(|row| row.head.position);
+        for (stream, event) in commit.events() {
+            let found = stored(event).map(|row| row.event());
+            same &= found.map_or(Ok(false), |found| found.is(stream, event))? && like(event);
+        }
         if !same {
             let event_ids: Vec<Uuid> = rows.iter().map(|row| row.head.event_id).collect();
             return Err(Error::idempotency_conflict(event_ids));
@@ -95,10 +97,10 @@ impl State {
             // The event at position 1 is the first one.
             let first =
                 usize::try_from(after).map_or(self.events.len(), |at| at.min(self.events.len()));
-            let mut rows = self.events[first..].iter();
-            if let Some(row) = rows.find(|row| condition.query.matches(&row.event())) {
-                let position = row.head.position;
-                return Err(Error::condition_failed(after, position));
+            for row in &self.events[first..] {
+                if condition.query.matches(&row.event())? {
+                    return Err(Error::condition_failed(after, row.head.position));
+                }
             }
         }
         Ok(())
@@ -119,7 +121,7 @@ impl State {
     fn write(&mut self, commit: &Commit) -> Result<Committed> {
         let mut committed = Committed::default();
         let rows = self.rows(commit, clock::now().max(self.recorded_at))?;
-        let records = commit.records_digest();
+        let records = commit.records_digest().stored();
         for row in rows {
             let head = &row.head;
             self.ids.insert(head.event_id, (self.events.len(), records));

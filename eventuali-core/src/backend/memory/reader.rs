@@ -12,10 +12,10 @@ impl State {
         query.check()?;
         let range = self.within_times(range);
         let mut page = EventPage::default();
-        for row in self
-            .candidates(query, range)
-            .filter(|row| range.contains(&row.event()) && query.matches(&row.event()))
-        {
+        for row in self.candidates(query, range).filter(|row| range.contains(&row.event())) {
+            if !query.matches(&row.event())? {
+                continue;
+            }
             let bytes = page.bytes() + row.metadata.len() + row.payload.len();
             if page.len() == range.page_limit() || (!page.is_empty() && bytes > MAX_PAGE_BYTES) {
                 return Ok(page);

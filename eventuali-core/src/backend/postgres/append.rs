@@ -283,18 +283,18 @@ impl<'c> Append<'c> {
         let stored: Vec<Uuid> = stored.map(|(id, _)| *id).collect();
         let refused = || Ok(Verdict::Refused(Error::idempotency_conflict(stored.clone())));
         let records = commit.records_digest();
-        let same_records = found.iter().flatten().all(|stored| stored.records == records);
+        let same_records = found.iter().flatten().all(|stored| records.is(stored.records));
         let positions: Vec<u64> = found.iter().flatten().map(|stored| stored.position).collect();
         if stored.len() < ids.len() || !same_records || !positions.is_sorted() {
             return refused();
         }
         let spans: Vec<_> = positions.iter().map(|position| (*position, *position)).collect();
         let page = reader::events_at(session, &spans).await?;
-        let same =
-            |((stream, event), stored): ((&Arc<StreamId>, _), crate::event::EventRef<'_>)| {
-                stored.is(stream, event)
-            };
-        if page.len() != ids.len() || !commit.events().zip(page.iter()).all(same) {
+        let mut same = page.len() == ids.len();
+        for ((stream, event), stored) in commit.events().zip(page.iter()) {
+            same &= stored.is(stream, event)?;
+        }
+        if !same {
             return refused();
         }
         let mut versions = Vec::with_capacity(commit.writes.len());

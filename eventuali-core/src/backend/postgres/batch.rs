@@ -132,7 +132,7 @@ impl<'c> Batch<'c> {
         commit: &'c Commit,
         found: impl Fn(&StreamWrite) -> Found,
     ) -> Result<()> {
-        let records = commit.records_digest();
+        let records = commit.records_digest().stored();
         let first = self.events.id.len();
         let mut writes = Vec::with_capacity(commit.writes.len());
         for write in &commit.writes {

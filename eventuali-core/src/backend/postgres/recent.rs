@@ -116,7 +116,8 @@ impl Recent {
         let state = self.state();
         let tail = state.tail.as_ref()?;
         let within = (tail.from..tail.to).contains(&range.after);
-        within.then(|| tail.page(query, range))
+        // What can't be judged is read from the server, and told of then.
+        within.then(|| tail.page(query, range)).and_then(Result::ok)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -138,13 +139,13 @@ impl Tail {
         }
     }
 
-    fn page(&self, query: &Query, range: &ReadRange) -> EventPage {
+    fn page(&self, query: &Query, range: &ReadRange) -> Result<EventPage> {
         let mut page = EventPage::default();
         let first = self
             .pages
             .partition_point(|kept| kept.get(kept.len() - 1).head.position <= range.after);
         for event in self.pages.range(first..).flat_map(EventPage::iter) {
-            if range.contains(&event) && query.matches(&event) {
+            if range.contains(&event) && query.matches(&event)? {
                 page.push(event.head.clone(), event.metadata_bytes, event.payload);
             }
             page.looked_to = event.head.position;
@@ -152,7 +153,7 @@ impl Tail {
                 break;
             }
         }
-        page
+        Ok(page)
     }
 }
 

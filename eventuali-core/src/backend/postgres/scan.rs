@@ -290,7 +290,8 @@ impl Scan {
             return Ok(());
         }
         let event = EventRef { head: &head, metadata_bytes: metadata, payload };
-        let wanted = self.range.contains(&event) && query.is_none_or(|q| q.matches(&event));
+        let within = self.range.contains(&event);
+        let wanted = within && query.map_or(Ok(true), |query| query.matches(&event))?;
         if wanted {
             if !self.page.is_empty() && self.page.bytes() + size > MAX_PAGE_BYTES {
                 self.full = true;

@@ -178,7 +178,7 @@ fn settle(session: &mut Session, commit: &Commit) -> Result<Verdict> {
             positions.push(position);
             let page = reader::at(session, position)?;
             let found = page.get(0);
-            same &= digest == records && found.is(&write.stream, event);
+            same &= records.is(digest) && found.is(&write.stream, event)?;
             version = Some(found.head.version);
             if positions.len() == 1 {
                 recorded_at = found.head.recorded_at;
@@ -214,7 +214,7 @@ fn write(
         answer.recorded_at = tail.recorded_at;
     }
     let mut position = first;
-    let records = commit.records_digest();
+    let records = commit.records_digest().stored();
     let mut statement = session.statement(include_str!("sql/insert_id_run.sql"))?;
     for run in id_runs(commit.events().map(|(_, event)| event)) {
         let id = run.first.to_be_bytes();

@@ -10,7 +10,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension};
 use super::names::Names;
 use super::place::flags;
 use super::reader::clamp;
-use super::{Durability, Target, fork, schema};
+use super::{Durability, Target, fork, schema, wal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::span::Span;
 
@@ -47,7 +47,12 @@ impl Session {
     pub(super) fn writer(target: &Target, durability: Durability) -> Result<Self> {
         let mut conn = match target {
             Target::Memory => Connection::open_in_memory()?,
-            Target::File(path) => Connection::open_with_flags(path, flags(path)?)?,
+            Target::File(path) => {
+                if durability == Durability::Full {
+                    wal::inspect(path)?;
+                }
+                Connection::open_with_flags(path, flags(path)?)?
+            }
         };
         conn.busy_handler(Some(wait_aside))?;
         schema::inspect(&conn)?;

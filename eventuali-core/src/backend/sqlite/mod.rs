@@ -17,6 +17,7 @@ mod rows;
 mod schema;
 mod sift;
 mod verify;
+mod wal;
 mod witness;
 mod writer;
 

@@ -10,7 +10,7 @@ use super::names::Names;
 use super::sift::json;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventHead, EventPage, EventRef};
-use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
+use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, QueryItem, ReadRange};
 use crate::span::Span;
 use crate::stream::{StreamId, StreamInfo, StreamPage, StreamSelection};
 
@@ -110,7 +110,10 @@ fn tag_page(session: &mut Session, query: &Query, tag: &str, mut scan: Scan) -> 
         include_str!("sql/tag_events_forward.sql")
     };
     let bounds = params![query.tenant, tag, clamp(range.after), clamp(range.until)];
-    scan.rows(session, sql, bounds, Some(query), Due::Matches)?;
+    let only = QueryItem { tags: vec![tag.to_owned()], ..QueryItem::default() };
+    let nothing_else = query.partition.is_none() && query.items == [only];
+    let due = if nothing_else { Due::Matches } else { Due::Any };
+    scan.rows(session, sql, bounds, Some(query), due)?;
     Ok(scan.finish())
 }
 
@@ -254,7 +257,7 @@ impl Scan {
             let event = EventRef { head: &head, metadata_bytes: metadata, payload };
             self.rows_left = self.rows_left.saturating_sub(1);
             let within = self.range.contains(&event);
-            let wanted = within && query.is_none_or(|q| q.matches(&event));
+            let wanted = within && query.map_or(Ok(true), |query| query.matches(&event))?;
             if within && !wanted && due.must_match {
                 return Err(EventHead::corrupted(position));
             }
@@ -332,9 +335,9 @@ impl Sequence {
             return Err(self.lacks(next));
         }
         if self.backwards {
-            *last -= 1
+            *last -= 1;
         } else {
-            *first += 1
+            *first += 1;
         }
         Ok(())
     }
@@ -474,7 +477,7 @@ mod tests {
     use crate::backend::sqlite::{Durability, Target};
     use crate::commit::Commit;
     use crate::event::{EventKind, Metadata, NewEvent, Reference};
-    use crate::query::{Partition, QueryItem};
+    use crate::query::Partition;
     use crate::stream::ExpectedVersion;
 
     const ODD: &str = r#"a "quoted" \ é"#;

@@ -110,6 +110,9 @@ struct Step<'session> {
     page: VerifyPage,
 }
 
+/// A stream's number, tenant, type and id, and where it ends.
+type Listed = (i64, Option<String>, Option<String>, String, Option<i64>);
+
 /// An event, as far as the indexes have to agree with it.
 struct Found {
     position: u64,
@@ -274,7 +277,6 @@ impl Step<'_> {
             LEFT JOIN categories AS c ON c.id = s.category
             LEFT JOIN ends AS e ON e.stream = s.id
             WHERE s.id > ?1 ORDER BY s.id LIMIT ?2";
-        type Listed = (i64, Option<String>, Option<String>, String, Option<i64>);
         let named: Vec<Listed> = self
             .session
             .statement(sql)?
@@ -474,7 +476,9 @@ impl Step<'_> {
             .query_map([Value::from(NAMED)], |row| text(row))?
             .collect::<rusqlite::Result<_>>()?;
         drop(statement);
-        found.into_iter().for_each(|text| self.find(Damage::of(text)));
+        for text in found {
+            self.find(Damage::of(text));
+        }
         Ok(())
     }
 }

@@ -249,3 +249,144 @@ mod fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::backend::sqlite::{Durability, Target, reader};
+    use crate::event::{EventKind, Metadata, NewEvent};
+    use crate::query::{Query, QueryItem, ReadRange};
+    use crate::stream::{ExpectedVersion, StreamId};
+
+    struct Opened {
+        writer: Writer,
+        path: PathBuf,
+        _folder: tempfile::TempDir,
+    }
+
+    fn opened() -> Opened {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("events.db");
+        Opened { writer: over(&path), path, _folder: folder }
+    }
+
+    fn over(path: &Path) -> Writer {
+        let target = Target::File(path.to_owned());
+        // Before the first connection, as `Sqlite::open` does.
+        assert_ne!(eventuali_locks::install(), eventuali_locks::Protection::None);
+        let session = Session::writer(&target, Durability::Full).expect("it opens");
+        let ahead = Ahead::of(&target, Durability::Full);
+        Writer::new(session, Witness::of(&target), ahead, watch::Sender::new(0))
+    }
+
+    fn commit(event_type: &str, payload: usize) -> Commit {
+        let kind = Arc::new(EventKind::json(event_type, 1));
+        let tags = vec!["new".to_owned()];
+        let event = NewEvent::new(kind, vec![b' '; payload])
+            .with_metadata(Metadata { tags, ..Metadata::default() });
+        Commit::append(StreamId::new(event_type, "1"), ExpectedVersion::Any, vec![event])
+    }
+
+    /// Commits them as one group; the answers.
+    fn together(writer: &mut Writer, commits: Vec<Commit>) -> Vec<Result<Committed>> {
+        let (group, answers): (Vec<_>, Vec<_>) = commits
+            .into_iter()
+            .map(|commit| {
+                let (answer, told) = oneshot::channel();
+                (Request { commit, answer }, told)
+            })
+            .unzip();
+        writer.commit(group);
+        answers.into_iter().map(|told| told.blocking_recv().expect("an answer")).collect()
+    }
+
+    fn found(session: &mut Session, item: QueryItem) -> usize {
+        let query = Query { items: vec![item], ..Query::default() };
+        reader::page(session, &query, ReadRange::default()).expect("it reads").len()
+    }
+
+    /// Moves the database away as soon as a COMMIT begins.
+    #[cfg(unix)]
+    fn moved_meanwhile(opened: &Opened) -> PathBuf {
+        let (from, to) = (opened.path.clone(), opened.path.with_file_name("elsewhere.db"));
+        let wal = |path: &Path| crate::backend::sqlite::ahead::wal_of(path);
+        let moves = [(from.clone(), to.clone()), (wal(&from), wal(&to))];
+        let hook = move || {
+            for (from, to) in &moves {
+                std::fs::rename(from, to).expect("it moves");
+            }
+            false
+        };
+        opened.writer.session.conn.commit_hook(Some(hook)).expect("it is set");
+        to
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_moves_during_the_commit_leaves_it_in_doubt() {
+        let mut opened = opened();
+        together(&mut opened.writer, vec![commit("Opened", 1)])[0].as_ref().expect("it commits");
+        moved_meanwhile(&opened);
+        let answers = together(&mut opened.writer, vec![commit("Opened", 1)]);
+        let error = answers[0].as_ref().expect_err("nobody can say where it went");
+        assert!(matches!(error.kind(), ErrorKind::OutcomeUnknown { .. }), "{error:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn whoever_is_refused_for_certain_is_not_in_the_file() {
+        let mut opened = opened();
+        together(&mut opened.writer, vec![commit("Opened", 1)])[0].as_ref().expect("it commits");
+        let elsewhere = moved_meanwhile(&opened);
+        let names = ["A", "B", "C"];
+        let answers = together(&mut opened.writer, names.map(|name| commit(name, 1)).to_vec());
+        let late = together(&mut opened.writer, vec![commit("D", 1)]);
+        drop(opened.writer);
+        let mut session = over(&elsewhere).session;
+        for (name, answer) in names.iter().chain(&["D"]).zip(answers.iter().chain(&late)) {
+            let item = QueryItem { event_types: vec![(*name).to_owned()], ..QueryItem::default() };
+            let there = found(&mut session, item);
+            let error = answer.as_ref().expect_err("it is not acknowledged");
+            let doubtful = matches!(error.kind(), ErrorKind::OutcomeUnknown { event_ids }
+                if event_ids.len() == 1);
+            assert!(doubtful || there == 0, "{name} is in the file: {error:?}");
+            assert_eq!(there == 0, *name == "D", "what the test is about");
+        }
+    }
+
+    #[test]
+    fn names_that_a_full_disk_took_back_are_made_again() {
+        let mut opened = opened();
+        let writer = &mut opened.writer;
+        together(writer, vec![commit("Opened", 1)])[0].as_ref().expect("it commits");
+        let pages = "SELECT page_count FROM pragma_page_count";
+        let pages: i64 =
+            writer.session.conn.query_row(pages, [], |row| row.get(0)).expect("it is counted");
+        let limit = |writer: &Writer, pages: i64| {
+            let sql = format!("PRAGMA max_page_count = {pages}");
+            writer.session.conn.query_row(&sql, [], |_| Ok(())).expect("it is set");
+        };
+        limit(writer, pages);
+        let full = together(writer, vec![commit("New", 100_000)]);
+        assert_eq!(*full[0].as_ref().expect_err("the disk is full").kind(), ErrorKind::Full);
+        limit(writer, pages + 1_000);
+        together(writer, vec![commit("Other", 1)])[0].as_ref().expect("there is room");
+        together(writer, vec![commit("New", 1)])[0].as_ref().expect("there is room");
+        // A connection that remembers nothing.
+        let mut session = Session::reader(&opened.path).expect("it opens");
+        let all = reader::page(&mut session, &Query::default(), ReadRange::default());
+        assert_eq!(all.expect("it reads").len(), 3, "the whole log");
+        for name in ["Opened", "Other", "New"] {
+            let (text, item) = (name.to_owned(), QueryItem::default());
+            let by_type = QueryItem { event_types: vec![text.clone()], ..item.clone() };
+            let aggregate_id = Some("1".to_owned());
+            let by_stream = QueryItem { aggregate_type: Some(text), aggregate_id, ..item };
+            assert_eq!((found(&mut session, by_type), found(&mut session, by_stream)), (1, 1));
+        }
+        let by_tag = QueryItem { tags: vec!["new".to_owned()], ..QueryItem::default() };
+        assert_eq!(found(&mut session, by_tag), 3);
+    }
+}
