@@ -97,6 +97,13 @@ pub trait Storage: Send + Sync + 'static {
     /// position up to which commits are known of; it never falls.
     fn appended(&self) -> watch::Receiver<u64>;
 
+    /// How often the past of the store was found to be another one: somebody put a copy under it
+    /// while it was open, an older one for instance. Whoever follows the log looks at it after each
+    /// page. Where nobody can do that, it stays 0.
+    fn epoch(&self) -> u64 {
+        0
+    }
+
     /// Waits for the writes that have begun, then releases everything. Calling it again does
     /// nothing; every other verb gives [`crate::error::ErrorKind::Closed`] from then on. Whoever
     /// waits for `appended` wakes.

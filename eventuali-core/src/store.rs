@@ -260,6 +260,11 @@ impl EventStore {
         self.ask(|storage| storage.verify(after))
     }
 
+    /// See [`Storage::epoch`].
+    pub fn epoch(&self) -> Result<u64> {
+        self.storage().map(Storage::epoch)
+    }
+
     /// See [`Storage::appended`].
     pub fn appended(&self) -> Result<watch::Receiver<u64>> {
         Ok(self.storage()?.appended())

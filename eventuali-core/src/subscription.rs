@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use tokio::sync::{oneshot, watch};
+use uuid::Uuid;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventPage;
 use crate::query::{Query, ReadRange};
 use crate::storage::Answer;
@@ -30,6 +31,8 @@ struct Inner {
     store: EventStore,
     query: Query,
     limit: usize,
+    /// Which past of the store is followed.
+    epoch: u64,
     /// Kept for as long as the subscription, so that the backend listens meanwhile.
     signals: watch::Receiver<u64>,
     /// A lock and no channel: it is held for an assignment, and nothing wakes meanwhile.
@@ -52,9 +55,9 @@ struct Settled {
 impl Subscription {
     /// Follows the events of `store` that match `query`, in pages of at most `limit`.
     pub fn new(store: &EventStore, query: Query, limit: usize) -> Result<Self> {
-        let (store, signals) = (store.clone(), store.appended()?);
+        let (store, signals, epoch) = (store.clone(), store.appended()?, store.epoch()?);
         let state = Mutex::default();
-        Ok(Self { inner: Arc::new(Inner { store, query, limit, signals, state }) })
+        Ok(Self { inner: Arc::new(Inner { store, query, limit, epoch, signals, state }) })
     }
 
     /// The next page after a position; waits where there is none yet.
@@ -119,6 +122,9 @@ impl Subscription {
             loop {
                 if let Some(asked) = reading.take() {
                     let page = asked.await?;
+                    if inner.store.epoch()? != inner.epoch {
+                        return Err(replaced(after));
+                    }
                     let far = page.looked_to.saturating_sub(after) >= AHEAD;
                     let passed = page.is_empty() && !page.end && range.prompt;
                     if !passed && (!page.is_empty() || !page.end || !live || far) {
@@ -146,6 +152,16 @@ impl Subscription {
             }
         }
     }
+}
+
+/// The error of a follower whose past is gone.
+fn replaced(position: u64) -> Error {
+    let text = format!(
+        "another copy of the store was put under it, while somebody followed the log up to \
+         position {position}; subscribe again"
+    );
+    let (name, event_id) = (String::new(), Uuid::nil());
+    Error::new(ErrorKind::CheckpointMismatch { name, position, event_id }, text)
 }
 
 impl Drop for Subscription {

@@ -157,7 +157,9 @@ fn it_is_read_repeated_and_goes_on() {
     let (stored, written) = (folder().join("format-1.db"), folder().join("format-1.txt"));
     if std::env::var("EVENTUALI_WRITE_FIXTURE").is_ok_and(|name| name == "format-1") {
         let store = open(&stored);
-        commits().iter().for_each(|commit| drop(given(commit, &store)));
+        for commit in &commits() {
+            drop(given(commit, &store));
+        }
         let answers: Vec<_> = commits().iter().map(|commit| given(commit, &store)).collect();
         std::fs::write(&written, format!("{answers:?}\n{}", picture(&store))).expect("it is kept");
         block_on(store.close()).expect("it closes");

@@ -14,12 +14,14 @@ use crate::query::ReadRange;
 pub(super) struct Tail {
     pub(super) position: u64,
     pub(super) recorded_at: i64,
+    /// The event that was added last.
+    pub(super) last: Option<Uuid>,
 }
 
 impl Tail {
-    pub(super) fn of(session: &Session) -> Result<Self> {
-        let (position, recorded_at) = session.last_event()?;
-        Ok(Self { position, recorded_at: recorded_at.max(crate::clock::now()) })
+    pub(super) fn of(session: &mut Session) -> Result<Self> {
+        let (position, recorded_at) = session.end()?;
+        Ok(Self { position, recorded_at: recorded_at.max(crate::clock::now()), last: None })
     }
 
     /// Notes where the log ends now.

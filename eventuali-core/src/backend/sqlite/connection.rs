@@ -2,10 +2,13 @@
 
 use std::cell::Cell;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::hooks::{CheckpointMode, Wal};
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
+use uuid::Uuid;
 
 use super::names::Names;
 use super::place::flags;
@@ -36,15 +39,46 @@ const READER_CACHE_KIB: i64 = 1_024;
 pub(super) struct Session {
     pub(super) conn: Connection,
     pub(super) names: Names,
+    past: Past,
+}
+
+/// How often the past of a store was found to be another one, by any of its connections.
+pub(super) type Epoch = Arc<AtomicU64>;
+
+/// The past that a session knows.
+#[derive(Default)]
+struct Past {
+    epoch: Epoch,
+    /// The epoch that what is remembered is of.
+    known: u64,
+    /// Where the log ended, and with which event.
+    seen: Option<(u64, [u8; 16])>,
+}
+
+impl Past {
+    /// Whether somebody has put another copy of the store under this session, by an event that is not
+    /// where it was.
+    fn is_another(&self, found: Option<[u8; 16]>) -> bool {
+        self.seen.is_some_and(|(_, id)| found != Some(id))
+    }
+
+    /// Tells the other sessions, unless one of them was faster.
+    fn begin_anew(&mut self) {
+        let next = self.known + 1;
+        let told =
+            self.epoch.compare_exchange(self.known, next, Ordering::SeqCst, Ordering::SeqCst);
+        self.known = told.map_or_else(|faster| faster, |_| next);
+    }
 }
 
 impl Session {
-    fn new(conn: Connection) -> Self {
-        Self { conn, names: Names::default() }
+    fn new(conn: Connection, epoch: Epoch) -> Self {
+        let known = epoch.load(Ordering::SeqCst);
+        Self { conn, names: Names::default(), past: Past { epoch, known, seen: None } }
     }
 
     /// Opens the writer's connection; makes the schema where there is none.
-    pub(super) fn writer(target: &Target, durability: Durability) -> Result<Self> {
+    pub(super) fn writer(target: &Target, durability: Durability, epoch: Epoch) -> Result<Self> {
         let mut conn = match target {
             Target::Memory => Connection::open_in_memory()?,
             Target::File(path) => {
@@ -67,16 +101,16 @@ impl Session {
         conn.pragma_update(None, "synchronous", synchronous)?;
         conn.wal_hook(Some(check_point));
         schema::migrate(&mut conn)?;
-        Ok(Self::new(conn))
+        Ok(Self::new(conn, epoch))
     }
 
     /// Opens a connection that only reads.
-    pub(super) fn reader(path: &Path) -> Result<Self> {
+    pub(super) fn reader(path: &Path, epoch: Epoch) -> Result<Self> {
         let conn = Connection::open_with_flags(path, flags(path)?)?;
         conn.busy_handler(Some(wait_aside))?;
         configure(&conn, READER_CACHE_KIB)?;
         conn.pragma_update(None, "query_only", true)?;
-        Ok(Self::new(conn))
+        Ok(Self::new(conn, epoch))
     }
 
     /// A statement, prepared once a connection.
@@ -141,17 +175,52 @@ impl Session {
 
     /// Position and time of the last event; zeros where there is none.
     pub(super) fn last_event(&self) -> Result<(u64, i64)> {
-        let found: (Option<i64>, Option<i64>, Option<i64>) = self
-            .statement(include_str!("sql/last_event.sql"))?
-            .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        match found {
-            (Some(0), None, _) => Ok((0, i64::MIN)),
-            (Some(end), Some(last), Some(time)) if end == last => Ok((end as u64, time)),
-            (_, last, time) if !is_checked() => {
-                Ok((last.unwrap_or(0) as u64, time.unwrap_or(i64::MIN)))
-            }
-            (end, last, _) => Err(incomplete("the log", end, last)),
+        self.look().map(|look| (look.end, look.recorded_at))
+    }
+
+    /// The same, for whoever goes on with what this session remembers: all of that is forgotten where
+    /// the past is another one, since somebody restored a copy of the store under it.
+    pub(super) fn end(&mut self) -> Result<(u64, i64)> {
+        let epoch = self.past.epoch.load(Ordering::SeqCst);
+        let look = self.look()?;
+        if self.past.known != epoch {
+            // Another session was told apart from its past: it is the same one.
+            self.past.known = epoch;
+            self.names.forget();
+        } else if self.past.is_another(look.seen) {
+            self.past.begin_anew();
+            self.names.forget();
         }
+        self.past.seen = look.last.map(|id| (look.end, id));
+        Ok((look.end, look.recorded_at))
+    }
+
+    /// Notes what this session has just added to the end of the log.
+    pub(super) fn has_seen(&mut self, end: u64, id: Uuid) {
+        self.past.seen = Some((end, id.into_bytes()));
+    }
+
+    /// The epoch in which [`Session::end`] found the log.
+    pub(super) fn epoch(&self) -> u64 {
+        self.past.known
+    }
+
+    fn look(&self) -> Result<Look> {
+        let seen = self.past.seen.map_or(0, |(position, _)| position);
+        let found: (Option<i64>, Option<i64>, Option<i64>, Option<[u8; 16]>, Option<[u8; 16]>) =
+            self.statement(include_str!("sql/last_event.sql"))?
+                .query_row([seen as i64], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+                })?;
+        let (end, last_position, recorded_at, last, seen) = found;
+        match (end, last_position) {
+            (Some(0), None) => {}
+            (Some(end), Some(last)) if end == last => {}
+            _ if !is_checked() => {}
+            _ => return Err(incomplete("the log", end, last_position)),
+        }
+        let end = last_position.unwrap_or(0) as u64;
+        Ok(Look { end, recorded_at: recorded_at.unwrap_or(i64::MIN), last, seen })
     }
 
     /// Refuses a stretch of the log that lacks a row, where what passes the rows can't tell.
@@ -174,6 +243,16 @@ impl Session {
         self.statement(include_str!("sql/put_end.sql"))?.execute(end)?;
         Ok(())
     }
+}
+
+/// Where a log ends.
+struct Look {
+    end: u64,
+    recorded_at: i64,
+    /// The last event.
+    last: Option<[u8; 16]>,
+    /// The event that is now where the log ended when it was looked at before.
+    seen: Option<[u8; 16]>,
 }
 
 /// Whether reads are held against what is known; not where `reliability/` wants to see it missed.

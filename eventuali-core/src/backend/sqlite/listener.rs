@@ -8,7 +8,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use tokio::sync::watch;
 
-use super::connection::Session;
+use super::connection::{Epoch, Session};
+use super::writer::announce;
 use super::{fork, locked, spawn};
 use crate::error::Result;
 
@@ -21,6 +22,7 @@ const FAILED: Duration = Duration::from_millis(100);
 pub(super) struct Listener {
     path: PathBuf,
     highest: watch::Sender<u64>,
+    epoch: Epoch,
     /// Whether the thread runs: a lock, since it ends and begins by the number of receivers.
     running: Arc<Mutex<bool>>,
     /// The one that runs, behind those that are about to end.
@@ -30,9 +32,9 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    pub(super) fn new(path: &Path, highest: watch::Sender<u64>) -> Self {
+    pub(super) fn new(path: &Path, highest: watch::Sender<u64>, epoch: Epoch) -> Self {
         let running = Arc::default();
-        Self { path: path.to_owned(), highest, running, threads: Vec::new(), stop: None }
+        Self { path: path.to_owned(), highest, epoch, running, threads: Vec::new(), stop: None }
     }
 
     /// Looks from now on, while there are more receivers than one, the store's own.
@@ -42,7 +44,8 @@ impl Listener {
             return Ok(());
         }
         let (stop, stopped) = bounded(0);
-        let look = Look { path: self.path.clone(), highest: self.highest.clone(), seen: None };
+        let (path, highest) = (self.path.clone(), self.highest.clone());
+        let look = Look { path, highest, epoch: Arc::clone(&self.epoch), seen: None };
         let flag = Arc::clone(&self.running);
         let thread = spawn("eventuali-listener", move || look_on(look, &flag, &stopped))?;
         self.threads.retain(|thread| !thread.is_finished());
@@ -89,6 +92,7 @@ fn look_on(mut look: Look, running: &Mutex<bool>, stopped: &Receiver<()>) {
 struct Look {
     path: PathBuf,
     highest: watch::Sender<u64>,
+    epoch: Epoch,
     /// The connection, which knows what it saw last, and the version of the file then.
     seen: Option<(Session, i64)>,
 }
@@ -96,19 +100,16 @@ struct Look {
 impl Look {
     /// Whether the file has changed; whoever waits wakes where there are new events.
     fn once(&mut self) -> Result<bool> {
-        let (session, version) = match self.seen.take() {
+        let (mut session, version) = match self.seen.take() {
             Some(seen) => seen,
-            None => (Session::reader(&self.path)?, 0),
+            None => (Session::reader(&self.path, Arc::clone(&self.epoch))?, 0),
         };
         let now: i64 = session.statement("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
         let changed = now != version;
         if changed {
-            let (last, _) = session.last_event()?;
-            self.highest.send_if_modified(|seen| {
-                let more = last > *seen;
-                *seen = last.max(*seen);
-                more
-            });
+            let before = session.epoch();
+            let (last, _) = session.end()?;
+            announce(&self.highest, last, session.epoch() != before);
         }
         self.seen = Some((session, now));
         Ok(changed)

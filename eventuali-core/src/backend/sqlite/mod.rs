@@ -23,6 +23,7 @@ mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
@@ -31,7 +32,7 @@ use eventuali_locks::Protection;
 use tokio::sync::{oneshot, watch};
 
 use self::ahead::Ahead;
-use self::connection::Session;
+use self::connection::{Epoch, Session};
 use self::listener::Listener;
 use self::queue::{Place, Queue};
 use self::witness::Witness;
@@ -83,6 +84,7 @@ pub struct Sqlite {
     appended: watch::Receiver<u64>,
     ended: watch::Receiver<bool>,
     durable: bool,
+    epoch: Epoch,
 }
 
 struct Threads {
@@ -94,14 +96,14 @@ struct Threads {
 }
 
 impl Threads {
-    fn reading(path: &Path, highest: watch::Sender<u64>) -> Result<Self> {
+    fn reading(path: &Path, highest: watch::Sender<u64>, epoch: &Epoch) -> Result<Self> {
         let (sender, queue) = unbounded::<Read>();
         let mut readers = Vec::new();
         for _ in 0..READERS {
-            let (queue, path) = (queue.clone(), path.to_owned());
-            readers.push(spawn("eventuali-reader", move || read_all(&queue, &path))?);
+            let (queue, path, epoch) = (queue.clone(), path.to_owned(), Arc::clone(epoch));
+            readers.push(spawn("eventuali-reader", move || read_all(&queue, &path, &epoch))?);
         }
-        let listener = Some(Listener::new(path, highest));
+        let listener = Some(Listener::new(path, highest, Arc::clone(epoch)));
         Ok(Self { reads: Some(sender), readers, listener })
     }
 }
@@ -128,7 +130,8 @@ impl Sqlite {
             Target::Memory => None,
             Target::File(path) => Some(place::prepare(path)?),
         };
-        let session = Session::writer(target, durability)?;
+        let epoch = Epoch::default();
+        let session = Session::writer(target, durability, Arc::clone(&epoch))?;
         let target = &without_links(target)?;
         let last = match session.last_event() {
             Ok((last, _)) => last,
@@ -156,9 +159,9 @@ impl Sqlite {
             Mutex::new(Some(Threads { reads: None, readers: Vec::new(), listener: None }));
         let durable = matches!(target, Target::File(_));
         // From here on the writer's thread ends when this is dropped.
-        let store = Self { queue, writer, threads, appended, ended, durable };
+        let store = Self { queue, writer, threads, appended, ended, durable, epoch };
         if let Target::File(path) = target {
-            *locked(&store.threads) = Some(Threads::reading(path, sender)?);
+            *locked(&store.threads) = Some(Threads::reading(path, sender, &store.epoch)?);
         }
         Ok(store)
     }
@@ -277,6 +280,10 @@ impl Storage for Sqlite {
         receiver
     }
 
+    fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
     fn close(&self) -> Answer<()> {
         if let Some(Threads { reads, mut readers, listener }) = locked(&self.threads).take() {
             // Without a sender the readers end once their queue is empty.
@@ -335,11 +342,12 @@ fn write_all(queue: &Queue, writer: &Mutex<Option<Writer>>) {
     }
 }
 
-fn read_all(queue: &Receiver<Read>, path: &Path) {
+fn read_all(queue: &Receiver<Read>, path: &Path, epoch: &Epoch) {
     let mut open = None;
     while let Ok(read) = queue.recv() {
         let _inside = fork::at_work();
-        let session = match open.take().map_or_else(|| Session::reader(path), Ok) {
+        let session = match open.take().map_or_else(|| Session::reader(path, Arc::clone(epoch)), Ok)
+        {
             Ok(session) => session,
             Err(error) => {
                 read(Err(error));

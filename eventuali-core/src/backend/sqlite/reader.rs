@@ -34,7 +34,7 @@ fn page_of(
 ) -> Result<EventPage> {
     query.check()?;
     // Everything up to the last position is settled: a writer holds the only write lock.
-    let (last, _) = session.last_event()?;
+    let (last, _) = session.end()?;
     let range = within_times(session, ReadRange { until: range.until.min(last), ..range })?;
     if range.until <= range.after {
         let looked_to = if range.backwards { range.after.saturating_add(1) } else { range.after };
@@ -239,7 +239,7 @@ impl Scan {
         due: Due,
     ) -> Result<()> {
         let mut due = Sequence::new(due, self.range.backwards);
-        let Session { conn, names } = session;
+        let Session { conn, names, .. } = session;
         let mut statement = conn.prepare_cached(sql)?;
         let mut rows = statement.query(rusqlite::params_from_iter(parameters))?;
         while let Some(row) = rows.next()? {
@@ -484,11 +484,13 @@ mod tests {
 
     /// 120 events in four streams, of two types, recorded in twelve steps of time.
     fn filled() -> Session {
-        let mut session = Session::writer(&Target::Memory, Durability::Full).expect("it opens");
+        let mut session =
+            Session::writer(&Target::Memory, Durability::Full, Epoch::default()).expect("it opens");
         let kinds = ["Common", "Rare"].map(|name| Arc::new(EventKind::json(name, 1)));
         session.conn.execute_batch("BEGIN IMMEDIATE").expect("it begins");
         for step in 0..12 {
-            let mut tail = Tail { position: step * 10, recorded_at: step as i64 };
+            let recorded_at = step as i64;
+            let mut tail = Tail { position: step * 10, recorded_at, last: None };
             let event = |n: u64| {
                 let event = NewEvent::new(Arc::clone(&kinds[usize::from(n % 7 == 3)]), "{}");
                 let correlation_id = (n % 11 == 4).then(|| Reference::Text(ODD.to_owned()));

@@ -22,7 +22,7 @@ pub(super) fn insert(
     (stream, version): (i64, u64),
     write: &StreamWrite,
 ) -> Result<()> {
-    let Session { conn, names } = session;
+    let Session { conn, names, .. } = session;
     let Some(first) = write.events.first() else { return Ok(()) };
     let mut row = Row { stream, kind: names.kind_id(conn, &first.kind)?, head: head(write, first) };
     row.head.version = version;
@@ -51,6 +51,7 @@ pub(super) fn insert(
         }
     }
     tail.position = row.head.position;
+    tail.last = Some(row.head.event_id);
     Ok(())
 }
 

@@ -84,7 +84,7 @@ fn pass(
     whole: Span,
     spans: &mut Vec<Span>,
 ) -> Result<()> {
-    let Session { conn, names } = session;
+    let Session { conn, names, .. } = session;
     let mut statement = conn.prepare_cached(sql)?;
     let bounds = [Value::from(clamp(whole.0)), Value::from(clamp(whole.1))];
     let parameters = parameter.iter().map(|text| Value::from((*text).to_owned()));

@@ -44,6 +44,8 @@ pub(super) struct Writer {
     witness: Witness,
     ahead: Ahead,
     appended: watch::Sender<u64>,
+    /// The epoch of the last commit.
+    epoch: u64,
     /// Set by the first write or fsync that fails: a second fsync of the same file "succeeds"
     /// without having written what the first one lost.
     poisoned: Option<Error>,
@@ -56,7 +58,8 @@ impl Writer {
         ahead: Ahead,
         appended: watch::Sender<u64>,
     ) -> Self {
-        Self { session, witness, ahead, appended, poisoned: None }
+        let epoch = session.epoch();
+        Self { session, witness, ahead, appended, epoch, poisoned: None }
     }
 
     /// Does a job of the queue, on its own thread.
@@ -168,9 +171,9 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, group: &[Request]) -> Result<(Vec<Result<Committed>>, u64)> {
+    fn write(&mut self, group: &[Request]) -> Result<(Vec<Result<Committed>>, Tail)> {
         self.ahead.grow()?;
-        let mut tail = Tail::of(&self.session)?;
+        let mut tail = Tail::of(&mut self.session)?;
         let before = tail.position;
         let mut judged = Vec::with_capacity(group.len());
         for request in group {
@@ -179,12 +182,12 @@ impl Writer {
         if tail.position > before {
             tail.put(&self.session)?;
         }
-        Ok((judged, tail.position))
+        Ok((judged, tail))
     }
 
     fn finish(
         &mut self,
-        (judged, last): (Vec<Result<Committed>>, u64),
+        (judged, tail): (Vec<Result<Committed>>, Tail),
     ) -> Result<Vec<Result<Committed>>> {
         #[cfg(feature = "faults")]
         if fault::chosen("ack-before-commit") {
@@ -205,7 +208,11 @@ impl Writer {
             return Err(Error::outcome_unknown(Vec::new()).with_source(error));
         }
         self.ahead.note();
-        self.appended.send_if_modified(|seen| std::mem::replace(seen, (*seen).max(last)) < last);
+        if let Some(id) = tail.last {
+            self.session.has_seen(tail.position, id);
+        }
+        announce(&self.appended, tail.position, self.session.epoch() != self.epoch);
+        self.epoch = self.session.epoch();
         Ok(judged)
     }
 
@@ -219,6 +226,15 @@ impl Writer {
             self.poisoned = Some(cause.into());
         }
     }
+}
+
+/// Wakes whoever waits for events: where the log is longer now, or another one.
+pub(super) fn announce(appended: &watch::Sender<u64>, last: u64, anew: bool) {
+    appended.send_if_modified(|seen| {
+        let wakes = anew || last > *seen;
+        *seen = if anew { last } else { last.max(*seen) };
+        wakes
+    });
 }
 
 /// Tells everybody in a group of an error; whoever is left in doubt, about their own events.
