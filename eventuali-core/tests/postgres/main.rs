@@ -10,6 +10,7 @@ mod doubt;
 mod fixtures;
 mod given;
 mod late_commit;
+mod older_format;
 mod opening;
 mod outage;
 mod taken_over;
