@@ -13,7 +13,9 @@ mod late_commit;
 mod older_format;
 mod opening;
 mod outage;
+mod silence;
 mod taken_over;
 #[cfg(feature = "faults")]
 mod variants;
 mod waiting;
+mod way;

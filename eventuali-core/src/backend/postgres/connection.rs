@@ -1,7 +1,7 @@
 //! Connections: how they are opened, checked, lent, and let go.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgConnection, Row};
@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::bridge;
-use super::error::timed_out;
+use super::error::{is_lost, timed_out};
 use super::names::Names;
 use super::options::PostgresOptions;
 use super::pooler;
@@ -164,13 +164,34 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// `work` on a connection of the pool, given up after `limit`: a connection that falls silent
+    /// says nothing, ever. Where one is lost, none is trusted any more.
+    pub(super) async fn limited<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let result = timeout(limit, work).await.unwrap_or_else(|_| Err(timed_out(what)));
+        if result.as_ref().is_err_and(is_lost) {
+            self.forget();
+        }
+        result
+    }
+
     /// Says goodbye on every connection that is idle.
     pub(super) async fn close(&self) {
         let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
-        for Idle { conn, .. } in idle {
-            // A server that is gone needs no goodbye.
-            drop(timeout(std::time::Duration::from_secs(1), sqlx::Connection::close(conn)).await);
-        }
+        let goodbyes =
+            idle.into_iter().map(|idle| tokio::spawn(sqlx::Connection::close(idle.conn)));
+        let goodbyes: Vec<_> = goodbyes.collect();
+        let said = async {
+            for goodbye in goodbyes {
+                drop(goodbye.await);
+            }
+        };
+        // A server that is gone needs no goodbye.
+        drop(timeout(Duration::from_secs(1), said).await);
     }
 }
 

@@ -34,7 +34,7 @@ pub use self::options::PostgresOptions;
 pub use self::schema::schema_sql;
 
 use self::connection::{Pool, Purpose, Session, Shared};
-use self::error::{is_lost, is_transient, timed_out};
+use self::error::{is_transient, timed_out};
 use self::listener::Signal;
 use self::reader::Until;
 use self::writer::{Request, Writer};
@@ -262,8 +262,8 @@ async fn read<T>(
     work: impl for<'s> Fn(&'s mut Session) -> Reading<'s, T> + Send + Sync,
 ) -> Result<T> {
     let options = &pool.shared().options;
-    let deadline = Instant::now() + options.connect_timeout;
     let limit = options.statement_timeout + options.connect_timeout;
+    let mut deadline = None;
     let mut pause = std::time::Duration::from_millis(5);
     loop {
         let attempt = async {
@@ -272,11 +272,10 @@ async fn read<T>(
             session.give_back();
             Ok(result)
         };
-        let result = timeout(limit, attempt).await.unwrap_or_else(|_| Err(timed_out("reading")));
+        let result = pool.limited("reading", limit, attempt).await;
         let Err(error) = &result else { return result };
-        if is_lost(error) {
-            pool.forget();
-        }
+        // From when it began to fail: noticing that a connection is silent takes long.
+        let deadline = *deadline.get_or_insert_with(|| Instant::now() + options.connect_timeout);
         if !is_transient(error) || Instant::now() + pause > deadline {
             return result;
         }

@@ -81,9 +81,6 @@ impl Writer {
             Ok(Some(judged)) => Self::answer(group, judged),
             Ok(None) => self.settle(group, false).await,
             Err(failure) => {
-                if is_lost(&failure.error) {
-                    self.pool.forget();
-                }
                 if is_locked(&failure.error) && group.len() == 1 {
                     return self.wait_apart(group, failure.doubtful);
                 }
@@ -148,7 +145,8 @@ impl Writer {
         mut doubted: bool,
         briefly: bool,
     ) -> Result<Vec<Judged>, (Failure, bool)> {
-        let deadline = Instant::now() + self.pool.shared().options.connect_timeout;
+        let patience = self.pool.shared().options.connect_timeout;
+        let mut deadline = None;
         let mut pause = FIRST_PAUSE;
         loop {
             let failure = match self.in_turn(group, doubted).await {
@@ -156,9 +154,8 @@ impl Writer {
                 Err(failure) => failure,
             };
             doubted |= failure.doubtful;
-            if is_lost(&failure.error) {
-                self.pool.forget();
-            }
+            // From when it began to fail: noticing that a connection is silent takes long.
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + patience);
             let patient = !(briefly && is_locked(&failure.error));
             let again = failure.doubtful || (is_transient(&failure.error) && patient);
             if !again || Instant::now() + pause > deadline {
@@ -196,7 +193,7 @@ impl Writer {
     async fn limited<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let options = &self.pool.shared().options;
         let limit = options.statement_timeout + options.connect_timeout;
-        timeout(limit, work).await.unwrap_or_else(|_| Err(timed_out("a commit")))
+        self.pool.limited("a commit", limit, work).await
     }
 
     fn answer(group: Vec<Request>, judged: Vec<Judged>) {
