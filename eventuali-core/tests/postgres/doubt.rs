@@ -97,7 +97,9 @@ fn whatever_may_be_stored_is_in_doubt() {
             stored += usize::from(is_stored);
             match outcome {
                 Ok(_) => break,
-                Err(error) if matches!(error.kind(), ErrorKind::OutcomeUnknown { .. }) => doubts += 1,
+                Err(error) if matches!(error.kind(), ErrorKind::OutcomeUnknown { .. }) => {
+                    doubts += 1
+                }
                 Err(error) => assert!(!is_stored, "it is stored, and the store says: {error}"),
             }
         }

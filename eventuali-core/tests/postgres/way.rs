@@ -134,10 +134,11 @@ fn answer(mut far: File, mut near: &TcpStream, state: &AtomicU8, heard: &Heard) 
         let lost = match state.load(Ordering::Acquire) {
             LOSE_ONE => state.swap(OPEN, Ordering::AcqRel) == LOSE_ONE,
             OPEN | LOSE_ALL => state.load(Ordering::Acquire) == LOSE_ALL,
-            // Others count down at the same time.
             left => {
-                drop(state.compare_exchange(left, left - 1, Ordering::AcqRel, Ordering::Acquire));
-                false
+                // It stays where somebody else has counted this down, or opened the way.
+                let less =
+                    state.compare_exchange(left, left - 1, Ordering::AcqRel, Ordering::Acquire);
+                less.is_err() && state.load(Ordering::Acquire) == LOSE_ALL
             }
         };
         let heard = heard.holds();
