@@ -13,6 +13,7 @@ mod late_commit;
 mod older_format;
 mod opening;
 mod outage;
+mod replaced;
 mod silence;
 mod taken_over;
 #[cfg(feature = "faults")]

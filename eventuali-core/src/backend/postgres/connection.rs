@@ -1,15 +1,16 @@
 //! Connections: how they are opened, checked, lent, and let go.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgConnection, Row};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::bridge;
-use super::error::{is_lost, timed_out};
+use super::error::{is_lost, is_replaced, timed_out};
 use super::names::Names;
 use super::options::PostgresOptions;
 use super::pooler;
@@ -46,6 +47,8 @@ pub(super) struct Shared {
     pub(super) options: PostgresOptions,
     pub(super) statements: Statements,
     pub(super) channel: String,
+    /// The store that was opened.
+    id: OnceLock<Uuid>,
     server: PgConnectOptions,
 }
 
@@ -55,7 +58,7 @@ impl Shared {
         let relations = Relations::of(&options);
         let statements = Statements::new(&relations);
         let channel = relations.channel();
-        Ok(Self { options, statements, channel, server })
+        Ok(Self { options, statements, channel, id: OnceLock::new(), server })
     }
 
     /// Where and how to connect, the password included.
@@ -81,9 +84,28 @@ impl Shared {
                 Purpose::Work => bridge::connect(server).await?,
             };
             self.prepare(&mut conn, purpose).await?;
+            if purpose == Purpose::Work {
+                self.recognise(&mut conn).await?;
+            }
             Ok(conn)
         });
         connected.await.unwrap_or_else(|_| Err(timed_out("connecting")))
+    }
+
+    /// Sees to it that a connection leads to the store that was opened, and has it remember which
+    /// tables those are from now on.
+    pub(super) async fn recognise(&self, conn: &mut PgConnection) -> Result<()> {
+        let remembered = self.statements.remember.query().fetch_one(conn).await?;
+        let found: Uuid = remembered.try_get(0)?;
+        if *self.id.get_or_init(|| found) == found {
+            return Ok(());
+        }
+        let text = format!(
+            "PostgreSQL: another store stands at {} than the one that was opened; what was read of \
+             that does not hold here: open it anew",
+            self.channel
+        );
+        Err(Error::new(ErrorKind::SchemaMismatch, text))
     }
 
     async fn prepare(&self, conn: &mut PgConnection, purpose: Purpose) -> Result<()> {
@@ -165,7 +187,8 @@ impl Pool {
     }
 
     /// `work` on a connection of the pool, given up after `limit`: a connection that falls silent
-    /// says nothing, ever. Where one is lost, none is trusted any more.
+    /// says nothing, ever. Where one is lost, or leads to
+    /// other tables than before, none is trusted any more.
     pub(super) async fn limited<T>(
         &self,
         what: &str,
@@ -173,7 +196,7 @@ impl Pool {
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let result = timeout(limit, work).await.unwrap_or_else(|_| Err(timed_out(what)));
-        if result.as_ref().is_err_and(is_lost) {
+        if result.as_ref().is_err_and(|error| is_lost(error) || is_replaced(error)) {
             self.forget();
         }
         result

@@ -12,7 +12,7 @@ fn kind_of_state(state: &str) -> ErrorKind {
         // Serialization, deadlock, lock or statement time-out, too many connections.
         "40001" | "40P01" | "55P03" | "57014" | "53300" => ErrorKind::Busy,
         // No such table, column, function, object or schema; an object that is there already.
-        "42P01" | "42703" | "42883" | "42704" | "3F000" | "42P07" | "42P06" | "42723" => {
+        "42P01" | "42703" | "42883" | "42704" | "3F000" | "42P07" | "42P06" | "42723" | "EVREP" => {
             ErrorKind::SchemaMismatch
         }
         // No such user, password or database; not allowed; not READ COMMITTED.
@@ -73,6 +73,11 @@ pub(super) fn is_locked(error: &Error) -> bool {
     matches!(cause(error), Some(sqlx::Error::Database(told)) if told.code().as_deref() == Some("55P03"))
 }
 
+/// Whether the tables of the store are not those that the connection remembers.
+pub(super) fn is_replaced(error: &Error) -> bool {
+    matches!(cause(error), Some(sqlx::Error::Database(told)) if told.code().as_deref() == Some("EVREP"))
+}
+
 /// Whether every connection was in use: no statement was to blame.
 pub(super) fn is_crowded(error: &Error) -> bool {
     *error.kind() == ErrorKind::Busy && cause(error).is_none()
@@ -84,8 +89,8 @@ pub(super) fn is_transient(error: &Error) -> bool {
     let state = database.code();
     let state = state.as_deref().unwrap_or_default();
     // Connection trouble, a server that starts or stops, one that is read-only since a failover,
-    // contention, and a race for a new name.
+    // contention, a race for a new name, and tables that are to be looked at anew.
     state.starts_with("08")
         || state.starts_with("57P")
-        || ["25006", "40001", "40P01", "53300", "55P03", "23505"].contains(&state)
+        || ["25006", "40001", "40P01", "53300", "55P03", "23505", "EVREP"].contains(&state)
 }

@@ -229,6 +229,7 @@ async fn prepare(shared: &Arc<Shared>) -> Result<u64> {
     let prepared = async {
         let mut conn = shared.connect(Purpose::Open).await?;
         schema::prepare(&mut conn, options).await?;
+        shared.recognise(&mut conn).await?;
         let query = shared.statements.last_position.query();
         let last: i64 = sqlx::Row::try_get(&query.fetch_one(&mut conn).await?, 0)?;
         Ok(last as u64)
