@@ -124,7 +124,7 @@ fn write_all(store: &dyn Storage, writer: usize) -> Vec<Uuid> {
         let ids = commit.event_ids();
         match block_on(store.commit(commit)) {
             Ok(_) => accepted.extend(ids),
-            Err(error) => assert_eq!(*error.kind(), ErrorKind::Unavailable, "{error}"),
+            Err(error) => assert_eq!(*error.kind(), ErrorKind::Refused, "{error}"),
         }
     }
     accepted

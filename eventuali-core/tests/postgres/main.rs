@@ -13,6 +13,7 @@ mod late_commit;
 mod older_format;
 mod opening;
 mod outage;
+mod refused;
 mod replaced;
 mod silence;
 mod taken_over;

@@ -4,7 +4,10 @@ use std::thread;
 use std::time::Duration;
 
 use eventuali_core::backend::postgres::Postgres;
+use eventuali_core::commit::Commit;
 use eventuali_core::contract::block_on;
+use eventuali_core::error::ErrorKind;
+use eventuali_core::record::{RecordChange, RecordKey};
 use eventuali_core::storage::Storage;
 
 use sqlx::AssertSqlSafe;
@@ -69,4 +72,92 @@ fn no_deadlock_reaches_a_caller() {
         }
     });
     assert_eq!(log(&open(&table)).len(), 16 * 20 * 3);
+}
+
+/// Counts the runs of ids that are judged, and the transactions that write.
+const COUNTED: &str = "
+    CREATE SEQUENCE {s}.writers;
+    CREATE SEQUENCE {s}.judged;
+    ALTER FUNCTION {s}.events_pass RENAME TO counted_pass;
+    CREATE FUNCTION {s}.events_pass(alone BOOLEAN, families BIGINT[]) RETURNS VOID LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM nextval('{s}.writers'), setval('{s}.judged', nextval('{s}.judged') + cardinality(families));
+        PERFORM {s}.counted_pass(alone, families);
+        PERFORM pg_sleep(0.05);
+    END $$;";
+
+/// Callers who give up and ask for the same again, a thousand times: it is written once, those who
+/// still wait are answered, and so is somebody else who waits behind them.
+#[test]
+fn a_commit_that_is_asked_for_again_and_again_is_carried_out_once() {
+    let table = PostgresTable::new();
+    let store = open(&table);
+    table.run(COUNTED).expect("it counts");
+    let put = |n: usize| Commit {
+        records: vec![RecordChange::put(RecordKey::new("doc", n.to_string()), "x")],
+        ..Commit::default()
+    };
+    let repeated: Vec<Commit> =
+        (0..20).map(|n| if n % 2 == 0 { deposits(&n.to_string(), 1) } else { put(n) }).collect();
+    for _ in 0..50 {
+        for commit in &repeated {
+            drop(store.commit(commit.clone()));
+        }
+    }
+    let bystander = store.commit(deposits("bystander", 1));
+    let answers: Vec<_> = repeated.iter().map(|commit| store.commit(commit.clone())).collect();
+    for answer in answers {
+        let committed = block_on(answer).expect("it is answered");
+        assert!(committed.versions == [1] || committed.record_versions == [1]);
+    }
+    block_on(bystander).expect("it commits");
+    block_on(store.close()).expect("it closes");
+    // The first one alone, and all others in a few groups.
+    let few =
+        "DO $$ BEGIN ASSERT (SELECT last_value FROM {s}.writers) < 10, 'transactions'; END $$";
+    table.run(few).expect("few transactions");
+    assert_eq!(log(&open(&table)).len(), 11);
+}
+
+/// The same id with other content is another commit, which is judged for itself.
+#[test]
+fn commits_that_only_look_alike_are_told_apart() {
+    let table = PostgresTable::new();
+    let store = open(&table);
+    table.run(COUNTED).expect("it counts");
+    let commit = deposits("1", 1);
+    let mut other = commit.clone();
+    other.writes[0].events[0].payload = b"other".to_vec();
+    let answers = [&commit, &other, &commit].map(|commit| store.commit(commit.clone()));
+    let outcomes = answers.map(block_on);
+    assert!(outcomes[0].is_ok());
+    let refused = outcomes[1].as_ref().expect_err("the id is taken");
+    assert!(matches!(refused.kind(), ErrorKind::IdempotencyConflict { .. }), "{refused}");
+    assert_eq!(outcomes[2].as_ref().expect("the same again").positions, [1]);
+}
+
+/// More than may wait at once: those who still wait are served when there is room.
+#[test]
+fn whoever_waits_is_served_however_many_there_are() {
+    let table = PostgresTable::new();
+    let store = open(&table);
+    let answers: Vec<_> =
+        (0..6000).map(|n| store.commit(deposits(&(n % 7).to_string(), 1))).collect();
+    // Not in the order in which they were asked for.
+    for answer in answers.into_iter().rev() {
+        block_on(answer).expect("it commits");
+    }
+    assert_eq!(log(&store).len(), 6000);
+    let late: Vec<_> = (0..6000).map(|_| store.commit(deposits("late", 1))).collect();
+    block_on(store.close()).expect("it closes");
+    let kinds = late.into_iter().map(|answer| block_on(answer).map_err(|e| e.kind().clone()));
+    let stored = kinds.filter(|outcome| match outcome {
+        Ok(_) => true,
+        Err(kind) => {
+            assert_eq!(*kind, ErrorKind::Closed);
+            false
+        }
+    });
+    let stored = stored.count();
+    assert_eq!(log(&open(&table)).len(), 6000 + stored);
 }

@@ -11,6 +11,7 @@ mod listener;
 mod names;
 mod options;
 mod pooler;
+mod queue;
 mod reader;
 mod recent;
 mod records;
@@ -36,8 +37,9 @@ pub use self::schema::schema_sql;
 use self::connection::{Pool, Purpose, Session, Shared};
 use self::error::{is_transient, timed_out};
 use self::listener::Signal;
+use self::queue::{Asked, Queue, Request};
 use self::reader::Until;
-use self::writer::{Request, Writer};
+use self::writer::Writer;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventPage;
@@ -59,7 +61,8 @@ pub struct Postgres {
 }
 
 struct Open {
-    jobs: UnboundedSender<Request>,
+    jobs: UnboundedSender<Arc<Request>>,
+    queue: Arc<Queue>,
     pool: Arc<Pool>,
     runtime: Handle,
     /// Held by everything that is going on; the runtime ends when the last one is dropped.
@@ -108,6 +111,12 @@ impl Postgres {
         answer_from(sent, answer, lost)
     }
 
+    /// The answer of a store that is closed, or to what no server has to see to be refused.
+    fn refused<T: Send + 'static>(&self, check: impl FnOnce() -> Result<()>) -> Option<Answer<T>> {
+        let checked = if self.with(|_| true) { check() } else { Err(Error::closed()) };
+        checked.err().map(|error| Box::pin(std::future::ready(Err(error))) as Answer<T>)
+    }
+
     fn with(&self, send: impl FnOnce(&Open) -> bool) -> bool {
         // A panic while the lock is held leaves nothing half done.
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -117,20 +126,39 @@ impl Postgres {
 
 impl Storage for Postgres {
     fn commit(&self, commit: Commit) -> Answer<Committed> {
-        if !self.with(|_| true) {
-            return Box::pin(std::future::ready(Err(Error::closed())));
-        }
-        if let Err(error) = commit.check(&Limits::DEFAULT) {
-            return Box::pin(std::future::ready(Err(error)));
+        if let Some(refused) = self.refused(|| commit.check(&Limits::DEFAULT)) {
+            return refused;
         }
         let ids = commit.event_ids();
         let (sender, answer) = oneshot::channel();
-        let request = Request { commit, answer: sender };
-        let sent = self.with(|open| open.jobs.send(request).is_ok());
-        answer_from(sent, answer, || Error::outcome_unknown(ids))
+        let asked = Asked { commit, answer: sender };
+        let mut late = None;
+        let sent = self.with(|open| match open.queue.send(asked, &open.jobs) {
+            Ok(sent) => sent,
+            Err(asked) => {
+                late = Some((asked, Arc::clone(&open.queue), open.jobs.downgrade()));
+                true
+            }
+        });
+        let answer = answer_from(sent, answer, || Error::outcome_unknown(ids));
+        let Some((mut asked, queue, jobs)) = late else { return answer };
+        Box::pin(async move {
+            loop {
+                queue.room().await;
+                let Some(jobs) = jobs.upgrade() else { return Err(Error::closed()) };
+                match queue.send(asked, &jobs) {
+                    Ok(true) => return answer.await,
+                    Ok(false) => return Err(Error::closed()),
+                    Err(again) => asked = again,
+                }
+            }
+        })
     }
 
     fn read(&self, query: Query, range: ReadRange) -> Answer<EventPage> {
+        if let Some(refused) = self.refused(|| query.check()) {
+            return refused;
+        }
         let mut kept = None;
         self.with(|open| {
             kept = open.pool.recent().page(&query, &range);
@@ -152,6 +180,9 @@ impl Storage for Postgres {
         after: Option<(String, String)>,
         limit: usize,
     ) -> Answer<StreamPage> {
+        if let Some(refused) = self.refused(|| selection.check()) {
+            return refused;
+        }
         let asked = Arc::new((selection, after));
         self.read_with(move |session| {
             let asked = Arc::clone(&asked);
@@ -167,6 +198,9 @@ impl Storage for Postgres {
         after: Option<RecordCursor>,
         limit: usize,
     ) -> Answer<RecordPage> {
+        if let Some(refused) = self.refused(|| query.check()) {
+            return refused;
+        }
         let asked = Arc::new((query, after));
         self.read_with(move |session| {
             let asked = Arc::clone(&asked);
@@ -213,7 +247,13 @@ fn serve(
     let (busy, idle) = mpsc::channel(1);
     let (ending, ended) = watch::channel(false);
     let writer = Writer::new(Arc::clone(&pool), Arc::clone(&signal), busy.clone());
-    let open = Open { jobs, pool: Arc::clone(&pool), runtime: runtime.handle().clone(), busy };
+    let open = Open {
+        jobs,
+        queue: Arc::new(Queue::new()),
+        pool: Arc::clone(&pool),
+        runtime: runtime.handle().clone(),
+        busy,
+    };
     let store = Postgres { open: Mutex::new(Some(open)), signal: Arc::clone(&signal), ended };
     // Whoever opened it may have given up; then the store is dropped here, and ends.
     drop(opened.send(Ok(store)));

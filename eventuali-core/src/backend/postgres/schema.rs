@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 const MIGRATIONS: &[&str] =
     &[include_str!("sql/0001_schema.sql"), include_str!("sql/0002_store.sql")];
 /// Everything whose name begins with that of the table.
-const RELATIONS: [&str; 27] = [
+const RELATIONS: [&str; 28] = [
     "append",
     "clock",
     "documents",
@@ -24,6 +24,7 @@ const RELATIONS: [&str; 27] = [
     "kinds",
     "log",
     "look",
+    "may",
     "moment",
     "pass",
     "position",

@@ -46,6 +46,39 @@ BEGIN
     --</families>
 END $$;
 
+-- Whether a call of append is worth its locks. It names new streams before it judges, under locks,
+-- and their names stay; so what is already seen to be refused does not get there. Streams that are
+-- there keep their rows whatever happens.
+CREATE FUNCTION {may}(
+    tenants TEXT[], types TEXT[], ids TEXT[], expected BIGINT[], r_first UUID[], r_last UUID[]
+)
+RETURNS BOOLEAN LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF cardinality(ids) = 1 AND EXISTS (
+        SELECT FROM {streams} AS s
+        WHERE s.tenant = tenants[1] AND s.aggregate_type = types[1] AND s.aggregate_id = ids[1]
+    ) THEN
+        RETURN true;
+    END IF;
+    RETURN NOT EXISTS (
+        SELECT FROM unnest(tenants, types, ids, expected) AS n (tenant, type, id, version)
+        LEFT JOIN {streams} AS s
+            ON s.tenant = n.tenant AND s.aggregate_type = n.type AND s.aggregate_id = n.id
+        WHERE CASE n.version
+            WHEN -1 THEN false
+            WHEN -2 THEN coalesce(s.version, 0) = 0
+            ELSE coalesce(s.version, 0) <> n.version
+        END
+    ) AND NOT EXISTS (
+        SELECT FROM unnest(r_first, r_last) AS r (first_id, last_id)
+        CROSS JOIN LATERAL (
+            SELECT k.last_id FROM {runs} AS k
+            WHERE k.first_id <= r.last_id ORDER BY k.first_id DESC LIMIT 1
+        ) AS known
+        WHERE known.last_id >= r.first_id
+    );
+END $$;
+
 -- A dictionary says for ever what it says.
 CREATE TRIGGER stays BEFORE UPDATE OR DELETE OR TRUNCATE ON {kinds}
 FOR EACH STATEMENT EXECUTE FUNCTION {refuse}();
