@@ -1,5 +1,6 @@
 //! PostgreSQL: one task that writes, connections that read beside it, on a runtime of their own.
 
+mod apart;
 mod append;
 mod batch;
 mod bridge;

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::apart::Apart;
 use super::append::{self, Judged};
 use super::connection::{Pool, Session};
 use super::error::{is_crowded, is_locked, is_lost, is_transient, timed_out};
@@ -29,8 +30,10 @@ const LAST_PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct Writer {
     pool: Arc<Pool>,
     signal: Arc<Signal>,
-    /// Who may wait for locks of others: half of the connections, for the rest go on.
-    apart: Semaphore,
+    /// What waits for locks of others.
+    apart: Apart,
+    /// How many may try: half of the connections, for the rest go on.
+    trying: Semaphore,
     /// Dropped with the last task of the writer.
     _busy: Sender<Infallible>,
 }
@@ -56,8 +59,8 @@ impl Failure {
 
 impl Writer {
     pub(super) fn new(pool: Arc<Pool>, signal: Arc<Signal>, busy: Sender<Infallible>) -> Self {
-        let apart = Semaphore::new((pool.shared().options.max_connections as usize / 2).max(1));
-        Self { pool, signal, apart, _busy: busy }
+        let trying = Semaphore::new((pool.shared().options.max_connections as usize / 2).max(1));
+        Self { pool, signal, apart: Apart::default(), trying, _busy: busy }
     }
 
     /// Serves until every sender is gone and all is done.
@@ -71,7 +74,18 @@ impl Writer {
         }
     }
 
-    async fn commit(self: &Arc<Self>, group: Vec<Arc<Request>>) {
+    async fn commit(self: &Arc<Self>, all: Vec<Arc<Request>>) {
+        let mut group = Vec::with_capacity(all.len());
+        for request in all {
+            if self.apart.holds_back(&request.commit) {
+                self.wait_apart(vec![request], false);
+            } else {
+                group.push(request);
+            }
+        }
+        if group.is_empty() {
+            return;
+        }
         match self.at_once(&group).await {
             Ok(Some(judged)) => Self::answer(group, judged),
             Ok(None) => self.settle(group, false).await,
@@ -121,9 +135,14 @@ impl Writer {
     /// Goes on trying beside the writer, which serves others meanwhile.
     fn wait_apart(self: &Arc<Self>, group: Vec<Arc<Request>>, doubted: bool) {
         let writer = Arc::clone(self);
+        let mut place = self.apart.queue(group.iter().map(|request| &request.commit));
         tokio::spawn(async move {
             let limit = writer.pool.shared().options.connect_timeout;
-            let Ok(Ok(_turn)) = timeout(limit, writer.apart.acquire()).await else {
+            let turn = async {
+                place.turn().await;
+                writer.trying.acquire().await
+            };
+            let Ok(Ok(_turn)) = timeout(limit, turn).await else {
                 return fail(group, &timed_out("waiting for a lock"), doubted);
             };
             match writer.persist(&group, doubted, false).await {
