@@ -79,8 +79,14 @@ BEGIN
     );
 END $$;
 
--- A dictionary says for ever what it says.
+-- What the log is found by says for ever what it says, as the log does.
 CREATE TRIGGER stays BEFORE UPDATE OR DELETE OR TRUNCATE ON {kinds}
 FOR EACH STATEMENT EXECUTE FUNCTION {refuse}();
 CREATE TRIGGER stays BEFORE UPDATE OF id, tenant, aggregate_type, aggregate_id OR DELETE OR TRUNCATE ON {streams}
+FOR EACH STATEMENT EXECUTE FUNCTION {refuse}();
+CREATE TRIGGER stays BEFORE UPDATE OR DELETE OR TRUNCATE ON {runs}
+FOR EACH STATEMENT EXECUTE FUNCTION {refuse}();
+CREATE TRIGGER stays BEFORE UPDATE OR DELETE OR TRUNCATE ON {kind_spans}
+FOR EACH STATEMENT EXECUTE FUNCTION {refuse}();
+CREATE TRIGGER stays BEFORE UPDATE OR DELETE OR TRUNCATE ON {tags}
 FOR EACH STATEMENT EXECUTE FUNCTION {refuse}();
