@@ -98,7 +98,7 @@ fn whatever_may_be_stored_is_in_doubt() {
             match outcome {
                 Ok(_) => break,
                 Err(error) if matches!(error.kind(), ErrorKind::OutcomeUnknown { .. }) => {
-                    doubts += 1
+                    doubts += 1;
                 }
                 Err(error) => assert!(!is_stored, "it is stored, and the store says: {error}"),
             }

@@ -41,7 +41,7 @@ impl Way {
             while let Ok((near, _)) = listener.accept() {
                 let state = Arc::clone(&shared);
                 let heard = Heard { silences: Arc::clone(&counted), before: count(&counted) };
-                thread::spawn(move || carry(near, &state, &heard));
+                thread::spawn(move || carry(&near, &state, &heard));
             }
         });
         let server = server();
@@ -89,18 +89,18 @@ impl Heard {
     }
 }
 
-fn carry(near: TcpStream, state: &AtomicU8, heard: &Heard) {
+fn carry(near: &TcpStream, state: &AtomicU8, heard: &Heard) {
     near.set_nodelay(true).expect("it can be set");
     let far = dial();
     let asking = near.try_clone().expect("a clone");
     let asked = far.try_clone().expect("a clone");
     let asks = heard.clone();
-    let asker = thread::spawn(move || ask(asking, asked, &asks));
-    answer(far, &near, state, heard);
+    let carrier = thread::spawn(move || ask(asking, asked, &asks));
+    answer(far, near, state, heard);
     if heard.holds() {
         drop(near.shutdown(Shutdown::Both));
     }
-    asker.join().expect("it ends");
+    carrier.join().expect("it ends");
 }
 
 /// Carries questions until there are no more.

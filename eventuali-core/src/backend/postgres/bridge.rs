@@ -62,7 +62,7 @@ mod over {
                 // Either end closes the other at once: one that is silent never would.
                 poll_fn(|context| match ask.as_mut().poll(context) {
                     Poll::Pending => answer.as_mut().poll(context),
-                    ended => ended,
+                    Poll::Ready(()) => Poll::Ready(()),
                 })
                 .await;
             }

@@ -10,10 +10,9 @@ fn kind_of_state(state: &str) -> ErrorKind {
     match (state.get(..2).unwrap_or_default(), state) {
         // Out of space, out of quota.
         (_, "53100" | "53400") => ErrorKind::Full,
-        // Not READ COMMITTED; no such database; not allowed; a setting that cannot be made.
-        (_, "25000" | "3D000" | "42501" | "55P02") => ErrorKind::Configuration,
-        // Neither user nor password.
-        ("28", _) => ErrorKind::Configuration,
+        // Neither user nor password; not READ COMMITTED; no such database; not allowed; a setting that
+        // cannot be made.
+        ("28", _) | (_, "25000" | "3D000" | "42501" | "55P02") => ErrorKind::Configuration,
         // Rolled back for the sake of another transaction, so that both would end; not enough memory
         // or connections; a lock or an object that somebody holds; a time-out; a snapshot too old.
         (_, "40001" | "40P01" | "55P03" | "55006" | "57014") | ("53" | "72", _) => ErrorKind::Busy,

@@ -133,27 +133,18 @@ impl Storage for Postgres {
         let ids = commit.event_ids();
         let (sender, answer) = oneshot::channel();
         let asked = Asked { commit, answer: sender };
-        let mut late = None;
-        let sent = self.with(|open| match open.queue.send(asked, &open.jobs) {
-            Ok(sent) => sent,
-            Err(asked) => {
-                late = Some((asked, Arc::clone(&open.queue), open.jobs.downgrade()));
+        let sent = self.with(|open| {
+            open.queue.send(asked, None, &open.jobs).unwrap_or_else(|asked| {
+                let (queue, jobs) = (Arc::clone(&open.queue), open.jobs.downgrade());
+                let busy = open.busy.clone();
+                open.runtime.spawn(async move {
+                    queue.send_late(asked, jobs).await;
+                    drop(busy);
+                });
                 true
-            }
+            })
         });
-        let answer = answer_from(sent, answer, || Error::outcome_unknown(ids));
-        let Some((mut asked, queue, jobs)) = late else { return answer };
-        Box::pin(async move {
-            loop {
-                queue.room().await;
-                let Some(jobs) = jobs.upgrade() else { return Err(Error::closed()) };
-                match queue.send(asked, &jobs) {
-                    Ok(true) => return answer.await,
-                    Ok(false) => return Err(Error::closed()),
-                    Err(again) => asked = again,
-                }
-            }
-        })
+        answer_from(sent, answer, || Error::outcome_unknown(ids))
     }
 
     fn read(&self, query: Query, range: ReadRange) -> Answer<EventPage> {

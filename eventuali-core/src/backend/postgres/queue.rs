@@ -1,14 +1,17 @@
 //! Commits that wait for the writer, each of them once, however often it is asked for.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
 
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedSender, WeakUnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use uuid::Uuid;
 
 use crate::commit::{Commit, Committed};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The most commits that wait, or are being written; who has more to say waits for room.
 const MOST: usize = 4096;
@@ -63,23 +66,25 @@ impl Queue {
     }
 
     /// Sends a commit to the writer, or waits with those who asked for the same one; whether there
-    /// still is a writer. Gives it back where there is no room.
+    /// still is a writer. Gives it back where there is no room, unless it brings its own.
     pub(super) fn send(
         &self,
         asked: Asked,
+        room: Option<OwnedSemaphorePermit>,
         jobs: &UnboundedSender<Arc<Request>>,
     ) -> Result<bool, Asked> {
         let mut known = lock(&self.known);
         let id = asked.commit.identity();
         let same = known.get(&id).and_then(Weak::upgrade);
-        let asked = match same.filter(|same| same.commit == asked.commit) {
+        let asked = match same.filter(|same| is_same(&same.commit, &asked.commit)) {
             Some(same) => match same.join(asked) {
                 Ok(()) => return Ok(true),
                 Err(asked) => asked,
             },
             None => asked,
         };
-        let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else { return Err(asked) };
+        let free = || Arc::clone(&self.room).try_acquire_owned().ok();
+        let Some(room) = room.or_else(free) else { return Err(asked) };
         let waiting = Waiting { answers: vec![asked.answer], _room: room };
         let waiting = Mutex::new(Some(waiting));
         let request = Arc::new(Request { commit: asked.commit, waiting });
@@ -90,10 +95,35 @@ impl Queue {
         Ok(jobs.send(request).is_ok())
     }
 
-    /// Waits until there was room; somebody else may have taken it.
-    pub(super) async fn room(&self) {
-        drop(self.room.acquire().await);
+    /// Sends a commit once there is room, unless whoever asked gives up before.
+    pub(super) async fn send_late(
+        &self,
+        mut asked: Asked,
+        jobs: WeakUnboundedSender<Arc<Request>>,
+    ) {
+        let room = {
+            let mut room = pin!(Arc::clone(&self.room).acquire_owned());
+            let mut given_up = pin!(asked.answer.closed());
+            poll_fn(|context| match given_up.as_mut().poll(context) {
+                Poll::Ready(()) => Poll::Ready(None),
+                Poll::Pending => room.as_mut().poll(context).map(Result::ok),
+            })
+            .await
+        };
+        match jobs.upgrade() {
+            Some(jobs) if room.is_some() => drop(self.send(asked, room, &jobs)),
+            // Nobody has to wait for an answer.
+            _ => drop(asked.answer.send(Err(Error::closed()))),
+        }
     }
+}
+
+/// Whether both are the same commit: one with events is known by their ids, not by its own.
+fn is_same(one: &Commit, other: &Commit) -> bool {
+    one.identity() == other.identity()
+        && one.writes == other.writes
+        && one.conditions == other.conditions
+        && one.records == other.records
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
