@@ -66,6 +66,8 @@ pub enum ErrorKind {
     Busy,
     /// The storage cannot be reached, or a write failed and the store must be opened anew.
     Unavailable,
+    /// The database refused what it was asked for, and would again: a trigger, a constraint.
+    Refused,
     /// No space is left; reads go on, and writes resume once there is space.
     Full,
     /// Stored bytes are not what was written.

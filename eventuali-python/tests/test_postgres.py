@@ -169,6 +169,17 @@ def test_everything_lies_under_the_names_that_were_given(config):
         assert rows.fetchall() == [("a",)]
 
 
+def test_what_the_database_would_refuse_again_is_no_outage(config):
+    with sync.EventStore.create(config) as store:
+        with administrator() as connection:
+            connection.execute(f"ALTER TABLE {config.schema}.events_log ADD CHECK (version < 2)")
+        store.save(counted("a", 1))
+        with pytest.raises(DatabaseError, match="check constraint") as caught:
+            store.save(counted("b", 1, 2))
+        assert type(caught.value) is DatabaseError
+        assert store.load(Ledger, "b") is None
+
+
 @each_api
 def test_stores_of_different_tables_are_isolated(config, api):
     async def main():
@@ -338,7 +349,7 @@ def test_who_may_only_read_is_told_so(config, api):
             async with opened(api, reader.with_schema(config.schema)) as store:
                 assert [event.number async for event in store.read()] == [1]
                 with pytest.raises(ConfigurationError):
-                    await store.save(counted("b", 2))
+                    await store.save(counted("b", 1, 2))
                 assert [event.number async for event in store.read()] == [1]
 
         asyncio.run(main())

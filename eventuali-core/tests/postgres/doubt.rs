@@ -1,12 +1,5 @@
 //! Answers that are lost on the way, between a store and its server.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -14,93 +7,13 @@ use eventuali_core::backend::postgres::{Postgres, PostgresOptions};
 use eventuali_core::commit::Commit;
 use eventuali_core::contract::block_on;
 use eventuali_core::error::ErrorKind;
+use eventuali_core::query::{Query, QueryItem};
 use eventuali_core::record::{RecordChange, RecordKey};
 use eventuali_core::storage::Storage;
-use eventuali_core::url::PostgresUrl;
-use sqlx::postgres::PgConnectOptions;
 
-use crate::fixtures::{PostgresTable, server};
-use crate::given::{deposits, log, open};
-
-/// Everything passes.
-const OPEN: u8 = 0;
-/// The next answer is lost, and its connection with it.
-const LOSE_ONE: u8 = 1;
-/// Every answer is lost.
-const LOSE_ALL: u8 = 2;
-
-/// A way to the server on which answers can be lost.
-struct Way {
-    state: Arc<AtomicU8>,
-    options: PostgresOptions,
-}
-
-impl Way {
-    fn to(table: &PostgresTable) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        let state = Arc::new(AtomicU8::new(OPEN));
-        let shared = Arc::clone(&state);
-        thread::spawn(move || {
-            while let Ok((near, _)) = listener.accept() {
-                let state = Arc::clone(&shared);
-                thread::spawn(move || carry(near, &state));
-            }
-        });
-        let server = server();
-        let rest = server.split_once("://").expect("it is a URL").1;
-        let place = rest.split('?').next().unwrap_or_default();
-        let (authority, database) = place.split_once('/').unwrap_or((place, ""));
-        let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-        let url = format!("postgresql://{user}@127.0.0.1:{port}/{database}?sslmode=disable");
-        let url = PostgresUrl::parse(&url).expect("it is a URL");
-        let connect_timeout = Duration::from_secs(2);
-        let options = PostgresOptions { url, connect_timeout, ..table.options.clone() };
-        Self { state, options }
-    }
-
-    fn set(&self, state: u8) {
-        self.state.store(state, Ordering::Release);
-    }
-}
-
-fn carry(near: TcpStream, state: &AtomicU8) {
-    near.set_nodelay(true).expect("it can be set");
-    let far = dial();
-    let mut asking = near.try_clone().expect("a clone");
-    let mut asked = far.try_clone().expect("a clone");
-    thread::spawn(move || std::io::copy(&mut asking, &mut asked));
-    answer(far, near, state);
-}
-
-/// A connection to the server, over whatever it listens on.
-fn dial() -> File {
-    let server: PgConnectOptions = server().parse().expect("it is a URL");
-    let (host, port) = (server.get_host(), server.get_port());
-    let folder = server.get_socket().map(|path| path.display().to_string());
-    if let Some(folder) = folder.as_deref().or_else(|| host.starts_with('/').then_some(host)) {
-        let path = format!("{folder}/.s.PGSQL.{port}");
-        return OwnedFd::from(UnixStream::connect(path).expect("the server")).into();
-    }
-    let stream = TcpStream::connect((host, port)).expect("the server");
-    stream.set_nodelay(true).expect("it can be set");
-    OwnedFd::from(stream).into()
-}
-
-/// Carries answers until one is to be lost.
-fn answer(mut far: File, mut near: TcpStream, state: &AtomicU8) {
-    let mut bytes = vec![0; 1 << 16];
-    while let Ok(count) = far.read(&mut bytes) {
-        let lost = match state.load(Ordering::Acquire) {
-            LOSE_ONE => state.swap(OPEN, Ordering::AcqRel) == LOSE_ONE,
-            state => state == LOSE_ALL,
-        };
-        if count == 0 || lost || near.write_all(&bytes[..count]).is_err() {
-            break;
-        }
-    }
-    drop(near.shutdown(Shutdown::Both));
-}
+use crate::fixtures::PostgresTable;
+use crate::given::{deposits, found, log, open};
+use crate::way::{LOSE_ALL, LOSE_ONE, OPEN, Way};
 
 #[test]
 fn a_lost_answer_is_found_out() {
@@ -151,4 +64,45 @@ fn what_cannot_be_found_out_is_unknown_until_it_is_repeated() {
     let committed = block_on(store.commit(commit)).expect("the store recovers");
     assert_eq!(committed.versions, [3]);
     assert_eq!(log(&store).len(), 3);
+}
+
+/// Each answer in turn is the last one that comes, of commits that are judged before they are written.
+#[test]
+fn whatever_may_be_stored_is_in_doubt() {
+    let table = PostgresTable::new();
+    let way = Way::to(&table);
+    let connect_timeout = Duration::from_millis(300);
+    let options = PostgresOptions { connect_timeout, ..way.options.clone() };
+    let store = Postgres::open(options).expect("it opens");
+    block_on(store.commit(deposits("1", 1))).expect("it commits");
+    let nothing = QueryItem { event_types: vec!["Never".to_owned()], ..QueryItem::default() };
+    let nothing = Query { items: vec![nothing], ..Query::default() };
+    let with_condition = || deposits("1", 1).on_condition(nothing.clone(), 0);
+    let with_records = || {
+        let put = RecordChange::put(RecordKey::new("doc", "a"), "x");
+        Commit { records: vec![put], ..deposits("1", 1) }
+    };
+    for make in [&with_condition as &dyn Fn() -> Commit, &with_records] {
+        let (mut doubts, mut stored) = (0, 0);
+        for answers in 0.. {
+            // A connection that is free and knows every statement.
+            block_on(store.commit(make())).expect("it commits");
+            let commit = make();
+            way.lose_after(answers);
+            let outcome = block_on(store.commit(commit.clone()));
+            way.set(OPEN);
+            let item = QueryItem { event_ids: commit.event_ids(), ..QueryItem::default() };
+            let query = Query { items: vec![item], ..Query::default() };
+            let is_stored = !found(&open(&table), &query).is_empty();
+            stored += usize::from(is_stored);
+            match outcome {
+                Ok(_) => break,
+                Err(error) if matches!(error.kind(), ErrorKind::OutcomeUnknown { .. }) => {
+                    doubts += 1;
+                }
+                Err(error) => assert!(!is_stored, "it is stored, and the store says: {error}"),
+            }
+        }
+        assert!(doubts > 0 && stored > 1, "{doubts} in doubt, {stored} stored");
+    }
 }

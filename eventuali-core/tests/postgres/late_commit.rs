@@ -124,7 +124,7 @@ fn write_all(store: &dyn Storage, writer: usize) -> Vec<Uuid> {
         let ids = commit.event_ids();
         match block_on(store.commit(commit)) {
             Ok(_) => accepted.extend(ids),
-            Err(error) => assert_eq!(*error.kind(), ErrorKind::Unavailable, "{error}"),
+            Err(error) => assert_eq!(*error.kind(), ErrorKind::Refused, "{error}"),
         }
     }
     accepted
@@ -213,6 +213,81 @@ fn enrol_until_full(store: &dyn Storage, query: &Query) {
         let commit = Commit::append(stream, ExpectedVersion::NoStream, vec![event]);
         // One is refused because another one was faster, or by the trigger.
         drop(block_on(store.commit(commit.on_condition(query.clone(), page.looked_to))));
+    }
+}
+
+/// A match of somebody else is on its way while a condition is judged, wherever that stands in its
+/// group. A plain commit sleeps in the writer, so that those behind it make one group.
+#[test]
+fn a_condition_waits_wherever_it_stands_in_a_group() {
+    let table = PostgresTable::new();
+    drop(open(&table));
+    let sleeps = "
+        CREATE FUNCTION {s}.sleeps() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM pg_sleep(convert_from(NEW.payload, 'UTF8')::float);
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER sleeps AFTER INSERT ON {s}.events_log FOR EACH ROW EXECUTE FUNCTION {s}.sleeps();";
+    table.run(sleeps).expect("the trigger is made");
+    let (store, other) = (open(&table), open(&table));
+    let slow = |name: &str, stream: &str, seconds: &str| {
+        let event = NewEvent::new(Arc::new(EventKind::json(name, 1)), seconds);
+        Commit::append(StreamId::new("Account", stream), ExpectedVersion::Any, vec![event])
+    };
+    let item = QueryItem { event_types: vec!["Taken".to_owned()], ..QueryItem::default() };
+    let query = Query { items: vec![item], ..Query::default() };
+    for (round, place) in [0, 1, 4].into_iter().enumerate() {
+        let after = log(&store).len() as u64;
+        let others = other.commit(slow("Taken", &format!("{round}-other"), "0.4"));
+        let first = store.commit(slow("Slow", &format!("{round}-first"), "0.2"));
+        thread::sleep(Duration::from_millis(100));
+        let group: Vec<_> = (0..5)
+            .map(|n| {
+                let plain = slow("Plain", &format!("{round}-{n}"), "0");
+                store.commit(if n == place {
+                    plain.on_condition(query.clone(), after)
+                } else {
+                    plain
+                })
+            })
+            .collect();
+        block_on(others).expect("it commits");
+        block_on(first).expect("it commits");
+        for (n, answer) in group.into_iter().enumerate() {
+            match block_on(answer) {
+                Ok(_) => assert_ne!(n, place, "a condition that fails is accepted"),
+                Err(error) => {
+                    assert!(matches!(error.kind(), ErrorKind::ConditionFailed { .. }), "{error}");
+                    assert_eq!(n, place);
+                }
+            }
+        }
+    }
+}
+
+/// Positions that were drawn by nobody who commits are given again after a crash: no reader looks
+/// further than to the last event that is there.
+#[test]
+fn no_reader_looks_beyond_the_last_event() {
+    let table = PostgresTable::new();
+    let store = open(&table);
+    block_on(store.commit(deposits("1", 2))).expect("it commits");
+    let fails = LATE.replace("random() < 0.0625", "false").replace("ELSIF false", "ELSIF true");
+    table.run(&fails).expect("the trigger is made");
+    for _ in 0..3 {
+        block_on(store.commit(deposits("1", 1))).expect_err("the trigger refuses it");
+    }
+    for store in [&store, &open(&table)] {
+        for prompt in [false, true] {
+            for after in [0, 2] {
+                let range = ReadRange { after, prompt, ..ReadRange::default() };
+                let page = block_on(store.read(Query::default(), range)).expect("it is read");
+                assert_eq!(page.looked_to, 2);
+            }
+        }
+        let horizon = block_on(store.horizon()).expect("it is read");
+        assert_eq!((horizon.position, horizon.last), (2, 2));
     }
 }
 

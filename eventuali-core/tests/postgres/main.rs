@@ -10,9 +10,14 @@ mod doubt;
 mod fixtures;
 mod given;
 mod late_commit;
+mod older_format;
 mod opening;
 mod outage;
+mod refused;
+mod replaced;
+mod silence;
 mod taken_over;
 #[cfg(feature = "faults")]
 mod variants;
 mod waiting;
+mod way;

@@ -92,19 +92,20 @@ async fn number(session: &mut Session, commits: &[&Commit]) -> Result<()> {
 }
 
 /// Begins a transaction, judges every commit in it, and writes those that hold; what is left to do
-/// is to commit. `doubted` says that the group may have been written before.
+/// is to commit, unless names would be left of what is refused. `doubted` says that the group may
+/// have been written before.
 pub(super) async fn in_turn(
     session: &mut Session,
     commits: &[&Commit],
     doubted: bool,
-) -> Result<Vec<Judged>> {
+) -> Result<(Vec<Judged>, bool)> {
     number(session, commits).await?;
     session.run("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     let mut append = Append::begin(session, commits, doubted).await?;
     for (index, commit) in commits.iter().enumerate() {
         append.take(session, index, commit).await?;
     }
-    append.finish(session).await
+    append.finish(session, commits).await
 }
 
 /// A group in the making.
@@ -210,11 +211,28 @@ impl<'c> Append<'c> {
         Ok(())
     }
 
-    async fn finish(mut self, session: &mut Session) -> Result<Vec<Judged>> {
+    /// The answers, and whether names of streams or records would be left of which nothing is written.
+    async fn finish(
+        mut self,
+        session: &mut Session,
+        commits: &[&Commit],
+    ) -> Result<(Vec<Judged>, bool)> {
         self.flush(session).await?;
         self.records.write(session).await?;
+        let refused = commits.iter().zip(&self.answers);
+        let leaves_names = refused
+            .filter(|(_, answer)| matches!(answer, Some(Err(_))))
+            .any(|(commit, _)| self.names_new(commit));
         let lost = || Err(Error::outcome_unknown(Vec::new()));
-        Ok(self.answers.into_iter().map(|answer| answer.unwrap_or_else(lost)).collect())
+        let answers = self.answers.into_iter().map(|answer| answer.unwrap_or_else(lost));
+        Ok((answers.collect(), leaves_names))
+    }
+
+    /// Whether a commit names a stream or a record that nobody has written.
+    fn names_new(&self, commit: &Commit) -> bool {
+        let mut streams = commit.writes.iter().filter(|write| !write.stream.is_none());
+        streams.any(|write| self.head(&write.stream) == 0)
+            || commit.records.iter().any(|change| self.records.is_new(&change.key))
     }
 
     async fn judge(

@@ -231,7 +231,7 @@ impl<'c> Batch<'c> {
         let statement = statement.bind(span(|span| span.2));
         let (tenants, tags, places) = &self.tags;
         let statement = statement.bind(tenants).bind(tags).bind(places);
-        let row = statement.fetch_one(&mut session.conn).await?;
+        let Some(row) = statement.fetch_optional(&mut session.conn).await? else { return Ok(None) };
         session.heard |= row.try_get::<Option<bool>, _>(3)?.unwrap_or_default();
         written(&row, &order)
     }

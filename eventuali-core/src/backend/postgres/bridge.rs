@@ -30,12 +30,15 @@ pub(super) async fn connect(server: &PgConnectOptions) -> sqlx::Result<PgConnect
 #[cfg(unix)]
 mod over {
     use std::fs::DirBuilder;
+    use std::future::poll_fn;
     use std::os::unix::fs::DirBuilderExt;
     use std::path::PathBuf;
+    use std::pin::pin;
+    use std::task::Poll;
 
     use sqlx::postgres::PgConnectOptions;
     use sqlx::{ConnectOptions, PgConnection};
-    use tokio::io::copy_bidirectional_with_sizes;
+    use tokio::io::{AsyncRead, AsyncWrite, BufReader, copy_buf};
     use tokio::net::{TcpStream, UnixListener};
 
     /// Bytes that are carried at once, in each direction.
@@ -52,12 +55,24 @@ mod over {
             let accepted = listener.accept().await;
             drop(place);
             if let Ok((mut inside, _)) = accepted {
-                // Either end closes the other.
-                let (near, far) = (&mut inside, &mut outside);
-                drop(copy_bidirectional_with_sizes(near, far, CARRIED, CARRIED).await);
+                let (asking, mut answered) = inside.split();
+                let (answering, mut asked) = outside.split();
+                let mut ask = pin!(carry(asking, &mut asked));
+                let mut answer = pin!(carry(answering, &mut answered));
+                // Either end closes the other at once: one that is silent never would.
+                poll_fn(|context| match ask.as_mut().poll(context) {
+                    Poll::Pending => answer.as_mut().poll(context),
+                    Poll::Ready(()) => Poll::Ready(()),
+                })
+                .await;
             }
         });
         near.connect().await.map(Some).inspect_err(|_| carrier.abort())
+    }
+
+    /// Carries bytes until one side ends.
+    async fn carry(from: impl AsyncRead + Unpin, to: &mut (impl AsyncWrite + Unpin)) {
+        drop(copy_buf(&mut BufReader::with_capacity(CARRIED, from), to).await);
     }
 
     /// A folder that nobody else may enter, for the moment of one connection.

@@ -1,16 +1,17 @@
 //! Connections: how they are opened, checked, lent, and let go.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgConnection, Row};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::bridge;
-use super::error::{is_of_the_server, timed_out};
+use super::error::{is_lost, is_of_the_server, is_replaced, timed_out};
 use super::names::Names;
 use super::options::PostgresOptions;
 use super::pooler;
@@ -50,6 +51,8 @@ pub(super) struct Shared {
     servers: Vec<PgConnectOptions>,
     /// The one of them that was the primary when somebody last asked.
     primary: AtomicUsize,
+    /// The store that was opened.
+    id: OnceLock<Uuid>,
 }
 
 impl Shared {
@@ -59,7 +62,7 @@ impl Shared {
         let statements = Statements::new(&relations);
         let channel = relations.channel();
         let primary = AtomicUsize::new(0);
-        Ok(Self { options, statements, channel, servers, primary })
+        Ok(Self { options, statements, channel, servers, primary, id: OnceLock::new() })
     }
 
     /// Where and how to connect, the password included.
@@ -106,7 +109,26 @@ impl Shared {
             Purpose::Work => bridge::connect(server).await?,
         };
         self.prepare(&mut conn, purpose).await?;
+        if purpose == Purpose::Work {
+            self.recognise(&mut conn).await?;
+        }
         Ok(conn)
+    }
+
+    /// Sees to it that a connection leads to the store that was opened, and has it remember which
+    /// tables those are from now on.
+    pub(super) async fn recognise(&self, conn: &mut PgConnection) -> Result<()> {
+        let remembered = self.statements.remember.query().fetch_one(conn).await?;
+        let found: Uuid = remembered.try_get(0)?;
+        if *self.id.get_or_init(|| found) == found {
+            return Ok(());
+        }
+        let text = format!(
+            "PostgreSQL: another store stands at {} than the one that was opened; what was read of \
+             that does not hold here: open it anew",
+            self.channel
+        );
+        Err(Error::new(ErrorKind::SchemaMismatch, text))
     }
 
     async fn prepare(&self, conn: &mut PgConnection, purpose: Purpose) -> Result<()> {
@@ -187,13 +209,35 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// `work` on a connection of the pool, given up after `limit`: a connection that falls silent
+    /// says nothing, ever. Where one is lost, or leads to
+    /// other tables than before, none is trusted any more.
+    pub(super) async fn limited<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let result = timeout(limit, work).await.unwrap_or_else(|_| Err(timed_out(what)));
+        if result.as_ref().is_err_and(|error| is_lost(error) || is_replaced(error)) {
+            self.forget();
+        }
+        result
+    }
+
     /// Says goodbye on every connection that is idle.
     pub(super) async fn close(&self) {
         let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
-        for Idle { conn, .. } in idle {
-            // A server that is gone needs no goodbye.
-            drop(timeout(std::time::Duration::from_secs(1), sqlx::Connection::close(conn)).await);
-        }
+        let goodbyes =
+            idle.into_iter().map(|idle| tokio::spawn(sqlx::Connection::close(idle.conn)));
+        let goodbyes: Vec<_> = goodbyes.collect();
+        let said = async {
+            for goodbye in goodbyes {
+                drop(goodbye.await);
+            }
+        };
+        // A server that is gone needs no goodbye.
+        drop(timeout(Duration::from_secs(1), said).await);
     }
 }
 

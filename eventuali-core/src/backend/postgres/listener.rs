@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connection::Pool;
-use super::error::is_lost;
+use super::error::timed_out;
 use super::reader::{Until, last_position};
 use crate::error::Result;
 
@@ -135,7 +135,7 @@ pub(super) async fn announce(pool: Arc<Pool>, signal: Arc<Signal>) {
     loop {
         signal.announce.notified().await;
         // Where that fails, others will see by polling.
-        drop(timeout(limit, signal.announce(&pool)).await);
+        drop(pool.limited("announcing", limit, signal.announce(&pool)).await);
         // A single commit is announced at once; those that come one upon the other share.
         if signal.unannounced.load(Ordering::Acquire) {
             sleep(ANNOUNCEMENTS).await;
@@ -145,6 +145,7 @@ pub(super) async fn announce(pool: Arc<Pool>, signal: Arc<Signal>) {
 
 /// Wakes whoever waits when more is settled, for ever; does nothing while nobody waits.
 pub(super) async fn watch(pool: Arc<Pool>, signal: Arc<Signal>) {
+    let limit = pool.shared().options.connect_timeout;
     let mut settled = 0;
     let mut pause = IDLE_LOOKS;
     let mut was_behind = false;
@@ -159,10 +160,7 @@ pub(super) async fn watch(pool: Arc<Pool>, signal: Arc<Signal>) {
         let (since, _) =
             listening.get_or_insert_with(|| (Instant::now(), Listening::begin(&pool, &signal)));
         let idle = if since.elapsed() < SETTLING { LOOKS.1 } else { IDLE_LOOKS };
-        let looked = look(&pool).await;
-        if looked.as_ref().is_err_and(is_lost) {
-            pool.forget();
-        }
+        let looked = pool.limited("looking for events", limit, look(&pool)).await;
         let (horizon, last) = looked.unwrap_or((settled, settled));
         // It falls where a server takes over that knows less.
         if horizon != settled {
@@ -219,9 +217,13 @@ async fn listen(pool: &Pool, signal: &Signal) -> Result<()> {
         .max_connections(1)
         .acquire_timeout(shared.options.connect_timeout)
         .connect_lazy_with(shared.server()?.clone());
-    let mut listener = PgListener::connect_with(&own).await?;
-    listener.execute(shared.statements.listen.query()).await?;
-    listener.listen(&shared.channel).await?;
+    let begun = timeout(shared.options.connect_timeout, async {
+        let mut listener = PgListener::connect_with(&own).await?;
+        listener.execute(shared.statements.listen.query()).await?;
+        listener.listen(&shared.channel).await?;
+        Ok::<_, sqlx::Error>(listener)
+    });
+    let mut listener = begun.await.map_err(|_| timed_out("listening"))??;
     // What was committed before is not announced again.
     signal.look_soon();
     loop {
@@ -235,7 +237,7 @@ async fn listen(pool: &Pool, signal: &Signal) -> Result<()> {
             Ok(Err(error)) => return Err(error.into()),
             Err(_) => {
                 let probe = timeout(PROBE.1, listener.execute("SELECT 1"));
-                probe.await.map_err(|_| sqlx::Error::PoolTimedOut)??;
+                probe.await.map_err(|_| timed_out("listening"))??;
             }
         }
     }

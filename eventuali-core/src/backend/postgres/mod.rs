@@ -1,5 +1,6 @@
 //! PostgreSQL: one task that writes, connections that read beside it, on a runtime of their own.
 
+mod apart;
 mod append;
 mod batch;
 mod bridge;
@@ -11,6 +12,7 @@ mod listener;
 mod names;
 mod options;
 mod pooler;
+mod queue;
 mod reader;
 mod recent;
 mod records;
@@ -34,10 +36,11 @@ pub use self::options::PostgresOptions;
 pub use self::schema::schema_sql;
 
 use self::connection::{Pool, Purpose, Session, Shared};
-use self::error::{is_lost, is_transient, timed_out};
+use self::error::{is_transient, timed_out};
 use self::listener::Signal;
+use self::queue::{Asked, Queue, Request};
 use self::reader::Until;
-use self::writer::{Request, Writer};
+use self::writer::Writer;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventPage;
@@ -60,7 +63,8 @@ pub struct Postgres {
 }
 
 struct Open {
-    jobs: UnboundedSender<Request>,
+    jobs: UnboundedSender<Arc<Request>>,
+    queue: Arc<Queue>,
     pool: Arc<Pool>,
     runtime: Handle,
     /// Held by everything that is going on; the runtime ends when the last one is dropped.
@@ -109,6 +113,12 @@ impl Postgres {
         answer_from(sent, answer, lost)
     }
 
+    /// The answer of a store that is closed, or to what no server has to see to be refused.
+    fn refused<T: Send + 'static>(&self, check: impl FnOnce() -> Result<()>) -> Option<Answer<T>> {
+        let checked = if self.with(|_| true) { check() } else { Err(Error::closed()) };
+        checked.err().map(|error| Box::pin(std::future::ready(Err(error))) as Answer<T>)
+    }
+
     fn with(&self, send: impl FnOnce(&Open) -> bool) -> bool {
         // A panic while the lock is held leaves nothing half done.
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -118,20 +128,30 @@ impl Postgres {
 
 impl Storage for Postgres {
     fn commit(&self, commit: Commit) -> Answer<Committed> {
-        if !self.with(|_| true) {
-            return Box::pin(std::future::ready(Err(Error::closed())));
-        }
-        if let Err(error) = commit.check(&Limits::DEFAULT) {
-            return Box::pin(std::future::ready(Err(error)));
+        if let Some(refused) = self.refused(|| commit.check(&Limits::DEFAULT)) {
+            return refused;
         }
         let ids = commit.event_ids();
         let (sender, answer) = oneshot::channel();
-        let request = Request { commit, answer: sender };
-        let sent = self.with(|open| open.jobs.send(request).is_ok());
+        let asked = Asked { commit, answer: sender };
+        let sent = self.with(|open| {
+            open.queue.send(asked, None, &open.jobs).unwrap_or_else(|asked| {
+                let (queue, jobs) = (Arc::clone(&open.queue), open.jobs.downgrade());
+                let busy = open.busy.clone();
+                open.runtime.spawn(async move {
+                    queue.send_late(asked, jobs).await;
+                    drop(busy);
+                });
+                true
+            })
+        });
         answer_from(sent, answer, || Error::outcome_unknown(ids))
     }
 
     fn read(&self, query: Query, range: ReadRange) -> Answer<EventPage> {
+        if let Some(refused) = self.refused(|| query.check()) {
+            return refused;
+        }
         let mut kept = None;
         self.with(|open| {
             kept = open.pool.recent().page(&query, &range);
@@ -153,6 +173,9 @@ impl Storage for Postgres {
         after: Option<(String, String)>,
         limit: usize,
     ) -> Answer<StreamPage> {
+        if let Some(refused) = self.refused(|| selection.check()) {
+            return refused;
+        }
         let asked = Arc::new((selection, after));
         self.read_with(move |session| {
             let asked = Arc::clone(&asked);
@@ -168,6 +191,9 @@ impl Storage for Postgres {
         after: Option<RecordCursor>,
         limit: usize,
     ) -> Answer<RecordPage> {
+        if let Some(refused) = self.refused(|| query.check()) {
+            return refused;
+        }
         let asked = Arc::new((query, after));
         self.read_with(move |session| {
             let asked = Arc::clone(&asked);
@@ -219,7 +245,13 @@ fn serve(
     let (busy, idle) = mpsc::channel(1);
     let (ending, ended) = watch::channel(false);
     let writer = Writer::new(Arc::clone(&pool), Arc::clone(&signal), busy.clone());
-    let open = Open { jobs, pool: Arc::clone(&pool), runtime: runtime.handle().clone(), busy };
+    let open = Open {
+        jobs,
+        queue: Arc::new(Queue::new()),
+        pool: Arc::clone(&pool),
+        runtime: runtime.handle().clone(),
+        busy,
+    };
     let store = Postgres { open: Mutex::new(Some(open)), signal: Arc::clone(&signal), ended };
     // Whoever opened it may have given up; then the store is dropped here, and ends.
     drop(opened.send(Ok(store)));
@@ -235,6 +267,7 @@ async fn prepare(shared: &Arc<Shared>) -> Result<u64> {
     let prepared = async {
         let mut conn = shared.connect(Purpose::Open).await?;
         schema::prepare(&mut conn, options).await?;
+        shared.recognise(&mut conn).await?;
         let query = shared.statements.last_position.query();
         let last: i64 = sqlx::Row::try_get(&query.fetch_one(&mut conn).await?, 0)?;
         Ok(last as u64)
@@ -268,8 +301,8 @@ async fn read<T>(
     work: impl for<'s> Fn(&'s mut Session) -> Reading<'s, T> + Send + Sync,
 ) -> Result<T> {
     let options = &pool.shared().options;
-    let deadline = Instant::now() + options.connect_timeout;
     let limit = options.statement_timeout + options.connect_timeout;
+    let mut deadline = None;
     let mut pause = std::time::Duration::from_millis(5);
     loop {
         let attempt = async {
@@ -278,11 +311,10 @@ async fn read<T>(
             session.give_back();
             Ok(result)
         };
-        let result = timeout(limit, attempt).await.unwrap_or_else(|_| Err(timed_out("reading")));
+        let result = pool.limited("reading", limit, attempt).await;
         let Err(error) = &result else { return result };
-        if is_lost(error) {
-            pool.forget();
-        }
+        // From when it began to fail: noticing that a connection is silent takes long.
+        let deadline = *deadline.get_or_insert_with(|| Instant::now() + options.connect_timeout);
         if !is_transient(error) || Instant::now() + pause > deadline {
             return result;
         }

@@ -58,6 +58,11 @@ impl<'c> Locked<'c> {
         self.states.get(key).copied().unwrap_or(never)
     }
 
+    /// Whether nobody has ever written a record.
+    pub(super) fn is_new(&self, key: &RecordKey) -> bool {
+        self.state(key).version == 0
+    }
+
     /// Why a commit's changes cannot be made, if so.
     pub(super) fn judge(&self, commit: &Commit) -> Option<Error> {
         commit.records.iter().find_map(|change| {

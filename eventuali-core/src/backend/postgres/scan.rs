@@ -194,11 +194,57 @@ impl Scan {
     ) -> Result<()> {
         while left.after < left.until {
             let rows = self.rows_within(session, by, left).await?;
-            match self.rows(session, &rows, Some(query)).await? {
+            let rows = self.named(by, &rows)?;
+            match self.rows(session, rows, Some(query)).await? {
                 Some(exhausted) if exhausted || self.full || self.over => break,
                 Some(_) => left = left.continued(self.looked_to),
                 None => {}
             }
+        }
+        Ok(())
+    }
+
+    /// The rows, all of which are there that an index names: those of a stream, without a hole from
+    /// where they must begin to where they must end; those of a tag, with that tag.
+    fn named<'r>(&self, by: By<'_>, rows: &'r [PgRow]) -> Result<&'r [PgRow]> {
+        match by {
+            By::Stream(_) => {
+                let Some((bounds, rows)) = rows.split_first() else { return Ok(rows) };
+                self.unbroken(bounds, rows)?;
+                Ok(rows)
+            }
+            By::Tag(_, tag) => {
+                let written = serde_json::to_string(tag).unwrap_or_default();
+                for row in rows {
+                    let stream: Option<i64> = row.try_get_unchecked(1)?;
+                    // A row that is too large comes without either.
+                    let metadata: Option<&str> = row.try_get_unchecked(8)?;
+                    let whole = row.try_get_unchecked::<Option<&[u8]>, _>(9)?.is_some();
+                    let tagged = metadata.is_some_and(|text| text.contains(&written));
+                    if stream.is_none() || (whole && !tagged) {
+                        return Err(EventHead::corrupted(number(row, 0)? as u64));
+                    }
+                }
+                Ok(rows)
+            }
+            By::Text(_) => Ok(rows),
+        }
+    }
+
+    /// Sees to it that the rows of a stream are those that its bounds promise.
+    fn unbroken(&self, bounds: &PgRow, rows: &[PgRow]) -> Result<()> {
+        let (last_position, stream) = (number(bounds, 0)?, number(bounds, 1)?);
+        let (after, until) = (number(bounds, 2)?, number(bounds, 5)?);
+        let torn = bounds.try_get_unchecked::<i32, _>(3)? != 0;
+        let promised = (until - after).clamp(0, self.step as i64) as usize;
+        for (row, behind) in rows.iter().zip(0..) {
+            let version = if self.range.backwards { until - behind } else { after + 1 + behind };
+            if (number(row, 1)?, number(row, 2)?) != (stream, version) {
+                return Err(EventHead::corrupted(number(row, 0)? as u64));
+            }
+        }
+        if torn || rows.len() != promised {
+            return Err(EventHead::corrupted(last_position as u64));
         }
         Ok(())
     }

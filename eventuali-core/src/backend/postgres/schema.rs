@@ -8,9 +8,10 @@ use super::options::PostgresOptions;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Migrations in order; a database at format N has the first N of them.
-const MIGRATIONS: &[&str] = &[include_str!("sql/0001_schema.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("sql/0001_schema.sql"), include_str!("sql/0002_store.sql")];
 /// Everything whose name begins with that of the table.
-const RELATIONS: [&str; 24] = [
+const RELATIONS: [&str; 28] = [
     "append",
     "clock",
     "documents",
@@ -23,6 +24,7 @@ const RELATIONS: [&str; 24] = [
     "kinds",
     "log",
     "look",
+    "may",
     "moment",
     "pass",
     "position",
@@ -31,6 +33,9 @@ const RELATIONS: [&str; 24] = [
     "records",
     "refuse",
     "runs",
+    "same",
+    "stamp",
+    "store",
     "streams",
     "tags",
     "tail",
@@ -106,7 +111,8 @@ pub(super) async fn prepare(conn: &mut PgConnection, options: &PostgresOptions) 
     let relations = Relations::of(options);
     let format = format_of(conn, &relations).await?;
     if format == MIGRATIONS.len() {
-        return refuse_a_copy(conn, &relations).await;
+        refuse_a_copy(conn, &relations).await?;
+        return name_again(conn, &relations, options.migrate).await;
     }
     if !options.migrate {
         let text = format!(
@@ -136,6 +142,43 @@ async fn refuse_a_copy(conn: &mut PgConnection, relations: &Relations) -> Result
         return Err(Error::new(ErrorKind::Configuration, text));
     }
     Ok(())
+}
+
+/// Functions name what they work on in their text: where the schema was renamed since, that is
+/// nothing, or another store. They are written anew.
+async fn name_again(conn: &mut PgConnection, relations: &Relations, allowed: bool) -> Result<()> {
+    let own = sqlx::query("SELECT strpos(prosrc, $2) > 0 FROM pg_proc WHERE oid = $1::regproc")
+        .bind(relations.name("stamp"))
+        .bind(relations.name("log"))
+        .fetch_one(&mut *conn)
+        .await?
+        .try_get::<bool, _>(0)?;
+    if own {
+        return Ok(());
+    }
+    if !allowed {
+        let text = format!(
+            "PostgreSQL: the functions of {} are those of another name, since its schema was \
+             renamed, and migrations are off; open it once with migrations to name them anew",
+            relations.channel()
+        );
+        return Err(Error::new(ErrorKind::SchemaMismatch, text));
+    }
+    let script = relations.fill(&MIGRATIONS.concat());
+    let again: String = functions(&script).collect();
+    run(conn, &format!("BEGIN;\n{again}COMMIT;")).await
+}
+
+/// The functions of a script, each in place of one that is there.
+fn functions(script: &str) -> impl Iterator<Item = String> {
+    const MADE: [&str; 2] = ["CREATE FUNCTION ", "CREATE OR REPLACE FUNCTION "];
+    let mut rest = script;
+    std::iter::from_fn(move || {
+        let (at, made) = MADE.iter().filter_map(|made| Some((rest.find(made)?, made))).min()?;
+        let (function, after) = rest[at + made.len()..].split_once("$$;")?;
+        rest = after;
+        Some(format!("{}{function}$$;\n", MADE[1]))
+    })
 }
 
 async fn migrate(conn: &mut PgConnection, relations: &Relations) -> Result<()> {

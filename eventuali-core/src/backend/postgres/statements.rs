@@ -11,30 +11,41 @@ use super::schema::Relations;
 pub(super) type Asked<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
 macro_rules! statements {
-    ($($name:ident)+) => {
+    (reads { $($read:ident)+ } others { $($other:ident)+ }) => {
         /// One statement a file of `sql/`.
         pub(super) struct Statements {
-            $(pub(super) $name: Statement,)+
+            $(pub(super) $read: Statement,)+
+            $(pub(super) $other: Statement,)+
         }
 
         impl Statements {
             pub(super) fn new(relations: &Relations) -> Self {
-                let fill = |template| Statement(relations.fill(template).into());
-                Self { $($name: fill(include_str!(concat!("sql/", stringify!($name), ".sql"))),)+ }
+                let fill = |template: &str| Statement(relations.fill(template).into());
+                let read = |template| {
+                    // One look at the beginning: what is read are the tables that are remembered.
+                    fill(&format!("SELECT * FROM (\n{template}\n) AS asked WHERE {{same}}()"))
+                };
+                Self {
+                    $($read: read(include_str!(concat!("sql/", stringify!($read), ".sql"))),)+
+                    $($other: fill(include_str!(concat!("sql/", stringify!($other), ".sql"))),)+
+                }
             }
         }
     };
 }
 
 statements! {
-    aggregate_types announce append events_at_backward events_at_forward events_backward
-    events_forward horizon insert_kinds insert_loose keep kind_spans_backward kind_spans_forward
-    kinds kinds_by_name kinds_of_type last_position listen look loose position_before
-    records_by_index records_by_keys records_by_prefix records_due runs_of_ids runs_of_streams sift
-    sift_events_backward sift_events_forward sift_names sift_streams spans_backward spans_forward
-    stream stream_events_backward stream_events_forward stream_names stream_runs_backward
-    stream_runs_forward streams_of_id streams_of_item streams_of_type tag_events_backward
-    tag_events_forward tags_backward tags_forward tail writers
+    reads {
+        aggregate_types events_at_backward events_at_forward events_backward events_forward horizon
+        kind_spans_backward kind_spans_forward kinds kinds_by_name kinds_of_type last_position loose
+        position_before records_by_index records_by_keys records_by_prefix records_due runs_of_ids
+        runs_of_streams sift sift_events_backward sift_events_forward sift_names sift_streams
+        spans_backward spans_forward stream stream_events_backward stream_events_forward
+        stream_names stream_runs_backward stream_runs_forward streams_of_id streams_of_item
+        streams_of_type tag_events_backward tag_events_forward tags_backward tags_forward tail
+        writers
+    }
+    others { announce append insert_kinds insert_loose keep listen look remember }
 }
 
 /// A statement, prepared once a connection.

@@ -4,15 +4,17 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
-use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::apart::Apart;
 use super::append::{self, Judged};
 use super::connection::{Pool, Session};
 use super::error::{is_crowded, is_locked, is_lost, is_transient, timed_out};
 use super::listener::Signal;
-use crate::commit::{Commit, Committed};
+use super::queue::Request;
+use crate::commit::Commit;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The most bytes that go into one transaction.
@@ -24,18 +26,14 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause.
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 
-/// A commit and where its answer goes.
-pub(super) struct Request {
-    pub(super) commit: Commit,
-    pub(super) answer: oneshot::Sender<Result<Committed>>,
-}
-
 /// The writer: commits are written in the order in which they were sent, one group at a time.
 pub(super) struct Writer {
     pool: Arc<Pool>,
     signal: Arc<Signal>,
-    /// Who may wait for locks of others: half of the connections, for the rest go on.
-    apart: Semaphore,
+    /// What waits for locks of others.
+    apart: Apart,
+    /// How many may try: half of the connections, for the rest go on.
+    trying: Semaphore,
     /// Dropped with the last task of the writer.
     _busy: Sender<Infallible>,
 }
@@ -61,12 +59,12 @@ impl Failure {
 
 impl Writer {
     pub(super) fn new(pool: Arc<Pool>, signal: Arc<Signal>, busy: Sender<Infallible>) -> Self {
-        let apart = Semaphore::new((pool.shared().options.max_connections as usize / 2).max(1));
-        Self { pool, signal, apart, _busy: busy }
+        let trying = Semaphore::new((pool.shared().options.max_connections as usize / 2).max(1));
+        Self { pool, signal, apart: Apart::default(), trying, _busy: busy }
     }
 
     /// Serves until every sender is gone and all is done.
-    pub(super) async fn run(self, mut jobs: UnboundedReceiver<Request>) {
+    pub(super) async fn run(self, mut jobs: UnboundedReceiver<Arc<Request>>) {
         let writer = Arc::new(self);
         while let Some(first) = jobs.recv().await {
             let group = gather(first, &mut jobs);
@@ -76,14 +74,22 @@ impl Writer {
         }
     }
 
-    async fn commit(self: &Arc<Self>, group: Vec<Request>) {
+    async fn commit(self: &Arc<Self>, all: Vec<Arc<Request>>) {
+        let mut group = Vec::with_capacity(all.len());
+        for request in all {
+            if self.apart.holds_back(&request.commit) {
+                self.wait_apart(vec![request], false);
+            } else {
+                group.push(request);
+            }
+        }
+        if group.is_empty() {
+            return;
+        }
         match self.at_once(&group).await {
             Ok(Some(judged)) => Self::answer(group, judged),
             Ok(None) => self.settle(group, false).await,
             Err(failure) => {
-                if is_lost(&failure.error) {
-                    self.pool.forget();
-                }
                 if is_locked(&failure.error) && group.len() == 1 {
                     return self.wait_apart(group, failure.doubtful);
                 }
@@ -93,7 +99,7 @@ impl Writer {
     }
 
     /// One call, which is a transaction of its own.
-    async fn at_once(&self, group: &[Request]) -> Result<Option<Vec<Judged>>, Failure> {
+    async fn at_once(&self, group: &[Arc<Request>]) -> Result<Option<Vec<Judged>>, Failure> {
         let mut session = self.pool.take().await.map_err(Failure::before)?;
         let commits: Vec<&Commit> = group.iter().map(|request| &request.commit).collect();
         let written = self.limited(append::at_once(&mut session, &commits));
@@ -107,33 +113,40 @@ impl Writer {
 
     /// Writes a group commit by commit. Where one of them cannot be written, the others must not
     /// fail with it: the group is halved until it is alone.
-    async fn settle(self: &Arc<Self>, mut group: Vec<Request>, doubted: bool) {
+    async fn settle(self: &Arc<Self>, mut group: Vec<Arc<Request>>, doubted: bool) {
         let (failure, doubted) = match self.persist(&group, doubted, true).await {
-            Ok(judged) => return Self::answer(group, judged),
-            Err((failure, doubted)) => (failure, doubted),
+            Ok(Some(judged)) => return Self::answer(group, judged),
+            Ok(None) => (None, doubted),
+            Err((failure, doubted)) => (Some(failure.error), doubted),
         };
-        let blameless = is_lost(&failure.error) || is_crowded(&failure.error);
-        if group.len() > 1 && !blameless {
+        let blameless = |error: &Error| is_lost(error) || is_crowded(error);
+        let Some(error) = failure.filter(|error| group.len() == 1 || blameless(error)) else {
             let rest = group.split_off(group.len() / 2);
             Box::pin(self.settle(group, doubted)).await;
-            Box::pin(self.settle(rest, doubted)).await;
-        } else if is_locked(&failure.error) {
+            return Box::pin(self.settle(rest, doubted)).await;
+        };
+        if is_locked(&error) {
             self.wait_apart(group, doubted);
         } else {
-            fail(group, &failure.error, doubted);
+            fail(group, &error, doubted);
         }
     }
 
     /// Goes on trying beside the writer, which serves others meanwhile.
-    fn wait_apart(self: &Arc<Self>, group: Vec<Request>, doubted: bool) {
+    fn wait_apart(self: &Arc<Self>, group: Vec<Arc<Request>>, doubted: bool) {
         let writer = Arc::clone(self);
+        let mut place = self.apart.queue(group.iter().map(|request| &request.commit));
         tokio::spawn(async move {
             let limit = writer.pool.shared().options.connect_timeout;
-            let Ok(Ok(_turn)) = timeout(limit, writer.apart.acquire()).await else {
+            let turn = async {
+                place.turn().await;
+                writer.trying.acquire().await
+            };
+            let Ok(Ok(_turn)) = timeout(limit, turn).await else {
                 return fail(group, &timed_out("waiting for a lock"), doubted);
             };
             match writer.persist(&group, doubted, false).await {
-                Ok(judged) => Self::answer(group, judged),
+                Ok(judged) => Self::answer(group, judged.unwrap_or_default()),
                 Err((failure, doubted)) => fail(group, &failure.error, doubted),
             }
         });
@@ -144,11 +157,12 @@ impl Writer {
     /// for. `briefly` says not to wait for a lock more than once.
     async fn persist(
         &self,
-        group: &[Request],
+        group: &[Arc<Request>],
         mut doubted: bool,
         briefly: bool,
-    ) -> Result<Vec<Judged>, (Failure, bool)> {
-        let deadline = Instant::now() + self.pool.shared().options.connect_timeout;
+    ) -> Result<Option<Vec<Judged>>, (Failure, bool)> {
+        let patience = self.pool.shared().options.connect_timeout;
+        let mut deadline = None;
         let mut pause = FIRST_PAUSE;
         loop {
             let failure = match self.in_turn(group, doubted).await {
@@ -156,9 +170,8 @@ impl Writer {
                 Err(failure) => failure,
             };
             doubted |= failure.doubtful;
-            if is_lost(&failure.error) {
-                self.pool.forget();
-            }
+            // From when it began to fail: noticing that a connection is silent takes long.
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + patience);
             let patient = !(briefly && is_locked(&failure.error));
             let again = failure.doubtful || (is_transient(&failure.error) && patient);
             if !again || Instant::now() + pause > deadline {
@@ -169,17 +182,27 @@ impl Writer {
         }
     }
 
-    /// A transaction in which each commit is judged in its turn.
-    async fn in_turn(&self, group: &[Request], doubted: bool) -> Result<Vec<Judged>, Failure> {
+    /// A transaction in which each commit is judged in its turn. None where nothing was written,
+    /// because names would stay of those who are refused: they must not share a transaction.
+    async fn in_turn(
+        &self,
+        group: &[Arc<Request>],
+        doubted: bool,
+    ) -> Result<Option<Vec<Judged>>, Failure> {
         let mut session = self.pool.take().await.map_err(Failure::before)?;
         let commits: Vec<&Commit> = group.iter().map(|request| &request.commit).collect();
         let judged = self.limited(append::in_turn(&mut session, &commits, doubted));
-        let judged = judged.await.map_err(Failure::before)?;
-        let end = if judged.iter().any(Result::is_ok) { "COMMIT" } else { "ROLLBACK" };
+        let (judged, leaves_names) = judged.await.map_err(Failure::before)?;
+        let holds = judged.iter().any(Result::is_ok);
+        let end = if holds && !leaves_names { "COMMIT" } else { "ROLLBACK" };
         self.limited(session.run(end)).await.map_err(Failure::within)?;
+        if holds && leaves_names {
+            session.give_back();
+            return Ok(None);
+        }
         self.committed(&session, &commits, &judged);
         session.give_back();
-        Ok(judged)
+        Ok(Some(judged))
     }
 
     /// Tells whoever waits for events, here and elsewhere.
@@ -196,24 +219,23 @@ impl Writer {
     async fn limited<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let options = &self.pool.shared().options;
         let limit = options.statement_timeout + options.connect_timeout;
-        timeout(limit, work).await.unwrap_or_else(|_| Err(timed_out("a commit")))
+        self.pool.limited("a commit", limit, work).await
     }
 
-    fn answer(group: Vec<Request>, judged: Vec<Judged>) {
+    fn answer(group: Vec<Arc<Request>>, judged: Vec<Judged>) {
         for (request, mut judged) in group.into_iter().zip(judged) {
             if let Err(doubt) = &judged
                 && matches!(doubt.kind(), ErrorKind::OutcomeUnknown { .. })
             {
                 judged = Err(Error::outcome_unknown(request.commit.event_ids()));
             }
-            // Nobody has to wait for an answer.
-            drop(request.answer.send(judged));
+            request.answer(&judged);
         }
     }
 }
 
 /// `first` together with all that waits behind it.
-fn gather(first: Request, jobs: &mut UnboundedReceiver<Request>) -> Vec<Request> {
+fn gather(first: Arc<Request>, jobs: &mut UnboundedReceiver<Arc<Request>>) -> Vec<Arc<Request>> {
     let mut bytes = first.commit.size();
     let mut group = vec![first];
     while bytes < GROUP_BYTES && group.len() < GROUP_COMMITS {
@@ -225,13 +247,13 @@ fn gather(first: Request, jobs: &mut UnboundedReceiver<Request>) -> Vec<Request>
 }
 
 /// Tells everybody in a group of an error; whoever is left in doubt, about their own events.
-fn fail(group: Vec<Request>, error: &Error, doubted: bool) {
+fn fail(group: Vec<Arc<Request>>, error: &Error, doubted: bool) {
     for request in group {
         let told = if doubted {
             Error::outcome_unknown(request.commit.event_ids()).with_source(error.clone())
         } else {
             error.clone()
         };
-        drop(request.answer.send(Err(told)));
+        request.answer(&Err(told));
     }
 }

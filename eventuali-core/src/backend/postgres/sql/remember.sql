@@ -1,0 +1,1 @@
+SELECT id, set_config('eventuali.stamp', {stamp}(), false) FROM {store}
