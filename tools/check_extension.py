@@ -17,6 +17,7 @@ ALLOWED = {
     "_saving",
     "_steps",
     "_verbs",
+    "_verifying",
     "config",
     "store",
     "sync",

@@ -16,17 +16,24 @@ pub(super) struct Tail {
     pub(super) recorded_at: i64,
     /// The event that was added last.
     pub(super) last: Option<Uuid>,
+    /// Up to where the end of the log is noted.
+    pub(super) noted: u64,
 }
 
 impl Tail {
     pub(super) fn of(session: &mut Session) -> Result<Self> {
         let (position, recorded_at) = session.end()?;
-        Ok(Self { position, recorded_at: recorded_at.max(crate::clock::now()), last: None })
+        let recorded_at = recorded_at.max(crate::clock::now());
+        Ok(Self { position, recorded_at, last: None, noted: position })
     }
 
-    /// Notes where the log ends now.
-    pub(super) fn put(&self, session: &Session) -> Result<()> {
-        session.put_end(0, self.position)
+    /// Notes where the log ends now, for whoever reads.
+    pub(super) fn note(&mut self, session: &Session) -> Result<()> {
+        if self.noted < self.position {
+            session.put_end(0, self.position)?;
+            self.noted = self.position;
+        }
+        Ok(())
     }
 }
 
@@ -36,7 +43,7 @@ pub(super) type Judged = Result<Committed>;
 
 /// Judges `commit` and, where it holds, writes it.
 pub(super) fn append(session: &mut Session, tail: &mut Tail, commit: &Commit) -> Result<Judged> {
-    let verdict = match judge(session, commit) {
+    let verdict = match judge(session, tail, commit) {
         // A damaged event stood in the way of this commit, and of no other.
         Err(error) if matches!(error.kind(), ErrorKind::Corrupted { position: Some(_) }) => {
             Verdict::Refused(error)
@@ -64,7 +71,7 @@ struct Head {
     version: u64,
 }
 
-fn judge(session: &mut Session, commit: &Commit) -> Result<Verdict> {
+fn judge(session: &mut Session, tail: &mut Tail, commit: &Commit) -> Result<Verdict> {
     if let Some(verdict) = repetition(session, commit)? {
         return Ok(verdict);
     }
@@ -76,6 +83,9 @@ fn judge(session: &mut Session, commit: &Commit) -> Result<Verdict> {
             return Ok(Verdict::Refused(error));
         }
         heads.push(head);
+    }
+    if !commit.conditions.is_empty() {
+        tail.note(session)?;
     }
     for condition in &commit.conditions {
         if let Some(position) = first_match(session, condition)? {

@@ -195,6 +195,12 @@ impl Session {
         Ok((look.end, look.recorded_at))
     }
 
+    /// Forgets what a transaction that was rolled back has made or seen.
+    pub(super) fn forget(&mut self) {
+        self.names.forget();
+        self.past.seen = None;
+    }
+
     /// Notes what this session has just added to the end of the log.
     pub(super) fn has_seen(&mut self, end: u64, id: Uuid) {
         self.past.seen = Some((end, id.into_bytes()));

@@ -474,6 +474,7 @@ mod tests {
 
     use super::*;
     use crate::backend::sqlite::append::{Tail, append};
+    use crate::backend::sqlite::connection::Epoch;
     use crate::backend::sqlite::{Durability, Target};
     use crate::commit::Commit;
     use crate::event::{EventKind, Metadata, NewEvent, Reference};
@@ -490,7 +491,7 @@ mod tests {
         session.conn.execute_batch("BEGIN IMMEDIATE").expect("it begins");
         for step in 0..12 {
             let recorded_at = step as i64;
-            let mut tail = Tail { position: step * 10, recorded_at, last: None };
+            let mut tail = Tail { position: step * 10, recorded_at, last: None, noted: 0 };
             let event = |n: u64| {
                 let event = NewEvent::new(Arc::clone(&kinds[usize::from(n % 7 == 3)]), "{}");
                 let correlation_id = (n % 11 == 4).then(|| Reference::Text(ODD.to_owned()));
@@ -504,7 +505,7 @@ mod tests {
             let stream = StreamId::new("T", format!("s{}", step % 4));
             let commit = Commit::append(stream, ExpectedVersion::Any, events);
             append(&mut session, &mut tail, &commit).expect("it is written").expect("it holds");
-            tail.put(&session).expect("it is written");
+            tail.note(&session).expect("it is written");
         }
         session.conn.execute_batch("COMMIT").expect("it commits");
         session

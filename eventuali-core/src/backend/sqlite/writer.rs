@@ -174,14 +174,11 @@ impl Writer {
     fn write(&mut self, group: &[Request]) -> Result<(Vec<Result<Committed>>, Tail)> {
         self.ahead.grow()?;
         let mut tail = Tail::of(&mut self.session)?;
-        let before = tail.position;
         let mut judged = Vec::with_capacity(group.len());
         for request in group {
             judged.push(append(&mut self.session, &mut tail, &request.commit)?);
         }
-        if tail.position > before {
-            tail.put(&self.session)?;
-        }
+        tail.note(&self.session)?;
         Ok((judged, tail))
     }
 
@@ -217,7 +214,7 @@ impl Writer {
     }
 
     fn roll_back(&mut self) {
-        self.session.names.forget();
+        self.session.forget();
         // SQLite has rolled some failures back by itself.
         let open = self.session.conn.transaction_state(None::<&str>);
         if open.is_ok_and(|state| state != TransactionState::None)
@@ -272,6 +269,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::backend::sqlite::connection::Epoch;
     use crate::backend::sqlite::{Durability, Target, reader};
     use crate::event::{EventKind, Metadata, NewEvent};
     use crate::query::{Query, QueryItem, ReadRange};
@@ -293,7 +291,9 @@ mod tests {
         let target = Target::File(path.to_owned());
         // Before the first connection, as `Sqlite::open` does.
         assert_ne!(eventuali_locks::install(), eventuali_locks::Protection::None);
-        let session = Session::writer(&target, Durability::Full).expect("it opens");
+        drop(std::fs::OpenOptions::new().append(true).create(true).open(path).expect("a file"));
+        let session =
+            Session::writer(&target, Durability::Full, Epoch::default()).expect("it opens");
         let ahead = Ahead::of(&target, Durability::Full);
         Writer::new(session, Witness::of(&target), ahead, watch::Sender::new(0))
     }
@@ -392,7 +392,7 @@ mod tests {
         together(writer, vec![commit("Other", 1)])[0].as_ref().expect("there is room");
         together(writer, vec![commit("New", 1)])[0].as_ref().expect("there is room");
         // A connection that remembers nothing.
-        let mut session = Session::reader(&opened.path).expect("it opens");
+        let mut session = Session::reader(&opened.path, Epoch::default()).expect("it opens");
         let all = reader::page(&mut session, &Query::default(), ReadRange::default());
         assert_eq!(all.expect("it reads").len(), 3, "the whole log");
         for name in ["Opened", "Other", "New"] {
