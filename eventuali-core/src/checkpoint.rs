@@ -389,7 +389,8 @@ impl Inner {
         if found.is_none_or(|found| found.event_id != place.event_id) {
             let there = found.map_or("no event".to_owned(), |e| format!("event {}", e.event_id));
             let text = format!(
-                "is at position {}, event {}, but {there} is there now: the store is not the one                  that was followed, or lost events; follow under another name",
+                "is at position {}, event {}, but {there} is there now: the store is not the one \
+                 that was followed, or lost events; follow under another name",
                 place.position, place.event_id
             );
             return Err(self.mismatch(place, &text));

@@ -31,8 +31,6 @@ struct Inner {
     store: EventStore,
     query: Query,
     limit: usize,
-    /// Which past of the store is followed.
-    epoch: u64,
     /// Kept for as long as the subscription, so that the backend listens meanwhile.
     signals: watch::Receiver<u64>,
     /// A lock and no channel: it is held for an assignment, and nothing wakes meanwhile.
@@ -41,8 +39,11 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
+    /// The past of the store that is followed.
+    epoch: u64,
+    /// The last event that was answered with.
+    last: Option<(u64, Uuid)>,
     settled: Option<Settled>,
-    #[expect(dead_code, reason = "it is dropped, which ends the answer that is on its way")]
     asked: Option<oneshot::Sender<Infallible>>,
 }
 
@@ -56,8 +57,8 @@ impl Subscription {
     /// Follows the events of `store` that match `query`, in pages of at most `limit`.
     pub fn new(store: &EventStore, query: Query, limit: usize) -> Result<Self> {
         let (store, signals, epoch) = (store.clone(), store.appended()?, store.epoch()?);
-        let state = Mutex::default();
-        Ok(Self { inner: Arc::new(Inner { store, query, limit, epoch, signals, state }) })
+        let state = Mutex::new(State { epoch, ..State::default() });
+        Ok(Self { inner: Arc::new(Inner { store, query, limit, signals, state }) })
     }
 
     /// The next page after a position; waits where there is none yet.
@@ -92,10 +93,12 @@ impl Subscription {
 
     fn replace(&self, asked: Option<oneshot::Sender<Infallible>>) -> Option<Settled> {
         let mut state = self.inner.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *state, State { settled: None, asked });
+        let before = std::mem::replace(&mut state.asked, asked);
+        let settled = state.settled.take();
         drop(state);
         // Dropping the sender wakes whoever waits, who may ask again at once.
-        before.settled
+        drop(before);
+        settled
     }
 
     /// The answer to one question. The first page is sent for before it is waited for, unless
@@ -122,12 +125,11 @@ impl Subscription {
             loop {
                 if let Some(asked) = reading.take() {
                     let page = asked.await?;
-                    if inner.store.epoch()? != inner.epoch {
-                        return Err(replaced(after));
-                    }
+                    inner.has_its_past(after).await?;
                     let far = page.looked_to.saturating_sub(after) >= AHEAD;
                     let passed = page.is_empty() && !page.end && range.prompt;
                     if !passed && (!page.is_empty() || !page.end || !live || far) {
+                        inner.answered(&page);
                         if page.end {
                             inner.settle(Settled { position: page.looked_to, signals });
                         }
@@ -174,6 +176,39 @@ impl Drop for Subscription {
 impl Inner {
     fn read(&self, range: ReadRange) -> Answer<EventPage> {
         self.store.read(self.query.clone(), range)
+    }
+
+    /// Refuses to go on where the last event that was answered with is not where it was. That is
+    /// looked at where the backend has noticed that something was put in the place of the store.
+    async fn has_its_past(&self, after: u64) -> Result<()> {
+        let epoch = self.store.epoch()?;
+        let (known, last) = {
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            (state.epoch, state.last)
+        };
+        if known == epoch {
+            return Ok(());
+        }
+        let there = match last {
+            None => after == 0,
+            Some((position, id)) => {
+                let at = ReadRange { after: position - 1, until: position, ..ReadRange::default() };
+                let page = self.read(at).await?;
+                page.iter().any(|event| event.head.event_id == id)
+            }
+        };
+        if !there {
+            return Err(replaced(after));
+        }
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).epoch = epoch;
+        Ok(())
+    }
+
+    fn answered(&self, page: &EventPage) {
+        if let Some(last) = page.len().checked_sub(1).map(|index| page.get(index).head) {
+            let last = Some((last.position, last.event_id));
+            self.state.lock().unwrap_or_else(PoisonError::into_inner).last = last;
+        }
     }
 
     fn settle(&self, settled: Settled) {

@@ -59,9 +59,23 @@ pub(crate) const WHOLE: Range = (0, 0);
 /// The byte that SQLite locks before it takes its first lock on a database.
 pub(crate) const PENDING: Range = (0x4000_0000, 1);
 
-/// Locks a range, for writing, for the description `fd`; false where somebody else has a lock there.
-pub(crate) fn lock(fd: c_int, range: Range) -> bool {
-    set_lock(fd, &mut ranged(libc::F_WRLCK, range)) == 0
+/// Whether a lock was taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Yes,
+    /// Somebody else has a lock there.
+    No,
+    /// The description is for reading alone.
+    Never,
+}
+
+/// Locks a range, for writing, for the description `fd`.
+pub(crate) fn lock(fd: c_int, range: Range) -> Taken {
+    if set_lock(fd, &mut ranged(libc::F_WRLCK, range)) == 0 {
+        return Taken::Yes;
+    }
+    let cause = std::io::Error::last_os_error().raw_os_error();
+    if cause == Some(libc::EBADF) { Taken::Never } else { Taken::No }
 }
 
 /// Releases what the description `fd` has locked of a range.
@@ -151,12 +165,17 @@ pub(crate) fn is_open_elsewhere(path: &Path) -> bool {
         return false;
     };
     let table = TABLE.enter();
-    of_this_process().any(|(fd, found)| found == file && !table.knows(fd))
+    let elsewhere = |(fd, found): &(c_int, Identity)| *found == file && !table.knows(*fd);
+    of_this_process().is_none_or(|all| all.iter().any(elsewhere))
 }
 
-/// The descriptors of the process that lead to plain files.
-pub(crate) fn of_this_process() -> impl Iterator<Item = (c_int, Identity)> {
-    let names = std::fs::read_dir("/dev/fd").into_iter().flatten().flatten();
-    let descriptors = names.filter_map(|name| name.file_name().to_str()?.parse().ok());
-    descriptors.filter_map(|fd| Some((fd, identity(fd)?)))
+/// The descriptors of the process that lead to plain files; none where that can't be told.
+pub(crate) fn of_this_process() -> Option<Vec<(c_int, Identity)>> {
+    let mut found = Vec::new();
+    for name in std::fs::read_dir("/dev/fd").ok()? {
+        let name = name.ok()?.file_name();
+        let fd = name.to_str().and_then(|name| name.parse().ok())?;
+        found.extend(identity(fd).map(|file| (fd, file)));
+    }
+    Some(found)
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::c_int;
 
-use crate::descriptors::{self, Identity};
+use crate::descriptors::{self, Identity, Taken};
 
 /// What the process has open, behind its lock.
 pub(crate) static TABLE: Guarded = Guarded::new();
@@ -117,7 +117,8 @@ impl Table {
     /// gives up the process's locks first and those of the description after.
     fn close_alone(&mut self, file: Identity) -> bool {
         let Some(locked) = self.files.get_mut(&file) else { return true };
-        if locked.lock().is_some_and(|lock| !descriptors::lock(lock, descriptors::WHOLE)) {
+        let whole = locked.lock().map(|lock| descriptors::lock(lock, descriptors::WHOLE));
+        if whole != Some(Taken::Yes) {
             return false;
         }
         locked.close();
@@ -126,15 +127,18 @@ impl Table {
 
     /// Closes all descriptors of a file that others have locks on, if these are other processes: no
     /// descriptor of this process but our own leads to the database. Nor can one come to a lock
-    /// meanwhile, for whoever begins with a database locks this byte first.
+    /// meanwhile, for whoever begins with a database locks this byte first. A file that may only be
+    /// read can't be locked so, and there nobody writes who could lose a lock.
     fn close_unshared(&mut self, file: Identity) -> bool {
         let database = self.files.get(&file).and_then(|locked| locked.database).unwrap_or(file);
         let Some(gate) = self.files.get_mut(&database).and_then(Locked::lock) else { return false };
-        if !descriptors::lock(gate, descriptors::PENDING) {
+        if descriptors::lock(gate, descriptors::PENDING) == Taken::No {
             return false;
         }
-        let unshared = !descriptors::of_this_process()
-            .any(|(fd, found)| (found == file || found == database) && !self.knows(fd));
+        let shared = |(fd, found): &(c_int, Identity)| {
+            (*found == file || *found == database) && !self.knows(*fd)
+        };
+        let unshared = descriptors::of_this_process().is_some_and(|all| !all.iter().any(shared));
         if unshared && let Some(locked) = self.files.get_mut(&file) {
             locked.close();
         }

@@ -1,6 +1,6 @@
 //! Connections: how they are opened, checked, lent, and let go.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -159,12 +159,21 @@ pub(super) struct Pool {
     permits: Arc<Semaphore>,
     idle: Arc<Mutex<Vec<Idle>>>,
     recent: Arc<Recent>,
+    /// How often other tables were found in the place of those that were known.
+    replaced: AtomicU64,
 }
 
 impl Pool {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let permits = Semaphore::new(shared.options.max_connections as usize);
-        Self { shared, permits: Arc::new(permits), idle: Arc::default(), recent: Arc::default() }
+        let permits = Arc::new(permits);
+        let (idle, recent, replaced) = (Arc::default(), Arc::default(), AtomicU64::new(0));
+        Self { shared, permits, idle, recent, replaced }
+    }
+
+    /// See [`crate::storage::Storage::epoch`].
+    pub(super) fn replaced(&self) -> u64 {
+        self.replaced.load(Ordering::SeqCst)
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -221,6 +230,9 @@ impl Pool {
         let result = timeout(limit, work).await.unwrap_or_else(|_| Err(timed_out(what)));
         if result.as_ref().is_err_and(|error| is_lost(error) || is_replaced(error)) {
             self.forget();
+        }
+        if result.as_ref().is_err_and(is_replaced) {
+            self.replaced.fetch_add(1, Ordering::SeqCst);
         }
         result
     }

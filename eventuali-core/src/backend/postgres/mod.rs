@@ -210,6 +210,11 @@ impl Storage for Postgres {
         Box::pin(std::future::ready(Err(Error::new(ErrorKind::Configuration, text))))
     }
 
+    fn epoch(&self) -> u64 {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.as_ref().map_or(0, |open| open.pool.replaced())
+    }
+
     fn appended(&self) -> watch::Receiver<u64> {
         self.signal.subscribe()
     }

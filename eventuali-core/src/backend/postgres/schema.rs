@@ -112,9 +112,18 @@ pub(super) async fn prepare(conn: &mut PgConnection, options: &PostgresOptions) 
     let format = format_of(conn, &relations).await?;
     if format == MIGRATIONS.len() {
         refuse_a_copy(conn, &relations).await?;
-        return name_again(conn, &relations, options.migrate).await;
-    }
-    if !options.migrate {
+        if is_own(conn, &relations).await? {
+            return Ok(());
+        }
+        if !options.migrate {
+            let text = format!(
+                "PostgreSQL: the functions of {} are those of another name, since its schema was \
+                 renamed, and migrations are off; open it once with migrations to name them anew",
+                relations.channel()
+            );
+            return Err(Error::new(ErrorKind::SchemaMismatch, text));
+        }
+    } else if !options.migrate {
         let text = format!(
             "{} has format {format} and needs {}, and migrations are off",
             relations.channel(),
@@ -144,29 +153,12 @@ async fn refuse_a_copy(conn: &mut PgConnection, relations: &Relations) -> Result
     Ok(())
 }
 
-/// Functions name what they work on in their text: where the schema was renamed since, that is
-/// nothing, or another store. They are written anew.
-async fn name_again(conn: &mut PgConnection, relations: &Relations, allowed: bool) -> Result<()> {
-    let own = sqlx::query("SELECT strpos(prosrc, $2) > 0 FROM pg_proc WHERE oid = $1::regproc")
-        .bind(relations.name("stamp"))
-        .bind(relations.name("log"))
-        .fetch_one(&mut *conn)
-        .await?
-        .try_get::<bool, _>(0)?;
-    if own {
-        return Ok(());
-    }
-    if !allowed {
-        let text = format!(
-            "PostgreSQL: the functions of {} are those of another name, since its schema was \
-             renamed, and migrations are off; open it once with migrations to name them anew",
-            relations.channel()
-        );
-        return Err(Error::new(ErrorKind::SchemaMismatch, text));
-    }
-    let script = relations.fill(&MIGRATIONS.concat());
-    let again: String = functions(&script).collect();
-    run(conn, &format!("BEGIN;\n{again}COMMIT;")).await
+/// Whether the functions work on these tables. They name what they work on in their text: where the
+/// schema was renamed since, that is nothing, or another store.
+async fn is_own(conn: &mut PgConnection, relations: &Relations) -> Result<bool> {
+    let own = sqlx::query("SELECT strpos(prosrc, $2) > 0 FROM pg_proc WHERE oid = $1::regproc");
+    let asked = own.bind(relations.name("append")).bind(relations.name("log"));
+    Ok(asked.fetch_one(conn).await?.try_get(0)?)
 }
 
 /// The functions of a script, each in place of one that is there.
@@ -198,6 +190,10 @@ async fn migrate(conn: &mut PgConnection, relations: &Relations) -> Result<()> {
     let format = format_of(conn, relations).await?;
     if format < MIGRATIONS.len() {
         run(conn, &script(relations, format)).await?;
+    }
+    if format > 0 && !is_own(conn, relations).await? {
+        let script = relations.fill(&MIGRATIONS.concat());
+        run(conn, &functions(&script).collect::<String>()).await?;
     }
     Ok(())
 }

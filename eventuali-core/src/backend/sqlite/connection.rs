@@ -212,12 +212,13 @@ impl Session {
     }
 
     fn look(&self) -> Result<Look> {
+        type Id = Option<[u8; 16]>;
         let seen = self.past.seen.map_or(0, |(position, _)| position);
-        let found: (Option<i64>, Option<i64>, Option<i64>, Option<[u8; 16]>, Option<[u8; 16]>) =
-            self.statement(include_str!("sql/last_event.sql"))?
-                .query_row([seen as i64], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-                })?;
+        let found: (Option<i64>, Option<i64>, Option<i64>, Id, Id) = self
+            .statement(include_str!("sql/last_event.sql"))?
+            .query_row([seen as i64], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            })?;
         let (end, last_position, recorded_at, last, seen) = found;
         match (end, last_position) {
             (Some(0), None) => {}

@@ -34,7 +34,12 @@ fn page_of(
 ) -> Result<EventPage> {
     query.check()?;
     // Everything up to the last position is settled: a writer holds the only write lock.
-    let (last, _) = session.end()?;
+    let last = match session.end() {
+        Ok((last, _)) => last,
+        // A stream has an end of its own.
+        Err(error) if is_damage(&error) && query.as_stream().is_some() => u64::MAX,
+        Err(error) => return Err(error),
+    };
     let range = within_times(session, ReadRange { until: range.until.min(last), ..range })?;
     if range.until <= range.after {
         let looked_to = if range.backwards { range.after.saturating_add(1) } else { range.after };
@@ -48,6 +53,10 @@ fn page_of(
     } else {
         log_page(session, query, scan)
     }
+}
+
+fn is_damage(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupted { .. })
 }
 
 /// The part of `range` in which its times lie; `recorded_at` never falls.
