@@ -20,10 +20,11 @@ import threading
 from asyncio import Runner
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from inspect import isawaitable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -54,6 +55,7 @@ from eventuali import (
 )
 from eventuali._blocking import Subscription as BlockingSubscription
 from eventuali.errors import (
+    InvalidEventError,
     SchemaMismatchError,
     StorageBusyError,
     StreamingError,
@@ -755,6 +757,22 @@ def _(place, aggregate_type):
     with place.filled() as store:
         store.append([Counted(number=9)], stream=("Ledger", "x"))
         return store.get_aggregate_version("x", aggregate_type)
+
+
+@changes("EventStore.verify.limit", (1, True), (0, "InvalidEventError"), (LEFT_OUT, True))
+def _(place, limit):
+    with place.filled() as store:
+        try:
+            return store.verify(**given("limit", limit)).complete
+        except InvalidEventError as error:
+            return type(error).__name__
+
+
+@changes("EventStore.verify.progress", (True, True), (None, False), (LEFT_OUT, False))
+def _(place, progress):
+    with place.filled() as store, redirect_stderr(StringIO()) as told:
+        store.verify(**given("progress", progress))
+        return "verify [" in told.getvalue()
 
 
 @changes("EventStore.streams.aggregate_type", (Ledger, ["x", "y"]), ("Other", ["x"]),

@@ -32,6 +32,7 @@ SQLITE: dict[str, dict[str, tuple[Any, ...]]] = {
         "stream_runs_backward": (1, 0, FAR, 1024),
     },
     "event ids": {"id_run_before": (b"",)},
+    "versions of a stream": {"position_of_version": (1, 5)},
     "tags": {
         "tags_forward": ("", "few", 0, FAR, 1024),
         "tags_backward": ("", "few", 0, FAR, 1024),
@@ -57,6 +58,7 @@ SQLITE: dict[str, dict[str, tuple[Any, ...]]] = {
         "sift_events_backward": (0, 65_536, "c"),
         "sift_metadata": (1, 65_536, "c"),
         "sift": (1, 65_536),
+        "count_events": (1, 65_536),
     },
 }
 """Statements by the kind of query, with values for their parameters."""
@@ -104,7 +106,7 @@ POSTGRES: dict[str, dict[str, str]] = {
 NAMES_ONLY = {
     "aggregate_types", "categories_of_tenant", "kind", "kind_name", "kinds", "kinds_by_name",
     "kinds_of_type", "stream_head", "stream_name", "stream_names", "streams_of_category",
-    "streams_of_type", "horizon", "last_event", "last_position", "loose", "stream", "writers",
+    "streams_of_type", "horizon", "last_event", "last_position", "loose", "remember", "stream", "writers",
 }  # fmt: skip
 """Statements that find names, or the end of the log, and no events."""
 

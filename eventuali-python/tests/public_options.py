@@ -17,8 +17,8 @@ from eventuali import Aggregate, Event, sync
 from eventuali._envelope import GIVEN
 
 RESULTS = {
-    "Change", "Committed", "EventMeta", "ExpectedVersion", "Horizon", "Imported", "Step",
-    "StoreStats", "StreamInfo",
+    "Change", "Committed", "Damage", "EventMeta", "ExpectedVersion", "Horizon", "Imported", "Step",
+    "StoreStats", "StreamInfo", "Verification",
 }  # fmt: skip
 """Classes that the library makes instances of: what they hold is no option."""
 OPENED = {"EventStore", "Subscription"}

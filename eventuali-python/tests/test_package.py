@@ -10,11 +10,12 @@ ROOT = Path(__file__).parents[2]
 
 NAMES = """
 ALL ANY Aggregate AggregateNotFoundError AppendCondition AppendConditionError Committed
-ConfigurationError DatabaseError DomainEvent Event EventMeta EventStore EventStoreConfig
+ConfigurationError Damage DatabaseError DomainEvent Event EventMeta EventStore EventStoreConfig
 EventStoreError EventualiError ExpectedVersion Horizon IdempotencyConflictError InvalidEventError
 NO_STREAM
 OptimisticConcurrencyError OutcomeUnknownError Query STREAM_EXISTS SerializationError
-StoreStats StreamInfo Subscription SystemEvent UnknownEvent User __version__
+StoreStats StreamInfo Subscription SystemEvent UnknownEvent User Verification
+__version__
 """
 
 

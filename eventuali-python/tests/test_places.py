@@ -249,7 +249,7 @@ def test_a_store_restored_from_a_dump_is_a_store(tmp_path):
     assert marks(path) == marks(tmp_path / "events.db")
 
 
-@pytest.mark.parametrize(("application", "version"), [(0, 1), (None, 0)])
+@pytest.mark.parametrize(("application", "version"), [(0, 2), (None, 0)])
 def test_either_mark_may_be_lost(application, version, tmp_path):
     path = tmp_path / "events.db"
     filled(path, 1)

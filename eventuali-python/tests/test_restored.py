@@ -10,15 +10,15 @@ from eventuali import Event, Query, sync
 from eventuali.errors import CheckpointMismatchError
 
 
-class Paid(Event):
+class Paid(Event, name="restored.paid"):
     n: int
 
 
-class Sent(Event):
+class Sent(Event, name="restored.sent"):
     n: int
 
 
-class Packed(Event):
+class Packed(Event, name="restored.packed"):
     n: int
 
 

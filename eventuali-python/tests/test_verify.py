@@ -13,7 +13,7 @@ from eventuali import Event, EventStore, Query, Verification, sync
 from eventuali.errors import StorageCorruptedError
 
 
-class Tagged(Event):
+class Tagged(Event, name="verify.tagged"):
     number: int
 
 

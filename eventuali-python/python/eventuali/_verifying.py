@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from eventuali.errors import InvalidEventError
+
 if TYPE_CHECKING:
     from eventuali._eventuali import Store
     from eventuali._steps import Steps
@@ -55,7 +57,7 @@ class Verification:
 def verify(store: Store, progress: Progress | bool | None, limit: int) -> Steps[Verification]:
     """Checks part after part, up to `limit` findings."""
     if limit < 1:
-        raise ValueError(f"limit must be at least 1, not {limit}")
+        raise InvalidEventError(f"limit must be at least 1, not {limit}", field="limit")
     tell = _bar() if progress is True else progress or None
     checked = events = streams = records = 0
     damage: list[Damage] = []

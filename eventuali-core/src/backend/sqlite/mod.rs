@@ -135,8 +135,14 @@ impl Sqlite {
         let target = &without_links(target)?;
         let last = match session.last_event() {
             Ok((last, _)) => last,
-            // It can be opened all the same: to read what is whole, and to find out about the rest.
-            Err(error) if matches!(error.kind(), ErrorKind::Corrupted { .. }) => 0,
+            // Where SQLite finds nothing wrong itself, it can be opened all the same: to read what is
+            // whole, and to find out about the rest.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Corrupted { .. })
+                    && std::error::Error::source(&error).is_none() =>
+            {
+                0
+            }
             Err(error) => return Err(error),
         };
         let (sender, appended) = watch::channel(last);
