@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from ledger import Counted
 from stores import administrator, schema_of, url_of
@@ -80,6 +83,9 @@ DAMAGE = {
     "a run without a stream is gone": "DELETE FROM events_runs WHERE position = 11",
     "a run lies elsewhere": "UPDATE events_runs SET position = 2 WHERE position = 3",
     "a run is longer": "UPDATE events_runs SET count = 2 WHERE position = 3",
+    "a run lies beyond all positions": (
+        "UPDATE events_runs SET position = 9223372036854775807, count = 2 WHERE position = 3"
+    ),
     "a run has more ids": (
         "UPDATE events_runs SET last_id = 'ffffffff-ffff-ffff-ffff-ffffffffffff'"
         " WHERE position = 10"
@@ -157,6 +163,27 @@ def test_what_a_refused_commit_leaves_is_no_damage(place, tmp_path):
         " VALUES ('', 'space', 'never', 0, gen_random_uuid())",
     )
     assert verified(place) == Verification(12, 2, 1, (), True)
+
+
+def test_a_writer_beside_it_is_no_damage(place):
+    with sync.EventStore.create(place) as store, ThreadPoolExecutor() as threads:
+        stopped = threading.Event()
+
+        def write(stream):
+            while not stopped.is_set():
+                events = [Tagged(number=n, tags=[f"t-{n % 3}"]) for n in range(5)]
+                store.append(events, stream=("Series", stream))
+                store.append([Counted(number=1)])
+
+        writers = [threads.submit(write, f"s-{n}") for n in range(3)]
+        try:
+            found = [store.verify() for _ in range(8)]
+        finally:
+            stopped.set()
+        for writer in writers:
+            writer.result()
+        assert all(verification.ok for verification in found), found
+        assert store.verify().events > 12
 
 
 def test_more_than_one_step(tmp_path):

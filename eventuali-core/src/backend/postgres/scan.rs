@@ -361,10 +361,10 @@ fn chunk(spans: &[Span]) -> Option<usize> {
 
 /// The first rows of a span, whatever they are, that one statement gives with all they hold; and
 /// whether there are no more.
-pub(super) async fn first_rows(session: &mut Session, span: Span) -> Result<(Vec<PgRow>, bool)> {
+pub(super) async fn first_rows(session: &mut Session, within: Span) -> Result<(Vec<PgRow>, bool)> {
     let mut scan = Scan::new(ReadRange { limit: usize::MAX, ..ReadRange::default() });
     loop {
-        let mut rows = scan.rows_of_spans(session, None, &[span]).await?;
+        let mut rows = scan.rows_of_spans(session, None, &[within]).await?;
         let found = rows.len();
         for (index, row) in rows.iter().enumerate() {
             if !is_whole(row)? {
