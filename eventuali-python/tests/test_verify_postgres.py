@@ -165,6 +165,24 @@ def test_what_a_refused_commit_leaves_is_no_damage(place, tmp_path):
     assert verified(place) == Verification(12, 2, 1, (), True)
 
 
+def test_what_cannot_be_read_is_named(place, tmp_path):
+    """A row on a damaged page fails the statement, and is told apart from those beside it."""
+    with administrator() as connection:
+        connection.execute(f"SET search_path = {schema_of(tmp_path)}")
+        connection.execute("ALTER TABLE events_log RENAME TO whole")
+        connection.execute(
+            "CREATE VIEW events_log AS SELECT position, stream, version, timestamp, recorded_at,"
+            " checksum, event_id, kind, metadata, CASE WHEN position IN (3, 12)"
+            " THEN convert_to((1 / (position - position))::text, 'UTF8') ELSE payload END"
+            " AS payload FROM whole"
+        )
+    found = verified(place)
+    assert [(damage.position, damage.text) for damage in found.damage] == [
+        (position, "PostgreSQL: division by zero") for position in (3, 12)
+    ]
+    assert (found.events, found.complete) == (10, True)
+
+
 def test_a_writer_beside_it_is_no_damage(place):
     with sync.EventStore.create(place) as store, ThreadPoolExecutor() as threads:
         stopped = threading.Event()

@@ -21,6 +21,10 @@ use crate::verify::{Damage, VerifyCursor, VerifyPage};
 
 /// Rows of a step.
 const WINDOW: i64 = MAX_PAGE_EVENTS as i64;
+/// Positions of a step.
+const POSITIONS: u64 = MAX_PAGE_EVENTS as u64;
+/// How many times fewer of them are looked at where some can't be read, to find out which.
+const FEWER: u64 = 16;
 /// Streams, or runs, of a step: for each of them, others are looked at.
 const FEW: i64 = 512;
 /// Versions of the streams, or events of the runs, of a step that has more than one.
@@ -39,8 +43,8 @@ struct Cursor {
 /// What a step looks at, from where on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 enum Part {
-    /// Events above a position, the last of which was recorded at a time.
-    Events(u64, i64),
+    /// Events above a position, the last of which was recorded at a time; so many positions.
+    Events(u64, i64, u64),
     /// Streams above a number.
     Streams(i64),
     /// Runs that begin at an id or above.
@@ -66,17 +70,14 @@ pub(super) async fn page(
     // What is checked is what is stored, not what is remembered of it.
     session.known.names = Names::default();
     let cursor = match after {
-        None => Cursor { total: total(session).await?, part: Part::Events(0, i64::MIN) },
+        None => Cursor { total: total(session).await?, part: Part::Events(0, i64::MIN, POSITIONS) },
         Some(cursor) => serde_json::from_slice(&cursor.0)
             .map_err(|cause| VerifyCursor::unknown().with_source(cause))?,
     };
     let mut step = Step { session, page: VerifyPage::default() };
     step.page.total = cursor.total;
     let next = match step.look_at(&cursor.part).await {
-        Err(cause) if is_damage(&cause) => {
-            step.page.damage.push(Damage::of(format!("{}: {cause}", cursor.part.name())));
-            step.behind(&cursor.part).await?
-        }
+        Err(cause) if is_damage(&cause) => step.behind(&cursor.part, &cause).await?,
         next => next?,
     };
     let mut page = step.page;
@@ -138,21 +139,28 @@ impl Step<'_> {
         self.page.damage.push(damage);
     }
 
-    /// Where to go on behind what can't be read.
-    async fn behind(&mut self, part: &Part) -> Result<Option<Part>> {
-        if let Part::Events(after, time) = part {
-            let horizon = reader::last_position(self.session, Until::Horizon).await?;
-            let until = after.saturating_add(MAX_PAGE_EVENTS as u64);
-            if until < horizon {
-                return Ok(Some(Part::Events(until, *time)));
-            }
+    /// Where to go on after what can't be read: behind it, where it is known what that is.
+    async fn behind(&mut self, part: &Part, cause: &Error) -> Result<Option<Part>> {
+        // Nothing else of the step counts, or it would count twice.
+        self.page = VerifyPage { total: self.page.total, ..VerifyPage::default() };
+        let &Part::Events(after, time, most) = part else {
+            self.find(Damage::of(format!("{}: {cause}", part.name())));
+            return Ok(part.following());
+        };
+        if most > 1 {
+            return Ok(Some(Part::Events(after, time, most / FEWER)));
         }
-        Ok(part.following())
+        let position = after + 1;
+        self.find(Damage::at(position, cause.to_string()));
+        self.page.checked = 1;
+        let horizon = reader::last_position(self.session, Until::Horizon).await?;
+        let next = Part::Events(position, time, 1);
+        Ok(if position < horizon { Some(next) } else { part.following() })
     }
 
     async fn look_at(&mut self, part: &Part) -> Result<Option<Part>> {
         let next = match part {
-            Part::Events(after, time) => self.events(*after, *time).await?,
+            Part::Events(after, time, most) => self.events(*after, *time, *most).await?,
             Part::Streams(after) => self.streams(*after).await?,
             Part::Runs(from) => self.runs(Uuid::from_bytes(*from)).await?,
             Part::Kinds(kind, first) => self.kinds(*kind, *first).await?,
@@ -163,12 +171,12 @@ impl Step<'_> {
         Ok(next.or_else(|| part.following()))
     }
 
-    async fn events(&mut self, after: u64, mut time: i64) -> Result<Option<Part>> {
+    async fn events(&mut self, after: u64, mut time: i64, most: u64) -> Result<Option<Part>> {
         let horizon = reader::last_position(self.session, Until::Horizon).await?;
         if horizon <= after {
             return Ok(None);
         }
-        let until = horizon.min(after.saturating_add(MAX_PAGE_EVENTS as u64));
+        let until = horizon.min(after.saturating_add(most));
         let (rows, exhausted) = scan::first_rows(self.session, (after + 1, until)).await?;
         let names = scan::names(self.session, &rows).await?;
         let mut last = after;
@@ -198,7 +206,8 @@ impl Step<'_> {
         let until = if exhausted { until } else { last };
         self.indexed(after, until, tagged).await?;
         self.page.checked += until - after;
-        Ok((until < horizon).then_some(Part::Events(until, time)))
+        let most = most.saturating_mul(FEWER).clamp(1, POSITIONS);
+        Ok((until < horizon).then_some(Part::Events(until, time, most)))
     }
 
     /// Whether every index has the events between two positions, and their tags.
