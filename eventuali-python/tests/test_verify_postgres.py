@@ -183,6 +183,20 @@ def test_what_cannot_be_read_is_named(place, tmp_path):
     assert (found.events, found.complete) == (10, True)
 
 
+def test_a_table_that_cannot_be_read_is_named(place, tmp_path):
+    with administrator() as connection:
+        connection.execute(f"SET search_path = {schema_of(tmp_path)}")
+        connection.execute("ALTER TABLE events_tags RENAME TO whole")
+        connection.execute(
+            "CREATE VIEW events_tags AS"
+            " SELECT tenant, tag, position / (position - position) AS position FROM whole"
+        )
+    found = verified(place)
+    texts = [damage.text for damage in found.damage]
+    assert "the index of tags: PostgreSQL: division by zero" in texts
+    assert (found.streams, found.records, found.complete) == (2, 1, True)
+
+
 def test_a_writer_beside_it_is_no_damage(place):
     with sync.EventStore.create(place) as store, ThreadPoolExecutor() as threads:
         stopped = threading.Event()

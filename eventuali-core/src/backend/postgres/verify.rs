@@ -70,7 +70,10 @@ pub(super) async fn page(
     // What is checked is what is stored, not what is remembered of it.
     session.known.names = Names::default();
     let cursor = match after {
-        None => Cursor { total: total(session).await?, part: Part::Events(0, i64::MIN, POSITIONS) },
+        None => {
+            let total = unless_damaged(total(session).await)?;
+            Cursor { total, part: Part::Events(0, i64::MIN, POSITIONS) }
+        }
         Some(cursor) => serde_json::from_slice(&cursor.0)
             .map_err(|cause| VerifyCursor::unknown().with_source(cause))?,
     };
@@ -90,6 +93,14 @@ pub(super) async fn page(
 /// Whether what is stored is to blame for an error, and other parts may be read all the same.
 fn is_damage(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Corrupted { .. } | ErrorKind::Refused)
+}
+
+/// Nothing in place of what can't be read, which is told of when it is looked at.
+fn unless_damaged(number: Result<u64>) -> Result<u64> {
+    match number {
+        Err(cause) if is_damage(&cause) => Ok(0),
+        number => number,
+    }
 }
 
 async fn total(session: &mut Session) -> Result<u64> {
@@ -150,10 +161,11 @@ impl Step<'_> {
         if most > 1 {
             return Ok(Some(Part::Events(after, time, most / FEWER)));
         }
-        let position = after + 1;
+        let position = after.saturating_add(1);
         self.find(Damage::at(position, cause.to_string()));
         self.page.checked = 1;
-        let horizon = reader::last_position(self.session, Until::Horizon).await?;
+        let horizon = reader::last_position(self.session, Until::Horizon).await;
+        let horizon = unless_damaged(horizon)?;
         let next = Part::Events(position, time, 1);
         Ok(if position < horizon { Some(next) } else { part.following() })
     }
