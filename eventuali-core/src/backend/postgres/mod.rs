@@ -20,6 +20,7 @@ mod scan;
 mod schema;
 mod sift;
 mod statements;
+mod verify;
 mod writer;
 
 use std::convert::Infallible;
@@ -205,9 +206,12 @@ impl Storage for Postgres {
         self.read_with(|session| Box::pin(horizon::look(session)))
     }
 
-    fn verify(&self, _after: Option<VerifyCursor>) -> Answer<VerifyPage> {
-        let text = "this backend can't be checked yet";
-        Box::pin(std::future::ready(Err(Error::new(ErrorKind::Configuration, text))))
+    fn verify(&self, after: Option<VerifyCursor>) -> Answer<VerifyPage> {
+        let after = Arc::new(after);
+        self.read_with(move |session| {
+            let after = Arc::clone(&after);
+            Box::pin(async move { verify::page(session, after.as_ref().as_ref()).await })
+        })
     }
 
     fn epoch(&self) -> u64 {

@@ -292,18 +292,13 @@ impl Scan {
         rows: &[PgRow],
         query: Option<&Query>,
     ) -> Result<Option<bool>> {
-        let mut streams: Vec<i64> = column(rows, 1)?;
-        let mut kinds: Vec<i32> = column(rows, 3)?;
-        streams.dedup();
-        kinds.dedup();
-        let names = session.learn(&streams, &kinds).await?;
+        let names = names(session, rows).await?;
         for (index, row) in rows.iter().enumerate() {
-            let Some(payload) = row.try_get_unchecked(9)? else {
-                self.step = (self.step / FEWER).max(FEW_ROWS);
-                self.most = self.step;
+            if !is_whole(row)? {
+                self.ask_for_fewer();
                 return Ok((index > 0).then_some(false));
-            };
-            self.row(&names, row, payload, query)?;
+            }
+            self.row(&names, row, query)?;
             if self.full || self.over {
                 return Ok(Some(false));
             }
@@ -316,20 +311,15 @@ impl Scan {
         Ok(Some(exhausted))
     }
 
+    fn ask_for_fewer(&mut self) {
+        self.step = (self.step / FEWER).max(FEW_ROWS);
+        self.most = self.step;
+    }
+
     /// Adds a row where it matches.
-    fn row(
-        &mut self,
-        names: &Learned,
-        row: &PgRow,
-        payload: &[u8],
-        query: Option<&Query>,
-    ) -> Result<()> {
-        let position = number(row, 0)? as u64;
-        let metadata = row.try_get_unchecked::<Option<&str>, _>(8)?.unwrap_or_default().as_bytes();
-        let head = head(names, row, position)?;
-        if sealed(&head, metadata, payload) != number(row, 7)? {
-            return Err(EventHead::corrupted(position));
-        }
+    fn row(&mut self, names: &Learned, row: &PgRow, query: Option<&Query>) -> Result<()> {
+        let (head, metadata, payload) = checked(names, row)?;
+        let position = head.position;
         let size = metadata.len() + payload.len();
         if self.range.is_over(&head) {
             self.over = true;
@@ -367,6 +357,56 @@ fn chunk(spans: &[Span]) -> Option<usize> {
         rows <= MAX_PAGE_EVENTS as u64
     });
     (!spans.is_empty()).then_some(short.count().max(1))
+}
+
+/// The first rows of a span, whatever they are, that one statement gives with all they hold; and
+/// whether there are no more.
+pub(super) async fn first_rows(session: &mut Session, within: Span) -> Result<(Vec<PgRow>, bool)> {
+    let mut scan = Scan::new(ReadRange { limit: usize::MAX, ..ReadRange::default() });
+    loop {
+        let mut rows = scan.rows_of_spans(session, None, &[within]).await?;
+        let found = rows.len();
+        for (index, row) in rows.iter().enumerate() {
+            if !is_whole(row)? {
+                rows.truncate(index);
+                break;
+            }
+        }
+        if !rows.is_empty() || found == 0 {
+            let exhausted = rows.len() == found && found < scan.step;
+            return Ok((rows, exhausted));
+        }
+        scan.ask_for_fewer();
+    }
+}
+
+/// The names on rows.
+pub(super) async fn names(session: &mut Session, rows: &[PgRow]) -> Result<Learned> {
+    let mut streams: Vec<i64> = column(rows, 1)?;
+    let mut kinds: Vec<i32> = column(rows, 3)?;
+    streams.dedup();
+    kinds.dedup();
+    session.learn(&streams, &kinds).await
+}
+
+/// Whether a row was not too large for all it holds to come with it.
+fn is_whole(row: &PgRow) -> Result<bool> {
+    Ok(row.try_get_unchecked::<Option<&[u8]>, _>(9)?.is_some())
+}
+
+/// The event of a row that is whole, its metadata and its payload, held against its checksum.
+pub(super) fn checked<'r>(
+    names: &Learned,
+    row: &'r PgRow,
+) -> Result<(EventHead, &'r [u8], &'r [u8])> {
+    let position = number(row, 0)? as u64;
+    let metadata = row.try_get_unchecked::<Option<&str>, _>(8)?.unwrap_or_default().as_bytes();
+    let payload = row.try_get_unchecked(9)?;
+    let head = head(names, row, position)?;
+    if sealed(&head, metadata, payload) != number(row, 7)? {
+        return Err(EventHead::corrupted(position));
+    }
+    Ok((head, metadata, payload))
 }
 
 fn head(names: &Learned, row: &PgRow, position: u64) -> Result<EventHead> {

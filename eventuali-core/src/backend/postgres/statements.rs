@@ -43,7 +43,8 @@ statements! {
         spans_backward spans_forward stream stream_events_backward stream_events_forward
         stream_names stream_runs_backward stream_runs_forward streams_of_id streams_of_item
         streams_of_type tag_events_backward tag_events_forward tags_backward tags_forward tail
-        writers
+        verify_events verify_kinds verify_record_index verify_records verify_runs verify_streams
+        verify_tagged verify_tags verify_total writers
     }
     others { announce append insert_kinds insert_loose keep listen look remember }
 }
