@@ -397,7 +397,7 @@ def _(place, config):
 
 
 def reading_a_locked_log(place: Place, config: EventStoreConfig) -> str:
-    with place.open(config) as store, locked(config, 1.0):
+    with place.open(config) as store, locked(config, 3.0):
         return raised(store.read, StorageBusyError)
 
 
