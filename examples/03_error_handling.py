@@ -232,7 +232,7 @@ async def unreachable(folder: Path) -> None:
         except (ConfigurationError, DatabaseError) as error:
             met.append(type(error).__name__)
             print(f"   {what:20} {met[-1]:24} {1000 * (perf_counter() - began):.1f} ms")
-    assert met == ["ConfigurationError"] * 2 + ["StorageCorruptedError", "ConfigurationError"]
+    assert met == ["ConfigurationError"] * 2 + ["StorageCorruptedError", "StorageUnavailableError"]
     assert (folder / "notes.db").read_text() == "Buy milk.\n" * 100
 
 

@@ -41,7 +41,7 @@ pub(super) fn prepare(path: &Path) -> Result<Registered> {
             Err(left_over(place, "-journal"))
         }
         None => {
-            let folder = folder_of(place)?;
+            let folder = folder_of(place, place != path)?;
             let registered = Registered::noting(place, || make(place))?;
             #[cfg(unix)]
             File::open(&folder)
@@ -93,12 +93,19 @@ fn make(place: &Path) -> Result<()> {
     }
 }
 
-fn folder_of(place: &Path) -> Result<PathBuf> {
+/// Where the file is to be made. What a link leads to may lie on a volume that comes back.
+fn folder_of(place: &Path, linked: bool) -> Result<PathBuf> {
     let folder = folder(place);
     if folder.is_dir() {
         return Ok(folder);
     }
-    refuse(place, &format!("the directory {} does not exist", folder.display()))
+    let kind = if linked { ErrorKind::Unavailable } else { ErrorKind::Configuration };
+    let text = format!(
+        "cannot open {}: the directory {} does not exist",
+        place.display(),
+        folder.display()
+    );
+    Err(Error::new(kind, text))
 }
 
 fn folder(place: &Path) -> PathBuf {
