@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from threading import Thread
 
-from eventuali import Event, Query, sync
+from eventuali import ALL, Event, Query, sync
 from eventuali.errors import EventualiError
 
 _CUTS = 5
@@ -67,7 +67,8 @@ def questions() -> Iterator[Question]:
     for number in range(_TAGS):
         yield "tag", partial(_found, Query(tags=[f"tag-{number}"]))
     yield "correlation", partial(_found, Query(correlation_id="request-7"))
-    yield "follower", _followed
+    yield "follower", partial(_followed, "all", ALL)
+    yield "follower by type", partial(_followed, "typed", Query(event_types=[Common, Rare]))
 
 
 def _stream(name: str, store: sync.EventStore) -> object:
@@ -82,11 +83,11 @@ def _told(events: Iterable[Event]) -> list[tuple[int | None, int]]:
     return [(event.meta.position, event.number) for event in events]  # type: ignore[attr-defined]
 
 
-def _followed(store: sync.EventStore) -> list[tuple[int | None, int]]:
+def _followed(name: str, query: Query, store: sync.EventStore) -> list[tuple[int | None, int]]:
     """What a named subscription is handed before it says that it has caught up."""
     found: list[tuple[int | None, int]] = []
     errors: list[EventualiError] = []
-    subscription = store.subscribe(Query(event_types=[Common, Rare]), name="all")
+    subscription = store.subscribe(query, name=name)
 
     def follow() -> None:
         try:

@@ -7,7 +7,7 @@ import json
 from reliability.processes import Child
 from reliability.scenario import Fault, Job, Scenario
 
-_BY_VALUE = {"correlation", "tag", "type"}
+_BY_VALUE = {"correlation", "follower by type", "tag", "type"}
 """Found through an index, or by passing rows unread: what has lost its value isn't looked at by who
 asks for it. `verify` finds it."""
 
