@@ -12,11 +12,11 @@ from stores import administrator, schema_of, url_of
 from eventuali import Event, Query, Verification, sync
 
 
-class Tagged(Event):
+class Tagged(Event, name="verify_postgres.tagged"):
     number: int
 
 
-class Large(Event):
+class Large(Event, name="verify_postgres.large"):
     text: str
 
 

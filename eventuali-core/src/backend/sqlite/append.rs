@@ -264,7 +264,12 @@ fn append_to_stream(
             first as i64,
             count
         ])?;
-        session.put_end(stream, head.version + write.events.len() as u64)?;
+        let end = head.version + write.events.len() as u64;
+        if head.version == 0 {
+            session.new_end(stream, end)?
+        } else {
+            session.put_end(stream, end)?
+        }
     }
     Ok(())
 }

@@ -244,11 +244,18 @@ impl Session {
         )))
     }
 
+    /// Notes where a new stream ends.
+    pub(super) fn new_end(&self, stream: i64, version: u64) -> Result<()> {
+        let end = [stream, version as i64];
+        self.statement(include_str!("sql/insert_end.sql"))?.execute(end)?;
+        Ok(())
+    }
+
     /// Notes where a stream ends, or the log (stream 0).
     pub(super) fn put_end(&self, stream: i64, version: u64) -> Result<()> {
         let end = [stream, version as i64];
-        self.statement(include_str!("sql/put_end.sql"))?.execute(end)?;
-        Ok(())
+        let there = self.statement(include_str!("sql/update_end.sql"))?.execute(end)?;
+        if there == 0 { Err(damaged("the end of a stream is missing")) } else { Ok(()) }
     }
 }
 

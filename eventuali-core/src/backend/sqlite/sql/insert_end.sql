@@ -1,0 +1,1 @@
+INSERT INTO ends (stream, version) VALUES (?1, ?2)

@@ -1,0 +1,1 @@
+UPDATE ends SET version = ?2 WHERE stream = ?1
