@@ -266,9 +266,9 @@ fn append_to_stream(
         ])?;
         let end = head.version + write.events.len() as u64;
         if head.version == 0 {
-            session.new_end(stream, end)?
+            session.new_end(stream, end)?;
         } else {
-            session.put_end(stream, end)?
+            session.put_end(stream, end)?;
         }
     }
     Ok(())
