@@ -69,6 +69,9 @@ pub struct ReadRange {
     /// What is at hand is enough: a page may end before the log does, where it comes sooner then.
     /// Only for who asks again until a page says `end`, however many events come meanwhile.
     pub prompt: bool,
+    /// Nothing is passed over unread: an event is looked at before it is taken for one that does not
+    /// match. For who never comes back, and where a damaged index or row could hide one otherwise.
+    pub strict: bool,
     /// The most events on a page; see [`ReadRange::page_limit`].
     pub limit: usize,
 }
@@ -90,6 +93,7 @@ impl Default for ReadRange {
             recorded_until: i64::MAX,
             backwards: false,
             prompt: false,
+            strict: false,
             limit: 1000,
         }
     }

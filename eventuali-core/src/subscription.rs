@@ -112,7 +112,8 @@ impl Subscription {
         let inner = Arc::clone(&self.inner);
         let limit = inner.limit;
         // Who has heard of the end of the log does not wait for it.
-        let mut range = ReadRange { after, prompt: live, limit, ..ReadRange::default() };
+        let mut range =
+            ReadRange { after, prompt: live, strict: true, limit, ..ReadRange::default() };
         let (mut signals, mut reading) = match settled {
             Some(settled) if live => (settled.signals, None),
             _ => {

@@ -293,6 +293,26 @@ fn a_file_that_is_replaced_is_noticed_before_anything_is_acknowledged() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_replaced_is_not_read_beside_the_one_that_was_opened() {
+    let (folder, other) = (folder(), folder());
+    for (path, count) in [(&folder.path, 1), (&other.path, 5)] {
+        let store = open(path).expect("it opens");
+        append(&store, count);
+        block_on(store.close()).expect("it closes");
+    }
+    let store = open(&folder.path).expect("it opens");
+    assert_eq!(all(&store).len(), 1);
+    std::fs::rename(&other.path, &folder.path).expect("it is replaced");
+    for _ in 0..10 {
+        let read = block_on(store.read(Query::default(), ReadRange::default()));
+        assert_eq!(*read.expect_err("it is another file").kind(), ErrorKind::Unavailable);
+    }
+    drop(store);
+    assert_eq!(all(&open(&folder.path).expect("it opens")).len(), 5);
+}
+
 fn opened_event(number: usize) -> NewEvent {
     let name = if number.is_multiple_of(3) { "Opened" } else { "Moved" };
     let event = NewEvent::new(Arc::new(EventKind::json(name, 1)), format!("{{\"n\":{number}}}"));

@@ -41,8 +41,9 @@ SQLITE: dict[str, dict[str, tuple[Any, ...]]] = {
     },
     "event types": {
         "kinds_of_type": ("Rare",),
-        "kind_blocks_forward": (1, 0, FAR, 1024),
-        "kind_blocks_backward": (1, 0, FAR, 1024),
+        "kind_blocks_forward": (1, 0, 1024),
+        "kind_blocks_backward": (1, FAR, 1024),
+
     },
     "since, until": {"position_before": (0, EVENTS, 5)},
     "the events found": {
@@ -104,10 +105,11 @@ POSTGRES: dict[str, dict[str, str]] = {
     },
 }
 NAMES_ONLY = {
-    "aggregate_types", "categories_of_tenant", "kind", "kind_name", "kinds", "kinds_by_name",
-    "kinds_of_type", "stream_head", "stream_name", "stream_names", "streams_of_category",
-    "streams_of_type", "horizon", "last_event", "last_position", "loose", "remember", "stream",
-    "writers",
+    "aggregate_types", "categories_above", "categories_beside", "categories_of_tenant",
+    "category_unindexed", "end", "kind", "kind_name", "kinds", "kinds_by_name", "kinds_of_type",
+    "kinds_of_type_unindexed", "stream_head", "stream_name", "stream_names", "stream_unindexed",
+    "streams_above", "streams_beside", "streams_of_category", "streams_of_type", "horizon",
+    "last_event", "last_position", "loose", "remember", "stream", "writers",
 }  # fmt: skip
 """Statements that find names, or the end of the log, and no events."""
 

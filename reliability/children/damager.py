@@ -69,6 +69,13 @@ def questions() -> Iterator[Question]:
     yield "correlation", partial(_found, Query(correlation_id="request-7"))
     yield "follower", partial(_followed, "all", ALL)
     yield "follower by type", partial(_followed, "typed", Query(event_types=[Common, Rare]))
+    for about, query in (
+        ("tag", Query(tags=["tag-3"])),
+        ("correlation", Query(correlation_id="request-7")),
+        ("aggregate type", Query(aggregate_type="Series")),
+        ("rare type", Query(event_types=[Rare])),
+    ):
+        yield f"follower by {about}", partial(_followed, about, query)
 
 
 def _stream(name: str, store: sync.EventStore) -> object:

@@ -264,11 +264,11 @@ async fn finds(store: &Store, query: Query, matches: impl Fn(&StoredEvent) -> bo
     finds_in(store, query, ReadRange::default(), expected).await;
 }
 
-/// Asserts that `query` finds what is `expected` in `range`, both ways.
+/// Asserts that `query` finds what is `expected` in `range`, both ways, and when every row is looked at.
 async fn finds_in(store: &Store, query: Query, range: ReadRange, mut expected: Vec<StoredEvent>) {
     for backwards in [false, true] {
-        for limit in [1, 3, 100] {
-            let range = ReadRange { backwards, limit, ..range };
+        for (limit, strict) in [(1, false), (3, false), (100, false), (3, true), (100, true)] {
+            let range = ReadRange { backwards, strict, limit, ..range };
             assert_eq!(found_in(store, &query, range).await, expected, "{query:?} in {range:?}");
         }
         expected.reverse();

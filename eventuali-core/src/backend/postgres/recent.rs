@@ -106,8 +106,8 @@ impl Recent {
 
     /// What matches and is kept; none where that does not begin where `range` does. More may follow.
     pub(super) fn page(&self, query: &Query, range: &ReadRange) -> Option<EventPage> {
-        let (after, limit) = (range.after, range.limit);
-        if *range != (ReadRange { after, limit, prompt: true, ..ReadRange::default() })
+        let ReadRange { after, limit, strict, .. } = *range;
+        if *range != (ReadRange { after, limit, strict, prompt: true, ..ReadRange::default() })
             || query.as_stream().is_some()
             || query.check().is_err()
         {

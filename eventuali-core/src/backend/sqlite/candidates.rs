@@ -4,10 +4,12 @@ use rusqlite::params_from_iter;
 use rusqlite::types::Value;
 
 use super::append::position_of;
-use super::connection::Session;
+use super::connection::{Session, damaged, is_checked};
+use super::kind_blocks;
+use super::names::kinds_of_type;
 use super::reader::{FIRST_WINDOW, clamp};
 use super::sift::{sift, streams};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::query::{Query, QueryItem, ReadRange};
 use crate::span::{Span, merged};
 use crate::stream::StreamId;
@@ -63,10 +65,13 @@ pub(super) fn candidates(
     let bounds = if range.backwards { (looked_to, whole.1) } else { (whole.0, looked_to) };
     if everything {
         spans.push(whole);
+    } else if sifted && range.strict {
+        spans.push(bounds);
     } else if sifted {
         spans.extend(sift(session, query, &unindexed, bounds)?);
     }
-    let passed = if sifted { bounds.1 + 1 - bounds.0 } else { 0 };
+    // What is read whole is counted by who reads it.
+    let passed = if sifted && !range.strict { bounds.1 + 1 - bounds.0 } else { 0 };
     Ok(Candidates { spans: merged(spans, bounds, range.backwards), looked_to, passed })
 }
 
@@ -82,7 +87,13 @@ fn of_item(
 ) -> Result<bool> {
     let (after, until) = (Value::from(clamp(range.after)), Value::from(clamp(range.until)));
     let text = |text: &String| Value::from(text.clone());
-    if !item.event_ids.is_empty() {
+    let of_stream_or_type = (item.aggregate_type.is_some() && item.aggregate_id.is_some())
+        || !item.event_types.is_empty();
+    if range.strict && !of_stream_or_type {
+        // The other indexes can't tell that they lost an entry.
+        return Ok(false);
+    }
+    if !range.strict && !item.event_ids.is_empty() {
         let mut spans = Vec::new();
         for id in &item.event_ids {
             spans.extend(position_of(session, *id)?.map(|position| (position, position)));
@@ -93,18 +104,16 @@ fn of_item(
         if let Some(stream) = session.names.stream(&session.conn, &name)? {
             of_stream(session, stream, range, LOOKAHEAD, meet)?;
         }
-    } else if let Some(tag) = item.tags.first() {
+    } else if let Some(tag) = item.tags.first().filter(|_| !range.strict) {
         let sql = [include_str!("sql/tags_forward.sql"), include_str!("sql/tags_backward.sql")];
         let bounds = [text(&query.tenant), text(tag), after, until];
         look(session, sql, &bounds, LOOKAHEAD, range, meet)?;
     } else if !item.event_types.is_empty() {
-        let sql = [
-            include_str!("sql/kind_blocks_forward.sql"),
-            include_str!("sql/kind_blocks_backward.sql"),
-        ];
-        for kind in kinds(session, &item.event_types)? {
-            let bounds = [kind.into(), after.clone(), until.clone()];
-            look(session, sql, &bounds, LOOKAHEAD, range, meet)?;
+        for name in &item.event_types {
+            for kind in kinds_of_type(&session.conn, name)? {
+                let (spans, complete) = kind_blocks::within(session, kind, range, LOOKAHEAD)?;
+                meet(spans, complete);
+            }
         }
     } else if window > FIRST_WINDOW
         && item.correlation_id.is_none()
@@ -126,7 +135,7 @@ fn of_item(
     Ok(true)
 }
 
-/// Gives the runs of a stream, no more than `most`.
+/// Gives the runs of a stream, no more than `most`. Their versions tell whether one is missing.
 fn of_stream(
     session: &mut Session,
     stream: i64,
@@ -134,13 +143,43 @@ fn of_stream(
     most: usize,
     meet: &mut impl FnMut(Vec<Span>, bool),
 ) -> Result<()> {
-    let sql =
-        [include_str!("sql/stream_runs_forward.sql"), include_str!("sql/stream_runs_backward.sql")];
+    let sql = if range.backwards {
+        include_str!("sql/stream_runs_backward.sql")
+    } else {
+        include_str!("sql/stream_runs_forward.sql")
+    };
     let above = session.version_at(stream, range.after)?;
+    let end = session.version_at(stream, range.until)?;
+    if end <= above {
+        return Ok(());
+    }
     // Forwards, most ask for all that follows, and what is beyond the range is cut off.
-    let to = if range.backwards { session.version_at(stream, range.until)? } else { u64::MAX };
-    let bounds = [stream.into(), clamp(above).into(), clamp(to).into()];
-    look(session, sql, &bounds, most, range, meet)
+    let to = if range.backwards { end } else { u64::MAX };
+    let bounds = [stream, clamp(above), clamp(to), most as i64];
+    let mut statement = session.statement(sql)?;
+    let mut rows = statement.query(bounds)?;
+    let (mut spans, mut due) = (Vec::new(), (above + 1, end));
+    while let Some(row) = rows.next()? {
+        let column = |index| row.get::<_, i64>(index).map(|number| number as u64);
+        let (first, last) = (column(2)?, column(3)?);
+        let next = if range.backwards { due.1 } else { due.0 };
+        let right = row.get(4)? && (due.0 > due.1 || (first..=last).contains(&next));
+        if !right && is_checked() {
+            return Err(broken());
+        }
+        due = if range.backwards { (due.0, first - 1) } else { (last + 1, due.1) };
+        spans.push((column(0)?, column(1)?));
+    }
+    let complete = spans.len() < most;
+    if complete && due.0 <= due.1 && is_checked() {
+        return Err(broken());
+    }
+    meet(spans, complete);
+    Ok(())
+}
+
+fn broken() -> Error {
+    damaged("the index of a stream is not what was written; verify() tells more")
 }
 
 fn look(
@@ -162,15 +201,4 @@ fn look(
     let complete = spans.len() < most;
     meet(spans, complete);
     Ok(())
-}
-
-fn kinds(session: &Session, event_types: &[String]) -> Result<Vec<i64>> {
-    let mut statement = session.statement(include_str!("sql/kinds_of_type.sql"))?;
-    let mut found = Vec::new();
-    for name in event_types {
-        for id in statement.query_map([name], |row| row.get(0))? {
-            found.push(id?);
-        }
-    }
-    Ok(found)
 }

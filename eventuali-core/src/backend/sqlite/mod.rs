@@ -4,8 +4,10 @@ mod ahead;
 mod append;
 mod candidates;
 mod connection;
+mod dictionary;
 mod error;
 pub mod fork;
+mod kind_blocks;
 mod listener;
 mod names;
 mod place;
@@ -96,12 +98,19 @@ struct Threads {
 }
 
 impl Threads {
-    fn reading(path: &Path, highest: watch::Sender<u64>, epoch: &Epoch) -> Result<Self> {
+    fn reading(
+        path: &Path,
+        witness: &Witness,
+        highest: watch::Sender<u64>,
+        epoch: &Epoch,
+    ) -> Result<Self> {
         let (sender, queue) = unbounded::<Read>();
         let mut readers = Vec::new();
         for _ in 0..READERS {
             let (queue, path, epoch) = (queue.clone(), path.to_owned(), Arc::clone(epoch));
-            readers.push(spawn("eventuali-reader", move || read_all(&queue, &path, &epoch))?);
+            let witness = witness.clone();
+            let run = move || read_all(&queue, &path, witness, &epoch);
+            readers.push(spawn("eventuali-reader", run)?);
         }
         let listener = Some(Listener::new(path, highest, Arc::clone(epoch)));
         Ok(Self { reads: Some(sender), readers, listener })
@@ -148,7 +157,8 @@ impl Sqlite {
         let (sender, appended) = watch::channel(last);
         let (ending, ended) = watch::channel(false);
         let ahead = Ahead::of(target, durability);
-        let writer = Writer::new(session, Witness::of(target), ahead, sender.clone());
+        let witness = Witness::of(target);
+        let writer = Writer::new(session, witness.clone(), ahead, sender.clone());
         let writer = Arc::new(Mutex::new(Some(writer)));
         let queue = Arc::new(Queue::default());
         let (shared, jobs) = (Arc::clone(&writer), Arc::clone(&queue));
@@ -167,7 +177,7 @@ impl Sqlite {
         // From here on the writer's thread ends when this is dropped.
         let store = Self { queue, writer, threads, appended, ended, durable, epoch };
         if let Target::File(path) = target {
-            *locked(&store.threads) = Some(Threads::reading(path, sender, &store.epoch)?);
+            *locked(&store.threads) = Some(Threads::reading(path, &witness, sender, &store.epoch)?);
         }
         Ok(store)
     }
@@ -348,12 +358,13 @@ fn write_all(queue: &Queue, writer: &Mutex<Option<Writer>>) {
     }
 }
 
-fn read_all(queue: &Receiver<Read>, path: &Path, epoch: &Epoch) {
+fn read_all(queue: &Receiver<Read>, path: &Path, mut witness: Witness, epoch: &Epoch) {
     let mut open = None;
     while let Ok(read) = queue.recv() {
         let _inside = fork::at_work();
-        let session = match open.take().map_or_else(|| Session::reader(path, Arc::clone(epoch)), Ok)
-        {
+        let opened = open.take().map_or_else(|| Session::reader(path, Arc::clone(epoch)), Ok);
+        // Behind the opening, since what was opened must be the file of the others.
+        let session = match opened.and_then(|session| witness.check_database().map(|()| session)) {
             Ok(session) => session,
             Err(error) => {
                 read(Err(error));

@@ -1,10 +1,14 @@
 //! The dictionary: numbers that stand for streams and kinds of event.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::connection::damaged;
+use super::dictionary::Dictionary;
+use super::kind_blocks;
 use crate::error::Result;
 use crate::event::EventKind;
 use crate::stream::StreamId;
@@ -14,19 +18,37 @@ const REMEMBERED: usize = 100_000;
 
 /// The names that were looked up on a connection. Dictionary rows never change, so a remembered
 /// name is right until a transaction that made it is rolled back.
-#[derive(Default)]
 pub(super) struct Names {
+    category_names: Dictionary,
+    stream_names: Dictionary,
     streams: HashMap<i64, Arc<StreamId>>,
     kinds: HashMap<i64, Arc<EventKind>>,
     kind_ids: HashMap<Arc<EventKind>, i64>,
     /// By tenant and type.
     category_ids: HashMap<String, HashMap<String, i64>>,
+    /// The block of a kind that was noted last.
     kind_blocks: HashMap<i64, i64>,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            category_names: Dictionary::of_categories(),
+            stream_names: Dictionary::of_streams(),
+            streams: HashMap::new(),
+            kinds: HashMap::new(),
+            kind_ids: HashMap::new(),
+            category_ids: HashMap::new(),
+            kind_blocks: HashMap::new(),
+        }
+    }
 }
 
 impl Names {
     /// Forgets what a transaction that was rolled back may have made.
     pub(super) fn forget(&mut self) {
+        self.category_names.forget();
+        self.stream_names.forget();
         self.streams.clear();
         self.kinds.clear();
         self.kind_ids.clear();
@@ -97,10 +119,8 @@ impl Names {
         if let Some(id) = known {
             return Ok(Some(*id));
         }
-        let found = conn
-            .prepare_cached(include_str!("sql/category.sql"))?
-            .query_row(params![tenant, aggregate_type], |row| row.get(0))
-            .optional()?;
+        let name = [ValueRef::from(tenant.as_str()), aggregate_type.as_str().into()];
+        let found = self.category_names.find(conn, name)?;
         if let Some(id) = found {
             if self.category_ids.values().map(HashMap::len).sum::<usize>() >= REMEMBERED {
                 self.category_ids.clear();
@@ -114,10 +134,8 @@ impl Names {
     /// The number of a stream, where there is one.
     pub(super) fn stream(&mut self, conn: &Connection, stream: &StreamId) -> Result<Option<i64>> {
         let Some(category) = self.category(conn, stream)? else { return Ok(None) };
-        Ok(conn
-            .prepare_cached(include_str!("sql/stream.sql"))?
-            .query_row(params![category, stream.aggregate_id], |row| row.get(0))
-            .optional()?)
+        let name = [ValueRef::Integer(category), stream.aggregate_id.as_str().into()];
+        self.stream_names.find(conn, name)
     }
 
     /// The number of a stream that is made now.
@@ -135,11 +153,26 @@ impl Names {
     /// Notes that an event of `kind` stands at `position`.
     pub(super) fn note_kind(&mut self, conn: &Connection, kind: i64, position: u64) -> Result<()> {
         let block = (position >> 6) as i64;
-        if self.kind_blocks.get(&kind) != Some(&block) {
-            conn.prepare_cached(include_str!("sql/insert_kind_block.sql"))?
-                .execute(params![kind, block])?;
-            self.kind_blocks.insert(kind, block);
+        if self.kind_blocks.get(&kind) == Some(&block) {
+            return Ok(());
         }
+        kind_blocks::note(conn, kind, block)?;
+        self.kind_blocks.insert(kind, block);
         Ok(())
     }
+}
+
+/// The numbers of the kinds of an event type. There are few, so what the index says is held against
+/// the whole table.
+pub(super) fn kinds_of_type(conn: &Connection, name: &str) -> Result<BTreeSet<i64>> {
+    let ids = |sql| {
+        let mut statement = conn.prepare_cached(sql)?;
+        let rows = statement.query_map([name], |row| row.get(0))?;
+        rows.collect::<rusqlite::Result<BTreeSet<i64>>>()
+    };
+    let found = ids(include_str!("sql/kinds_of_type.sql"))?;
+    if found != ids(include_str!("sql/kinds_of_type_unindexed.sql"))? {
+        return Err(damaged("the names of event types are not what was written"));
+    }
+    Ok(found)
 }

@@ -48,7 +48,7 @@ fn page_of(
     let scan = Scan::new(range, rows);
     if let Some(stream) = query.as_stream() {
         stream_page(session, query, &stream, scan)
-    } else if let Some(tag) = query.as_tag() {
+    } else if let Some(tag) = query.as_tag().filter(|_| !range.strict) {
         tag_page(session, query, tag, scan)
     } else {
         log_page(session, query, scan)
@@ -127,7 +127,7 @@ fn tag_page(session: &mut Session, query: &Query, tag: &str, mut scan: Scan) -> 
 }
 
 fn log_page(session: &mut Session, query: &Query, mut scan: Scan) -> Result<EventPage> {
-    let correlation = query.as_correlation();
+    let correlation = query.as_correlation().filter(|_| !scan.range.strict);
     let mut left = scan.range;
     let mut window = FIRST_WINDOW;
     while left.after < left.until {
@@ -556,6 +556,7 @@ mod tests {
             ReadRange { after_version: 4, until_version: 21, ..whole },
             ReadRange { recorded_until: 5, ..whole },
             ReadRange { recorded_from: 3, recorded_until: 8, after: 2, ..whole },
+            ReadRange { strict: true, after: 5, ..whole },
         ];
         let turned: Vec<_> =
             ranges.iter().map(|range| ReadRange { backwards: true, ..*range }).collect();

@@ -9,8 +9,11 @@ use crate::error::{Error, ErrorKind, Result};
 /// "Evtl" in ASCII: marks a file as ours in its header.
 const APPLICATION_ID: i32 = 0x4576_746c;
 /// Migrations in order; a file at format N has the first N of them.
-const MIGRATIONS: &[&str] =
-    &[include_str!("sql/0001_schema.sql"), include_str!("sql/0002_ends.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("sql/0001_schema.sql"),
+    include_str!("sql/0002_ends.sql"),
+    include_str!("sql/0003_chains.sql"),
+];
 const SOMETHING_ELSE: &str = "the database holds something else than an Eventuali store";
 /// Older ones can corrupt a WAL that two connections write and checkpoint at once.
 const OLDEST_SQLITE: i32 = 3_051_003;

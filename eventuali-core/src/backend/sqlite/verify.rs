@@ -301,7 +301,7 @@ impl Step<'_> {
         let unnamed = "SELECT DISTINCT stream FROM stream_runs
             WHERE stream NOT IN (SELECT id FROM streams)
             UNION SELECT stream FROM ends
-            WHERE stream <> 0 AND stream NOT IN (SELECT id FROM streams)";
+            WHERE stream > 0 AND stream NOT IN (SELECT id FROM streams)";
         self.listed(unnamed, |row| {
             Ok(format!("stream number {} has events and no name", row.get::<_, i64>(0)?))
         })?;
@@ -379,27 +379,50 @@ impl Step<'_> {
         let sql = "SELECT k.kind, k.block, EXISTS (
                 SELECT 1 FROM event_log AS e
                 WHERE e.position >= k.block << 6 AND e.position <= (k.block << 6) + 63
-                AND e.kind = k.kind)
+                AND e.kind = k.kind),
+            k.prior = coalesce(
+                (SELECT max(b.block) FROM kind_blocks AS b WHERE b.kind = k.kind AND b.block < k.block),
+                -1)
             FROM kind_blocks AS k WHERE (k.kind, k.block) > (?1, ?2)
             ORDER BY k.kind, k.block LIMIT ?3";
-        let blocks: Vec<(i64, i64, bool)> = self
+        let blocks: Vec<(i64, i64, bool, bool)> = self
             .session
             .statement(sql)?
             .query_map([kind, block, WINDOW as i64], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
             })?
             .collect::<rusqlite::Result<_>>()?;
-        for (kind, block, _) in blocks.iter().filter(|entry| !entry.2) {
+        for (kind, block, there, follows) in &blocks {
             let (first, last) = ((*block << 6).max(1), (*block << 6) + 63);
-            let text = format!(
-                "the index of event types names kind {kind} between positions {first} and {last}, \
-                 where there is none"
-            );
-            self.find(Damage::at(first as u64, text));
+            if !there {
+                let text = format!(
+                    "the index of event types names kind {kind} between positions {first} and {last}, \
+                     where there is none"
+                );
+                self.find(Damage::at(first as u64, text));
+            }
+            if !follows {
+                let text = format!(
+                    "the index of event types lacks kind {kind} before position {first}, or names what \
+                     is not there"
+                );
+                self.find(Damage::at(first as u64, text));
+            }
+        }
+        if (blocks.len() as u64) < WINDOW {
+            let ends = "SELECT k.id FROM kinds AS k
+                WHERE (SELECT max(block) FROM kind_blocks WHERE kind = k.id)
+                IS NOT (SELECT version FROM ends WHERE stream = -k.id)";
+            self.listed(ends, |row| {
+                let kind: i64 = row.get(0)?;
+                Ok(format!(
+                    "the index of event types does not end where kind {kind} was last written"
+                ))
+            })?;
         }
         self.page.checked += blocks.len() as u64;
         let next = blocks.last().filter(|_| blocks.len() as u64 == WINDOW);
-        Ok(next.map(|(kind, block, _)| Part::Kinds(*kind, *block)))
+        Ok(next.map(|(kind, block, ..)| Part::Kinds(*kind, *block)))
     }
 
     fn tags(&mut self, tenant: &str, tag: &str, position: i64) -> Result<Option<Part>> {

@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// A person moves or deletes the file, or a program puts another one in its place. What is written
 /// afterwards goes to a file without a name. So each commit looks, before it is acknowledged, whether
 /// both names still lead to the same files.
+#[derive(Clone)]
 pub(super) struct Witness {
     files: Vec<(PathBuf, Option<Identity>)>,
     /// Whether another SQLite library in this process must keep away from the file.
@@ -42,21 +43,29 @@ impl Witness {
 
     /// Looks again.
     pub(super) fn check(&mut self) -> Result<()> {
-        for (path, noted) in &mut self.files {
-            let found = Identity::of(path);
-            if noted.is_none() {
-                *noted = found;
-            }
-            if *noted != found {
-                let text = format!(
-                    "{} was moved, deleted or replaced while the store was open",
-                    path.display()
-                );
-                return Err(Error::new(ErrorKind::Unavailable, text));
-            }
-        }
-        Ok(())
+        self.files.iter_mut().try_for_each(|(path, noted)| look_again(path, noted))
     }
+
+    /// The same for the database alone, for who only reads: two connections of one store must not
+    /// read two files.
+    pub(super) fn check_database(&mut self) -> Result<()> {
+        self.files.first_mut().map_or(Ok(()), |(path, noted)| look_again(path, noted))
+    }
+}
+
+fn look_again(path: &Path, noted: &mut Option<Identity>) -> Result<()> {
+    let found = Identity::of(path);
+    if noted.is_none() {
+        *noted = found;
+    }
+    if *noted == found {
+        return Ok(());
+    }
+    let text = format!(
+        "{} was moved, deleted or replaced while the store was open; open it again",
+        path.display()
+    );
+    Err(Error::new(ErrorKind::Unavailable, text))
 }
 
 /// Refuses a file that something else in this process has open, on a platform whose locks don't hold

@@ -1,1 +1,1 @@
-INSERT OR IGNORE INTO kind_blocks (kind, block) VALUES (?1, ?2)
+INSERT INTO kind_blocks (kind, block, prior) VALUES (?1, ?2, ?3)

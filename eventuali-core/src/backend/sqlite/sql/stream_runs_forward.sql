@@ -1,8 +1,11 @@
-SELECT position, position + count - 1 FROM stream_runs
+SELECT
+    r.position, r.position + r.count - 1, r.first_version, r.first_version + r.count - 1,
+    e.stream IS r.stream AND e.version IS r.first_version
+FROM stream_runs AS r LEFT JOIN event_log AS e ON e.position = r.position
 WHERE
-    stream = ?1
-    AND first_version >= coalesce(
+    r.stream = ?1
+    AND r.first_version >= coalesce(
         (SELECT max(first_version) FROM stream_runs WHERE stream = ?1 AND first_version <= ?2 + 1), 0
     )
-    AND first_version <= ?3
-ORDER BY first_version LIMIT ?4
+    AND r.first_version <= ?3
+ORDER BY r.first_version LIMIT ?4

@@ -1,0 +1,127 @@
+//! In which blocks of 64 positions events of a kind stand. Each block names the one before it, and
+//! `ends` the last one, so that a damaged entry is noticed by who passes it.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::connection::{Session, damaged, is_checked};
+use super::reader::clamp;
+use crate::error::Result;
+use crate::query::ReadRange;
+use crate::span::Span;
+
+/// What the first block of a kind names as the one before it.
+const NONE: i64 = -1;
+
+/// Notes that events of `kind` stand in a block, the last of the log.
+pub(super) fn note(conn: &Connection, kind: i64, block: i64) -> Result<()> {
+    let last = last(conn, kind)?;
+    if last == block {
+        return Ok(());
+    }
+    if last > block {
+        return Err(broken());
+    }
+    conn.prepare_cached(include_str!("sql/insert_kind_block.sql"))?.execute([kind, block, last])?;
+    let end = if last == NONE {
+        include_str!("sql/insert_end.sql")
+    } else {
+        include_str!("sql/update_end.sql")
+    };
+    conn.prepare_cached(end)?.execute([-kind, block])?;
+    Ok(())
+}
+
+fn last(conn: &Connection, kind: i64) -> Result<i64> {
+    let mut statement = conn.prepare_cached(include_str!("sql/end.sql"))?;
+    Ok(statement.query_row([-kind], |row| row.get(0)).optional()?.unwrap_or(NONE))
+}
+
+/// The first `most` blocks of a kind that lie in `range`, in its direction, and whether these are all.
+pub(super) fn within(
+    session: &Session,
+    kind: i64,
+    range: ReadRange,
+    most: usize,
+) -> Result<(Vec<Span>, bool)> {
+    let whole = (clamp(range.after + 1) >> 6, clamp(range.until) >> 6);
+    let mut spans = Vec::new();
+    let add = |block: i64| {
+        spans.push(((block << 6) as u64, (block << 6) as u64 + 63));
+        spans.len() < most
+    };
+    let complete = if range.backwards {
+        backward(session, kind, whole, most, add)?
+    } else {
+        forward(session, kind, whole, most, add)?
+    };
+    Ok((spans, complete))
+}
+
+/// Gives the blocks between two to `add` until that says no; whether these were all.
+fn forward(
+    session: &Session,
+    kind: i64,
+    (first, last_wanted): (i64, i64),
+    most: usize,
+    mut add: impl FnMut(i64) -> bool,
+) -> Result<bool> {
+    let mut statement = session.statement(include_str!("sql/kind_blocks_forward.sql"))?;
+    // One that lies behind what is wanted, and another that says that it does.
+    let mut rows = statement.query([kind, first, most as i64 + 2])?;
+    let (mut before, mut full, mut beyond) = (None, false, false);
+    while let Some(row) = rows.next()? {
+        let (block, prior): (i64, i64) = (row.get(0)?, row.get(1)?);
+        hold(before.map_or(prior < first, |before| prior == before && block > before))?;
+        if full || beyond {
+            return Ok(beyond);
+        }
+        before = Some(block);
+        beyond = block > last_wanted;
+        full = !beyond && !add(block);
+    }
+    let last = last(&session.conn, kind)?;
+    hold(before.map_or(last < first, |before| last == before))?;
+    Ok(!full)
+}
+
+/// The same from the last to the first.
+fn backward(
+    session: &Session,
+    kind: i64,
+    (first_wanted, from): (i64, i64),
+    most: usize,
+    mut add: impl FnMut(i64) -> bool,
+) -> Result<bool> {
+    let behind = session
+        .statement(include_str!("sql/kind_blocks_forward.sql"))?
+        .query_row([kind, from + 1, 1], |row| row.get(1))
+        .optional()?;
+    let mut due = match behind {
+        Some(prior) => prior,
+        None => last(&session.conn, kind)?,
+    };
+    let mut statement = session.statement(include_str!("sql/kind_blocks_backward.sql"))?;
+    let mut rows = statement.query([kind, from, most as i64])?;
+    while let Some(row) = rows.next()? {
+        let block: i64 = row.get(0)?;
+        hold(block == due)?;
+        if block < first_wanted {
+            return Ok(true);
+        }
+        if !add(block) {
+            return Ok(false);
+        }
+        due = row.get(1)?;
+    }
+    hold(due == NONE)?;
+    Ok(true)
+}
+
+/// Refuses to go on where an entry is not what the one beside it says.
+fn hold(right: bool) -> Result<()> {
+    if right || !is_checked() { Ok(()) } else { Err(broken()) }
+}
+
+fn broken() -> crate::error::Error {
+    damaged("the index of event types is not what was written; verify() tells more")
+}

@@ -1,0 +1,1 @@
+SELECT version FROM ends WHERE stream = ?1

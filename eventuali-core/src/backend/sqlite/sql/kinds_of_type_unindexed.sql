@@ -1,0 +1,1 @@
+SELECT id FROM kinds NOT INDEXED WHERE event_type = ?1
