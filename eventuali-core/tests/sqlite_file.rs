@@ -205,6 +205,24 @@ fn a_newer_format_is_refused() {
 }
 
 #[test]
+fn a_store_that_a_newer_version_migrates_meanwhile_is_written_no_more() {
+    let folder = folder();
+    let store = open(&folder.path).expect("it opens");
+    append(&store, 1);
+    let newer = Connection::open(&folder.path).expect("it opens");
+    let format: i32 =
+        newer.pragma_query_value(None, "user_version", |row| row.get(0)).expect("it is marked");
+    newer.pragma_update(None, "user_version", format + 1).expect("it is migrated");
+    let stream = StreamId::new("T", "s");
+    let commit = Commit::append(stream, ExpectedVersion::Any, vec![opened_event(2)]);
+    let error = block_on(store.commit(commit.clone())).expect_err("it knows no such format");
+    assert_eq!(*error.kind(), ErrorKind::SchemaMismatch);
+    assert_eq!(all(&store).len(), 1, "nothing was written");
+    newer.pragma_update(None, "user_version", format).expect("it is taken back");
+    block_on(store.commit(commit)).expect("it commits");
+}
+
+#[test]
 fn an_empty_file_becomes_a_store() {
     let folder = folder();
     std::fs::write(&folder.path, b"").expect("it is written");

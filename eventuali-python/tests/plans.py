@@ -43,7 +43,6 @@ SQLITE: dict[str, dict[str, tuple[Any, ...]]] = {
         "kinds_of_type": ("Rare",),
         "kind_blocks_forward": (1, 0, 1024),
         "kind_blocks_backward": (1, FAR, 1024),
-
     },
     "since, until": {"position_before": (0, EVENTS, 5)},
     "the events found": {

@@ -29,6 +29,22 @@ pub(super) fn inspect(conn: &Connection) -> Result<()> {
     format_of(conn).map(drop)
 }
 
+/// Refuses a file that a newer version has migrated while this one had it open, and whose indexes it
+/// would not keep.
+pub(super) fn is_still_known(conn: &Connection) -> Result<()> {
+    let mut statement = conn.prepare_cached("PRAGMA user_version")?;
+    let format: i32 = statement.query_row([], |row| row.get(0))?;
+    if format as usize == MIGRATIONS.len() {
+        return Ok(());
+    }
+    let text = format!(
+        "the database was brought to format {format} while it was open here; this version of Eventuali \
+         knows {}: end this process, and begin it again with the newer version",
+        MIGRATIONS.len()
+    );
+    Err(Error::new(ErrorKind::SchemaMismatch, text))
+}
+
 /// Brings the file to the newest format; safe when many processes start at once.
 pub(super) fn migrate(conn: &mut Connection) -> Result<()> {
     if identity(conn)? == (APPLICATION_ID, MIGRATIONS.len() as i32) {

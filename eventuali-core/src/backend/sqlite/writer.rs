@@ -10,9 +10,9 @@ use super::ahead::Ahead;
 use super::append::{Tail, append};
 use super::connection::{Session, without_waiting};
 use super::error::is_io;
-use super::fork;
 use super::queue::Queue;
 use super::witness::Witness;
+use super::{fork, schema};
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -172,6 +172,7 @@ impl Writer {
     }
 
     fn write(&mut self, group: &[Request]) -> Result<(Vec<Result<Committed>>, Tail)> {
+        schema::is_still_known(&self.session.conn)?;
         self.ahead.grow()?;
         let mut tail = Tail::of(&mut self.session)?;
         let mut judged = Vec::with_capacity(group.len());
