@@ -12,6 +12,7 @@ mod given;
 mod late_commit;
 mod older_format;
 mod opening;
+mod order;
 mod outage;
 mod refused;
 mod replaced;

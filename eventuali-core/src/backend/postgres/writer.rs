@@ -75,14 +75,7 @@ impl Writer {
     }
 
     async fn commit(self: &Arc<Self>, all: Vec<Arc<Request>>) {
-        let mut group = Vec::with_capacity(all.len());
-        for request in all {
-            if self.apart.holds_back(&request.commit) {
-                self.wait_apart(vec![request], false);
-            } else {
-                group.push(request);
-            }
-        }
+        let group = self.free(all, false);
         if group.is_empty() {
             return;
         }
@@ -96,6 +89,19 @@ impl Writer {
                 self.settle(group, failure.doubtful).await;
             }
         }
+    }
+
+    /// Sets those apart that would overtake one that waits; the others.
+    fn free(self: &Arc<Self>, all: Vec<Arc<Request>>, doubted: bool) -> Vec<Arc<Request>> {
+        let mut group = Vec::with_capacity(all.len());
+        for request in all {
+            if self.apart.holds_back(&request.commit) {
+                self.wait_apart(vec![request], doubted);
+            } else {
+                group.push(request);
+            }
+        }
+        group
     }
 
     /// One call, which is a transaction of its own.
@@ -123,7 +129,12 @@ impl Writer {
         let Some(error) = failure.filter(|error| group.len() == 1 || blameless(error)) else {
             let rest = group.split_off(group.len() / 2);
             Box::pin(self.settle(group, doubted)).await;
-            return Box::pin(self.settle(rest, doubted)).await;
+            // One of the first half may wait apart now.
+            let rest = self.free(rest, doubted);
+            if !rest.is_empty() {
+                Box::pin(self.settle(rest, doubted)).await;
+            }
+            return;
         };
         if is_locked(&error) {
             self.wait_apart(group, doubted);
