@@ -9,6 +9,7 @@ mod doubt;
 #[path = "../fixtures/mod.rs"]
 mod fixtures;
 mod given;
+mod judging;
 mod late_commit;
 mod older_format;
 mod opening;

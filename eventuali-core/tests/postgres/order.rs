@@ -51,8 +51,7 @@ fn nobody_overtakes_one_that_its_own_group_has_set_apart() {
     let answers = beside(async |conn| {
         sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *conn).await?;
         let slow = NewEvent::new(Arc::new(EventKind::json("Slow", 1)), "slow");
-        let slow =
-            Commit::append(StreamId::new("Account", "b"), ExpectedVersion::Any, vec![slow]);
+        let slow = Commit::append(StreamId::new("Account", "b"), ExpectedVersion::Any, vec![slow]);
         let mut answers = vec![store.commit(slow)];
         tokio::time::sleep(Duration::from_millis(200)).await;
         answers.extend([1, 2].map(|version| store.commit(next("a", version))));

@@ -194,7 +194,8 @@ impl Writer {
     }
 
     /// A transaction in which each commit is judged in its turn. None where nothing was written,
-    /// because names would stay of those who are refused: they must not share a transaction.
+    /// because they must not share a transaction: names would stay of those who are refused, or
+    /// judging all of them takes too long.
     async fn in_turn(
         &self,
         group: &[Arc<Request>],
@@ -203,17 +204,18 @@ impl Writer {
         let mut session = self.pool.take().await.map_err(Failure::before)?;
         let commits: Vec<&Commit> = group.iter().map(|request| &request.commit).collect();
         let judged = self.limited(append::in_turn(&mut session, &commits, doubted));
-        let (judged, leaves_names) = judged.await.map_err(Failure::before)?;
-        let holds = judged.iter().any(Result::is_ok);
-        let end = if holds && !leaves_names { "COMMIT" } else { "ROLLBACK" };
-        self.limited(session.run(end)).await.map_err(Failure::within)?;
-        if holds && leaves_names {
-            session.give_back();
-            return Ok(None);
+        let judged = judged.await.map_err(Failure::before)?;
+        let holds = |judged: &[Judged]| judged.iter().any(Result::is_ok);
+        let together = judged.filter(|(judged, leaves_names)| !leaves_names || !holds(judged));
+        let writes = together.as_ref().is_some_and(|(judged, _)| holds(judged));
+        let end = if writes { "COMMIT" } else { "ROLLBACK" };
+        let failed = if writes { Failure::within } else { Failure::before };
+        self.limited(session.run(end)).await.map_err(failed)?;
+        if let Some((judged, _)) = &together {
+            self.committed(&session, &commits, judged);
         }
-        self.committed(&session, &commits, &judged);
         session.give_back();
-        Ok(Some(judged))
+        Ok(together.map(|(judged, _)| judged))
     }
 
     /// Tells whoever waits for events, here and elsewhere.
@@ -229,7 +231,8 @@ impl Writer {
     /// `work`, given up where the server does not even say that a statement took too long.
     async fn limited<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let options = &self.pool.shared().options;
-        let limit = options.statement_timeout + options.connect_timeout;
+        // A commit has this time for itself, after those of its group that come before it.
+        let limit = append::JUDGING + options.statement_timeout + options.connect_timeout;
         self.pool.limited("a commit", limit, work).await
     }
 
