@@ -21,8 +21,9 @@ use crate::stream::{ExpectedVersion, StreamId};
 const MAX_FAMILIES: usize = 512;
 
 /// How long the commits of a group are judged one after the other. What is left then is tried in a
-/// transaction of its own: the time limit is each commit's, not the group's.
-pub(super) const JUDGING: Duration = Duration::from_secs(1);
+/// transaction of its own: the time limit is each commit's, not the group's. Shorter than others
+/// wait for a lock, so that those whom the gate keeps out do not give up.
+pub(super) const JUDGING: Duration = Duration::from_millis(250);
 
 /// What became of a commit: an answer, or a refusal that wrote nothing. Everything else, such as a
 /// full disk, is the outer error, after which the transaction is lost.
