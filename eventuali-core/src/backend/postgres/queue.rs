@@ -83,14 +83,12 @@ impl Queue {
             Err(asked) => asked,
         };
         let room = Arc::clone(&self.room).try_acquire_owned();
-        match room.ok().filter(|_| state.line.is_empty()) {
-            Some(room) => state.send(asked, room, jobs),
-            None => {
-                state.stand(asked);
-                self.crowded.notify_one();
-                true
-            }
+        if let Some(room) = room.ok().filter(|_| state.line.is_empty()) {
+            return state.send(asked, room, jobs);
         }
+        state.stand(asked);
+        self.crowded.notify_one();
+        true
     }
 
     /// Sends those who stand in line, the first one first, whenever there is room; returns once
