@@ -23,8 +23,10 @@ use crate::store::{EventStore, Settle};
 
 /// The space of the records.
 pub const SPACE: &str = "checkpoint";
-/// So long after a write has ended, the next one begins.
+/// So long after a write has ended, the next one begins; twice as long after each that fails.
 pub const EVERY: Duration = Duration::from_millis(100);
+/// So long after a write has failed again and again.
+const LONGEST: Duration = Duration::from_secs(5);
 /// So many events that are handled are written down without waiting for that.
 pub const EVENTS: usize = 500;
 /// So many events are handled and not written down at the most.
@@ -37,7 +39,8 @@ const IDLE: Duration = Duration::from_secs(1);
 /// The checkpoint of one name, as one follower knows it.
 ///
 /// A thread of its own writes it, so that it neither waits for a slow handler nor keeps a fast one
-/// waiting. Whoever drops it has what is handled written down once more; the next one of this name
+/// waiting. It tries again what fails, after pauses that grow; what would fail again, such as on a
+/// closed store, only when somebody asks for it. Whoever drops it has what is handled written down once more; the next one of this name
 /// on the same store waits for that.
 pub struct Checkpoint {
     inner: Arc<Inner>,
@@ -78,9 +81,11 @@ struct State {
     looked_to: u64,
     searched_to: u64,
     attempt: Option<Attempt>,
-    /// When the last write ended, and whether it failed.
+    /// When the last write ended, and how many have failed since one did not.
     ended: Instant,
-    failing: bool,
+    failures: u32,
+    /// The last one failed, and would again: it is tried when somebody asks for it.
+    stopped: bool,
     /// Somebody else follows under this name: nothing is written any more.
     fenced: Option<Error>,
     flushes: Vec<oneshot::Sender<Result<()>>>,
@@ -108,7 +113,8 @@ impl Checkpoint {
             searched_to: 0,
             attempt: None,
             ended: Instant::now(),
-            failing: false,
+            failures: 0,
+            stopped: false,
             fenced: None,
             flushes: Vec::new(),
             running: false,
@@ -181,7 +187,7 @@ impl Checkpoint {
         if change(&mut state) {
             self.inner.wake(&mut state);
         }
-        Ok(state.failing || state.unwritten >= UNWRITTEN)
+        Ok(state.failures > 0 || state.unwritten >= UNWRITTEN)
     }
 }
 
@@ -189,8 +195,11 @@ impl Drop for Checkpoint {
     fn drop(&mut self) {
         // In a forked child the lock may be held for ever, and there is no thread.
         if self.inner.store.is_own_process() {
-            self.inner.lock().dropped = true;
-            self.inner.changed.notify_all();
+            let mut state = self.inner.lock();
+            state.dropped = true;
+            if state.running || (state.fenced.is_none() && self.inner.is_left(&state)) {
+                self.inner.wake(&mut state);
+            }
         }
     }
 }
@@ -235,7 +244,7 @@ impl Inner {
                 for flush in state.flushes.drain(..) {
                     drop(flush.send(Err(error.clone())));
                 }
-                state.failing = true;
+                state.failures += 1;
             }
         }
     }
@@ -256,10 +265,11 @@ impl Inner {
         if state.fenced.is_some() || !self.is_left(state) {
             return None;
         }
-        if state.dropped || (state.unwritten >= EVENTS && !state.failing) {
+        if state.dropped || (state.unwritten >= EVENTS && state.failures == 0) {
             return Some(Duration::ZERO);
         }
-        Some(EVERY.saturating_sub(state.ended.elapsed()))
+        let pause = (EVERY * (1 << state.failures.min(6))).min(LONGEST);
+        (!state.stopped).then(|| pause.saturating_sub(state.ended.elapsed()))
     }
 
     /// Writes whenever it is time to; ends when there has been nothing to do for a while.
@@ -286,13 +296,14 @@ impl Inner {
             let written = self.write();
             state = self.lock();
             state.ended = Instant::now();
-            state.failing = written.is_err();
-            if state.dropped && state.failing {
+            state.failures = if written.is_err() { state.failures + 1 } else { 0 };
+            state.stopped = written.as_ref().is_err_and(|error| !may_pass(error));
+            if state.dropped && state.failures > 0 {
                 // Nobody goes on with this one: what it could not write comes again.
                 state.unwritten = 0;
                 state.attempt = None;
                 state.looked_to = 0;
-            } else if state.failing && flushes.is_empty() {
+            } else if state.failures > 0 && flushes.is_empty() {
                 drop(state);
                 (self.failed)();
                 state = self.lock();
@@ -427,6 +438,12 @@ impl Place {
             .map(|(position, event_id)| Self { position, event_id })
             .ok_or_else(|| "it names no event".to_owned())
     }
+}
+
+/// Whether a write that failed may succeed later, without anybody doing anything about it.
+fn may_pass(error: &Error) -> bool {
+    use ErrorKind::{Busy, Full, OutcomeUnknown, Unavailable};
+    matches!(error.kind(), Busy | Full | OutcomeUnknown { .. } | Unavailable)
 }
 
 fn last_of(page: &EventPage) -> Option<Place> {

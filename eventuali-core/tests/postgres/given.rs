@@ -1,6 +1,7 @@
 //! Stores and commits for these tests.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use eventuali_core::backend::postgres::Postgres;
 use eventuali_core::commit::Commit;
@@ -48,4 +49,14 @@ pub(crate) fn found(store: &dyn Storage, query: &Query) -> Vec<StoredEvent> {
 /// The whole log.
 pub(crate) fn log(store: &dyn Storage) -> Vec<StoredEvent> {
     found(store, &Query::default())
+}
+
+/// Sets a flag when it is dropped, by a panic too: threads that go on until then end with a test
+/// that fails.
+pub(crate) struct SetAtEnd<'f>(pub(crate) &'f AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }

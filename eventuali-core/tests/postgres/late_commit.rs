@@ -16,7 +16,7 @@ use eventuali_core::stream::{ExpectedVersion, StreamId};
 use uuid::Uuid;
 
 use crate::fixtures::PostgresTable;
-use crate::given::{deposits, events, log, open, together};
+use crate::given::{SetAtEnd, deposits, events, log, open, together};
 
 /// Stores that write, as processes would. A look that comes late shows only where, at times, nobody
 /// is on the way.
@@ -64,6 +64,7 @@ fn all_see_all(table: &PostgresTable) {
     let (written, finished) = (AtomicBool::new(false), AtomicBool::new(false));
     let writing: Vec<_> = (0..writers()).map(|_| Arc::new(open(table))).collect();
     let (accepted, seen) = thread::scope(|scope| {
+        let (all_written, all_finished) = (SetAtEnd(&written), SetAtEnd(&finished));
         let foreign = scope.spawn(|| stay_in_a_transaction(table, &finished));
         let written = &written;
         let mut readers: Vec<_> = [1, 7, 500]
@@ -85,10 +86,10 @@ fn all_see_all(table: &PostgresTable) {
             .collect();
         let accepted: HashSet<Uuid> =
             writers.into_iter().flat_map(|writer| writer.join().expect("it ends")).collect();
-        written.store(true, Ordering::Release);
+        drop(all_written);
         let seen: Vec<_> =
             readers.into_iter().map(|reader| reader.join().expect("it ends")).collect();
-        finished.store(true, Ordering::Release);
+        drop(all_finished);
         foreign.join().expect("it ends");
         (accepted, seen)
     });
@@ -193,7 +194,8 @@ fn a_condition_sees_everything() {
             });
         }
     });
-    assert_eq!(crate::given::found(&open(&table), &query).len(), 10);
+    let enrolled = crate::given::found(&open(&table), &query).len();
+    assert_eq!(enrolled, 10, "more than there is room for");
 }
 
 fn enrol_until_full(store: &dyn Storage, query: &Query) {

@@ -9,9 +9,11 @@ mod doubt;
 #[path = "../fixtures/mod.rs"]
 mod fixtures;
 mod given;
+mod judging;
 mod late_commit;
 mod older_format;
 mod opening;
+mod order;
 mod outage;
 mod refused;
 mod replaced;

@@ -15,7 +15,7 @@ use eventuali_core::stream::StreamId;
 use uuid::Uuid;
 
 use crate::fixtures::PostgresTable;
-use crate::given::{deposits, found, log, open, together};
+use crate::given::{SetAtEnd, deposits, found, log, open, together};
 
 /// Fails where a session of the store is idle in a transaction.
 const NOBODY_STAYS: &str = "DO $$ BEGIN ASSERT NOT EXISTS (
@@ -72,6 +72,7 @@ fn nothing_is_lost_under(table: &PostgresTable, commits: usize, attack: &(dyn Fn
     let store = open(table);
     let stop = AtomicBool::new(false);
     let (acknowledged, seen) = thread::scope(|scope| {
+        let stopping = SetAtEnd(&stop);
         let attacker = scope.spawn(|| {
             while !stop.load(Ordering::Acquire) {
                 attack();
@@ -86,7 +87,7 @@ fn nothing_is_lost_under(table: &PostgresTable, commits: usize, attack: &(dyn Fn
             .collect();
         let acknowledged: HashSet<Uuid> =
             writers.into_iter().flat_map(|writer| writer.join().expect("it ends")).collect();
-        stop.store(true, Ordering::Release);
+        drop(stopping);
         attacker.join().expect("it ends");
         (acknowledged, reader.join().expect("it ends"))
     });

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Executor};
 use uuid::Uuid;
 
 use crate::fixtures::{PostgresTable, beside};
-use crate::given::{deposits, log, open};
+use crate::given::{SetAtEnd, deposits, log, open};
 
 /// Another server takes over, which has the first ten events only.
 const TAKE_OVER: &str = "
@@ -186,6 +186,7 @@ fn a_plain_reader_comes_to_the_end_while_others_write() {
     let stop = AtomicBool::new(false);
     let with_follower = std::env::var("REVIEW_NO_FOLLOWER").is_err();
     thread::scope(|scope| {
+        let _stopping = SetAtEnd(&stop);
         for name in ["2", "3"] {
             let (store, stop) = (&other, &stop);
             scope.spawn(move || {
@@ -219,7 +220,6 @@ fn a_plain_reader_comes_to_the_end_while_others_write() {
             }
             most = most.max((pages, begun.elapsed()));
         }
-        stop.store(true, Ordering::Release);
         assert!(most.0 < 20, "{most:?}");
     });
     drop(signals);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -18,6 +19,11 @@ use crate::stream::{ExpectedVersion, StreamId};
 
 /// The most locks of one transaction; a group that needs more closes the gate and needs none.
 const MAX_FAMILIES: usize = 512;
+
+/// How long the commits of a group are judged one after the other. What is left then is tried in a
+/// transaction of its own: the time limit is each commit's, not the group's. Shorter than others
+/// wait for a lock, so that those whom the gate keeps out do not give up.
+pub(super) const JUDGING: Duration = Duration::from_millis(250);
 
 /// What became of a commit: an answer, or a refusal that wrote nothing. Everything else, such as a
 /// full disk, is the outer error, after which the transaction is lost.
@@ -92,20 +98,24 @@ async fn number(session: &mut Session, commits: &[&Commit]) -> Result<()> {
 }
 
 /// Begins a transaction, judges every commit in it, and writes those that hold; what is left to do
-/// is to commit, unless names would be left of what is refused. `doubted` says that the group may
-/// have been written before.
+/// is to commit, unless names would be left of what is refused. None where the group takes too long
+/// and nothing of it may be committed. `doubted` says that it may have been written before.
 pub(super) async fn in_turn(
     session: &mut Session,
     commits: &[&Commit],
     doubted: bool,
-) -> Result<(Vec<Judged>, bool)> {
+) -> Result<Option<(Vec<Judged>, bool)>> {
     number(session, commits).await?;
     session.run("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     let mut append = Append::begin(session, commits, doubted).await?;
+    let begun = Instant::now();
     for (index, commit) in commits.iter().enumerate() {
+        if index > 0 && begun.elapsed() > JUDGING {
+            return Ok(None);
+        }
         append.take(session, index, commit).await?;
     }
-    append.finish(session, commits).await
+    append.finish(session, commits).await.map(Some)
 }
 
 /// A group in the making.

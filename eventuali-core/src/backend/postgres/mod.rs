@@ -135,17 +135,7 @@ impl Storage for Postgres {
         let ids = commit.event_ids();
         let (sender, answer) = oneshot::channel();
         let asked = Asked { commit, answer: sender };
-        let sent = self.with(|open| {
-            open.queue.send(asked, None, &open.jobs).unwrap_or_else(|asked| {
-                let (queue, jobs) = (Arc::clone(&open.queue), open.jobs.downgrade());
-                let busy = open.busy.clone();
-                open.runtime.spawn(async move {
-                    queue.send_late(asked, jobs).await;
-                    drop(busy);
-                });
-                true
-            })
-        });
+        let sent = self.with(|open| open.queue.send(asked, &open.jobs));
         answer_from(sent, answer, || Error::outcome_unknown(ids))
     }
 
@@ -250,13 +240,15 @@ fn serve(
     };
     let (pool, signal) = (Arc::new(Pool::new(shared)), Arc::new(Signal::new()));
     signal.wake(highest);
-    let (jobs, queue) = mpsc::unbounded_channel();
+    let (jobs, sent) = mpsc::unbounded_channel();
+    let queue = Arc::new(Queue::new());
+    let line = jobs.downgrade();
     let (busy, idle) = mpsc::channel(1);
     let (ending, ended) = watch::channel(false);
     let writer = Writer::new(Arc::clone(&pool), Arc::clone(&signal), busy.clone());
     let open = Open {
         jobs,
-        queue: Arc::new(Queue::new()),
+        queue: Arc::clone(&queue),
         pool: Arc::clone(&pool),
         runtime: runtime.handle().clone(),
         busy,
@@ -264,7 +256,14 @@ fn serve(
     let store = Postgres { open: Mutex::new(Some(open)), signal: Arc::clone(&signal), ended };
     // Whoever opened it may have given up; then the store is dropped here, and ends.
     drop(opened.send(Ok(store)));
-    runtime.block_on(live(pool, &signal, writer.run(queue), idle));
+    let writing = async {
+        let admitted = Arc::clone(&queue);
+        let admitting = tokio::spawn(async move { admitted.admit(line).await });
+        writer.run(sent).await;
+        admitting.abort();
+        queue.close();
+    };
+    runtime.block_on(live(pool, &signal, writing, idle));
     ending.send_replace(true);
     signal.wake(0);
 }

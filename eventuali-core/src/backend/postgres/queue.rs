@@ -1,13 +1,10 @@
 //! Commits that wait for the writer, each of them once, however often it is asked for.
 
-use std::collections::HashMap;
-use std::future::poll_fn;
-use std::pin::pin;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::Poll;
 
 use tokio::sync::mpsc::{UnboundedSender, WeakUnboundedSender};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use uuid::Uuid;
 
 use crate::commit::{Commit, Committed};
@@ -56,65 +53,109 @@ pub(super) struct Asked {
 /// What waits, as those know it who ask.
 pub(super) struct Queue {
     room: Arc<Semaphore>,
+    /// Somebody waits for room.
+    crowded: Notify,
     /// A lock and no channel: a caller is told of the answer to somebody who asked the same before.
-    known: Mutex<HashMap<Uuid, Weak<Request>>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    known: HashMap<Uuid, Weak<Request>>,
+    /// Those for whom there was no room, in the order in which they asked: nobody overtakes them.
+    line: VecDeque<Asked>,
+    /// As long a line is gone through for those who gave up.
+    long: usize,
 }
 
 impl Queue {
     pub(super) fn new() -> Self {
-        Self { room: Arc::new(Semaphore::new(MOST)), known: Mutex::default() }
+        let room = Arc::new(Semaphore::new(MOST));
+        Self { room, crowded: Notify::new(), state: Mutex::default() }
     }
 
-    /// Sends a commit to the writer, or waits with those who asked for the same one; whether there
-    /// still is a writer. Gives it back where there is no room, unless it brings its own.
-    pub(super) fn send(
-        &self,
-        asked: Asked,
-        room: Option<OwnedSemaphorePermit>,
-        jobs: &UnboundedSender<Arc<Request>>,
-    ) -> Result<bool, Asked> {
-        let mut known = lock(&self.known);
-        let id = asked.commit.identity();
-        let same = known.get(&id).and_then(Weak::upgrade);
-        let asked = match same.filter(|same| is_same(&same.commit, &asked.commit)) {
-            Some(same) => match same.join(asked) {
-                Ok(()) => return Ok(true),
-                Err(asked) => asked,
-            },
-            None => asked,
+    /// Sends a commit to the writer, or waits with those who asked for the same one, or in line
+    /// where there is no room; whether there still is a writer.
+    pub(super) fn send(&self, asked: Asked, jobs: &UnboundedSender<Arc<Request>>) -> bool {
+        let mut state = lock(&self.state);
+        let asked = match state.join(asked) {
+            Ok(()) => return true,
+            Err(asked) => asked,
         };
-        let free = || Arc::clone(&self.room).try_acquire_owned().ok();
-        let Some(room) = room.or_else(free) else { return Err(asked) };
+        let room = Arc::clone(&self.room).try_acquire_owned();
+        if let Some(room) = room.ok().filter(|_| state.line.is_empty()) {
+            return state.send(asked, room, jobs);
+        }
+        state.stand(asked);
+        self.crowded.notify_one();
+        true
+    }
+
+    /// Sends those who stand in line, the first one first, whenever there is room; returns once
+    /// there is no writer.
+    pub(super) async fn admit(&self, jobs: WeakUnboundedSender<Arc<Request>>) {
+        loop {
+            self.crowded.notified().await;
+            loop {
+                let Ok(room) = Arc::clone(&self.room).acquire_owned().await else { return };
+                let Some(jobs) = jobs.upgrade() else { return };
+                let mut state = lock(&self.state);
+                let Some(asked) = state.next() else { break };
+                if let Err(asked) = state.join(asked) {
+                    state.send(asked, room, &jobs);
+                }
+            }
+        }
+    }
+
+    /// Tells those who stand in line that the store is closed.
+    pub(super) fn close(&self) {
+        let line = std::mem::take(&mut lock(&self.state).line);
+        for asked in line {
+            // Nobody has to wait for an answer.
+            drop(asked.answer.send(Err(Error::closed())));
+        }
+    }
+}
+
+impl State {
+    /// Has somebody wait with those who asked for the same commit, if anybody did.
+    fn join(&self, asked: Asked) -> Result<(), Asked> {
+        let same = self.known.get(&asked.commit.identity()).and_then(Weak::upgrade);
+        match same.filter(|same| is_same(&same.commit, &asked.commit)) {
+            Some(same) => same.join(asked),
+            None => Err(asked),
+        }
+    }
+
+    fn send(
+        &mut self,
+        asked: Asked,
+        room: OwnedSemaphorePermit,
+        jobs: &UnboundedSender<Arc<Request>>,
+    ) -> bool {
+        let id = asked.commit.identity();
         let waiting = Waiting { answers: vec![asked.answer], _room: room };
         let waiting = Mutex::new(Some(waiting));
         let request = Arc::new(Request { commit: asked.commit, waiting });
-        if known.len() >= 2 * MOST {
-            known.retain(|_, request| request.strong_count() > 0);
+        if self.known.len() >= 2 * MOST {
+            self.known.retain(|_, request| request.strong_count() > 0);
         }
-        known.insert(id, Arc::downgrade(&request));
-        Ok(jobs.send(request).is_ok())
+        self.known.insert(id, Arc::downgrade(&request));
+        jobs.send(request).is_ok()
     }
 
-    /// Sends a commit once there is room, unless whoever asked gives up before.
-    pub(super) async fn send_late(
-        &self,
-        mut asked: Asked,
-        jobs: WeakUnboundedSender<Arc<Request>>,
-    ) {
-        let room = {
-            let mut room = pin!(Arc::clone(&self.room).acquire_owned());
-            let mut given_up = pin!(asked.answer.closed());
-            poll_fn(|context| match given_up.as_mut().poll(context) {
-                Poll::Ready(()) => Poll::Ready(None),
-                Poll::Pending => room.as_mut().poll(context).map(Result::ok),
-            })
-            .await
-        };
-        match jobs.upgrade() {
-            Some(jobs) if room.is_some() => drop(self.send(asked, room, &jobs)),
-            // Nobody has to wait for an answer.
-            _ => drop(asked.answer.send(Err(Error::closed()))),
+    fn stand(&mut self, asked: Asked) {
+        if self.line.len() >= self.long {
+            self.line.retain(|asked| !asked.answer.is_closed());
+            self.long = 2 * self.line.len().max(MOST);
         }
+        self.line.push_back(asked);
+    }
+
+    /// The first in line who has not given up.
+    fn next(&mut self) -> Option<Asked> {
+        std::iter::from_fn(|| self.line.pop_front()).find(|asked| !asked.answer.is_closed())
     }
 }
 

@@ -7,7 +7,7 @@ use super::batch::sealed;
 use super::connection::Session;
 use super::names::Learned;
 use super::reader::{clamp, column};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{EventHead, EventPage, EventRef};
 use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
 use crate::span::Span;
@@ -214,7 +214,8 @@ impl Scan {
                 Ok(rows)
             }
             By::Tag(_, tag) => {
-                let written = serde_json::to_string(tag).unwrap_or_default();
+                let written = serde_json::to_string(tag)
+                    .map_err(|cause| Error::invalid("tags", "no JSON").with_source(cause))?;
                 for row in rows {
                     let stream: Option<i64> = row.try_get_unchecked(1)?;
                     // A row that is too large comes without either.

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -32,6 +33,8 @@ pub(super) struct Writer {
     signal: Arc<Signal>,
     /// What waits for locks of others.
     apart: Apart,
+    /// How many commits can be judged within [`append::JUDGING`], by experience.
+    reach: AtomicUsize,
     /// How many may try: half of the connections, for the rest go on.
     trying: Semaphore,
     /// Dropped with the last task of the writer.
@@ -60,7 +63,8 @@ impl Failure {
 impl Writer {
     pub(super) fn new(pool: Arc<Pool>, signal: Arc<Signal>, busy: Sender<Infallible>) -> Self {
         let trying = Semaphore::new((pool.shared().options.max_connections as usize / 2).max(1));
-        Self { pool, signal, apart: Apart::default(), trying, _busy: busy }
+        let reach = AtomicUsize::new(GROUP_COMMITS);
+        Self { pool, signal, apart: Apart::default(), reach, trying, _busy: busy }
     }
 
     /// Serves until every sender is gone and all is done.
@@ -75,14 +79,7 @@ impl Writer {
     }
 
     async fn commit(self: &Arc<Self>, all: Vec<Arc<Request>>) {
-        let mut group = Vec::with_capacity(all.len());
-        for request in all {
-            if self.apart.holds_back(&request.commit) {
-                self.wait_apart(vec![request], false);
-            } else {
-                group.push(request);
-            }
-        }
+        let group = self.free(all, false);
         if group.is_empty() {
             return;
         }
@@ -98,6 +95,19 @@ impl Writer {
         }
     }
 
+    /// Sets those apart that would overtake one that waits; the others.
+    fn free(self: &Arc<Self>, all: Vec<Arc<Request>>, doubted: bool) -> Vec<Arc<Request>> {
+        let mut group = Vec::with_capacity(all.len());
+        for request in all {
+            if self.apart.holds_back(&request.commit) {
+                self.wait_apart(vec![request], doubted);
+            } else {
+                group.push(request);
+            }
+        }
+        group
+    }
+
     /// One call, which is a transaction of its own.
     async fn at_once(&self, group: &[Arc<Request>]) -> Result<Option<Vec<Judged>>, Failure> {
         let mut session = self.pool.take().await.map_err(Failure::before)?;
@@ -111,24 +121,49 @@ impl Writer {
         Ok(judged)
     }
 
-    /// Writes a group commit by commit. Where one of them cannot be written, the others must not
-    /// fail with it: the group is halved until it is alone.
+    /// Writes a group commit by commit, in parts that are judged in time.
     async fn settle(self: &Arc<Self>, mut group: Vec<Arc<Request>>, doubted: bool) {
-        let (failure, doubted) = match self.persist(&group, doubted, true).await {
-            Ok(Some(judged)) => return Self::answer(group, judged),
-            Ok(None) => (None, doubted),
-            Err((failure, doubted)) => (Some(failure.error), doubted),
+        while !group.is_empty() {
+            let rest = group.split_off(self.reach.load(Ordering::Relaxed).min(group.len()));
+            self.settle_part(group, doubted).await;
+            // One of the part may wait apart now.
+            group = self.free(rest, doubted);
+        }
+    }
+
+    /// Where one of a part cannot be written, the others must not fail with it: the part is halved
+    /// until it is alone.
+    async fn settle_part(self: &Arc<Self>, mut part: Vec<Arc<Request>>, doubted: bool) {
+        let begun = Instant::now();
+        let (outcome, doubted) = self.persist(&part, doubted, true).await;
+        if outcome.is_ok() {
+            self.learn(part.len(), begun.elapsed());
+        }
+        let failure = match outcome {
+            Ok(Some(judged)) => return Self::answer(part, judged),
+            Ok(None) => None,
+            Err(failure) => Some(failure.error),
         };
         let blameless = |error: &Error| is_lost(error) || is_crowded(error);
-        let Some(error) = failure.filter(|error| group.len() == 1 || blameless(error)) else {
-            let rest = group.split_off(group.len() / 2);
-            Box::pin(self.settle(group, doubted)).await;
-            return Box::pin(self.settle(rest, doubted)).await;
+        let Some(error) = failure.filter(|error| part.len() == 1 || blameless(error)) else {
+            let rest = part.split_off(part.len() / 2);
+            Box::pin(self.settle(part, doubted)).await;
+            return Box::pin(self.settle(self.free(rest, doubted), doubted)).await;
         };
         if is_locked(&error) {
-            self.wait_apart(group, doubted);
+            self.wait_apart(part, doubted);
         } else {
-            fail(group, &error, doubted);
+            fail(part, &error, doubted);
+        }
+    }
+
+    /// Notes how long it took to judge so many.
+    fn learn(&self, count: usize, took: Duration) {
+        let reach = self.reach.load(Ordering::Relaxed);
+        if took > append::JUDGING {
+            self.reach.store((count / 2).max(1), Ordering::Relaxed);
+        } else if count >= reach && took < append::JUDGING / 4 {
+            self.reach.store((2 * reach).min(GROUP_COMMITS), Ordering::Relaxed);
         }
     }
 
@@ -146,27 +181,27 @@ impl Writer {
                 return fail(group, &timed_out("waiting for a lock"), doubted);
             };
             match writer.persist(&group, doubted, false).await {
-                Ok(judged) => Self::answer(group, judged.unwrap_or_default()),
-                Err((failure, doubted)) => fail(group, &failure.error, doubted),
+                (Ok(judged), _) => Self::answer(group, judged.unwrap_or_default()),
+                (Err(failure), doubted) => fail(group, &failure.error, doubted),
             }
         });
     }
 
     /// Tries a group again as long as that can help. A group that was written before, unknown to
     /// us, is recognised by its ids: the locks see to it that what is still on its way is waited
-    /// for. `briefly` says not to wait for a lock more than once.
+    /// for. `briefly` says not to wait for a lock more than once. Also whether it is in doubt now.
     async fn persist(
         &self,
         group: &[Arc<Request>],
         mut doubted: bool,
         briefly: bool,
-    ) -> Result<Option<Vec<Judged>>, (Failure, bool)> {
+    ) -> (Result<Option<Vec<Judged>>, Failure>, bool) {
         let patience = self.pool.shared().options.connect_timeout;
         let mut deadline = None;
         let mut pause = FIRST_PAUSE;
         loop {
             let failure = match self.in_turn(group, doubted).await {
-                Ok(judged) => return Ok(judged),
+                Ok(judged) => return (Ok(judged), doubted),
                 Err(failure) => failure,
             };
             doubted |= failure.doubtful;
@@ -175,7 +210,7 @@ impl Writer {
             let patient = !(briefly && is_locked(&failure.error));
             let again = failure.doubtful || (is_transient(&failure.error) && patient);
             if !again || Instant::now() + pause > deadline {
-                return Err((failure, doubted));
+                return (Err(failure), doubted);
             }
             sleep(pause).await;
             pause = (pause * 2).min(LAST_PAUSE);
@@ -183,7 +218,8 @@ impl Writer {
     }
 
     /// A transaction in which each commit is judged in its turn. None where nothing was written,
-    /// because names would stay of those who are refused: they must not share a transaction.
+    /// because they must not share a transaction: names would stay of those who are refused, or
+    /// judging all of them takes too long.
     async fn in_turn(
         &self,
         group: &[Arc<Request>],
@@ -192,17 +228,18 @@ impl Writer {
         let mut session = self.pool.take().await.map_err(Failure::before)?;
         let commits: Vec<&Commit> = group.iter().map(|request| &request.commit).collect();
         let judged = self.limited(append::in_turn(&mut session, &commits, doubted));
-        let (judged, leaves_names) = judged.await.map_err(Failure::before)?;
-        let holds = judged.iter().any(Result::is_ok);
-        let end = if holds && !leaves_names { "COMMIT" } else { "ROLLBACK" };
-        self.limited(session.run(end)).await.map_err(Failure::within)?;
-        if holds && leaves_names {
-            session.give_back();
-            return Ok(None);
+        let judged = judged.await.map_err(Failure::before)?;
+        let holds = |judged: &[Judged]| judged.iter().any(Result::is_ok);
+        let together = judged.filter(|(judged, leaves_names)| !leaves_names || !holds(judged));
+        let writes = together.as_ref().is_some_and(|(judged, _)| holds(judged));
+        let end = if writes { "COMMIT" } else { "ROLLBACK" };
+        let failed = if writes { Failure::within } else { Failure::before };
+        self.limited(session.run(end)).await.map_err(failed)?;
+        if let Some((judged, _)) = &together {
+            self.committed(&session, &commits, judged);
         }
-        self.committed(&session, &commits, &judged);
         session.give_back();
-        Ok(Some(judged))
+        Ok(together.map(|(judged, _)| judged))
     }
 
     /// Tells whoever waits for events, here and elsewhere.
@@ -218,7 +255,8 @@ impl Writer {
     /// `work`, given up where the server does not even say that a statement took too long.
     async fn limited<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let options = &self.pool.shared().options;
-        let limit = options.statement_timeout + options.connect_timeout;
+        // A commit has this time for itself, after those of its group that come before it.
+        let limit = append::JUDGING + options.statement_timeout + options.connect_timeout;
         self.pool.limited("a commit", limit, work).await
     }
 
