@@ -6,7 +6,6 @@ use rusqlite::types::Value;
 use super::append::position_of;
 use super::connection::{Session, damaged, is_checked};
 use super::kind_blocks;
-use super::names::kinds_of_type;
 use super::reader::{FIRST_WINDOW, clamp};
 use super::sift::{sift, streams};
 use crate::error::{Error, Result};
@@ -110,7 +109,7 @@ fn of_item(
         look(session, sql, &bounds, LOOKAHEAD, range, meet)?;
     } else if !item.event_types.is_empty() {
         for name in &item.event_types {
-            for kind in kinds_of_type(&session.conn, name)? {
+            for kind in session.names.kinds_of_type(&session.conn, name)? {
                 let (spans, complete) = kind_blocks::within(session, kind, range, LOOKAHEAD)?;
                 meet(spans, complete);
             }
@@ -153,9 +152,7 @@ fn of_stream(
     if end <= above {
         return Ok(());
     }
-    // Forwards, most ask for all that follows, and what is beyond the range is cut off.
-    let to = if range.backwards { end } else { u64::MAX };
-    let bounds = [stream, clamp(above), clamp(to), most as i64];
+    let bounds = [stream, clamp(above), clamp(end), most as i64];
     let mut statement = session.statement(sql)?;
     let mut rows = statement.query(bounds)?;
     let (mut spans, mut due) = (Vec::new(), (above + 1, end));
@@ -163,14 +160,16 @@ fn of_stream(
         let column = |index| row.get::<_, i64>(index).map(|number| number as u64);
         let (first, last) = (column(2)?, column(3)?);
         let next = if range.backwards { due.1 } else { due.0 };
-        let right = row.get(4)? && (due.0 > due.1 || (first..=last).contains(&next));
-        if !right && is_checked() {
+        if !(row.get(4)? && (first..=last).contains(&next)) && is_checked() {
             return Err(broken());
         }
         due = if range.backwards { (due.0, first - 1) } else { (last + 1, due.1) };
         spans.push((column(0)?, column(1)?));
+        if due.0 > due.1 {
+            break;
+        }
     }
-    let complete = spans.len() < most;
+    let complete = due.0 > due.1 || spans.len() < most;
     if complete && due.0 <= due.1 && is_checked() {
         return Err(broken());
     }

@@ -124,6 +124,15 @@ impl Session {
         Ok(())
     }
 
+    /// Runs `work` on one state of the store, whatever others commit meanwhile: what it finds is held
+    /// against what it finds elsewhere.
+    pub(super) fn at_once<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.run("BEGIN")?;
+        let found = work(self);
+        self.run("COMMIT")?;
+        found
+    }
+
     /// Version and position of the last event of a stream that has some.
     pub(super) fn stream_head(&self, id: i64) -> Result<(u64, u64)> {
         let found: (Option<i64>, Option<i64>, Option<i64>) = self

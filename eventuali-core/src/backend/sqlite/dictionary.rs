@@ -22,6 +22,7 @@ pub(super) type Name<'a> = [ValueRef<'a>; 2];
 /// name's place are held against their rows, since a damaged one sends who searches past itself.
 pub(super) struct Dictionary {
     sql: &'static Statements,
+    kept: usize,
     /// Digests of the names up to this number.
     seen: i64,
     digests: HashSet<u64>,
@@ -55,7 +56,7 @@ static STREAMS: Statements = Statements {
 
 impl Dictionary {
     fn new(sql: &'static Statements) -> Self {
-        Self { sql, seen: 0, digests: HashSet::new() }
+        Self { sql, kept: KEPT, seen: 0, digests: HashSet::new() }
     }
 
     /// Tenants and aggregate types.
@@ -101,14 +102,14 @@ impl Dictionary {
             // Or another name has the same digest.
             return Ok(!is(self.sql.unindexed)?);
         }
-        if self.digests.len() < KEPT {
+        if self.digests.len() < self.kept {
             return Ok(true);
         }
         is(self.sql.beside)
     }
 
     fn catch_up(&mut self, conn: &Connection) -> Result<()> {
-        let room = KEPT - self.digests.len();
+        let room = self.kept - self.digests.len();
         let mut statement = conn.prepare_cached(self.sql.above)?;
         let mut rows = statement.query([self.seen, room as i64])?;
         while let Some(row) = rows.next()? {
@@ -134,4 +135,77 @@ fn digest(name: Name<'_>) -> u64 {
         }
     }
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const IDS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+    /// A file of names.
+    fn names(path: &Path) {
+        let conn = Connection::open(path).expect("it opens");
+        conn.execute_batch(include_str!("sql/0001_schema.sql")).expect("it is made");
+        let category = "INSERT INTO categories (tenant, aggregate_type) VALUES ('', 'T')";
+        conn.execute(category, []).expect("it is added");
+        for id in IDS {
+            let sql = "INSERT INTO streams (category, aggregate_id) VALUES (1, ?1)";
+            conn.execute(sql, [id]).expect("it is added");
+        }
+    }
+
+    /// Puts another name into the index, and leaves the table as it is.
+    fn damage(path: &Path, id: &str, other: &str) {
+        let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_streams_1'";
+        let conn = Connection::open(path).expect("it opens");
+        let root: i64 = conn.query_row(root, [], |row| row.get(0)).expect("there is an index");
+        drop(conn);
+        let mut bytes = std::fs::read(path).expect("it is read");
+        let page = &mut bytes[(root as usize - 1) * 4096..][..4096];
+        // Behind the category, a constant: the name, and its number.
+        let place = page.windows(1).rposition(|byte| byte == id.as_bytes()).expect("it is there");
+        page[place] = other.as_bytes()[0];
+        std::fs::write(path, bytes).expect("it is written");
+    }
+
+    fn find(kept: usize, path: &Path, id: &str) -> Result<Option<i64>> {
+        let conn = Connection::open(path).expect("it opens");
+        let mut streams = Dictionary { kept, ..Dictionary::of_streams() };
+        streams.find(&conn, [ValueRef::Integer(1), id.into()])
+    }
+
+    #[test]
+    fn what_the_index_has_lost_is_not_taken_for_absent() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("names.db");
+        for kept in [2, KEPT] {
+            names(&path);
+            for (number, id) in IDS.iter().enumerate() {
+                let found = find(kept, &path, id).expect("it is whole");
+                assert_eq!(found, Some(number as i64 + 1));
+            }
+            for id in ["", "aa", "z"] {
+                assert_eq!(find(kept, &path, id).expect("it is whole"), None);
+            }
+            damage(&path, "d", "Z");
+            find(kept, &path, "d").expect_err("the index has it no more");
+            find(kept, &path, "Z").expect_err("the table has it not");
+            std::fs::remove_file(&path).expect("it is removed");
+        }
+    }
+
+    #[test]
+    fn names_with_one_digest_are_told_apart() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("names.db");
+        names(&path);
+        let conn = Connection::open(&path).expect("it opens");
+        let mut streams = Dictionary::of_streams();
+        let absent = [ValueRef::Integer(1), "absent".into()];
+        streams.digests.insert(digest(absent));
+        assert_eq!(streams.find(&conn, absent).expect("it is whole"), None);
+    }
 }

@@ -18,7 +18,7 @@ pub(super) fn note(conn: &Connection, kind: i64, block: i64) -> Result<()> {
     if last == block {
         return Ok(());
     }
-    if last > block {
+    if last > block || (last == NONE && stands_anywhere(conn, kind)?) {
         return Err(broken());
     }
     conn.prepare_cached(include_str!("sql/insert_kind_block.sql"))?.execute([kind, block, last])?;
@@ -34,6 +34,11 @@ pub(super) fn note(conn: &Connection, kind: i64, block: i64) -> Result<()> {
 fn last(conn: &Connection, kind: i64) -> Result<i64> {
     let mut statement = conn.prepare_cached(include_str!("sql/end.sql"))?;
     Ok(statement.query_row([-kind], |row| row.get(0)).optional()?.unwrap_or(NONE))
+}
+
+fn stands_anywhere(conn: &Connection, kind: i64) -> Result<bool> {
+    let mut statement = conn.prepare_cached(include_str!("sql/kind_blocks_forward.sql"))?;
+    Ok(statement.exists([kind, 0, 1])?)
 }
 
 /// The first `most` blocks of a kind that lie in `range`, in its direction, and whether these are all.
@@ -124,4 +129,89 @@ fn hold(right: bool) -> Result<()> {
 
 fn broken() -> crate::error::Error {
     damaged("the index of event types is not what was written; verify() tells more")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::sqlite::connection::Epoch;
+    use crate::backend::sqlite::{Durability, Target};
+
+    /// Kind 1 stands in every third block, kind 2 in few.
+    fn noted() -> (Session, [Vec<i64>; 2]) {
+        let session = Session::writer(&Target::Memory, Durability::Full, Epoch::default());
+        let session = session.expect("it opens");
+        let stands = [(0..300).map(|n| n * 3).collect(), vec![0, 1, 700]];
+        for (kind, blocks) in [1, 2].into_iter().zip(&stands) {
+            let blocks: &Vec<i64> = blocks;
+            for block in blocks {
+                note(&session.conn, kind, *block).expect("it is noted");
+                note(&session.conn, kind, *block).expect("it is noted already");
+            }
+        }
+        (session, stands)
+    }
+
+    fn range(first: i64, last: i64, backwards: bool) -> ReadRange {
+        let (after, until) = ((first as u64 * 64).saturating_sub(1), last as u64 * 64 + 63);
+        ReadRange { after, until, backwards, ..ReadRange::default() }
+    }
+
+    #[test]
+    fn each_block_is_found_in_its_order() {
+        let (session, stands) = noted();
+        for (kind, blocks) in [1, 2].into_iter().zip(&stands) {
+            for (first, last) in [(0, 900), (1, 700), (2, 2), (300, 310), (701, 900)] {
+                for most in [1, 2, 7, 1000] {
+                    for backwards in [false, true] {
+                        let inside = |block: &&i64| (first..=last).contains(*block);
+                        let mut due: Vec<_> = blocks.iter().filter(inside).copied().collect();
+                        if backwards {
+                            due.reverse();
+                        }
+                        let asked = range(first, last, backwards);
+                        let (found, all) =
+                            within(&session, kind, asked, most).expect("it is whole");
+                        let found: Vec<_> = found.iter().map(|span| span.0 as i64 >> 6).collect();
+                        assert_eq!(found, due[..due.len().min(most)], "{asked:?}");
+                        assert_eq!(all, due.len() < most, "{asked:?} of {most}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_migrated_index_says_the_same() {
+        let (session, _) = noted();
+        let chains = include_str!("sql/0003_chains.sql");
+        let (alter, rest) = chains.split_once("DEFAULT -1;").expect("a column is added");
+        assert!(alter.contains("ADD COLUMN prior"));
+        let all = |sql| -> Vec<(i64, i64)> {
+            let mut statement = session.conn.prepare(sql).expect("it is SQL");
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+            rows.expect("it runs").collect::<rusqlite::Result<_>>().expect("it is read")
+        };
+        let tables = || {
+            let blocks = all("SELECT kind * 10000 + block, prior FROM kind_blocks ORDER BY 1");
+            (blocks, all("SELECT stream, version FROM ends ORDER BY 1"))
+        };
+        let written = tables();
+        session
+            .conn
+            .execute_batch("DELETE FROM ends WHERE stream < 0; UPDATE kind_blocks SET prior = -7")
+            .expect("it is as it was in the format before");
+        session.conn.execute_batch(rest).expect("it is migrated");
+        assert_eq!(tables(), written);
+    }
+
+    #[test]
+    fn an_end_that_is_lost_is_not_made_anew() {
+        let (session, _) = noted();
+        session.conn.execute("DELETE FROM ends WHERE stream = -1", []).expect("it is lost");
+        for block in [897, 900] {
+            let error = note(&session.conn, 1, block).expect_err("it stands somewhere");
+            assert!(matches!(error.kind(), crate::error::ErrorKind::Corrupted { .. }));
+        }
+    }
 }

@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use tokio::sync::watch;
 
 use super::connection::{Epoch, Session};
+use super::witness::Witness;
 use super::writer::announce;
 use super::{fork, locked, spawn};
 use crate::error::Result;
@@ -21,6 +22,7 @@ const FAILED: Duration = Duration::from_millis(100);
 /// Looks at the file while somebody holds a receiver; ends when this is dropped.
 pub(super) struct Listener {
     path: PathBuf,
+    witness: Witness,
     highest: watch::Sender<u64>,
     epoch: Epoch,
     /// Whether the thread runs: a lock, since it ends and begins by the number of receivers.
@@ -32,9 +34,15 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    pub(super) fn new(path: &Path, highest: watch::Sender<u64>, epoch: Epoch) -> Self {
+    pub(super) fn new(
+        path: &Path,
+        witness: &Witness,
+        highest: watch::Sender<u64>,
+        epoch: Epoch,
+    ) -> Self {
+        let (path, witness) = (path.to_owned(), witness.clone());
         let running = Arc::default();
-        Self { path: path.to_owned(), highest, epoch, running, threads: Vec::new(), stop: None }
+        Self { path, witness, highest, epoch, running, threads: Vec::new(), stop: None }
     }
 
     /// Looks from now on, while there are more receivers than one, the store's own.
@@ -44,8 +52,9 @@ impl Listener {
             return Ok(());
         }
         let (stop, stopped) = bounded(0);
-        let (path, highest) = (self.path.clone(), self.highest.clone());
-        let look = Look { path, highest, epoch: Arc::clone(&self.epoch), seen: None };
+        let (path, witness) = (self.path.clone(), self.witness.clone());
+        let (highest, epoch) = (self.highest.clone(), Arc::clone(&self.epoch));
+        let look = Look { path, witness, highest, epoch, seen: None };
         let flag = Arc::clone(&self.running);
         let thread = spawn("eventuali-listener", move || look_on(look, &flag, &stopped))?;
         self.threads.retain(|thread| !thread.is_finished());
@@ -91,6 +100,7 @@ fn look_on(mut look: Look, running: &Mutex<bool>, stopped: &Receiver<()>) {
 
 struct Look {
     path: PathBuf,
+    witness: Witness,
     highest: watch::Sender<u64>,
     epoch: Epoch,
     /// The connection, which knows what it saw last, and the version of the file then.
@@ -104,6 +114,7 @@ impl Look {
             Some(seen) => seen,
             None => (Session::reader(&self.path, Arc::clone(&self.epoch))?, 0),
         };
+        self.witness.check_database()?;
         let now: i64 = session.statement("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
         let changed = now != version;
         if changed {

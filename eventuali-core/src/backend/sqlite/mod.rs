@@ -112,7 +112,7 @@ impl Threads {
             let run = move || read_all(&queue, &path, witness, &epoch);
             readers.push(spawn("eventuali-reader", run)?);
         }
-        let listener = Some(Listener::new(path, highest, Arc::clone(epoch)));
+        let listener = Some(Listener::new(path, witness, highest, Arc::clone(epoch)));
         Ok(Self { reads: Some(sender), readers, listener })
     }
 }
@@ -191,10 +191,11 @@ impl Sqlite {
         let respond = |result| drop(sender.send(result));
         let sent = self.with_threads(|threads| {
             if let Some(reads) = &threads.reads {
-                let read: Read = Box::new(|session| respond(session.and_then(work)));
+                let read: Read =
+                    Box::new(|session| respond(session.and_then(|session| session.at_once(work))));
                 return reads.send(read).is_ok();
             }
-            let job = Job::Read(Box::new(|session| respond(work(session))));
+            let job = Job::Read(Box::new(|session| respond(session.at_once(work))));
             self.queue.put(job)
         });
         answer_from(sent, answer, lost)

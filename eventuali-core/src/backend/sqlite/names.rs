@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::connection::damaged;
+use super::connection::{damaged, is_checked};
 use super::dictionary::Dictionary;
 use super::kind_blocks;
 use crate::error::Result;
@@ -24,6 +24,9 @@ pub(super) struct Names {
     streams: HashMap<i64, Arc<StreamId>>,
     kinds: HashMap<i64, Arc<EventKind>>,
     kind_ids: HashMap<Arc<EventKind>, i64>,
+    /// The kinds of each event type, up to the one with this number.
+    by_type: HashMap<String, BTreeSet<i64>>,
+    last_kind: Option<i64>,
     /// By tenant and type.
     category_ids: HashMap<String, HashMap<String, i64>>,
     /// The block of a kind that was noted last.
@@ -38,6 +41,8 @@ impl Default for Names {
             streams: HashMap::new(),
             kinds: HashMap::new(),
             kind_ids: HashMap::new(),
+            by_type: HashMap::new(),
+            last_kind: None,
             category_ids: HashMap::new(),
             kind_blocks: HashMap::new(),
         }
@@ -52,6 +57,8 @@ impl Names {
         self.streams.clear();
         self.kinds.clear();
         self.kind_ids.clear();
+        self.by_type.clear();
+        self.last_kind = None;
         self.category_ids.clear();
         self.kind_blocks.clear();
     }
@@ -91,6 +98,18 @@ impl Names {
         })?);
         self.kinds.insert(id, Arc::clone(&kind));
         Ok(kind)
+    }
+
+    /// The numbers of the kinds of an event type.
+    pub(super) fn kinds_of_type(&mut self, conn: &Connection, name: &str) -> Result<Vec<i64>> {
+        let last: Option<i64> = conn
+            .prepare_cached(include_str!("sql/last_kind.sql"))?
+            .query_row([], |row| row.get(0))?;
+        if self.last_kind != last {
+            self.by_type = kinds_by_type(conn)?;
+            self.last_kind = last;
+        }
+        Ok(self.by_type.get(name).into_iter().flatten().copied().collect())
     }
 
     /// The number of a kind; made where there is none.
@@ -162,17 +181,21 @@ impl Names {
     }
 }
 
-/// The numbers of the kinds of an event type. There are few, so what the index says is held against
-/// the whole table.
-pub(super) fn kinds_of_type(conn: &Connection, name: &str) -> Result<BTreeSet<i64>> {
-    let ids = |sql| {
-        let mut statement = conn.prepare_cached(sql)?;
-        let rows = statement.query_map([name], |row| row.get(0))?;
-        rows.collect::<rusqlite::Result<BTreeSet<i64>>>()
-    };
-    let found = ids(include_str!("sql/kinds_of_type.sql"))?;
-    if found != ids(include_str!("sql/kinds_of_type_unindexed.sql"))? {
-        return Err(damaged("the names of event types are not what was written"));
+/// The numbers of the kinds by their event type, by the table and by its index: there are few.
+fn kinds_by_type(conn: &Connection) -> Result<HashMap<String, BTreeSet<i64>>> {
+    let mut all = conn.prepare_cached(include_str!("sql/kinds_unindexed.sql"))?;
+    let mut indexed = conn.prepare_cached(include_str!("sql/kinds_of_type.sql"))?;
+    let mut by_type: HashMap<String, BTreeSet<i64>> = HashMap::new();
+    let mut rows = all.query([])?;
+    while let Some(row) = rows.next()? {
+        by_type.entry(row.get(1)?).or_default().insert(row.get(0)?);
     }
-    Ok(found)
+    for (name, ids) in &by_type {
+        let found = indexed.query_map([name], |row| row.get(0))?;
+        let found: BTreeSet<i64> = found.collect::<rusqlite::Result<_>>()?;
+        if found != *ids && is_checked() {
+            return Err(damaged("the names of event types are not what was written"));
+        }
+    }
+    Ok(by_type)
 }

@@ -1,7 +1,7 @@
 //! Reading: pages of events and of streams.
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::candidates::candidates;
@@ -419,7 +419,9 @@ pub(super) fn streams(
     for (category, aggregate_type) in categories(session, selection, from_type)? {
         let from_id = if aggregate_type == from_type { from_id } else { "" };
         let room = limit + 1 - streams.len();
-        for (id, aggregate_id) in ids(session, category, selection, from_id, room)? {
+        for (id, aggregate_id) in
+            ids(session, (category, &aggregate_type), selection, from_id, room)?
+        {
             let (version, last_position) = session.stream_head(id)?;
             let stream =
                 StreamId::new(&aggregate_type, aggregate_id).with_tenant(&selection.tenant);
@@ -450,20 +452,17 @@ fn categories(
 }
 
 fn ids(
-    session: &Session,
-    category: i64,
+    session: &mut Session,
+    (category, aggregate_type): (i64, &str),
     selection: &StreamSelection,
     after: &str,
     limit: usize,
 ) -> Result<Vec<(i64, String)>> {
     if let Some(only) = &selection.aggregate_id {
-        let mut statement = session.statement(include_str!("sql/stream.sql"))?;
-        let found = statement.query_row(params![category, only], |row| row.get(0)).optional()?;
-        return Ok(found
-            .filter(|_| only.as_str() > after)
-            .map(|id| (id, only.clone()))
-            .into_iter()
-            .collect());
+        let stream = StreamId::new(aggregate_type, only).with_tenant(&selection.tenant);
+        let found = session.names.stream(&session.conn, &stream)?;
+        let found = found.filter(|_| only.as_str() > after);
+        return Ok(found.map(|id| (id, only.clone())).into_iter().collect());
     }
     let mut statement = session.statement(include_str!("sql/streams_of_category.sql"))?;
     let rows = statement

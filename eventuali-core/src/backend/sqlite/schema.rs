@@ -37,10 +37,14 @@ pub(super) fn is_still_known(conn: &Connection) -> Result<()> {
     if format as usize == MIGRATIONS.len() {
         return Ok(());
     }
+    let known = MIGRATIONS.len();
+    let cure = if format as usize > known {
+        "end this process, and begin it again with the newer version"
+    } else {
+        "open the store again, which migrates it"
+    };
     let text = format!(
-        "the database was brought to format {format} while it was open here; this version of Eventuali \
-         knows {}: end this process, and begin it again with the newer version",
-        MIGRATIONS.len()
+        "the database was put to format {format} while it was open here, where format {known} is kept; {cure}"
     );
     Err(Error::new(ErrorKind::SchemaMismatch, text))
 }
@@ -87,26 +91,29 @@ fn format_of_tables(conn: &Connection) -> Result<usize> {
     }
     let made = Connection::open_in_memory()?;
     let mut format = 0;
-    let mut missing = Vec::new();
+    let mut missing: Option<Vec<String>> = None;
     for (index, migration) in MIGRATIONS.iter().enumerate() {
         made.execute_batch(migration)?;
         let ours = objects(&made)?;
         let lacking: Vec<_> = ours.iter().filter(|object| !found.contains(object)).collect();
         if lacking.is_empty() {
             format = index + 1;
-        } else if lacking.len() < ours.len() && missing.is_empty() {
-            missing = lacking.iter().map(|object| object.name.clone()).collect();
+        } else if lacking.len() < ours.len()
+            && missing.as_ref().is_none_or(|least| lacking.len() < least.len())
+        {
+            missing = Some(lacking.iter().map(|object| object.name.clone()).collect());
         }
     }
     if format > 0 {
         return Ok(format);
     }
-    let text = if missing.is_empty() {
-        SOMETHING_ELSE.to_owned()
-    } else {
-        let missing = missing.join(", ");
-        format!("the database holds a part of a store; missing or changed: {missing}")
-    };
+    let text = missing.map_or_else(
+        || SOMETHING_ELSE.to_owned(),
+        |missing| {
+            let missing = missing.join(", ");
+            format!("the database holds a part of a store; missing or changed: {missing}")
+        },
+    );
     Err(Error::new(ErrorKind::SchemaMismatch, text))
 }
 

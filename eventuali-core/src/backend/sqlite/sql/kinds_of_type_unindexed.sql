@@ -1,1 +1,0 @@
-SELECT id FROM kinds NOT INDEXED WHERE event_type = ?1

@@ -1,0 +1,1 @@
+SELECT id, event_type FROM kinds NOT INDEXED
