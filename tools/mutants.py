@@ -60,7 +60,8 @@ RUST = {
     ],
 }  # fmt: skip
 PYTHON = {
-    "_analysis _difference _exact _schemas": "test_exact*.py test_round_trip.py test_restored.py",
+    "_analysis _difference _exact _guards _schemas":
+        "test_exact*.py test_round_trip.py test_restored.py",
     "_decode _envelope": "test_round_trip.py test_event.py test_reads.py test_exact*.py",
     "_outgoing":
         "test_round_trip.py test_event.py test_import_logs.py test_reads.py test_saving.py",
@@ -70,7 +71,7 @@ PYTHON = {
         "test_conditions.py",
     "_blocking": "test_subscription.py test_reads.py test_saving.py",
     "_checkpoint _following": "test_subscription.py test_checkpoint.py",
-    "_isolation _restore _guards _dispatch": "test_aggregate.py test_history.py test_saving.py",
+    "_isolation _restore _dispatch": "test_aggregate.py test_history.py test_saving.py",
     "_deciding": "test_decide.py test_conditions.py test_bounds.py",
     "_registry _own_tags _names query":
         "test_event.py test_own_tags.py test_query.py test_wire_names.py test_validity.py",
