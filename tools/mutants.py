@@ -61,7 +61,7 @@ RUST = {
 }  # fmt: skip
 PYTHON = {
     "_analysis _difference _exact _guards _schemas":
-        "test_exact*.py test_round_trip.py test_restored.py",
+        "test_exact*.py test_round_trip.py test_validity.py",
     "_decode _envelope": "test_round_trip.py test_event.py test_reads.py test_exact*.py",
     "_outgoing":
         "test_round_trip.py test_event.py test_import_logs.py test_reads.py test_saving.py",
