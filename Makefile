@@ -55,7 +55,9 @@ fire-quick: build ## the same in three minutes
 mutants: build ## change the code in small ways, and see whether a test notices; an hour or two
 	@test -x target/mutants/root/bin/cargo-mutants || \
 		$(CARGO) install --locked --root target/mutants/root cargo-mutants@27.1.0
-	$(SERVER) $(UV) run --no-sync --with cosmic-ray==8.7.0 python tools/mutants.py $(ARGS)
+	@# On a server of its own: tests that are cut short leave their schemas behind.
+	$(RUN) python $(TESTS)/postgres_server.py --private \
+		$(UV) run --no-sync --with cosmic-ray==8.7.0 python tools/mutants.py $(ARGS)
 
 docs: build ## run the code of the docs, follow their links
 	@$(RUN) python tools/check_links.py

@@ -15,6 +15,7 @@ tests run that stand nearest to it, each with a time limit. What was tried is no
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import importlib
 import json
@@ -25,12 +26,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
+
+from switches import SWITCH, VARIABLE, Change, Place, Program
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACE = ROOT / "target" / "mutants"
@@ -47,25 +51,36 @@ RUST = {
         "--test contract -- postgres::", "--test properties",
     ],
     f"{CORE}/backend/sqlite/{{append,reader,candidates,records,rows,sift,writer,names}}.rs": [
-        "--test contract -- sqlite", "--test sqlite_file", "--lib -- sqlite", "--test properties",
+        "--test contract -- sqlite::", "--test sqlite_file", "--lib -- sqlite",
+        "--test contract -- sqlite_in_memory sqlite_on", "--test properties -- sqlite",
     ],
     f"{CORE}/backend/postgres/{{append,batch,candidates,horizon,names,reader,recent,records,scan,sift,writer}}.rs": [  # noqa: E501
-        "--test contract -- postgres", "--test postgres", "--lib -- postgres",
+        "--test contract -- postgres::", "--lib -- postgres", "--test postgres",
+        "--test contract -- postgres_that", "--test properties -- postgres",
     ],
 }  # fmt: skip
 PYTHON = {
-    "_analysis _difference _exact _schemas": "test_exact*.py test_round_trip.py",
-    "_decode _envelope _outgoing": "test_round_trip.py test_event.py test_reads.py test_exact*.py",
+    "_analysis _difference _exact _guards _schemas":
+        "test_exact*.py test_round_trip.py test_validity.py",
+    "_decode _envelope": "test_round_trip.py test_event.py test_reads.py test_exact*.py",
+    "_outgoing":
+        "test_round_trip.py test_event.py test_import_logs.py test_reads.py test_saving.py",
     "_saving _second_form _steps": "test_saving.py test_decide.py test_cancellation.py",
-    "_verbs _reader _blocking _history":
-        "test_reads.py test_reader.py test_history.py test_saving.py test_conditions.py",
-    "_checkpoint _following": "test_checkpoint.py test_subscription.py",
-    "_isolation _restore _guards _dispatch": "test_aggregate.py test_history.py test_saving.py",
-    "_deciding": "test_decide.py test_conditions.py",
-    "_registry _own_tags _names query": "test_event.py test_own_tags.py test_query.py",
+    "_verbs _reader _history":
+        "test_reads.py test_reader.py test_history.py test_bounds.py test_saving.py "
+        "test_conditions.py",
+    "_blocking": "test_subscription.py test_reads.py test_saving.py",
+    "_checkpoint _following": "test_subscription.py test_checkpoint.py",
+    "_isolation _restore _dispatch": "test_aggregate.py test_history.py test_saving.py",
+    "_deciding": "test_decide.py test_conditions.py test_bounds.py",
+    "_registry _own_tags _names query":
+        "test_event.py test_own_tags.py test_query.py test_wire_names.py test_validity.py",
 }  # fmt: skip
 # Between annotations, and inside texts, nothing runs.
 TOO_MANY = re.compile(r"BinaryOperator_BitOr|RemoveDecorator|Variable(Insert|Replac)er")
+
+CARGO_FAILED = re.compile(r"^test (\S+) (?:- .*)?\.\.\. FAILED", re.M)
+PYTEST_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.M)
 
 
 @dataclass
@@ -77,6 +92,7 @@ class Mutant:
     what: str
     make: Callable[[], str]
     commands: tuple[tuple[str, ...], ...]
+    function: tuple[Place, Place] | None = None
 
     @cached_property
     def text(self) -> str:
@@ -108,12 +124,21 @@ def rust_mutants(only: str) -> Iterator[Mutant]:
                 continue
             what = one.get("name", one.get("replacement", "")).split(": ", 1)[-1]
             make = partial(patched, (ROOT / path).read_text(), one["diff"])
-            yield Mutant(path, one["span"]["start"]["line"], what, make, commands)
+            line = one["span"]["start"]["line"]
+            yield Mutant(path, line, what, make, commands, span_of(one["function"]))
+
+
+def span_of(function: Any) -> tuple[Place, Place] | None:
+    """Returns where a function begins and ends, as cargo-mutants says it."""
+    if not function:
+        return None
+    start, end = function["span"]["start"], function["span"]["end"]
+    return (start["line"], start["column"]), (end["line"], end["column"])
 
 
 def cargo_test(*arguments: str) -> tuple[str, ...]:
     """Returns the command that runs a part of the tests of the core."""
-    return ("cargo", "test", "--quiet", "--locked", "-p", "eventuali-core", "--all-features",
+    return ("cargo", "test", "--locked", "-p", "eventuali-core", "--all-features",
             *arguments)  # fmt: skip
 
 
@@ -146,7 +171,8 @@ def python_mutants(only: str) -> Iterator[Mutant]:
     for names, tests in PYTHON.items():
         files = [str(file) for test in tests.split() for file in sorted((ROOT / TESTS).glob(test))]
         files = [str(Path(file).relative_to(ROOT)) for file in files]
-        command = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *files)
+        command = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider",
+                   "-k", "not postgres", *files)  # fmt: skip
         for name in names.split():
             path = f"{PACKAGE}/{name}.py"
             if only not in path:
@@ -204,49 +230,118 @@ def same(one: Path, other: Path) -> bool:
     return other.exists() and one.read_bytes() == other.read_bytes()
 
 
-def passes(command: tuple[str, ...], seconds: float) -> bool | None:
-    """Runs tests in the copy; None when they take too long."""
-    environment = {
-        **os.environ,
-        "CARGO_TARGET_DIR": str(PLACE / "rust"),
+def environment(switch: int | None = None) -> dict[str, str]:
+    """Returns the environment of tests in the copy."""
+    return {
         "CARGO_PROFILE_DEV_DEBUG": "0",
         "CARGO_PROFILE_TEST_DEBUG": "0",
+        **os.environ,
+        "CARGO_TARGET_DIR": str(PLACE / "rust"),
+        VARIABLE: "" if switch is None else str(switch),
         "PYTHONPATH": os.pathsep.join([str(TREE / "eventuali-python/python"), *sys.path[1:]]),
     }
+
+
+def passes(
+    command: tuple[str, ...], seconds: float, switch: int | None = None
+) -> tuple[bool | None, str]:
+    """Runs tests in the copy until one fails; says None when they take too long, and the output."""
     with subprocess.Popen(  # noqa: S603
-        command, cwd=TREE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, start_new_session=True,
+        command, cwd=TREE, env=environment(switch), stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, start_new_session=True,
     ) as running:  # fmt: skip
-        try:
-            output, _ = running.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(running.pid, signal.SIGKILL)
-            return None
+        late = threading.Event()
+        clock = threading.Timer(seconds, stop, [running, late])
+        clock.start()
+        output = ""
+        for line in running.stdout or ():
+            output += line
+            if CARGO_FAILED.match(line):
+                stop(running)
+        running.wait()
+        clock.cancel()
     if command[0] == "cargo" and "could not compile" in output:
         raise ValueError("it does not compile")
-    return running.returncode == 0
+    return (None if late.is_set() else running.returncode == 0), output
 
 
-def judged(mutant: Mutant, seconds: float) -> str:
-    """Makes a change, runs the tests, and takes it back."""
+def stop(running: subprocess.Popen[str], late: threading.Event | None = None) -> None:
+    """Ends tests and all that they started, and notes that they took too long."""
+    if late is not None:
+        late.set()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(running.pid, signal.SIGKILL)
+
+
+def judged(mutant: Mutant, seconds: float) -> tuple[str, str]:
+    """Makes a change, runs the tests, and takes it back: the outcome, and which test failed."""
     path = TREE / mutant.path
     path.write_text(mutant.text)
     try:
-        for command in mutant.commands:
-            passed = passes(command, seconds)
-            if not passed:
-                return "timeout" if passed is None else "killed"
+        return tried(mutant, seconds)
     except ValueError:
-        return "unviable"
+        return "unviable", ""
     finally:
         path.write_text((ROOT / mutant.path).read_text())
-    return "survived"
 
 
-def noted() -> dict[str, str]:
-    """Returns what was found before, by key."""
+def tried(mutant: Mutant, seconds: float, switch: int | None = None) -> tuple[str, str]:
+    """Runs the tests of a change that is made."""
+    for command in mutant.commands:
+        passed, output = passes(command, seconds, switch)
+        if not passed:
+            return ("timeout", "") if passed is None else ("killed", killer(output))
+    return "survived", ""
+
+
+def program(drawn: list[Mutant]) -> Program:
+    """Compiles the changes of the core into one program, as far as they can be."""
+    changes = {
+        number: Change(one.path, (ROOT / one.path).read_text(), one.text, *one.function)
+        for number, one in enumerate(drawn)
+        if one.function
+    }
+    made = Program(TREE, changes)
+    if not changes:
+        return made
+    with (TREE / CORE / "lib.rs").open("a") as library:
+        library.write(SWITCH)
+    made.build(messages)
+    return made
+
+
+def messages() -> list[str]:
+    """Compiles the core, and returns what the compiler says."""
+    command = ["cargo", "check", "--locked", "-p", "eventuali-core", "--all-features", "--lib",
+               "--message-format=json"]  # fmt: skip
+    done = subprocess.run(  # noqa: S603
+        command, cwd=TREE, env=environment(), capture_output=True, text=True, check=False
+    )
+    return done.stdout.splitlines()
+
+
+def killer(output: str) -> str:
+    """Returns the first test that failed, as pytest or cargo names it."""
+    found = PYTEST_FAILED.search(output) or CARGO_FAILED.search(output)
+    return found[1] if found else ""
+
+
+def unviable() -> tuple[str, str]:
+    """Is the trial of a change that does not compile."""
+    return "unviable", ""
+
+
+def noted(mutant: Mutant, trial: Callable[[], tuple[str, str]]) -> str:
+    """Returns the outcome that was noted before, or tries, notes and prints it."""
     lines = OUTCOMES.read_text().splitlines() if OUTCOMES.exists() else []
-    return {one["key"]: one["outcome"] for one in map(json.loads, lines)}
+    known = {one["key"]: (one["outcome"], one["by"]) for one in map(json.loads, lines)}
+    outcome, by = known.get(mutant.key) or trial()
+    if mutant.key not in known:
+        note = {"key": mutant.key, "outcome": outcome, "by": by, "mutant": str(mutant)}
+        with OUTCOMES.open("a") as notes:
+            notes.write(json.dumps(note) + "\n")
+    print(f"{outcome:9} {mutant}{by and f'  by {by}'}", flush=True)
+    return outcome
 
 
 def main() -> int:
@@ -257,6 +352,9 @@ def main() -> int:
     parser.add_argument("--python", type=int, default=60, help="how many to the package")
     parser.add_argument("--only", default="", help="a part of the paths of the files")
     parser.add_argument("--seconds", type=float, default=300, help="for each run of tests")
+    parser.add_argument(
+        "--at-once", action="store_true", help="do not run the tests without a change first"
+    )
     parser.add_argument("--list", action="store_true", help="print the sample and stop")
     chosen = parser.parse_args()
     drawn = list[Mutant]()
@@ -268,22 +366,24 @@ def main() -> int:
         print(*drawn, sep="\n")
         return 0
     copy_tree()
-    for command in sorted({command for mutant in drawn for command in mutant.commands}):
+    made = program(drawn)
+    commands = {command for mutant in drawn for command in mutant.commands}
+    for command in sorted(() if chosen.at_once else commands):
         # Compiling for the first time counts, too.
-        if not passes(command, 10 * chosen.seconds):
+        passed, output = passes(command, 10 * chosen.seconds)
+        if not passed:
+            print(output, file=sys.stderr)
             print(f"the tests fail without any change: {' '.join(command)}", file=sys.stderr)
             return 2
-    known = noted()
     outcomes = Counter[str]()
-    for number, mutant in enumerate(drawn, 1):
-        key = mutant.key
-        outcome = known.get(key) or judged(mutant, chosen.seconds)
-        if key not in known:
-            with OUTCOMES.open("a") as notes:
-                note = {"key": key, "outcome": outcome, "mutant": str(mutant)}
-                notes.write(json.dumps(note) + "\n")
-        outcomes[outcome] += 1
-        print(f"{number:4}/{len(drawn)} {outcome:9} {mutant}", flush=True)
+    alone = [number for number in range(len(drawn)) if number not in made.switched | made.broken]
+    for number in sorted(made.switched | made.broken):
+        trial = partial(tried, drawn[number], chosen.seconds, number)
+        outcomes[noted(drawn[number], trial if number in made.switched else unviable)] += 1
+    made.undo()
+    shutil.copy(ROOT / CORE / "lib.rs", TREE / CORE / "lib.rs")
+    for number in alone:
+        outcomes[noted(drawn[number], partial(judged, drawn[number], chosen.seconds))] += 1
     noticed = outcomes["killed"] + outcomes["timeout"]
     viable = noticed + outcomes["survived"]
     print(*(f"{name} {count}" for name, count in sorted(outcomes.items())), sep=", ")

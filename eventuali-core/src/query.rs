@@ -314,3 +314,30 @@ impl Partition {
         hash % self.count.max(1) == self.index
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_names_a_stream_where_it_asks_for_nothing_else() {
+        let stream = StreamId::new("Account", "1").with_tenant("t");
+        let query = Query::stream(&stream);
+        assert_eq!(query.as_stream(), Some(stream));
+        let item = query.items[0].clone();
+        let narrower = [
+            QueryItem { event_types: vec!["Opened".to_owned()], ..item.clone() },
+            QueryItem { tags: vec!["paid".to_owned()], ..item.clone() },
+            QueryItem { event_ids: vec![Uuid::nil()], ..item.clone() },
+            QueryItem { correlation_id: Some(Reference::Text("r".to_owned())), ..item.clone() },
+            QueryItem { aggregate_id: None, ..item.clone() },
+        ];
+        for item in narrower {
+            let query = Query { items: vec![item], ..query.clone() };
+            assert_eq!(query.as_stream(), None, "{query:?}");
+        }
+        let partition = Some(Partition { index: 0, count: 2 });
+        assert_eq!(Query { partition, ..query.clone() }.as_stream(), None);
+        assert_eq!(Query { items: vec![item.clone(), item], ..query }.as_stream(), None);
+    }
+}

@@ -184,6 +184,34 @@ fn a_damaged_event_is_in_the_way_of_those_who_read_it_only() {
 }
 
 #[test]
+fn where_the_log_ends_is_not_guessed_and_a_stream_has_an_end_of_its_own() {
+    let folder = folder();
+    filled(&folder.path);
+    let sql = "UPDATE ends SET version = 2 WHERE stream = 0";
+    Connection::open(&folder.path).and_then(|c| c.execute_batch(sql)).expect("it changes");
+    let store = open(&folder.path).expect("it opens");
+    let correlation_id = Some(Reference::Text("request-7".to_owned()));
+    let items = [
+        QueryItem { event_types: vec!["Deposited".to_owned()], ..QueryItem::default() },
+        QueryItem { tags: vec!["paid".to_owned()], ..QueryItem::default() },
+        QueryItem { correlation_id, ..QueryItem::default() },
+    ];
+    let of = |item| Query { items: vec![item], ..Query::default() };
+    let queries: Vec<_> = items.into_iter().map(of).chain([Query::default()]).collect();
+    for backwards in [false, true] {
+        let range = ReadRange { backwards, ..ReadRange::default() };
+        for query in &queries {
+            let read = block_on(store.read(query.clone(), range));
+            let error = read.expect_err("nobody knows where the log ends");
+            assert!(matches!(error.kind(), ErrorKind::Corrupted { .. }), "{error}");
+        }
+        let stream = Query::stream(&StreamId::new("Account", "acc-1"));
+        let page = block_on(store.read(stream, range)).expect("it is read");
+        assert_eq!(page.len(), 3);
+    }
+}
+
+#[test]
 fn a_foreign_version_number_is_refused() {
     for version in [1, 5] {
         let folder = folder();

@@ -47,6 +47,38 @@ fn a_lost_answer_to_records_is_found_out() {
     }
 }
 
+/// Each answer in turn is the last one that comes, and then somebody else writes the record.
+#[test]
+fn a_record_that_somebody_overwrote_meanwhile_is_not_written_again() {
+    let table = PostgresTable::new();
+    let way = Way::to(&table);
+    let store = Postgres::open(way.options.clone()).expect("it opens");
+    let others = open(&table);
+    let put = || Commit::change(vec![RecordChange::put(RecordKey::new("doc", "a"), "x")]);
+    let mut doubts = 0;
+    for answers in 0.. {
+        let before = block_on(store.commit(put())).expect("it commits").record_versions[0];
+        way.lose_after(answers);
+        let asked = store.commit(put());
+        thread::sleep(Duration::from_millis(300));
+        let theirs = block_on(others.commit(put())).expect("it commits").record_versions[0];
+        way.set(OPEN);
+        let is_stored = theirs == before + 2;
+        match block_on(asked) {
+            Ok(committed) if is_stored => {
+                assert_eq!(committed.record_versions, [before + 1], "it is written once");
+                break;
+            }
+            Ok(committed) => assert_eq!(committed.record_versions, [theirs + 1]),
+            Err(error) => {
+                assert!(matches!(error.kind(), ErrorKind::OutcomeUnknown { .. }), "{error}");
+                doubts += usize::from(is_stored);
+            }
+        }
+    }
+    assert!(doubts > 0, "the answer to COMMIT is lost once");
+}
+
 #[test]
 fn what_cannot_be_found_out_is_unknown_until_it_is_repeated() {
     let table = PostgresTable::new();
