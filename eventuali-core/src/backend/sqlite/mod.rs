@@ -427,6 +427,25 @@ mod tests {
     }
 
     #[test]
+    fn a_read_sees_one_state_of_the_store() {
+        use crate::contract::block_on;
+
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let (_, store) = opened(&folder);
+        block_on(store.commit(commit())).expect("it commits");
+        let store = Arc::new(store);
+        let writer = Arc::clone(&store);
+        let read = store.read_with(move |session| {
+            let before = session.last_event()?;
+            block_on(writer.commit(commit())).expect("it commits");
+            Ok((before, session.last_event()?))
+        });
+        let (before, after) = block_on(read).expect("it reads");
+        assert_eq!(before, after);
+        assert_eq!(block_on(store.horizon()).expect("it reads").last, 2);
+    }
+
+    #[test]
     fn it_does_not_wait_for_another_process() {
         let folder = tempfile::TempDir::new().expect("a folder");
         let (path, store) = opened(&folder);
