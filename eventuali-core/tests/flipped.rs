@@ -136,6 +136,7 @@ fn a_flipped_bit_hides_no_event() {
         "kinds",
         "kind_blocks",
         "ends",
+        "id_runs",
         "stream_runs",
         "tags",
     ]

@@ -187,7 +187,7 @@ fn a_damaged_event_is_in_the_way_of_those_who_read_it_only() {
 fn where_the_log_ends_is_not_guessed_and_a_stream_has_an_end_of_its_own() {
     let folder = folder();
     filled(&folder.path);
-    let sql = "UPDATE ends SET version = 2 WHERE stream = 0";
+    let sql = "UPDATE id_runs SET position = 2 WHERE count = 0";
     Connection::open(&folder.path).and_then(|c| c.execute_batch(sql)).expect("it changes");
     let store = open(&folder.path).expect("it opens");
     let correlation_id = Some(Reference::Text("request-7".to_owned()));

@@ -88,7 +88,7 @@ DAMAGE = {
     "a tag is gone": "DELETE FROM tags WHERE tag = 'red'",
     "a tag lies elsewhere": "UPDATE tags SET position = 3 WHERE tag = 'red'",
     "an end is gone": "DELETE FROM ends WHERE stream = 1",
-    "the end of the log is lower": "UPDATE ends SET version = 3 WHERE stream = 0",
+    "the end of the log is lower": "UPDATE id_runs SET position = 3 WHERE count = 0",
     "time falls": "UPDATE event_log SET recorded_at = 1 WHERE position = 3",
     "a version of a record": "UPDATE records SET version = 0",
 }

@@ -30,7 +30,7 @@ impl Tail {
     /// Notes where the log ends now, for whoever reads.
     pub(super) fn note(&mut self, session: &Session) -> Result<()> {
         if self.noted < self.position {
-            session.put_end(0, self.position)?;
+            session.put_log_end(self.position)?;
             self.noted = self.position;
         }
         Ok(())

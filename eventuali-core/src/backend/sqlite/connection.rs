@@ -260,11 +260,18 @@ impl Session {
         Ok(())
     }
 
-    /// Notes where a stream ends, or the log (stream 0).
+    /// Notes where a stream ends.
     pub(super) fn put_end(&self, stream: i64, version: u64) -> Result<()> {
         let end = [stream, version as i64];
         let there = self.statement(include_str!("sql/update_end.sql"))?.execute(end)?;
         if there == 0 { Err(damaged("the end of a stream is missing")) } else { Ok(()) }
+    }
+
+    /// Notes where the log ends.
+    pub(super) fn put_log_end(&self, position: u64) -> Result<()> {
+        let end = [position as i64];
+        let there = self.statement(include_str!("sql/update_log_end.sql"))?.execute(end)?;
+        if there == 0 { Err(damaged("the end of the log is missing")) } else { Ok(()) }
     }
 }
 

@@ -131,7 +131,7 @@ impl Step<'_> {
         // Rows of the two largest tables; the others are of their order or smaller.
         let count = "SELECT
             (SELECT coalesce(max(position), 0) FROM event_log)
-            + (SELECT count(*) FROM streams) + (SELECT count(*) FROM id_runs)
+            + (SELECT count(*) FROM streams) + (SELECT count(*) FROM id_runs WHERE count > 0)
             + (SELECT count(*) FROM kind_blocks) + (SELECT count(*) FROM tags)
             + (SELECT count(*) FROM records) + (SELECT count(*) FROM record_index)";
         let counted = self.session.statement(count)?.query_row([], |row| row.get::<_, i64>(0));
@@ -175,7 +175,8 @@ impl Step<'_> {
     fn events(&mut self, after: u64) -> Result<Option<Part>> {
         let last = "SELECT max(
             (SELECT coalesce(max(position), 0) FROM event_log),
-            coalesce((SELECT version FROM ends WHERE stream = 0), 0))";
+            coalesce((SELECT position FROM id_runs
+                WHERE first_id = x'ffffffffffffffffffffffffffffffffff'), 0))";
         let last = self.session.statement(last)?.query_row([], |row| row.get::<_, i64>(0))? as u64;
         let until = last.min(after + WINDOW);
         let mut due = after + 1;
@@ -347,7 +348,8 @@ impl Step<'_> {
 
     fn ids(&mut self, after: &[u8]) -> Result<Option<Part>> {
         let sql = "SELECT first_id, position, count FROM id_runs
-            WHERE first_id > ?1 ORDER BY first_id LIMIT ?2";
+            WHERE first_id > ?1 AND first_id < x'ffffffffffffffffffffffffffffffffff'
+            ORDER BY first_id LIMIT ?2";
         let runs: Vec<([u8; 16], i64, i64)> = self
             .session
             .statement(sql)?

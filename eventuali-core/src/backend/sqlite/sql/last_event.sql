@@ -1,5 +1,5 @@
 SELECT
-    (SELECT version FROM ends WHERE stream = 0),
+    (SELECT position FROM id_runs WHERE first_id = x'ffffffffffffffffffffffffffffffffff'),
     e.position, e.recorded_at, e.event_id,
     (SELECT event_id FROM event_log WHERE position = ?1)
 FROM (SELECT max(position) AS last FROM event_log) AS l
