@@ -135,7 +135,7 @@ fn a_flipped_bit_hides_no_event() {
         "streams",
         "kinds",
         "kind_blocks",
-        "ends",
+        "kind_ends",
         "id_runs",
         "stream_runs",
         "tags",

@@ -87,7 +87,7 @@ DAMAGE = {
     "a block is another": "UPDATE kind_blocks SET block = 5 WHERE kind = 1",
     "a tag is gone": "DELETE FROM tags WHERE tag = 'red'",
     "a tag lies elsewhere": "UPDATE tags SET position = 3 WHERE tag = 'red'",
-    "an end is gone": "DELETE FROM ends WHERE stream = 1",
+    "an end is gone": "DELETE FROM stream_runs WHERE stream = 1 AND count = 0",
     "the end of the log is lower": "UPDATE id_runs SET position = 3 WHERE count = 0",
     "time falls": "UPDATE event_log SET recorded_at = 1 WHERE position = 3",
     "a version of a record": "UPDATE records SET version = 0",

@@ -139,7 +139,6 @@ impl Session {
             .statement(include_str!("sql/stream_head.sql"))?
             .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         match found {
-            (None, None, _) => Ok((0, 0)),
             (Some(end), Some(last), position) if end == last => {
                 Ok((end as u64, position.unwrap_or(0) as u64))
             }

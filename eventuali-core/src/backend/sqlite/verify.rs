@@ -273,10 +273,10 @@ impl Step<'_> {
     }
 
     fn streams(&mut self, after: i64) -> Result<Option<Part>> {
-        let sql = "SELECT s.id, c.tenant, c.aggregate_type, s.aggregate_id, e.version
+        let sql = "SELECT s.id, c.tenant, c.aggregate_type, s.aggregate_id, e.position
             FROM streams AS s
             LEFT JOIN categories AS c ON c.id = s.category
-            LEFT JOIN ends AS e ON e.stream = s.id
+            LEFT JOIN stream_runs AS e ON e.stream = s.id AND e.first_version = 9223372036854775807
             WHERE s.id > ?1 ORDER BY s.id LIMIT ?2";
         let named: Vec<Listed> = self
             .session
@@ -300,9 +300,7 @@ impl Step<'_> {
             return Ok(named.last().map(|listed| Part::Streams(listed.0)));
         }
         let unnamed = "SELECT DISTINCT stream FROM stream_runs
-            WHERE stream NOT IN (SELECT id FROM streams)
-            UNION SELECT stream FROM ends
-            WHERE stream > 0 AND stream NOT IN (SELECT id FROM streams)";
+            WHERE stream NOT IN (SELECT id FROM streams)";
         self.listed(unnamed, |row| {
             Ok(format!("stream number {} has events and no name", row.get::<_, i64>(0)?))
         })?;
@@ -312,7 +310,7 @@ impl Step<'_> {
     /// The runs of one stream: without a hole from 1 to its end, and each one's events there.
     fn stream(&mut self, id: i64, name: &str, end: i64) -> Result<()> {
         let sql = "SELECT first_version, position, count FROM stream_runs
-            WHERE stream = ?1 ORDER BY first_version";
+            WHERE stream = ?1 AND first_version < 9223372036854775807 ORDER BY first_version";
         let runs: Vec<(i64, i64, i64)> = self
             .session
             .statement(sql)?
@@ -414,7 +412,7 @@ impl Step<'_> {
         if (blocks.len() as u64) < WINDOW {
             let ends = "SELECT k.id FROM kinds AS k
                 WHERE (SELECT max(block) FROM kind_blocks WHERE kind = k.id)
-                IS NOT (SELECT version FROM ends WHERE stream = -k.id)";
+                IS NOT (SELECT block FROM kind_ends WHERE kind = k.id)";
             self.listed(ends, |row| {
                 let kind: i64 = row.get(0)?;
                 Ok(format!(

@@ -1,7 +1,10 @@
 SELECT
     r.position, r.position + r.count - 1, r.first_version, r.first_version + r.count - 1,
     e.stream IS r.stream AND e.version IS r.first_version
-FROM stream_runs AS r LEFT JOIN event_log AS e ON e.position = r.position
+    AND z.stream IS r.stream AND z.version IS r.first_version + r.count - 1
+FROM stream_runs AS r
+LEFT JOIN event_log AS e ON e.position = r.position
+LEFT JOIN event_log AS z ON z.position = r.position + r.count - 1
 WHERE
     r.stream = ?1
     AND r.first_version >= coalesce(

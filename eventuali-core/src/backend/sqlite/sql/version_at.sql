@@ -7,11 +7,13 @@ SELECT coalesce(
         SELECT first_version + count - 1 FROM stream_runs
         WHERE
             stream = ?1 AND position <= ?2
-            AND first_version = (SELECT max(first_version) FROM stream_runs WHERE stream = ?1)
+            AND first_version = (
+                SELECT max(first_version) FROM stream_runs WHERE stream = ?1 AND first_version < 9223372036854775807
+            )
     ),
     (
         WITH RECURSIVE search (low, high) AS (
-            SELECT 0, max(first_version) - 1 FROM stream_runs WHERE stream = ?1
+            SELECT 0, max(first_version) - 1 FROM stream_runs WHERE stream = ?1 AND first_version < 9223372036854775807
             UNION ALL
             SELECT
                 CASE WHEN r.position <= ?2 THEN (low + high + 1) / 2 ELSE low END,

@@ -1,1 +1,0 @@
-SELECT version FROM ends WHERE stream = ?1

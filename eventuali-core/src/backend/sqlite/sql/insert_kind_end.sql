@@ -1,0 +1,1 @@
+INSERT INTO kind_ends (kind, block) VALUES (?1, ?2)

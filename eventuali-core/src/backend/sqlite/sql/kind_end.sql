@@ -1,0 +1,1 @@
+SELECT block FROM kind_ends WHERE kind = ?1

@@ -1,0 +1,1 @@
+UPDATE kind_ends SET block = ?2 WHERE kind = ?1
