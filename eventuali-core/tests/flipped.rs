@@ -52,7 +52,7 @@ fn fill(path: &Path) {
                 ..Metadata::default()
             })
         };
-        let events = (0..1 + step % 9).map(event).collect();
+        let events = (0..=step % 9).map(event).collect();
         let stream = StreamId::new(aggregate_type, id);
         block_on(store.commit(Commit::append(stream, ExpectedVersion::Any, events)))
             .expect("it commits");

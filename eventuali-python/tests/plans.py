@@ -105,10 +105,10 @@ POSTGRES: dict[str, dict[str, str]] = {
 }
 NAMES_ONLY = {
     "aggregate_types", "categories_above", "categories_beside", "categories_of_tenant",
-    "category_unindexed", "kind", "kind_end", "kind_name", "kinds", "kinds_by_name", "kinds_of_type",
-    "kinds_unindexed", "last_kind", "stream_head", "stream_name", "stream_names", "stream_unindexed",
-    "streams_above", "streams_beside", "streams_of_category", "streams_of_type", "horizon",
-    "last_event", "last_position", "loose", "remember", "stream", "writers",
+    "category_unindexed", "horizon", "kind", "kind_end", "kind_name", "kinds", "kinds_by_name",
+    "kinds_of_type", "kinds_unindexed", "last_event", "last_kind", "last_position", "loose",
+    "remember", "stream", "stream_head", "stream_name", "stream_names", "stream_unindexed",
+    "streams_above", "streams_beside", "streams_of_category", "streams_of_type", "writers",
 }  # fmt: skip
 """Statements that find names, or the end of the log, and no events."""
 

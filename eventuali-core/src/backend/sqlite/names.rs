@@ -19,8 +19,8 @@ const REMEMBERED: usize = 100_000;
 /// The names that were looked up on a connection. Dictionary rows never change, so a remembered
 /// name is right until a transaction that made it is rolled back.
 pub(super) struct Names {
-    category_names: Dictionary,
-    stream_names: Dictionary,
+    category_index: Dictionary,
+    stream_index: Dictionary,
     streams: HashMap<i64, Arc<StreamId>>,
     kinds: HashMap<i64, Arc<EventKind>>,
     kind_ids: HashMap<Arc<EventKind>, i64>,
@@ -36,8 +36,8 @@ pub(super) struct Names {
 impl Default for Names {
     fn default() -> Self {
         Self {
-            category_names: Dictionary::of_categories(),
-            stream_names: Dictionary::of_streams(),
+            category_index: Dictionary::of_categories(),
+            stream_index: Dictionary::of_streams(),
             streams: HashMap::new(),
             kinds: HashMap::new(),
             kind_ids: HashMap::new(),
@@ -52,8 +52,8 @@ impl Default for Names {
 impl Names {
     /// Forgets what a transaction that was rolled back may have made.
     pub(super) fn forget(&mut self) {
-        self.category_names.forget();
-        self.stream_names.forget();
+        self.category_index.forget();
+        self.stream_index.forget();
         self.streams.clear();
         self.kinds.clear();
         self.kind_ids.clear();
@@ -139,7 +139,7 @@ impl Names {
             return Ok(Some(*id));
         }
         let name = [ValueRef::from(tenant.as_str()), aggregate_type.as_str().into()];
-        let found = self.category_names.find(conn, name)?;
+        let found = self.category_index.find(conn, name)?;
         if let Some(id) = found {
             if self.category_ids.values().map(HashMap::len).sum::<usize>() >= REMEMBERED {
                 self.category_ids.clear();
@@ -154,7 +154,7 @@ impl Names {
     pub(super) fn stream(&mut self, conn: &Connection, stream: &StreamId) -> Result<Option<i64>> {
         let Some(category) = self.category(conn, stream)? else { return Ok(None) };
         let name = [ValueRef::Integer(category), stream.aggregate_id.as_str().into()];
-        self.stream_names.find(conn, name)
+        self.stream_index.find(conn, name)
     }
 
     /// The number of a stream that is made now.
