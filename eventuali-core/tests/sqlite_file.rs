@@ -359,6 +359,26 @@ fn a_file_that_is_replaced_is_not_read_beside_the_one_that_was_opened() {
     assert_eq!(all(&open(&folder.path).expect("it opens")).len(), 5);
 }
 
+#[cfg(unix)]
+#[test]
+fn whoever_waits_for_events_hears_that_the_file_was_replaced() {
+    let folder = folder();
+    let store = open(&folder.path).expect("it opens");
+    append(&store, 1);
+    let mut signals = store.appended();
+    // By then the file was looked at: from now on only what happens to it wakes.
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    signals.mark_unchanged();
+    std::fs::rename(&folder.path, folder.path.with_file_name("elsewhere")).expect("it moves");
+    let woken = (0..2_000).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        signals.has_changed().expect("the store is open")
+    });
+    assert!(woken, "nobody wakes");
+    let read = block_on(store.read(Query::default(), ReadRange::default()));
+    assert_eq!(*read.expect_err("it is not there").kind(), ErrorKind::Unavailable);
+}
+
 fn opened_event(number: usize) -> NewEvent {
     let name = if number.is_multiple_of(3) { "Opened" } else { "Moved" };
     let event = NewEvent::new(Arc::new(EventKind::json(name, 1)), format!("{{\"n\":{number}}}"));
