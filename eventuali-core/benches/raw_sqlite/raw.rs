@@ -7,12 +7,20 @@ use uuid::Uuid;
 
 use crate::{Result, SAVERS, STREAMS, Subject, payload, timed};
 
-const SCHEMA: &str = include_str!("../../src/backend/sqlite/sql/0001_schema.sql");
+const SCHEMA: &str = concat!(
+    include_str!("../../src/backend/sqlite/sql/0001_schema.sql"),
+    include_str!("../../src/backend/sqlite/sql/0002_ends.sql"),
+    include_str!("../../src/backend/sqlite/sql/0003_chains.sql"),
+);
 const EVENT: &str = include_str!("../../src/backend/sqlite/sql/insert_event.sql");
 const STREAM: &str = include_str!("../../src/backend/sqlite/sql/insert_stream.sql");
 const STREAM_RUN: &str = include_str!("../../src/backend/sqlite/sql/insert_stream_run.sql");
+const NEW_END: &str = include_str!("../../src/backend/sqlite/sql/insert_end.sql");
+const END: &str = include_str!("../../src/backend/sqlite/sql/update_end.sql");
 const ID_RUN: &str = include_str!("../../src/backend/sqlite/sql/insert_id_run.sql");
+const LOG_END: &str = include_str!("../../src/backend/sqlite/sql/update_log_end.sql");
 const KIND_BLOCK: &str = include_str!("../../src/backend/sqlite/sql/insert_kind_block.sql");
+const KIND_END: &str = include_str!("../../src/backend/sqlite/sql/update_kind_end.sql");
 const OF_STREAM: &str = include_str!("../../src/backend/sqlite/sql/stream_events_forward.sql");
 const OF_LOG: &str = include_str!("../../src/backend/sqlite/sql/events_forward.sql");
 
@@ -70,6 +78,7 @@ impl Raw {
         for save in saves {
             self.insert(save)?;
         }
+        self.statement(LOG_END)?.execute([self.position])?;
         Ok(self.conn()?.execute_batch("COMMIT")?)
     }
 
@@ -94,14 +103,17 @@ impl Raw {
                 payload
             ])?;
             if block != position >> 6 {
-                block = position >> 6;
-                self.statement(KIND_BLOCK)?.execute([1, block])?;
+                let prior = std::mem::replace(&mut block, position >> 6);
+                self.statement(KIND_BLOCK)?.execute([1, block, prior])?;
+                self.statement(KIND_END)?.execute([1, block])?;
             }
         }
         drop(event);
         let count = save.payloads.len() as i64;
         let run = params![save.stream, save.version, first, count];
         self.statement(STREAM_RUN)?.execute(run)?;
+        let end = if save.version == 1 { NEW_END } else { END };
+        self.statement(end)?.execute([save.stream, save.version + count - 1])?;
         let run = params![&save.first_id.to_be_bytes()[..], first, count, 0];
         self.statement(ID_RUN)?.execute(run)?;
         (self.position, self.block) = (first + count - 1, block);
@@ -176,7 +188,8 @@ impl Subject for Raw {
         conn.execute_batch(SCHEMA)?;
         conn.execute_batch(
             "INSERT INTO categories VALUES (1, '', 'Account');
-             INSERT INTO kinds VALUES (1, 'Added', 1, 'json');",
+             INSERT INTO kinds VALUES (1, 'Added', 1, 'json');
+             INSERT INTO kind_ends VALUES (1, -1);",
         )?;
         self.conn = Some(conn);
         Ok(())
