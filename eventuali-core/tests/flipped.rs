@@ -68,6 +68,9 @@ fn questions() -> Vec<(Query, ReadRange)> {
     let of_type = |name: &str| items(vec![QueryItem { event_types: vec![name.into()], ..item() }]);
     let mut queries: Vec<_> = STREAMS.into_iter().map(of_stream).collect();
     queries.extend(TYPES.map(of_type));
+    let tagged = |tag: &str| QueryItem { tags: vec![tag.into()], ..item() };
+    queries.push(items(vec![tagged("tag-1")]));
+    queries.push(items(vec![tagged("tag-2"), tagged("tag-3")]));
     queries.push(items(STREAMS[1..4].iter().flat_map(|name| of_stream(*name).items).collect()));
     let mut asked = Vec::new();
     for query in queries {
@@ -81,7 +84,6 @@ fn questions() -> Vec<(Query, ReadRange)> {
     for only in [
         QueryItem { aggregate_type: Some("Order".into()), ..item() },
         QueryItem { aggregate_id: Some("a-2".into()), ..item() },
-        QueryItem { tags: vec!["tag-2".into()], ..item() },
         QueryItem { correlation_id: Some(Reference::Text("request-7".into())), ..item() },
         QueryItem { event_types: vec!["Rare".into()], tags: vec!["tag-2".into()], ..item() },
     ] {
@@ -139,6 +141,7 @@ fn a_flipped_bit_hides_no_event() {
         "id_runs",
         "stream_runs",
         "tags",
+        "tag_ends",
     ]
     .into_iter()
     .enumerate()

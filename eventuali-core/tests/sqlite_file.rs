@@ -584,7 +584,7 @@ fn of_a_newer_format(path: &Path) {
     connection.execute_batch("DROP TRIGGER event_log_stays").expect("it is dropped");
     let sql = "UPDATE event_log SET metadata = ?1, checksum = ?2 WHERE position = 2";
     connection.execute(sql, (metadata, checksum)).expect("it changes");
-    let sql = "INSERT INTO tags (tenant, tag, position) VALUES ('', 'paid', 2)";
+    let sql = "INSERT INTO tag_ends (tenant, tag, position) VALUES ('', 'paid', 2)";
     connection.execute(sql, []).expect("it is tagged");
 }
 

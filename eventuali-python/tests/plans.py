@@ -34,10 +34,11 @@ SQLITE: dict[str, dict[str, tuple[Any, ...]]] = {
     "event ids": {"id_run_before": (b"",)},
     "versions of a stream": {"position_of_version": (1, 5)},
     "tags": {
-        "tags_forward": ("", "few", 0, FAR, 1024),
-        "tags_backward": ("", "few", 0, FAR, 1024),
+        "tags_forward": ("", "few", 0, 1024),
+        "tags_backward": ("", "few", FAR, 1024),
         "tag_events_forward": ("", "few", 0, FAR),
         "tag_events_backward": ("", "few", 0, FAR),
+        "tag_end": ("", "few"),
     },
     "event types": {
         "kinds_of_type": ("Rare",),

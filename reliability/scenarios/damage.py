@@ -7,9 +7,9 @@ import json
 from reliability.processes import Child
 from reliability.scenario import Fault, Job, Scenario
 
-_BY_VALUE = {"correlation", "tag"}
-"""Found through an index that can't tell what it lost, or by passing rows unread: what has lost its
-value isn't looked at by who asks for it. `verify` finds it, and a follower looks at every row."""
+_BY_VALUE = {"correlation"}
+"""Found by passing rows unread: what has lost its value isn't looked at by who asks for it. `verify`
+finds it, and a follower looks at every row."""
 
 
 def run(job: Job) -> None:

@@ -1,11 +1,10 @@
 //! Where events that match a query can lie, found through the indexes.
 
-use rusqlite::params_from_iter;
-use rusqlite::types::Value;
+use rusqlite::ToSql;
 
 use super::append::position_of;
+use super::chains::{KIND_BLOCKS, Part, TAGS};
 use super::connection::{Session, damaged, is_checked};
-use super::kind_blocks;
 use super::reader::{FIRST_WINDOW, clamp};
 use super::sift::{sift, streams};
 use crate::error::{Error, Result};
@@ -84,11 +83,10 @@ fn of_item(
     window: u64,
     meet: &mut impl FnMut(Vec<Span>, bool),
 ) -> Result<bool> {
-    let (after, until) = (Value::from(clamp(range.after)), Value::from(clamp(range.until)));
-    let text = |text: &String| Value::from(text.clone());
-    let of_stream_or_type = (item.aggregate_type.is_some() && item.aggregate_id.is_some())
+    let safe = (item.aggregate_type.is_some() && item.aggregate_id.is_some())
+        || !item.tags.is_empty()
         || !item.event_types.is_empty();
-    if range.strict && !of_stream_or_type {
+    if range.strict && !safe {
         // The other indexes can't tell that they lost an entry.
         return Ok(false);
     }
@@ -103,15 +101,18 @@ fn of_item(
         if let Some(stream) = session.names.stream(&session.conn, &name)? {
             of_stream(session, stream, range, LOOKAHEAD, meet)?;
         }
-    } else if let Some(tag) = item.tags.first().filter(|_| !range.strict) {
-        let sql = [include_str!("sql/tags_forward.sql"), include_str!("sql/tags_backward.sql")];
-        let bounds = [text(&query.tenant), text(tag), after, until];
-        look(session, sql, &bounds, LOOKAHEAD, range, meet)?;
+    } else if let Some(tag) = item.tags.first() {
+        let key: [&dyn ToSql; 2] = [&query.tenant, tag];
+        let (places, complete) = TAGS.within(&session.conn, &key, Part::of(range), LOOKAHEAD)?;
+        meet(places.into_iter().map(|place| (place as u64, place as u64)).collect(), complete);
     } else if !item.event_types.is_empty() {
         for name in &item.event_types {
             for kind in session.names.kinds_of_type(&session.conn, name)? {
-                let (spans, complete) = kind_blocks::within(session, kind, range, LOOKAHEAD)?;
-                meet(spans, complete);
+                let blocks = Part::of(range).blocks();
+                let (blocks, complete) =
+                    KIND_BLOCKS.within(&session.conn, &[&kind], blocks, LOOKAHEAD)?;
+                let span = |block: i64| ((block << 6) as u64, (block << 6) as u64 + 63);
+                meet(blocks.into_iter().map(span).collect(), complete);
             }
         }
     } else if window > FIRST_WINDOW
@@ -179,25 +180,4 @@ fn of_stream(
 
 fn broken() -> Error {
     damaged("the index of a stream is not what was written; verify() tells more")
-}
-
-fn look(
-    session: &Session,
-    [forward, backward]: [&str; 2],
-    parameters: &[Value],
-    most: usize,
-    range: ReadRange,
-    meet: &mut impl FnMut(Vec<Span>, bool),
-) -> Result<()> {
-    let sql = if range.backwards { backward } else { forward };
-    let limit = [Value::from(most as i64)];
-    let mut statement = session.statement(sql)?;
-    let spans = statement
-        .query_map(params_from_iter(parameters.iter().chain(&limit)), |row| {
-            Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64))
-        })?
-        .collect::<rusqlite::Result<Vec<Span>>>()?;
-    let complete = spans.len() < most;
-    meet(spans, complete);
-    Ok(())
 }

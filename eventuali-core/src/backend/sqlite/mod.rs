@@ -3,11 +3,11 @@
 mod ahead;
 mod append;
 mod candidates;
+mod chains;
 mod connection;
 mod dictionary;
 mod error;
 pub mod fork;
-mod kind_blocks;
 mod listener;
 mod names;
 mod place;

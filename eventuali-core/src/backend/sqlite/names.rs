@@ -6,9 +6,9 @@ use std::sync::Arc;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::chains::note_block;
 use super::connection::{damaged, is_checked};
 use super::dictionary::Dictionary;
-use super::kind_blocks;
 use crate::error::Result;
 use crate::event::EventKind;
 use crate::stream::StreamId;
@@ -175,7 +175,7 @@ impl Names {
         if self.kind_blocks.get(&kind) == Some(&block) {
             return Ok(());
         }
-        kind_blocks::note(conn, kind, block)?;
+        note_block(conn, kind, block)?;
         self.kind_blocks.insert(kind, block);
         Ok(())
     }

@@ -5,12 +5,13 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::candidates::candidates;
+use super::chains::{Links, Part, TAGS};
 use super::connection::{Session, damaged, is_checked};
 use super::names::Names;
 use super::sift::json;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventHead, EventPage, EventRef};
-use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, QueryItem, ReadRange};
+use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
 use crate::span::Span;
 use crate::stream::{StreamId, StreamInfo, StreamPage, StreamSelection};
 
@@ -48,7 +49,7 @@ fn page_of(
     let scan = Scan::new(range, rows);
     if let Some(stream) = query.as_stream() {
         stream_page(session, query, &stream, scan)
-    } else if let Some(tag) = query.as_tag().filter(|_| !range.strict) {
+    } else if let Some(tag) = query.as_tag() {
         tag_page(session, query, tag, scan)
     } else {
         log_page(session, query, scan)
@@ -119,10 +120,8 @@ fn tag_page(session: &mut Session, query: &Query, tag: &str, mut scan: Scan) -> 
         include_str!("sql/tag_events_forward.sql")
     };
     let bounds = params![query.tenant, tag, clamp(range.after), clamp(range.until)];
-    let only = QueryItem { tags: vec![tag.to_owned()], ..QueryItem::default() };
-    let nothing_else = query.partition.is_none() && query.items == [only];
-    let due = if nothing_else { Due::Matches } else { Due::Any };
-    scan.rows(session, sql, bounds, Some(query), due)?;
+    let links = TAGS.links(&session.conn, &[&query.tenant, &tag], Part::of(range))?;
+    scan.rows(session, sql, bounds, Some(query), Due::Entries(links))?;
     Ok(scan.finish())
 }
 
@@ -267,9 +266,6 @@ impl Scan {
             self.rows_left = self.rows_left.saturating_sub(1);
             let within = self.range.contains(&event);
             let wanted = within && query.map_or(Ok(true), |query| query.matches(&event))?;
-            if within && !wanted && due.must_match {
-                return Err(EventHead::corrupted(position));
-            }
             if wanted {
                 if !self.page.is_empty()
                     && self.page.bytes() + metadata.len() + payload.len() > MAX_PAGE_BYTES
@@ -298,12 +294,11 @@ impl Scan {
 }
 
 /// Which rows a statement is known to give, in the direction of reading.
-#[derive(Clone, Copy)]
 enum Due {
     /// Nobody can tell.
     Any,
-    /// Those that match the query, and no others.
-    Matches,
+    /// Every entry of an index, of which each says what is before it.
+    Entries(Links),
     /// Every position between two, which are included.
     Positions(Span),
     /// Every version of a stream between two, which are included.
@@ -316,23 +311,26 @@ struct Sequence {
     stream: Option<i64>,
     /// The next one and the last one; none where nobody can tell.
     due: Option<Span>,
+    links: Option<Links>,
     backwards: bool,
-    must_match: bool,
 }
 
 impl Sequence {
     fn new(due: Due, backwards: bool) -> Self {
-        let (stream, range) = match due {
-            Due::Any | Due::Matches => (None, None),
-            Due::Positions(span) => (None, Some(span)),
-            Due::Versions { stream, range } => (Some(stream), Some(range)),
+        let (stream, range, links) = match due {
+            Due::Any => (None, None, None),
+            Due::Entries(links) => (None, None, Some(links)),
+            Due::Positions(span) => (None, Some(span), None),
+            Due::Versions { stream, range } => (Some(stream), Some(range), None),
         };
-        let range = range.filter(|_| is_checked());
-        Self { stream, due: range, backwards, must_match: matches!(due, Due::Matches) }
+        Self { stream, due: range.filter(|_| is_checked()), links, backwards }
     }
 
     /// Takes a row; refuses one that is not due.
     fn meet(&mut self, position: u64, row: &Row<'_>) -> Result<()> {
+        if let Some(links) = &mut self.links {
+            return links.meet(position as i64, row.get(10)?);
+        }
         let Some((first, last)) = &mut self.due else { return Ok(()) };
         let met = match self.stream {
             None => position,
@@ -353,6 +351,9 @@ impl Sequence {
 
     /// Refuses to end before all that was due has come.
     fn is_over(&self) -> Result<()> {
+        if let Some(links) = &self.links {
+            return links.is_over();
+        }
         match self.due {
             Some((first, last)) if first <= last => {
                 Err(self.lacks(if self.backwards { last } else { first }))
@@ -486,7 +487,7 @@ mod tests {
     use crate::backend::sqlite::{Durability, Target};
     use crate::commit::Commit;
     use crate::event::{EventKind, Metadata, NewEvent, Reference};
-    use crate::query::Partition;
+    use crate::query::{Partition, QueryItem};
     use crate::stream::ExpectedVersion;
 
     const ODD: &str = r#"a "quoted" \ é"#;

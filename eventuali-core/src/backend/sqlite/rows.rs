@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use rusqlite::{CachedStatement, Connection, params};
+use rusqlite::{CachedStatement, Connection};
 use uuid::Uuid;
 
 use super::append::Tail;
+use super::chains::note_tag;
 use super::connection::Session;
 use crate::commit::StreamWrite;
 use crate::error::{Error, Result};
@@ -104,8 +105,7 @@ impl Row {
 
 fn insert_tags(conn: &Connection, head: &EventHead, event: &NewEvent) -> Result<()> {
     for tag in event.tags() {
-        let tag = params![head.stream.tenant, tag, head.position as i64];
-        conn.prepare_cached(include_str!("sql/insert_tag.sql"))?.execute(tag)?;
+        note_tag(conn, &head.stream.tenant, tag, head.position as i64)?;
     }
     Ok(())
 }

@@ -432,24 +432,54 @@ impl Step<'_> {
                 FROM event_log AS e
                 INNER JOIN streams AS s ON s.id = e.stream
                 INNER JOIN categories AS c ON c.id = s.category
-                WHERE e.position = t.position), 0)
+                WHERE e.position = t.position), 0),
+            t.prior = coalesce(
+                (SELECT max(b.position) FROM tags AS b
+                    WHERE b.tenant = t.tenant AND b.tag = t.tag AND b.position < t.position),
+                -1)
             FROM tags AS t WHERE (t.tenant, t.tag, t.position) > (?1, ?2, ?3)
             ORDER BY t.tenant, t.tag, t.position LIMIT ?4";
-        let entries: Vec<(String, String, i64, bool)> = self
+        let entries: Vec<(String, String, i64, bool, bool)> = self
             .session
             .statement(sql)?
             .query_map(params![tenant, tag, position, WINDOW as i64], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
             })?
             .collect::<rusqlite::Result<_>>()?;
-        for (_, tag, position, _) in entries.iter().filter(|entry| !entry.3) {
-            let text = format!("the index of tags names an event under {tag:?} that has it not");
-            self.find(Damage::at(*position as u64, text));
+        for (_, tag, position, there, follows) in &entries {
+            if !there {
+                let text =
+                    format!("the index of tags names an event under {tag:?} that has it not");
+                self.find(Damage::at(*position as u64, text));
+            }
+            if !follows {
+                let text = format!(
+                    "the index of tags lacks an event under {tag:?} before this one, or names one that \
+                     is not there"
+                );
+                self.find(Damage::at(*position as u64, text));
+            }
+        }
+        if (entries.len() as u64) < WINDOW {
+            let ends = "SELECT tag FROM (
+                    SELECT e.tag, e.position AS written, (
+                        SELECT max(t.position) FROM tags AS t
+                        WHERE t.tenant = e.tenant AND t.tag = e.tag) AS found
+                    FROM tag_ends AS e
+                    UNION ALL
+                    SELECT t.tag, NULL, t.position FROM tags AS t
+                    WHERE t.prior = -1 AND NOT EXISTS (
+                        SELECT 1 FROM tag_ends AS e WHERE e.tenant = t.tenant AND e.tag = t.tag)
+                ) WHERE written IS NOT found";
+            self.listed(ends, |row| {
+                let tag: String = row.get(0)?;
+                Ok(format!("the index of tags does not end where {tag:?} was last written"))
+            })?;
         }
         self.page.checked += entries.len() as u64;
         let next = entries.last().filter(|_| entries.len() as u64 == WINDOW);
         Ok(next
-            .map(|(tenant, tag, position, _)| Part::Tags(tenant.clone(), tag.clone(), *position)))
+            .map(|(tenant, tag, position, ..)| Part::Tags(tenant.clone(), tag.clone(), *position)))
     }
 
     fn records(&mut self, after: i64) -> Result<Option<Part>> {

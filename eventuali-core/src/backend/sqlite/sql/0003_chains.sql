@@ -24,3 +24,27 @@ CREATE TABLE kind_ends (
 );
 
 INSERT INTO kind_ends (kind, block) SELECT kind, max(block) FROM kind_blocks GROUP BY kind;
+
+-- Likewise tags: one that stands on few events has its last entry and its end on pages apart.
+ALTER TABLE tags ADD COLUMN prior INTEGER NOT NULL DEFAULT -1;
+
+UPDATE tags SET prior = coalesce(
+    (SELECT max(t.position) FROM tags AS t
+        WHERE t.tenant = tags.tenant AND t.tag = tags.tag AND t.position < tags.position), -1
+);
+
+CREATE TABLE tag_ends (
+    tenant TEXT NOT NULL,
+    tag TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (tenant, tag)
+) WITHOUT ROWID;
+
+INSERT INTO tag_ends (tenant, tag, position) SELECT tenant, tag, max(position) FROM tags GROUP BY tenant, tag;
+
+-- To move the end of a tag is to write the entry: one statement a tag.
+CREATE TRIGGER tag_begins AFTER INSERT ON tag_ends
+BEGIN INSERT INTO tags (tenant, tag, position) VALUES (new.tenant, new.tag, new.position); END;
+
+CREATE TRIGGER tag_goes_on AFTER UPDATE ON tag_ends
+BEGIN INSERT INTO tags (tenant, tag, position, prior) VALUES (new.tenant, new.tag, new.position, old.position); END;

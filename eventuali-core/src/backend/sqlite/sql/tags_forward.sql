@@ -1,2 +1,2 @@
-SELECT position, position FROM tags
-WHERE tenant = ?1 AND tag = ?2 AND position > ?3 AND position <= ?4 ORDER BY position LIMIT ?5
+SELECT position, prior FROM tags
+WHERE tenant = ?1 AND tag = ?2 AND position >= ?3 ORDER BY position LIMIT ?4
