@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::hooks::{CheckpointMode, Wal};
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 use uuid::Uuid;
@@ -337,6 +338,8 @@ fn ask_for_wal(conn: &Connection) -> rusqlite::Result<String> {
 
 fn configure(conn: &Connection, cache_kib: i64) -> Result<()> {
     conn.set_prepared_statement_cache_capacity(64);
+    // Else a statement with a bound LIMIT is planned anew each time that one is bound.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "cache_size", -cache_kib)?;
     conn.pragma_update(None, "foreign_keys", false)?;
     conn.pragma_update(None, "mmap_size", 0)?;
