@@ -137,7 +137,6 @@ fn a_flipped_bit_hides_no_event() {
         "streams",
         "kinds",
         "kind_blocks",
-        "kind_ends",
         "id_runs",
         "stream_runs",
         "tags",

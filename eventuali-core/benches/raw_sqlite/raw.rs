@@ -14,9 +14,7 @@ const SCHEMA: &str = concat!(
 );
 const EVENT: &str = include_str!("../../src/backend/sqlite/sql/insert_event.sql");
 const STREAM: &str = include_str!("../../src/backend/sqlite/sql/insert_stream.sql");
-const STREAM_RUN: &str = include_str!("../../src/backend/sqlite/sql/insert_stream_run.sql");
-const NEW_END: &str = include_str!("../../src/backend/sqlite/sql/insert_end.sql");
-const END: &str = include_str!("../../src/backend/sqlite/sql/update_end.sql");
+const STREAM_RUN: &str = include_str!("../../src/backend/sqlite/sql/put_stream_run.sql");
 const ID_RUN: &str = include_str!("../../src/backend/sqlite/sql/insert_id_run.sql");
 const LOG_END: &str = include_str!("../../src/backend/sqlite/sql/update_log_end.sql");
 const KIND_BLOCK: &str = include_str!("../../src/backend/sqlite/sql/insert_kind_block.sql");
@@ -112,8 +110,6 @@ impl Raw {
         let count = save.payloads.len() as i64;
         let run = params![save.stream, save.version, first, count];
         self.statement(STREAM_RUN)?.execute(run)?;
-        let end = if save.version == 1 { NEW_END } else { END };
-        self.statement(end)?.execute([save.stream, save.version + count - 1])?;
         let run = params![&save.first_id.to_be_bytes()[..], first, count, 0];
         self.statement(ID_RUN)?.execute(run)?;
         (self.position, self.block) = (first + count - 1, block);
@@ -189,7 +185,7 @@ impl Subject for Raw {
         conn.execute_batch(
             "INSERT INTO categories VALUES (1, '', 'Account');
              INSERT INTO kinds VALUES (1, 'Added', 1, 'json');
-             INSERT INTO kind_ends VALUES (1, -1);",
+             INSERT INTO kind_blocks VALUES (1, 9223372036854775807, -1);",
         )?;
         self.conn = Some(conn);
         Ok(())

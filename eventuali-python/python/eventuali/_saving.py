@@ -219,9 +219,9 @@ if hasattr(os, "register_at_fork"):
 
 def merged(attempts: Sequence[Attempt]) -> Committed:
     """Returns the answer to a save that took several commits."""
+    if len(attempts) == 1 and (answer := attempts[0].answer) is not None:
+        return answer
     answers = [attempt.answer for attempt in attempts if attempt.answer is not None]
-    if len(answers) == 1:
-        return answers[0]
     positions = tuple(position for answer in answers for position in answer.positions)
     versions: dict[tuple[str, str], int] = {}
     for attempt, answer in zip(attempts, answers, strict=True):

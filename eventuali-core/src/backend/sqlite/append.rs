@@ -23,8 +23,13 @@ pub(super) struct Tail {
 impl Tail {
     pub(super) fn of(session: &mut Session) -> Result<Self> {
         let (position, recorded_at) = session.end()?;
+        Ok(Self::after(position, recorded_at))
+    }
+
+    /// The end of a log whose last event has this position and was recorded then.
+    pub(super) fn after(position: u64, recorded_at: i64) -> Self {
         let recorded_at = recorded_at.max(crate::clock::now());
-        Ok(Self { position, recorded_at, last: None, noted: position })
+        Self { position, recorded_at, last: None, noted: position }
     }
 
     /// Notes where the log ends now, for whoever reads.
@@ -257,19 +262,8 @@ fn append_to_stream(
     let first = tail.position + 1;
     rows::insert(session, tail, (stream, head.version), write)?;
     if !write.stream.is_none() {
-        let count = write.events.len() as i64;
-        session.statement(include_str!("sql/insert_stream_run.sql"))?.execute(params![
-            stream,
-            (head.version + 1) as i64,
-            first as i64,
-            count
-        ])?;
-        let end = head.version + write.events.len() as u64;
-        if head.version == 0 {
-            session.new_end(stream, end)?;
-        } else {
-            session.put_end(stream, end)?;
-        }
+        let count = write.events.len() as u64;
+        session.put_run(stream, head.version + 1, (first, count))?;
     }
     Ok(())
 }

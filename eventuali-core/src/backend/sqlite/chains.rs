@@ -1,5 +1,5 @@
-//! Indexes in which each entry names the one before it, with a table that names the last one, so that
-//! whoever passes an entry that is damaged or lost notices.
+//! Indexes in which each entry names the one before it, and something else the last one, so that whoever
+//! passes an entry that is damaged or lost notices.
 
 use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
 
@@ -11,13 +11,16 @@ use crate::query::ReadRange;
 /// What the first entry of a key names as the one before it.
 const NONE: i64 = -1;
 
+/// Where an entry stands that is no place, and only names the last one.
+const END: i64 = i64::MAX;
+
 /// An index: keys, and the places at which each stands, in the order in which they were written.
 pub(super) struct Chain {
     /// Entries of a key from a place on, and before it: place and the one before.
     forward: &'static str,
     backward: &'static str,
-    /// The last place of a key.
-    end: &'static str,
+    /// The last place of a key; none where an entry names it, which each key has.
+    end: Option<&'static str>,
     what: &'static str,
 }
 
@@ -25,7 +28,7 @@ pub(super) struct Chain {
 pub(super) static KIND_BLOCKS: Chain = Chain {
     forward: include_str!("sql/kind_blocks_forward.sql"),
     backward: include_str!("sql/kind_blocks_backward.sql"),
-    end: include_str!("sql/kind_end.sql"),
+    end: None,
     what: "the index of event types is not what was written; verify() tells more",
 };
 
@@ -33,7 +36,7 @@ pub(super) static KIND_BLOCKS: Chain = Chain {
 pub(super) static TAGS: Chain = Chain {
     forward: include_str!("sql/tags_forward.sql"),
     backward: include_str!("sql/tags_backward.sql"),
-    end: include_str!("sql/tag_end.sql"),
+    end: Some(include_str!("sql/tag_end.sql")),
     what: "the index of tags is not what was written; verify() tells more",
 };
 
@@ -62,24 +65,27 @@ impl Part {
     }
 }
 
+/// Notes that events of a new kind will stand somewhere.
+pub(super) fn note_kind(conn: &Connection, kind: i64) -> Result<()> {
+    conn.prepare_cached(include_str!("sql/insert_kind_end.sql"))?.execute([kind])?;
+    Ok(())
+}
+
 /// Notes that events of `kind` stand in a block, the last of the log.
 pub(super) fn note_block(conn: &Connection, kind: i64, block: i64) -> Result<()> {
-    let last = KIND_BLOCKS.last(conn, &[&kind])?;
-    if last == block {
-        return Ok(());
+    let last: Option<i64> = conn
+        .prepare_cached(include_str!("sql/kind_end.sql"))?
+        .query_row([kind], |row| row.get(0))
+        .optional()?;
+    match last {
+        Some(last) if last == block => return Ok(()),
+        Some(last) if last < block => {
+            let entry = [kind, block, last];
+            conn.prepare_cached(include_str!("sql/insert_kind_block.sql"))?.execute(entry)?;
+        }
+        _ => return Err(damaged(KIND_BLOCKS.what)),
     }
-    let stands_anywhere =
-        || -> Result<bool> { Ok(conn.prepare_cached(KIND_BLOCKS.forward)?.exists([kind, 0, 1])?) };
-    if last > block || (last == NONE && stands_anywhere()?) {
-        return Err(damaged(KIND_BLOCKS.what));
-    }
-    conn.prepare_cached(include_str!("sql/insert_kind_block.sql"))?.execute([kind, block, last])?;
-    let end = if last == NONE {
-        include_str!("sql/insert_kind_end.sql")
-    } else {
-        include_str!("sql/update_kind_end.sql")
-    };
-    conn.prepare_cached(end)?.execute([kind, block])?;
+    conn.prepare_cached(include_str!("sql/update_kind_end.sql"))?.execute([kind, block])?;
     Ok(())
 }
 
@@ -95,7 +101,11 @@ pub(super) fn note_tag(conn: &Connection, tenant: &str, tag: &str, position: i64
 
 impl Chain {
     fn last(&self, conn: &Connection, key: Key<'_>) -> Result<i64> {
-        let mut statement = conn.prepare_cached(self.end)?;
+        let Some(sql) = self.end else {
+            hold(false, self.what)?;
+            return Ok(NONE);
+        };
+        let mut statement = conn.prepare_cached(sql)?;
         Ok(statement.query_row(key, |row| row.get(0)).optional()?.unwrap_or(NONE))
     }
 
@@ -139,6 +149,7 @@ impl Chain {
             .collect::<rusqlite::Result<_>>()?;
         let due = match behind[..] {
             [] => self.last(conn, key)?,
+            [(END, last), ..] => last,
             // What is behind the part tells of its end, if it stands where it should.
             [(place, prior), ..] => {
                 let told = match behind.get(1) {
@@ -213,6 +224,11 @@ mod tests {
         let session = session.expect("it opens");
         let often: Vec<_> = (0..300).map(|n| n * 3).collect();
         let stands = [often.clone(), vec![0, 1, 700], often, vec![1, 2, 701]];
+        for kind in KINDS {
+            let name = "INSERT INTO kinds VALUES (?1, 'T', ?1, 'json')";
+            session.conn.execute(name, [kind]).expect("it has a name");
+            note_kind(&session.conn, kind).expect("it is noted");
+        }
         for (index, places) in stands.iter().enumerate() {
             for place in places.iter().flat_map(|place| [*place, *place]) {
                 note(&session.conn, index, place).expect("it is noted");
@@ -287,15 +303,14 @@ mod tests {
         let tables = || {
             [
                 "SELECT CAST(kind AS TEXT), block, prior FROM kind_blocks ORDER BY kind, block",
-                "SELECT CAST(kind AS TEXT), block, 0 FROM kind_ends ORDER BY kind",
                 "SELECT tenant || tag, position, prior FROM tags ORDER BY 1, 2",
                 "SELECT tenant || tag, position, 0 FROM tag_ends ORDER BY 1",
             ]
             .map(all)
         };
         let written = tables();
-        let before =
-            "CREATE TABLE ends (stream, version); DROP TABLE kind_ends; DROP TABLE tag_ends;
+        let before = "CREATE TABLE ends (stream, version); DROP TABLE tag_ends;
+            DELETE FROM kind_blocks WHERE block = 9223372036854775807;
             ALTER TABLE kind_blocks DROP COLUMN prior; ALTER TABLE tags DROP COLUMN prior";
         session.conn.execute_batch(before).expect("it is as it was in the format before");
         session.conn.execute_batch(include_str!("sql/0003_chains.sql")).expect("it is migrated");
@@ -305,7 +320,9 @@ mod tests {
     #[test]
     fn whoever_goes_on_behind_an_end_that_is_lost_is_told() {
         let (session, _) = noted();
-        session.conn.execute_batch("DELETE FROM kind_ends; DELETE FROM tag_ends").expect("lost");
+        let lost =
+            "DELETE FROM kind_blocks WHERE block = 9223372036854775807; DELETE FROM tag_ends";
+        session.conn.execute_batch(lost).expect("they are lost");
         for (index, (chain, key)) in KEYS.into_iter().enumerate() {
             let kept = note(&session.conn, index, 903);
             let part = Part { after: -1, until: 903, backwards: false };

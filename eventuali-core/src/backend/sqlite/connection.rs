@@ -215,6 +215,17 @@ impl Session {
         self.past.seen = Some((end, id.into_bytes()));
     }
 
+    /// Whether no other session has found the past to be another one.
+    pub(super) fn is_of_this_epoch(&self) -> bool {
+        self.past.epoch.load(Ordering::SeqCst) == self.past.known
+    }
+
+    /// A number that is another one once anybody but this connection has written.
+    pub(super) fn data_version(&self) -> Result<i64> {
+        let mut statement = self.statement("PRAGMA data_version")?;
+        Ok(statement.query_row([], |row| row.get(0))?)
+    }
+
     /// The epoch in which [`Session::end`] found the log.
     pub(super) fn epoch(&self) -> u64 {
         self.past.known
@@ -253,18 +264,16 @@ impl Session {
         )))
     }
 
-    /// Notes where a new stream ends.
-    pub(super) fn new_end(&self, stream: i64, version: u64) -> Result<()> {
-        let end = [stream, version as i64];
-        self.statement(include_str!("sql/insert_end.sql"))?.execute(end)?;
-        Ok(())
-    }
-
-    /// Notes where a stream ends.
-    pub(super) fn put_end(&self, stream: i64, version: u64) -> Result<()> {
-        let end = [stream, version as i64];
-        let there = self.statement(include_str!("sql/update_end.sql"))?.execute(end)?;
-        if there == 0 { Err(damaged("the end of a stream is missing")) } else { Ok(()) }
+    /// Notes that versions of a stream, its last ones, stand from a position on, and that it ends there.
+    pub(super) fn put_run(
+        &self,
+        stream: i64,
+        first_version: u64,
+        (position, count): (u64, u64),
+    ) -> Result<()> {
+        let run = [stream, first_version as i64, position as i64, count as i64];
+        let put = self.statement(include_str!("sql/put_stream_run.sql"))?.execute(run)?;
+        if put == 2 { Ok(()) } else { Err(damaged("the index of a stream has a version already")) }
     }
 
     /// Notes where the log ends.

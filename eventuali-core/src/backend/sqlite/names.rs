@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::chains::note_block;
+use super::chains::{note_block, note_kind};
 use super::connection::{damaged, is_checked};
 use super::dictionary::Dictionary;
 use crate::error::Result;
@@ -125,7 +125,9 @@ impl Names {
         let id = if let Some(id) = found {
             id
         } else {
-            conn.prepare_cached(include_str!("sql/insert_kind.sql"))?.insert(key)?
+            let id = conn.prepare_cached(include_str!("sql/insert_kind.sql"))?.insert(key)?;
+            note_kind(conn, id)?;
+            id
         };
         self.kind_ids.insert(Arc::clone(kind), id);
         Ok(id)

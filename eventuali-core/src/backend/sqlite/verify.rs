@@ -132,7 +132,7 @@ impl Step<'_> {
         let count = "SELECT
             (SELECT coalesce(max(position), 0) FROM event_log)
             + (SELECT count(*) FROM streams) + (SELECT count(*) FROM id_runs WHERE count > 0)
-            + (SELECT count(*) FROM kind_blocks) + (SELECT count(*) FROM tags)
+            + (SELECT count(*) FROM kind_blocks WHERE block < 9223372036854775807) + (SELECT count(*) FROM tags)
             + (SELECT count(*) FROM records) + (SELECT count(*) FROM record_index)";
         let counted = self.session.statement(count)?.query_row([], |row| row.get::<_, i64>(0));
         // A table that can't be counted is told of when it is looked at.
@@ -383,7 +383,8 @@ impl Step<'_> {
             k.prior = coalesce(
                 (SELECT max(b.block) FROM kind_blocks AS b WHERE b.kind = k.kind AND b.block < k.block),
                 -1)
-            FROM kind_blocks AS k WHERE (k.kind, k.block) > (?1, ?2)
+            FROM kind_blocks AS k
+            WHERE (k.kind, k.block) > (?1, ?2) AND k.block < 9223372036854775807
             ORDER BY k.kind, k.block LIMIT ?3";
         let blocks: Vec<(i64, i64, bool, bool)> = self
             .session
@@ -411,8 +412,10 @@ impl Step<'_> {
         }
         if (blocks.len() as u64) < WINDOW {
             let ends = "SELECT k.id FROM kinds AS k
-                WHERE (SELECT max(block) FROM kind_blocks WHERE kind = k.id)
-                IS NOT (SELECT block FROM kind_ends WHERE kind = k.id)";
+                WHERE (SELECT max(block) FROM kind_blocks
+                    WHERE kind = k.id AND block < 9223372036854775807)
+                IS NOT (SELECT prior FROM kind_blocks
+                    WHERE kind = k.id AND block = 9223372036854775807)";
             self.listed(ends, |row| {
                 let kind: i64 = row.get(0)?;
                 Ok(format!(

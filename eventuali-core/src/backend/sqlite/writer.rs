@@ -46,9 +46,19 @@ pub(super) struct Writer {
     appended: watch::Sender<u64>,
     /// The epoch of the last commit.
     epoch: u64,
+    left: Option<Left>,
     /// Set by the first write or fsync that fails: a second fsync of the same file "succeeds"
     /// without having written what the first one lost.
     poisoned: Option<Error>,
+}
+
+/// How the last commit left the log.
+#[derive(Clone, Copy)]
+struct Left {
+    /// Another one once anybody else has written.
+    data_version: i64,
+    position: u64,
+    recorded_at: i64,
 }
 
 impl Writer {
@@ -59,7 +69,7 @@ impl Writer {
         appended: watch::Sender<u64>,
     ) -> Self {
         let epoch = session.epoch();
-        Self { session, witness, ahead, appended, epoch, poisoned: None }
+        Self { session, witness, ahead, appended, epoch, left: None, poisoned: None }
     }
 
     /// Does a job of the queue, on its own thread.
@@ -171,21 +181,34 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, group: &[Request]) -> Result<(Vec<Result<Committed>>, Tail)> {
+    /// The end of the log, which is looked up where anybody else has written.
+    fn tail(&mut self, data_version: i64) -> Result<Tail> {
+        if let Some(left) = self.left
+            && left.data_version == data_version
+            && self.session.is_of_this_epoch()
+        {
+            return Ok(Tail::after(left.position, left.recorded_at));
+        }
         schema::is_still_known(&self.session.conn)?;
+        Tail::of(&mut self.session)
+    }
+
+    fn write(&mut self, group: &[Request]) -> Result<(Vec<Result<Committed>>, Left, Tail)> {
         self.ahead.grow()?;
-        let mut tail = Tail::of(&mut self.session)?;
+        let data_version = self.session.data_version()?;
+        let mut tail = self.tail(data_version)?;
         let mut judged = Vec::with_capacity(group.len());
         for request in group {
             judged.push(append(&mut self.session, &mut tail, &request.commit)?);
         }
         tail.note(&self.session)?;
-        Ok((judged, tail))
+        let (position, recorded_at) = (tail.position, tail.recorded_at);
+        Ok((judged, Left { data_version, position, recorded_at }, tail))
     }
 
     fn finish(
         &mut self,
-        (judged, tail): (Vec<Result<Committed>>, Tail),
+        (judged, left, tail): (Vec<Result<Committed>>, Left, Tail),
     ) -> Result<Vec<Result<Committed>>> {
         #[cfg(feature = "faults")]
         if fault::chosen("ack-before-commit") {
@@ -206,6 +229,7 @@ impl Writer {
             return Err(Error::outcome_unknown(Vec::new()).with_source(error));
         }
         self.ahead.note();
+        self.left = Some(left);
         if let Some(id) = tail.last {
             self.session.has_seen(tail.position, id);
         }
@@ -215,6 +239,7 @@ impl Writer {
     }
 
     fn roll_back(&mut self) {
+        self.left = None;
         self.session.forget();
         // SQLite has rolled some failures back by itself.
         let open = self.session.conn.transaction_state(None::<&str>);

@@ -11,21 +11,20 @@ SELECT x'ffffffffffffffffffffffffffffffffff', version, 0, 0 FROM ends WHERE stre
 
 DROP TABLE ends;
 
--- An entry of kind_blocks names the one of its kind before it, and kind_ends the last one.
+-- An entry of kind_blocks names the one of its kind before it; one behind the last block, which each kind has, names
+-- the last.
 ALTER TABLE kind_blocks ADD COLUMN prior INTEGER NOT NULL DEFAULT -1;
 
 UPDATE kind_blocks SET prior = coalesce(
     (SELECT max(b.block) FROM kind_blocks AS b WHERE b.kind = kind_blocks.kind AND b.block < kind_blocks.block), -1
 );
 
-CREATE TABLE kind_ends (
-    kind INTEGER PRIMARY KEY,
-    block INTEGER NOT NULL
-);
+INSERT INTO kind_blocks (kind, block, prior)
+SELECT id, 9223372036854775807, coalesce((SELECT max(b.block) FROM kind_blocks AS b WHERE b.kind = kinds.id), -1)
+FROM kinds;
 
-INSERT INTO kind_ends (kind, block) SELECT kind, max(block) FROM kind_blocks GROUP BY kind;
-
--- Likewise tags: one that stands on few events has its last entry and its end on pages apart.
+-- Likewise tags, but for their ends, which have a table of their own: nothing else says that a tag is there, and what
+-- stands on one page can get lost together.
 ALTER TABLE tags ADD COLUMN prior INTEGER NOT NULL DEFAULT -1;
 
 UPDATE tags SET prior = coalesce(

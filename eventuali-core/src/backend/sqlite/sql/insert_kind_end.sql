@@ -1,1 +1,1 @@
-INSERT INTO kind_ends (kind, block) VALUES (?1, ?2)
+INSERT INTO kind_blocks (kind, block, prior) VALUES (?1, 9223372036854775807, -1)

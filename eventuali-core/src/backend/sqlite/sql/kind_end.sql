@@ -1,1 +1,1 @@
-SELECT block FROM kind_ends WHERE kind = ?1
+SELECT prior FROM kind_blocks WHERE kind = ?1 AND block = 9223372036854775807
