@@ -136,17 +136,28 @@ impl Session {
 
     /// Version and position of the last event of a stream that has some.
     pub(super) fn stream_head(&self, id: i64) -> Result<(u64, u64)> {
-        let found: (Option<i64>, Option<i64>, Option<i64>) = self
-            .statement(include_str!("sql/stream_head.sql"))?
-            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        match found {
-            (Some(end), Some(last), position) if end == last => {
-                Ok((end as u64, position.unwrap_or(0) as u64))
+        let mut statement = self.statement(include_str!("sql/stream_head.sql"))?;
+        let mut rows = statement.query([id])?;
+        let (mut end, mut last) = (None, None);
+        while let Some(row) = rows.next()? {
+            let run: (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            match run {
+                (i64::MAX, version, _) => end = Some(version),
+                (first, position, count) => {
+                    last = Some((first + count - 1, position + count - 1));
+                    break;
+                }
             }
-            (_, last, position) if !is_checked() => {
-                Ok((last.unwrap_or(0) as u64, position.unwrap_or(0) as u64))
+        }
+        match (end, last) {
+            (Some(end), Some((version, position))) if end == version => {
+                Ok((version as u64, position as u64))
             }
-            (end, last, _) => Err(incomplete("a stream", end, last)),
+            (_, last) if !is_checked() => {
+                let (version, position) = last.unwrap_or_default();
+                Ok((version as u64, position as u64))
+            }
+            (end, last) => Err(incomplete("a stream", end, last.map(|(version, _)| version))),
         }
     }
 

@@ -16,12 +16,16 @@ use crate::stream::StreamId;
 /// Names that are remembered before all of them are forgotten.
 const REMEMBERED: usize = 100_000;
 
+/// The same, of streams that were asked for by name: those that are written to and loaded again.
+const REMEMBERED_IDS: usize = 10_000;
+
 /// The names that were looked up on a connection. Dictionary rows never change, so a remembered
 /// name is right until a transaction that made it is rolled back.
 pub(super) struct Names {
     category_index: Dictionary,
     stream_index: Dictionary,
     streams: HashMap<i64, Arc<StreamId>>,
+    stream_ids: HashMap<StreamId, i64>,
     kinds: HashMap<i64, Arc<EventKind>>,
     kind_ids: HashMap<Arc<EventKind>, i64>,
     /// The kinds of each event type, up to the one with this number.
@@ -39,6 +43,7 @@ impl Default for Names {
             category_index: Dictionary::of_categories(),
             stream_index: Dictionary::of_streams(),
             streams: HashMap::new(),
+            stream_ids: HashMap::new(),
             kinds: HashMap::new(),
             kind_ids: HashMap::new(),
             by_type: HashMap::new(),
@@ -55,6 +60,7 @@ impl Names {
         self.category_index.forget();
         self.stream_index.forget();
         self.streams.clear();
+        self.stream_ids.clear();
         self.kinds.clear();
         self.kind_ids.clear();
         self.by_type.clear();
@@ -154,9 +160,19 @@ impl Names {
 
     /// The number of a stream, where there is one.
     pub(super) fn stream(&mut self, conn: &Connection, stream: &StreamId) -> Result<Option<i64>> {
+        if let Some(id) = self.stream_ids.get(stream) {
+            return Ok(Some(*id));
+        }
         let Some(category) = self.category(conn, stream)? else { return Ok(None) };
         let name = [ValueRef::Integer(category), stream.aggregate_id.as_str().into()];
-        self.stream_index.find(conn, name)
+        let found = self.stream_index.find(conn, name)?;
+        if let Some(id) = found {
+            if self.stream_ids.len() >= REMEMBERED_IDS {
+                self.stream_ids.clear();
+            }
+            self.stream_ids.insert(stream.clone(), id);
+        }
+        Ok(found)
     }
 
     /// The number of a stream that is made now.
