@@ -14,7 +14,8 @@ const SCHEMA: &str = concat!(
 );
 const EVENT: &str = include_str!("../../src/backend/sqlite/sql/insert_event.sql");
 const STREAM: &str = include_str!("../../src/backend/sqlite/sql/insert_stream.sql");
-const STREAM_RUN: &str = include_str!("../../src/backend/sqlite/sql/put_stream_run.sql");
+const STREAM_RUN: &str = include_str!("../../src/backend/sqlite/sql/insert_stream_run.sql");
+const END: &str = include_str!("../../src/backend/sqlite/sql/update_end.sql");
 const ID_RUN: &str = include_str!("../../src/backend/sqlite/sql/insert_id_run.sql");
 const LOG_END: &str = include_str!("../../src/backend/sqlite/sql/update_log_end.sql");
 const KIND_BLOCK: &str = include_str!("../../src/backend/sqlite/sql/insert_kind_block.sql");
@@ -110,6 +111,12 @@ impl Raw {
         let count = save.payloads.len() as i64;
         let run = params![save.stream, save.version, first, count];
         self.statement(STREAM_RUN)?.execute(run)?;
+        let end = save.version + count - 1;
+        if save.version == 1 {
+            self.statement(STREAM_RUN)?.execute([save.stream, i64::MAX, end, 0])?;
+        } else {
+            self.statement(END)?.execute([save.stream, end])?;
+        }
         let run = params![&save.first_id.to_be_bytes()[..], first, count, 0];
         self.statement(ID_RUN)?.execute(run)?;
         (self.position, self.block) = (first + count - 1, block);

@@ -282,9 +282,15 @@ impl Session {
         first_version: u64,
         (position, count): (u64, u64),
     ) -> Result<()> {
-        let run = [stream, first_version as i64, position as i64, count as i64];
-        let put = self.statement(include_str!("sql/put_stream_run.sql"))?.execute(run)?;
-        if put == 2 { Ok(()) } else { Err(damaged("the index of a stream has a version already")) }
+        let end = (first_version + count - 1) as i64;
+        let mut insert = self.statement(include_str!("sql/insert_stream_run.sql"))?;
+        insert.execute([stream, first_version as i64, position as i64, count as i64])?;
+        if first_version == 1 {
+            insert.execute([stream, i64::MAX, end, 0])?;
+        } else if self.statement(include_str!("sql/update_end.sql"))?.execute([stream, end])? == 0 {
+            return Err(damaged("the end of a stream is missing"));
+        }
+        Ok(())
     }
 
     /// Notes where the log ends.

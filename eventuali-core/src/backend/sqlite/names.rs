@@ -167,12 +167,16 @@ impl Names {
         let name = [ValueRef::Integer(category), stream.aggregate_id.as_str().into()];
         let found = self.stream_index.find(conn, name)?;
         if let Some(id) = found {
-            if self.stream_ids.len() >= REMEMBERED_IDS {
-                self.stream_ids.clear();
-            }
-            self.stream_ids.insert(stream.clone(), id);
+            self.remember(stream, id);
         }
         Ok(found)
+    }
+
+    fn remember(&mut self, stream: &StreamId, id: i64) {
+        if self.stream_ids.len() >= REMEMBERED_IDS {
+            self.stream_ids.clear();
+        }
+        self.stream_ids.insert(stream.clone(), id);
     }
 
     /// The number of a stream that is made now.
@@ -184,7 +188,9 @@ impl Names {
             conn.prepare_cached(include_str!("sql/insert_category.sql"))?.insert(key)?
         };
         let key = params![category, stream.aggregate_id];
-        Ok(conn.prepare_cached(include_str!("sql/insert_stream.sql"))?.insert(key)?)
+        let id = conn.prepare_cached(include_str!("sql/insert_stream.sql"))?.insert(key)?;
+        self.remember(stream, id);
+        Ok(id)
     }
 
     /// Notes that an event of `kind` stands at `position`.
