@@ -251,13 +251,9 @@ impl Scan {
         let mut statement = conn.prepare_cached(sql)?;
         let mut rows = statement.query(rusqlite::params_from_iter(parameters))?;
         while let Some(row) = rows.next()? {
-            let position = row.get::<_, i64>(0)? as u64;
-            // What an index names, and the log lacks.
-            if row.get_ref(1)? == ValueRef::Null {
-                return Err(EventHead::corrupted(position));
-            }
-            due.meet(position, row)?;
-            let (head, metadata, payload) = checked(conn, names, row, position)?;
+            let place = Place::of(row)?;
+            due.meet(place, row)?;
+            let (head, metadata, payload) = checked(conn, names, row, place)?;
             if self.range.is_over(&head) {
                 self.over = true;
                 return Ok(());
@@ -275,7 +271,7 @@ impl Scan {
                 }
                 self.page.push(head, metadata, payload);
             }
-            self.looked_to = position;
+            self.looked_to = place.position;
             if self.page.len() == self.range.page_limit() || self.rows_left == 0 {
                 self.full = true;
                 return Ok(());
@@ -327,15 +323,15 @@ impl Sequence {
     }
 
     /// Takes a row; refuses one that is not due.
-    fn meet(&mut self, position: u64, row: &Row<'_>) -> Result<()> {
+    fn meet(&mut self, place: Place, row: &Row<'_>) -> Result<()> {
         if let Some(links) = &mut self.links {
-            return links.meet(position as i64, row.get(10)?);
+            return links.meet(place.position as i64, row.get(10)?);
         }
         let Some((first, last)) = &mut self.due else { return Ok(()) };
         let met = match self.stream {
-            None => position,
-            Some(stream) if row.get::<_, i64>(1)? == stream => row.get::<_, i64>(2)? as u64,
-            Some(_) => return Err(EventHead::corrupted(position)),
+            None => place.position,
+            Some(stream) if stream == place.stream => place.version,
+            Some(_) => return Err(EventHead::corrupted(place.position)),
         };
         let next = if self.backwards { *last } else { *first };
         if met != next || first > last {
@@ -371,17 +367,38 @@ impl Sequence {
     }
 }
 
+/// Where a row says that its event stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) position: u64,
+    pub(super) stream: i64,
+    pub(super) version: u64,
+}
+
+impl Place {
+    pub(super) fn of(row: &Row<'_>) -> Result<Self> {
+        let position = row.get::<_, i64>(0)? as u64;
+        match (row.get_ref(1)?, row.get_ref(2)?) {
+            (ValueRef::Integer(stream), ValueRef::Integer(version)) => {
+                Ok(Self { position, stream, version: version as u64 })
+            }
+            // An index names it, and the log lacks it.
+            _ => Err(EventHead::corrupted(position)),
+        }
+    }
+}
+
 /// What a row holds, once its checksum was verified: head, metadata and payload.
 pub(super) fn checked<'row>(
     conn: &Connection,
     names: &mut Names,
     row: &'row Row<'_>,
-    position: u64,
+    place: Place,
 ) -> Result<(EventHead, &'row [u8], &'row [u8])> {
-    let (metadata, payload) = (bytes(row, 8, position)?, bytes(row, 9, position)?);
-    let head = head(conn, names, row, position)?;
+    let (metadata, payload) = (bytes(row, 8, place.position)?, bytes(row, 9, place.position)?);
+    let head = head(conn, names, row, place)?;
     if head.checksum(metadata, payload) != row.get::<_, u32>(7)? {
-        return Err(EventHead::corrupted(position));
+        return Err(EventHead::corrupted(place.position));
     }
     Ok((head, metadata, payload))
 }
@@ -394,12 +411,12 @@ fn bytes<'row>(row: &'row Row<'_>, column: usize, position: u64) -> Result<&'row
     }
 }
 
-fn head(conn: &Connection, names: &mut Names, row: &Row<'_>, position: u64) -> Result<EventHead> {
+fn head(conn: &Connection, names: &mut Names, row: &Row<'_>, place: Place) -> Result<EventHead> {
     Ok(EventHead {
-        position,
+        position: place.position,
         event_id: Uuid::from_bytes(row.get(4)?),
-        stream: names.stream_name(conn, row.get(1)?)?,
-        version: row.get::<_, i64>(2)? as u64,
+        stream: names.stream_name(conn, place.stream)?,
+        version: place.version,
         kind: names.kind_name(conn, row.get(3)?)?,
         timestamp: row.get(5)?,
         recorded_at: row.get(6)?,

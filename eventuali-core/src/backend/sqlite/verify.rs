@@ -222,8 +222,9 @@ impl Step<'_> {
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
             let position = row.get::<_, i64>(0)? as u64;
-            let checked =
-                reader::checked(conn, names, row, position).and_then(|(head, metadata, _)| {
+            let checked = reader::Place::of(row)
+                .and_then(|place| reader::checked(conn, names, row, place))
+                .and_then(|(head, metadata, _)| {
                     Ok(Found {
                         position,
                         stream: row.get(1)?,
