@@ -84,7 +84,7 @@ DAMAGE = {
     "an id is gone": "DELETE FROM id_runs WHERE position = 3",
     "an id lies elsewhere": "UPDATE id_runs SET position = 4 WHERE position = 3",
     "a block is gone": "DELETE FROM kind_blocks WHERE kind = 1",
-    "a block is another": "UPDATE kind_blocks SET block = 5 WHERE kind = 1",
+    "a block is another": "UPDATE kind_blocks SET block = 5 WHERE kind = 1 AND block = 0",
     "a tag is gone": "DELETE FROM tags WHERE tag = 'red'",
     "a tag lies elsewhere": "UPDATE tags SET position = 3 WHERE tag = 'red'",
     "a tag's end is gone": "DELETE FROM tag_ends WHERE tag = 'red'",
