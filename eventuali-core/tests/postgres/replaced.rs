@@ -1,5 +1,7 @@
 //! A store that is replaced under those who have it open.
 
+use std::sync::Arc;
+
 use eventuali_core::backend::postgres::{Postgres, PostgresOptions};
 use eventuali_core::commit::Commit;
 use eventuali_core::contract::block_on;
@@ -8,7 +10,9 @@ use eventuali_core::event::{EventKind, NewEvent};
 use eventuali_core::query::{Query, QueryItem, ReadRange};
 use eventuali_core::record::{RecordChange, RecordKey, RecordQuery, RecordSelection};
 use eventuali_core::storage::Storage;
+use eventuali_core::store::EventStore;
 use eventuali_core::stream::{ExpectedVersion, StreamId, StreamSelection};
+use eventuali_core::subscription::Subscription;
 
 use crate::fixtures::PostgresTable;
 use crate::given::{deposits, found, log, open};
@@ -89,40 +93,44 @@ fn a_store_that_is_gone_is_named() {
     assert!(outcomes.iter().all(|o| *o == Err(ErrorKind::SchemaMismatch)), "{outcomes:?}");
 }
 
+/// Keeps a copy of the store as it is.
+const COPIED: &str = "
+    CREATE SCHEMA {s}_kept;
+    CREATE TABLE {s}_kept.log AS SELECT * FROM {s}.events_log;
+    CREATE TABLE {s}_kept.streams AS SELECT * FROM {s}.events_streams;
+    CREATE TABLE {s}_kept.kinds AS SELECT * FROM {s}.events_kinds;
+    CREATE TABLE {s}_kept.runs AS SELECT * FROM {s}.events_runs;
+    CREATE TABLE {s}_kept.spans AS SELECT * FROM {s}.events_kind_spans;";
+
+/// Puts the copy back.
+const RESTORED: &str = "
+    BEGIN;
+    SET LOCAL session_replication_role = replica;
+    TRUNCATE {s}.events_log, {s}.events_streams, {s}.events_kinds, {s}.events_runs, {s}.events_kind_spans
+        RESTART IDENTITY;
+    INSERT INTO {s}.events_log SELECT * FROM {s}_kept.log;
+    INSERT INTO {s}.events_streams OVERRIDING SYSTEM VALUE SELECT * FROM {s}_kept.streams;
+    INSERT INTO {s}.events_kinds OVERRIDING SYSTEM VALUE SELECT * FROM {s}_kept.kinds;
+    INSERT INTO {s}.events_runs SELECT * FROM {s}_kept.runs;
+    INSERT INTO {s}.events_kind_spans SELECT * FROM {s}_kept.spans;
+    SELECT setval('{s}.events_position', 1);
+    SELECT setval(pg_get_serial_sequence('{s}.events_kinds', 'id'), 1);
+    SELECT setval(pg_get_serial_sequence('{s}.events_streams', 'id'), 1);
+    DROP SCHEMA {s}_kept CASCADE;
+    COMMIT;";
+
 /// What `pg_restore --clean`, and one that empties the tables first, leave behind: the same store
 /// with less in it, or with other numbers.
 #[test]
 fn an_older_copy_in_its_place_is_looked_at_anew() {
-    let copied = "
-        CREATE SCHEMA {s}_kept;
-        CREATE TABLE {s}_kept.log AS SELECT * FROM {s}.events_log;
-        CREATE TABLE {s}_kept.streams AS SELECT * FROM {s}.events_streams;
-        CREATE TABLE {s}_kept.kinds AS SELECT * FROM {s}.events_kinds;
-        CREATE TABLE {s}_kept.runs AS SELECT * FROM {s}.events_runs;
-        CREATE TABLE {s}_kept.spans AS SELECT * FROM {s}.events_kind_spans;";
-    let restored = "
-        BEGIN;
-        SET LOCAL session_replication_role = replica;
-        TRUNCATE {s}.events_log, {s}.events_streams, {s}.events_kinds, {s}.events_runs, {s}.events_kind_spans
-            RESTART IDENTITY;
-        INSERT INTO {s}.events_log SELECT * FROM {s}_kept.log;
-        INSERT INTO {s}.events_streams OVERRIDING SYSTEM VALUE SELECT * FROM {s}_kept.streams;
-        INSERT INTO {s}.events_kinds OVERRIDING SYSTEM VALUE SELECT * FROM {s}_kept.kinds;
-        INSERT INTO {s}.events_runs SELECT * FROM {s}_kept.runs;
-        INSERT INTO {s}.events_kind_spans SELECT * FROM {s}_kept.spans;
-        SELECT setval('{s}.events_position', 1);
-        SELECT setval(pg_get_serial_sequence('{s}.events_kinds', 'id'), 1);
-        SELECT setval(pg_get_serial_sequence('{s}.events_streams', 'id'), 1);
-        DROP SCHEMA {s}_kept CASCADE;
-        COMMIT;";
     let table = PostgresTable::new();
     let (app, other) = (open(&table), open(&table));
     block_on(app.commit(placed("1", &["Placed"]))).expect("it commits");
-    table.run(copied).expect("it is copied");
+    table.run(COPIED).expect("it is copied");
     block_on(app.commit(placed("2", &["Paid", "Sent"]))).expect("it commits");
     assert_eq!(types(&app), ["Placed", "Paid", "Sent"]);
     assert_eq!(types(&other), ["Placed", "Paid", "Sent"]);
-    table.run(restored).expect("it is restored");
+    table.run(RESTORED).expect("it is restored");
     // Numbers 2 and 3 of both dictionaries stand for something else from now on.
     block_on(other.commit(placed("3", &["Sent", "Paid"]))).expect("it commits");
     let committed = block_on(app.commit(placed("4", &["Paid"]))).expect("it commits");
@@ -132,6 +140,28 @@ fn an_older_copy_in_its_place_is_looked_at_anew() {
         let item = QueryItem { event_types: vec!["Paid".to_owned()], ..QueryItem::default() };
         let paid = Query { items: vec![item], ..Query::default() };
         assert_eq!(found(store, &paid).len(), 2);
+    }
+}
+
+/// Its position names another event, or none, in the copy: it must not go on as if nothing were.
+#[test]
+fn a_follower_of_an_older_copy_is_told() {
+    for waits in [false, true] {
+        let table = PostgresTable::new();
+        let (app, other) = (open(&table), open(&table));
+        block_on(app.commit(placed("1", &["Placed"]))).expect("it commits");
+        table.run(COPIED).expect("it is copied");
+        block_on(app.commit(placed("2", &["Paid", "Sent"]))).expect("it commits");
+        let followed = EventStore::over(Arc::new(app), "").expect("a store");
+        let follower = Subscription::new(&followed, Query::default(), 100).expect("it follows");
+        let page = block_on(follower.next(0, false)).expect("it reads").expect("it goes on");
+        assert_eq!(page.looked_to, 3);
+        let waiting = waits.then(|| follower.next(3, true));
+        table.run(RESTORED).expect("it is restored");
+        block_on(other.commit(placed("3", &["Sent", "Paid", "Sent"]))).expect("it commits");
+        let answer = waiting.unwrap_or_else(|| follower.next(3, true));
+        let told = block_on(answer).expect_err("it is another past");
+        assert!(matches!(told.kind(), ErrorKind::CheckpointMismatch { .. }), "{told}");
     }
 }
 
