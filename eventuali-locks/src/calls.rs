@@ -111,8 +111,11 @@ unsafe extern "C" fn fcntl(fd: c_int, command: c_int, argument: *mut c_void) -> 
     }
     // The description stays for as long as SQLite has a descriptor of the file, and it has `fd`.
     let Some(lock) = TABLE.enter().lock_of(fd) else {
-        // Without one the locks would be those of the process.
-        set_errno(libc::ENOLCK);
+        // Without one the locks would be those of the process. SQLite waits for a lock that somebody
+        // else has, but not for a descriptor.
+        let cause = std::io::Error::last_os_error().raw_os_error();
+        let none_left = [libc::EMFILE, libc::ENFILE].map(Some).contains(&cause);
+        set_errno(if none_left { libc::EMFILE } else { libc::ENOLCK });
         return -1;
     };
     // SAFETY: SQLite gives a `flock` with these commands.

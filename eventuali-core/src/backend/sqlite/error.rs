@@ -1,6 +1,6 @@
 //! What SQLite's errors mean to a caller.
 
-use rusqlite::ffi::{ErrorCode, SQLITE_IOERR_SHMSIZE};
+use rusqlite::ffi::{ErrorCode, SQLITE_IOERR_LOCK, SQLITE_IOERR_RDLOCK, SQLITE_IOERR_SHMSIZE};
 
 use crate::error::{Error, ErrorKind};
 
@@ -25,8 +25,12 @@ pub(super) fn kind_of(error: &rusqlite::Error) -> ErrorKind {
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         let kind = kind_of(&error);
-        let hint = match kind {
-            ErrorKind::Busy => " by another connection, in another process or in this one",
+        let code = error.sqlite_error().map(|error| error.extended_code);
+        let hint = match (&kind, code) {
+            (ErrorKind::Busy, _) => " by another connection, in another process or in this one",
+            (_, Some(SQLITE_IOERR_LOCK | SQLITE_IOERR_RDLOCK)) => {
+                ": a lock can't be had; the process may have too many files open"
+            }
             _ => "",
         };
         Self::new(kind, format!("SQLite: {error}{hint}")).with_source(error)
