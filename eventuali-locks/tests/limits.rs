@@ -83,7 +83,7 @@ fn write_at_each_line(path: &Path) {
     let conn = connect(path);
     for _ in std::io::stdin().lines() {
         conn.execute("INSERT INTO t VALUES (1)", []).unwrap();
-        println!("\nrows {}", count(&conn).unwrap());
+        writeln!(std::io::stdout(), "\nrows {}", count(&conn).unwrap()).unwrap();
     }
 }
 
