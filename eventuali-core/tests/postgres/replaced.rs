@@ -152,8 +152,8 @@ fn a_follower_of_an_older_copy_is_told() {
         block_on(app.commit(placed("1", &["Placed"]))).expect("it commits");
         table.run(COPIED).expect("it is copied");
         block_on(app.commit(placed("2", &["Paid", "Sent"]))).expect("it commits");
-        let followed = EventStore::over(Arc::new(app), "").expect("a store");
-        let follower = Subscription::new(&followed, Query::default(), 100).expect("it follows");
+        let store = EventStore::over(Arc::new(app), "").expect("a store");
+        let follower = Subscription::new(&store, Query::default(), 100).expect("it follows");
         let page = block_on(follower.next(0, false)).expect("it reads").expect("it goes on");
         assert_eq!(page.looked_to, 3);
         let waiting = waits.then(|| follower.next(3, true));
