@@ -667,3 +667,34 @@ fn a_damaged_row_is_found_by_what_it_was() {
         }
     }
 }
+
+#[test]
+fn a_lost_entry_of_a_tag_stops_who_asks_for_it_and_nobody_else() {
+    let folder = folder();
+    let store = open(&folder.path).expect("it opens");
+    let tagged = |stream: &str, tag: &str| {
+        let metadata = Metadata { tags: vec![tag.to_owned()], ..Metadata::default() };
+        let kind = Arc::new(EventKind::json("Taken", 1));
+        let event = NewEvent::new(kind, "{}").with_metadata(metadata);
+        Commit::append(StreamId::new("Course", stream), ExpectedVersion::Any, vec![event])
+    };
+    for stream in ["1", "2", "3"] {
+        block_on(store.commit(tagged(stream, "course:7"))).expect("it commits");
+    }
+    let lost = "DELETE FROM tags WHERE tag = 'course:7' AND position = 2";
+    Connection::open(&folder.path).and_then(|c| c.execute(lost, [])).expect("it is lost");
+    let item = QueryItem { tags: vec!["course:7".to_owned()], ..QueryItem::default() };
+    let query = Query { items: vec![item], ..Query::default() };
+    let judged = |after| {
+        let commit = tagged("4", "course:8").on_condition(query.clone(), after);
+        block_on(store.commit(commit)).map(drop).expect_err("it is judged").kind().clone()
+    };
+    let damaged = ErrorKind::Corrupted { position: None };
+    assert_eq!(judged(1), damaged, "the second is missing");
+    for number in ["5", "6"] {
+        block_on(store.commit(tagged(number, "course:8"))).expect("nobody else is concerned");
+    }
+    assert_eq!(judged(0), ErrorKind::ConditionFailed { after: 0, position: 1 });
+    let read = block_on(store.read(query.clone(), ReadRange::default()));
+    assert_eq!(*read.expect_err("it is short").kind(), damaged);
+}

@@ -132,3 +132,20 @@ def test_a_follower_that_waits_is_told_of_a_copy_that_somebody_else_goes_on_with
             output_of(more, path)
             with pytest.raises(CheckpointMismatchError):
                 next(events)
+
+
+def test_a_stream_that_was_loaded_is_another_one_in_the_copy(places):
+    """Numbers of streams are given again, and whoever asks for a version reads nothing before."""
+    path, old = places
+    with sync.EventStore.create(path) as store:
+        store.append([Paid(n=0)], stream=("Order", "first"))
+        copy(path, old)
+        store.append([Paid(n=n) for n in range(3)], stream=("Order", "second"))
+        assert len(store.load_events("second", "Order")) == 3
+        assert store.get_aggregate_version("second", "Order") == 3
+        copy(old, path)
+        with sync.EventStore.create(path) as other:
+            other.append([Paid(n=n) for n in range(7)], stream=("Order", "third"))
+        versions = [store.get_aggregate_version("second", "Order") for _ in range(9)]
+        assert versions == [None] * 9
+        assert store.get_aggregate_version("third", "Order") == 7

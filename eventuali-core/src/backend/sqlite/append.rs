@@ -49,16 +49,23 @@ pub(super) type Judged = Result<Committed>;
 /// Judges `commit` and, where it holds, writes it.
 pub(super) fn append(session: &mut Session, tail: &mut Tail, commit: &Commit) -> Result<Judged> {
     let verdict = match judge(session, tail, commit) {
-        // A damaged event stood in the way of this commit, and of no other.
-        Err(error) if matches!(error.kind(), ErrorKind::Corrupted { position: Some(_) }) => {
-            Verdict::Refused(error)
-        }
+        // What is damaged stood in the way of this commit, and of no other.
+        Err(error) if is_found(&error) => Verdict::Refused(error),
         verdict => verdict?,
     };
     match verdict {
         Verdict::Repeated(committed) => Ok(Ok(committed)),
         Verdict::Refused(error) => Ok(Err(error)),
         Verdict::Holds(heads) => write(session, tail, commit, &heads).map(Ok),
+    }
+}
+
+/// Whether this is damage that was found in what SQLite has read, and not by SQLite.
+fn is_found(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Corrupted { position: Some(_) } => true,
+        ErrorKind::Corrupted { position: None } => std::error::Error::source(error).is_none(),
+        _ => false,
     }
 }
 

@@ -67,8 +67,8 @@ impl Part {
 
 /// Notes that events of a new kind will stand somewhere.
 pub(super) fn note_kind(conn: &Connection, kind: i64) -> Result<()> {
-    conn.prepare_cached(include_str!("sql/insert_kind_end.sql"))?.execute([kind])?;
-    Ok(())
+    let put = conn.prepare_cached(include_str!("sql/insert_kind_end.sql"))?.execute([kind])?;
+    hold(put == 1, KIND_BLOCKS.what)
 }
 
 /// Notes that events of `kind` stand in a block, the last of the log.
@@ -95,8 +95,9 @@ pub(super) fn note_block(conn: &Connection, kind: i64, block: i64) -> Result<()>
 /// finds wrong.
 pub(super) fn note_tag(conn: &Connection, tenant: &str, tag: &str, position: i64) -> Result<()> {
     let mut statement = conn.prepare_cached(include_str!("sql/put_tag.sql"))?;
-    statement.execute(params![tenant, tag, position])?;
-    Ok(())
+    let put = statement.execute(params![tenant, tag, position])?;
+    // An event that has the tag twice has it once.
+    hold(put == 1 || TAGS.last(conn, &[&tenant, &tag])? == position, TAGS.what)
 }
 
 impl Chain {
@@ -123,8 +124,9 @@ impl Chain {
         } else {
             (self.forward, part.after + 1)
         };
+        // One more, which says that the last one stands where it should.
         let mut statement = conn.prepare_cached(sql)?;
-        let mut rows = statement.query(with(key, &[from, most as i64]))?;
+        let mut rows = statement.query(with(key, &[from, most as i64 + 1]))?;
         let mut places = Vec::new();
         while let Some(row) = rows.next()? {
             let (place, prior) = (row.get(0)?, row.get(1)?);
@@ -132,12 +134,13 @@ impl Chain {
                 break;
             }
             links.meet(place, prior)?;
+            if places.len() == most {
+                return Ok((places, false));
+            }
             places.push(place);
         }
+        links.is_over()?;
         let complete = places.len() < most;
-        if complete {
-            links.is_over()?;
-        }
         Ok((places, complete))
     }
 
@@ -279,15 +282,31 @@ mod tests {
             "UPDATE tags SET tag = 'oftem' WHERE tag = 'often' AND position = 300",
         ];
         for sql in lost {
+            let (session, _) = noted();
+            session.conn.execute(sql, []).expect("it is lost");
             for (after, until) in [(-1, 900), (200, 400), (299, 300), (-1, 300)] {
-                for backwards in [false, true] {
-                    let (session, _) = noted();
-                    session.conn.execute(sql, []).expect("it is lost");
-                    let (chain, key) = KEYS[2];
+                for (backwards, most) in
+                    [(false, 1), (false, 2), (false, 9), (false, 1000), (true, 1), (true, 9)]
+                {
                     let part = Part { after, until, backwards };
-                    let found = chain.within(&session.conn, key, part, 1000);
-                    assert!(found.is_err(), "{sql}: {part:?} gives {found:?}");
+                    let found = to_the_end(&session.conn, part, most);
+                    assert!(found.is_err(), "{sql}: {most} of {part:?} give {found:?}");
                 }
+            }
+        }
+    }
+
+    /// The places at which the first tag stands in a part, `most` at a time.
+    fn to_the_end(conn: &Connection, mut part: Part, most: usize) -> Result<Vec<i64>> {
+        let (chain, key) = KEYS[2];
+        let mut all = Vec::new();
+        loop {
+            let (found, complete) = chain.within(conn, key, part, most)?;
+            all.extend(&found);
+            match found.last() {
+                Some(last) if !complete && part.backwards => part.until = last - 1,
+                Some(last) if !complete => part.after = *last,
+                _ => return Ok(all),
             }
         }
     }

@@ -202,7 +202,8 @@ impl Session {
     /// the past is another one, since somebody restored a copy of the store under it.
     pub(super) fn end(&mut self) -> Result<(u64, i64)> {
         let epoch = self.past.epoch.load(Ordering::SeqCst);
-        let look = self.look()?;
+        // Where the end can't be told, nor can the past.
+        let look = self.look().inspect_err(|_| self.names.forget())?;
         if self.past.known != epoch {
             // Another session was told apart from its past: it is the same one.
             self.past.known = epoch;
@@ -213,6 +214,14 @@ impl Session {
         }
         self.past.seen = look.last.map(|id| (look.end, id));
         Ok((look.end, look.recorded_at))
+    }
+
+    /// Forgets what is remembered of another past, for whoever needs no end of the log.
+    pub(super) fn look_at_the_past(&mut self) -> Result<()> {
+        match self.end() {
+            Err(error) if !matches!(error.kind(), ErrorKind::Corrupted { .. }) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Forgets what a transaction that was rolled back has made or seen.

@@ -75,13 +75,14 @@ impl Names {
             return Ok(Arc::clone(name));
         }
         let mut statement = conn.prepare_cached(include_str!("sql/stream_name.sql"))?;
-        let name = Arc::new(statement.query_row([id], |row| {
+        let name = statement.query_row([id], |row| {
             Ok(StreamId {
                 tenant: row.get(0)?,
                 aggregate_type: row.get(1)?,
                 aggregate_id: row.get(2)?,
             })
-        })?);
+        });
+        let name = Arc::new(name.optional()?.ok_or_else(|| damaged("a stream has no name"))?);
         if self.streams.len() >= REMEMBERED {
             self.streams.clear();
         }
@@ -95,13 +96,14 @@ impl Names {
             return Ok(Arc::clone(kind));
         }
         let mut statement = conn.prepare_cached(include_str!("sql/kind_name.sql"))?;
-        let kind = Arc::new(statement.query_row([id], |row| {
+        let kind = statement.query_row([id], |row| {
             Ok(EventKind {
                 event_type: row.get(0)?,
                 event_version: row.get(1)?,
                 codec: row.get(2)?,
             })
-        })?);
+        });
+        let kind = Arc::new(kind.optional()?.ok_or_else(|| damaged("an event has no type"))?);
         self.kinds.insert(id, Arc::clone(&kind));
         Ok(kind)
     }

@@ -121,7 +121,8 @@ fn tag_page(session: &mut Session, query: &Query, tag: &str, mut scan: Scan) -> 
     };
     let bounds = params![query.tenant, tag, clamp(range.after), clamp(range.until)];
     let links = TAGS.links(&session.conn, &[&query.tenant, &tag], Part::of(range))?;
-    scan.rows(session, sql, bounds, Some(query), Due::Entries(links))?;
+    let due = Due::Entries { links, tag: tag.to_owned() };
+    scan.rows(session, sql, bounds, Some(query), due)?;
     Ok(scan.finish())
 }
 
@@ -262,6 +263,9 @@ impl Scan {
             self.rows_left = self.rows_left.saturating_sub(1);
             let within = self.range.contains(&event);
             let wanted = within && query.map_or(Ok(true), |query| query.matches(&event))?;
+            if within && !wanted && due.is_misplaced(&event)? {
+                return Err(EventHead::corrupted(place.position));
+            }
             if wanted {
                 if !self.page.is_empty()
                     && self.page.bytes() + metadata.len() + payload.len() > MAX_PAGE_BYTES
@@ -293,8 +297,8 @@ impl Scan {
 enum Due {
     /// Nobody can tell.
     Any,
-    /// Every entry of an index, of which each says what is before it.
-    Entries(Links),
+    /// Every entry of a tag, of which each says what is before it.
+    Entries { links: Links, tag: String },
     /// Every position between two, which are included.
     Positions(Span),
     /// Every version of a stream between two, which are included.
@@ -307,7 +311,7 @@ struct Sequence {
     stream: Option<i64>,
     /// The next one and the last one; none where nobody can tell.
     due: Option<Span>,
-    links: Option<Links>,
+    links: Option<(Links, String)>,
     backwards: bool,
 }
 
@@ -315,7 +319,7 @@ impl Sequence {
     fn new(due: Due, backwards: bool) -> Self {
         let (stream, range, links) = match due {
             Due::Any => (None, None, None),
-            Due::Entries(links) => (None, None, Some(links)),
+            Due::Entries { links, tag } => (None, None, Some((links, tag))),
             Due::Positions(span) => (None, Some(span), None),
             Due::Versions { stream, range } => (Some(stream), Some(range), None),
         };
@@ -324,7 +328,7 @@ impl Sequence {
 
     /// Takes a row; refuses one that is not due.
     fn meet(&mut self, place: Place, row: &Row<'_>) -> Result<()> {
-        if let Some(links) = &mut self.links {
+        if let Some((links, _)) = &mut self.links {
             return links.meet(place.position as i64, row.get(10)?);
         }
         let Some((first, last)) = &mut self.due else { return Ok(()) };
@@ -345,9 +349,15 @@ impl Sequence {
         Ok(())
     }
 
+    /// Whether an event stands under a tag that it does not have.
+    fn is_misplaced(&self, event: &EventRef<'_>) -> Result<bool> {
+        let Some((_, tag)) = &self.links else { return Ok(false) };
+        Ok(is_checked() && !event.tags()?.contains(tag))
+    }
+
     /// Refuses to end before all that was due has come.
     fn is_over(&self) -> Result<()> {
-        if let Some(links) = &self.links {
+        if let Some((links, _)) = &self.links {
             return links.is_over();
         }
         match self.due {
@@ -431,6 +441,7 @@ pub(super) fn streams(
     limit: usize,
 ) -> Result<StreamPage> {
     selection.check()?;
+    session.look_at_the_past()?;
     let limit = limit.clamp(1, MAX_PAGE_EVENTS);
     let (from_type, from_id) = after.map_or(("", ""), |(kind, id)| (kind, id));
     let mut streams = Vec::new();

@@ -47,6 +47,8 @@ pub(super) fn page(session: &mut Session, after: Option<&VerifyCursor>) -> Resul
         Some(cursor) => serde_json::from_slice(&cursor.0)
             .map_err(|cause| VerifyCursor::unknown().with_source(cause))?,
     };
+    // Where that is damaged, too, a part tells of it.
+    drop(session.look_at_the_past());
     let mut step = Step { session, page: VerifyPage::default() };
     step.page.total = step.total()?;
     let next = match step.look_at(&part) {
