@@ -8,8 +8,8 @@ from reliability.processes import Child
 from reliability.scenario import Fault, Job, Scenario
 
 _BY_VALUE = {"correlation"}
-"""Found by passing rows unread: what has lost its value isn't looked at by who asks for it. `verify`
-finds it, and a follower looks at every row."""
+"""Found by passing rows unread: what has lost its value isn't looked at by who asks for it.
+`verify` finds it, and a follower looks at every row."""
 
 
 def run(job: Job) -> None:
