@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Modules of one level do not know each other; only the vocabulary, level 0, is one whole.
@@ -70,4 +71,63 @@ fn a_module_imports_only_lower_levels() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The files of one folder that a file uses, by `super::…`, its unit tests left out.
+fn siblings(text: &str) -> Vec<String> {
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let mut found = Vec::new();
+    for after in code.split("super::").skip(1) {
+        let listed = match after.strip_prefix('{') {
+            Some(list) => list.split('}').next().unwrap(),
+            None => after,
+        };
+        let names = listed.split(',').take(if after.starts_with('{') { usize::MAX } else { 1 });
+        for name in names {
+            let name = name.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next();
+            found.push(name.unwrap().to_owned());
+        }
+    }
+    found
+}
+
+/// A way from a file back to itself.
+fn circle<'a>(files: &'a BTreeMap<String, Vec<String>>, way: &mut Vec<&'a str>) -> bool {
+    for next in &files[*way.last().unwrap()] {
+        if !files.contains_key(next) {
+            continue;
+        }
+        if let Some(begin) = way.iter().position(|file| file == next) {
+            way.drain(..begin);
+            return true;
+        }
+        way.push(next);
+        if circle(files, way) {
+            return true;
+        }
+        way.pop();
+    }
+    false
+}
+
+#[test]
+fn the_files_of_a_backend_use_each_other_in_one_direction() {
+    let backends = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/backend");
+    for folder in backends.read_dir().unwrap().map(|entry| entry.unwrap().path()) {
+        if !folder.is_dir() {
+            continue;
+        }
+        let files: BTreeMap<_, _> = sources(&folder)
+            .into_iter()
+            .map(|path| {
+                let text = std::fs::read_to_string(&path).unwrap();
+                (path.file_stem().unwrap().to_str().unwrap().to_owned(), siblings(&text))
+            })
+            .filter(|(name, _)| name != "mod")
+            .collect();
+        for file in files.keys() {
+            let mut way = vec![file.as_str()];
+            assert!(!circle(&files, &mut way), "{}: {way:?}", folder.display());
+        }
+    }
 }

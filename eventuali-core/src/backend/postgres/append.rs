@@ -85,14 +85,15 @@ fn follows(expected: ExpectedVersion, found: Found, added: i32) -> bool {
 /// Sees to it that what the events refer to has numbers.
 async fn number(session: &mut Session, commits: &[&Commit]) -> Result<()> {
     let kinds = commits.iter().flat_map(|commit| commit.events()).map(|(_, event)| &event.kind);
-    session.number_kinds(kinds).await?;
+    let Session { conn, known, shared, .. } = session;
+    known.names.number_kinds(conn, &shared.statements, kinds).await?;
     let writes = commits.iter().flat_map(|commit| &commit.writes);
     let loose: BTreeSet<&str> = writes
         .filter(|write| write.stream.is_none())
         .map(|write| write.stream.tenant.as_str())
         .collect();
     for tenant in loose {
-        session.number_loose(tenant).await?;
+        known.names.number_loose(conn, &shared.statements, tenant).await?;
     }
     Ok(())
 }

@@ -7,9 +7,8 @@ use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::connection::Session;
-use super::reader::clamp;
-use super::scan::FIRST_WINDOW;
 use super::sift::{sift, streams};
+use super::value::clamp;
 use crate::error::Result;
 use crate::query::{Query, QueryItem, ReadRange};
 use crate::span::{Span, merged};
@@ -17,6 +16,10 @@ use crate::stream::StreamId;
 
 /// Index entries that one item looks at before it says how far it came.
 const LOOKAHEAD: usize = 1024;
+
+/// The most rows that are passed at first where no index helps; then four times as many, and so on,
+/// so that a page of a frequent match does not pass many rows in vain.
+pub(super) const FIRST_WINDOW: u64 = 4096;
 
 /// The most streams whose runs are looked up, all of them. The rows of more streams are passed.
 const FEW_STREAMS: usize = 32;

@@ -20,6 +20,7 @@ mod scan;
 mod schema;
 mod sift;
 mod statements;
+mod value;
 mod verify;
 mod writer;
 

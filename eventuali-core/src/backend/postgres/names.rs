@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use sqlx::Row;
 use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
 
-use super::connection::Session;
+use super::statements::Statements;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
 use crate::stream::StreamId;
@@ -26,12 +26,12 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The number of a kind, once [`Session::number_kinds`] has seen it.
+    /// The number of a kind, once [`Names::number_kinds`] has seen it.
     pub(super) fn kind_id(&self, kind: &EventKind) -> Result<i32> {
         self.kind_ids.get(kind).copied().ok_or_else(|| missing("kind"))
     }
 
-    /// The number of a tenant's events without a stream, once [`Session::number_loose`] has seen it.
+    /// The number of a tenant's events without a stream, once [`Names::number_loose`] has seen it.
     pub(super) fn loose(&self, tenant: &str) -> Result<i64> {
         self.loose.get(tenant).copied().ok_or_else(|| missing("stream"))
     }
@@ -93,27 +93,31 @@ fn missing(what: &str) -> Error {
     Error::new(ErrorKind::Corrupted { position: None }, text)
 }
 
-impl Session {
+impl Names {
     /// The names behind the numbers on a page of events.
-    pub(super) async fn learn(&mut self, streams: &[i64], kinds: &[i32]) -> Result<Learned> {
-        let shared = Arc::clone(&self.shared);
+    pub(super) async fn learn(
+        &mut self,
+        conn: &mut PgConnection,
+        statements: &Statements,
+        (streams, kinds): (&[i64], &[i32]),
+    ) -> Result<Learned> {
         let mut learned = Learned {
             streams: streams.iter().map(|id| (*id, None)).collect(),
             kinds: kinds.iter().map(|id| (*id, None)).collect(),
         };
-        learned.recall(&self.known.names);
+        learned.recall(self);
         let new = learned.streams.iter().filter(|(_, name)| name.is_none());
         let new: Vec<i64> = new.map(|(id, _)| *id).collect();
         if !new.is_empty() {
-            let asked = shared.statements.stream_names.query().bind(new);
-            let rows = asked.fetch_all(&mut self.conn).await?;
+            let asked = statements.stream_names.query().bind(new);
+            let rows = asked.fetch_all(&mut *conn).await?;
             self.remember(&rows, Names::add_stream, &mut learned)?;
         }
         let new = learned.kinds.iter().filter(|(_, kind)| kind.is_none());
         let new: Vec<i32> = new.map(|(id, _)| *id).collect();
         if !new.is_empty() {
-            let asked = shared.statements.kinds.query().bind(new);
-            let rows = asked.fetch_all(&mut self.conn).await?;
+            let asked = statements.kinds.query().bind(new);
+            let rows = asked.fetch_all(&mut *conn).await?;
             self.remember(&rows, Names::add_kind, &mut learned)?;
         }
         Ok(learned)
@@ -123,9 +127,11 @@ impl Session {
     /// at once, so that no writer waits for another one because of a kind.
     pub(super) async fn number_kinds(
         &mut self,
+        conn: &mut PgConnection,
+        statements: &Statements,
         kinds: impl Iterator<Item = &Arc<EventKind>>,
     ) -> Result<()> {
-        let known = &self.known.names.kind_ids;
+        let known = &self.kind_ids;
         let new: HashSet<_> = kinds.filter(|kind| !known.contains_key(*kind)).collect();
         if new.is_empty() {
             return Ok(());
@@ -133,32 +139,35 @@ impl Session {
         let types: Vec<&str> = new.iter().map(|kind| kind.event_type.as_str()).collect();
         let versions: Vec<i64> = new.iter().map(|kind| i64::from(kind.event_version)).collect();
         let codecs: Vec<&str> = new.iter().map(|kind| kind.codec.as_str()).collect();
-        let shared = Arc::clone(&self.shared);
         for round in 0..2 {
-            let query = shared.statements.kinds_by_name.query();
+            let query = statements.kinds_by_name.query();
             let query = query.bind(&types).bind(&versions).bind(&codecs);
-            let rows = query.fetch_all(&mut self.conn).await?;
+            let rows = query.fetch_all(&mut *conn).await?;
             self.remember(&rows, Names::add_kind, &mut Learned::default())?;
             if round == 1 || rows.len() == new.len() {
                 break;
             }
-            let query = shared.statements.insert_kinds.query();
+            let query = statements.insert_kinds.query();
             let query = query.bind(&types).bind(&versions).bind(&codecs);
-            query.execute(&mut self.conn).await?;
+            query.execute(&mut *conn).await?;
         }
         Ok(())
     }
 
     /// Sees to it that a tenant's events without a stream have a number, likewise.
-    pub(super) async fn number_loose(&mut self, tenant: &str) -> Result<()> {
-        if self.known.names.loose.contains_key(tenant) {
+    pub(super) async fn number_loose(
+        &mut self,
+        conn: &mut PgConnection,
+        statements: &Statements,
+        tenant: &str,
+    ) -> Result<()> {
+        if self.loose.contains_key(tenant) {
             return Ok(());
         }
-        let shared = Arc::clone(&self.shared);
-        shared.statements.insert_loose.query().bind(tenant).execute(&mut self.conn).await?;
-        let query = shared.statements.loose.query().bind(tenant);
-        let id = query.fetch_one(&mut self.conn).await?.try_get(0)?;
-        self.known.names.loose.insert(tenant.to_owned(), id);
+        statements.insert_loose.query().bind(tenant).execute(&mut *conn).await?;
+        let query = statements.loose.query().bind(tenant);
+        let id = query.fetch_one(&mut *conn).await?.try_get(0)?;
+        self.loose.insert(tenant.to_owned(), id);
         Ok(())
     }
 
@@ -168,14 +177,13 @@ impl Session {
         add: fn(&mut Names, &PgRow) -> Result<()>,
         learned: &mut Learned,
     ) -> Result<()> {
-        let names = &mut self.known.names;
-        if names.streams.len() + rows.len() > REMEMBERED {
-            names.streams.clear();
+        if self.streams.len() + rows.len() > REMEMBERED {
+            self.streams.clear();
         }
         for row in rows {
-            add(names, row)?;
+            add(self, row)?;
         }
-        learned.recall(names);
+        learned.recall(self);
         Ok(())
     }
 }

@@ -3,9 +3,10 @@
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use super::candidates::candidates;
+use super::candidates::{FIRST_WINDOW, candidates};
 use super::connection::Session;
-use super::scan::{By, FIRST_WINDOW, Scan, TAIL};
+use super::scan::{By, Scan, TAIL};
+use super::value::{clamp, column, up_to_nul};
 use crate::error::Result;
 use crate::event::EventPage;
 use crate::query::{MAX_PAGE_EVENTS, Query, ReadRange};
@@ -213,15 +214,6 @@ async fn wanted_kinds(session: &mut Session, query: &Query) -> Result<Option<Vec
     Ok(Some(rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?))
 }
 
-/// One column of all rows, of the type that the statement gives it: comparing types for each row
-/// costs more than decoding it.
-pub(super) fn column<T>(rows: &[PgRow], index: usize) -> Result<Vec<T>>
-where
-    T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
-{
-    Ok(rows.iter().map(|row| row.try_get_unchecked(index)).collect::<sqlx::Result<_>>()?)
-}
-
 /// One page of streams, sorted by (type, id).
 pub(super) async fn streams(
     session: &mut Session,
@@ -291,16 +283,4 @@ async fn of_type(
         })
     };
     statement.fetch_all(&mut session.conn).await?.into_iter().map(info).collect()
-}
-
-/// A text that PostgreSQL takes, in whose place among names nothing changes: no name has a NUL, so
-/// that none lies between `a` and `a\0b`.
-pub(super) fn up_to_nul(text: &str) -> &str {
-    text.split('\0').next().unwrap_or_default()
-}
-
-/// A number as PostgreSQL takes it; what is beyond stands for "no bound".
-pub(super) fn clamp(number: u64) -> i64 {
-    // One below the largest: the SQL adds one to it.
-    i64::try_from(number).unwrap_or(i64::MAX).min(i64::MAX - 1)
 }

@@ -8,8 +8,8 @@ use sqlx::{Decode, Postgres, Row, Type};
 use uuid::Uuid;
 
 use super::connection::Session;
-use super::reader::up_to_nul;
 use super::statements::Asked;
+use super::value::up_to_nul;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::MAX_PAGE_EVENTS;

@@ -6,7 +6,7 @@ use sqlx::postgres::PgRow;
 use super::batch::sealed;
 use super::connection::Session;
 use super::names::Learned;
-use super::reader::{clamp, column};
+use super::value::{clamp, column};
 use crate::error::{Error, Result};
 use crate::event::{EventHead, EventPage, EventRef};
 use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
@@ -26,10 +26,6 @@ const FEWER: usize = 8;
 
 /// The most events that the end of the log is taken to have, where a page begins near to it.
 pub(super) const TAIL: usize = 64;
-
-/// The most rows that are passed at first where no index helps; then four times as many, and so on,
-/// so that a page of a frequent match does not pass many rows in vain.
-pub(super) const FIRST_WINDOW: u64 = 4096;
 
 /// By what one statement finds the rows of a range.
 #[derive(Debug, Clone, Copy)]
@@ -387,7 +383,8 @@ pub(super) async fn names(session: &mut Session, rows: &[PgRow]) -> Result<Learn
     let mut kinds: Vec<i32> = column(rows, 3)?;
     streams.dedup();
     kinds.dedup();
-    session.learn(&streams, &kinds).await
+    let Session { conn, known, shared, .. } = session;
+    known.names.learn(conn, &shared.statements, (&streams, &kinds)).await
 }
 
 /// Whether a row was not too large for all it holds to come with it.

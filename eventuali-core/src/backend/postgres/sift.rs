@@ -2,7 +2,7 @@
 //! and gives positions.
 
 use super::connection::Session;
-use super::reader::{clamp, column};
+use super::value::{clamp, column};
 use crate::error::Result;
 use crate::query::{Query, QueryItem};
 use crate::span::Span;

@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use super::connection::Session;
 use super::names::Names;
-use super::reader::{self, Until, clamp};
+use super::reader::{self, Until};
 use super::scan;
+use super::value::clamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Metadata;
 use crate::query::MAX_PAGE_EVENTS;

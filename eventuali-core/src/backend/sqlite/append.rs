@@ -1,46 +1,14 @@
 //! One commit within the writer's transaction: judged first, written only when it holds.
 
-use rusqlite::{OptionalExtension, params};
-use uuid::Uuid;
+use rusqlite::params;
 
 use super::connection::Session;
+use super::ids::{id_runs, last_run_meets, stored_at};
+use super::rows::Tail;
 use super::{reader, records, rows};
 use crate::commit::{AppendCondition, Commit, Committed, StreamWrite};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::NewEvent;
 use crate::query::ReadRange;
-
-/// The end of the log within one transaction, carried from commit to commit.
-pub(super) struct Tail {
-    pub(super) position: u64,
-    pub(super) recorded_at: i64,
-    /// The event that was added last.
-    pub(super) last: Option<Uuid>,
-    /// Up to where the end of the log is noted.
-    pub(super) noted: u64,
-}
-
-impl Tail {
-    pub(super) fn of(session: &mut Session) -> Result<Self> {
-        let (position, recorded_at) = session.end()?;
-        Ok(Self::after(position, recorded_at))
-    }
-
-    /// The end of a log whose last event has this position and was recorded then.
-    pub(super) fn after(position: u64, recorded_at: i64) -> Self {
-        let recorded_at = recorded_at.max(crate::clock::now());
-        Self { position, recorded_at, last: None, noted: position }
-    }
-
-    /// Notes where the log ends now, for whoever reads.
-    pub(super) fn note(&mut self, session: &Session) -> Result<()> {
-        if self.noted < self.position {
-            session.put_log_end(self.position)?;
-            self.noted = self.position;
-        }
-        Ok(())
-    }
-}
 
 /// What became of a commit: an answer, or a refusal that wrote nothing. Everything else, such as a
 /// full disk, is the outer error, after which the transaction must be rolled back.
@@ -151,37 +119,6 @@ fn repetition(session: &mut Session, commit: &Commit) -> Result<Option<Verdict>>
     if known { settle(session, commit).map(Some) } else { Ok(None) }
 }
 
-/// Whether an id of `run` is stored. Stored runs never overlap, so the last one that begins
-/// within or before it tells.
-fn last_run_meets(session: &Session, run: IdRun) -> Result<bool> {
-    let last = Uuid::from_u128(run.first + (run.count - 1));
-    let found = id_run_before(session, last)?;
-    Ok(found.is_some_and(|(stored, ..)| stored.first + (stored.count - 1) >= run.first))
-}
-
-fn id_run_before(session: &Session, id: Uuid) -> Result<Option<(IdRun, u64, i64)>> {
-    Ok(session
-        .statement(include_str!("sql/id_run_before.sql"))?
-        .query_row([id.as_bytes().as_slice()], |row| {
-            let first = u128::from_be_bytes(row.get::<_, [u8; 16]>(0)?);
-            let count = row.get::<_, i64>(2)? as u128;
-            Ok((IdRun { first, count }, row.get::<_, i64>(1)? as u64, row.get(3)?))
-        })
-        .optional()?)
-}
-
-/// The position of the event with this id.
-pub(super) fn position_of(session: &Session, id: Uuid) -> Result<Option<u64>> {
-    Ok(stored_at(session, id)?.map(|(position, _)| position))
-}
-
-/// Position of the event with this id, and the digest of the records of its commit.
-fn stored_at(session: &Session, id: Uuid) -> Result<Option<(u64, i64)>> {
-    let Some((run, position, records)) = id_run_before(session, id)? else { return Ok(None) };
-    let offset = id.as_u128() - run.first;
-    Ok((offset < run.count).then(|| (position + offset as u64, records)))
-}
-
 /// The verdict on a commit of which at least one id is stored: the original answer where all of it
 /// is, else a conflict that names the ids.
 fn settle(session: &mut Session, commit: &Commit) -> Result<Verdict> {
@@ -273,23 +210,4 @@ fn append_to_stream(
         session.put_run(stream, head.version + 1, (first, count))?;
     }
     Ok(())
-}
-
-/// Ids that follow one another as 128-bit numbers: those of one save do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct IdRun {
-    first: u128,
-    count: u128,
-}
-
-fn id_runs<'a>(events: impl Iterator<Item = &'a NewEvent>) -> Vec<IdRun> {
-    let mut runs: Vec<IdRun> = Vec::new();
-    for event in events {
-        let id = event.event_id.as_u128();
-        match runs.last_mut() {
-            Some(run) if run.first.checked_add(run.count) == Some(id) => run.count += 1,
-            _ => runs.push(IdRun { first: id, count: 1 }),
-        }
-    }
-    runs
 }

@@ -2,15 +2,20 @@
 
 use rusqlite::ToSql;
 
-use super::append::position_of;
 use super::chains::{KIND_BLOCKS, Part, TAGS};
-use super::connection::{Session, damaged, is_checked};
-use super::reader::{FIRST_WINDOW, clamp};
+use super::connection::Session;
+use super::error::{damaged, is_checked};
+use super::ids::position_of;
 use super::sift::{sift, streams};
+use super::value::clamp;
 use crate::error::{Error, Result};
 use crate::query::{Query, QueryItem, ReadRange};
 use crate::span::{Span, merged};
 use crate::stream::StreamId;
+
+/// The most rows that are passed at first where no index helps; then four times as many, and so on,
+/// so that a page of a frequent match does not pass many rows in vain.
+pub(super) const FIRST_WINDOW: u64 = 4096;
 
 /// Index entries that one item looks at before it says how far it came.
 const LOOKAHEAD: usize = 1024;

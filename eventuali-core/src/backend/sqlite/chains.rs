@@ -3,8 +3,8 @@
 
 use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
 
-use super::connection::{damaged, is_checked};
-use super::reader::clamp;
+use super::error::{damaged, is_checked};
+use super::value::clamp;
 use crate::error::Result;
 use crate::query::ReadRange;
 

@@ -11,9 +11,10 @@ use rusqlite::hooks::{CheckpointMode, Wal};
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 use uuid::Uuid;
 
+use super::error::{damaged, incomplete, is_checked};
 use super::names::Names;
 use super::place::flags;
-use super::reader::clamp;
+use super::value::clamp;
 use super::{Durability, Target, fork, schema, wal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::span::Span;
@@ -318,25 +319,6 @@ struct Look {
     last: Option<[u8; 16]>,
     /// The event that is now where the log ended when it was looked at before.
     seen: Option<[u8; 16]>,
-}
-
-/// Whether reads are held against what is known; not where `reliability/` wants to see it missed.
-pub(super) fn is_checked() -> bool {
-    #[cfg(feature = "faults")]
-    return std::env::var("EVENTUALI_FAULT").as_deref() != Ok("unchecked");
-    #[cfg(not(feature = "faults"))]
-    true
-}
-
-/// Something that is not what was written, where no single event is to blame.
-pub(super) fn damaged(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Corrupted { position: None }, text)
-}
-
-fn incomplete(what: &str, end: Option<i64>, found: Option<i64>) -> Error {
-    let shown = |end: Option<i64>| end.map_or_else(|| "nowhere".to_owned(), |end| end.to_string());
-    let (end, found) = (shown(end), shown(found));
-    damaged(format!("{what} ends at {found} and was written up to {end}; verify() tells more"))
 }
 
 /// SQLite does not wait for others while it switches a fresh file to WAL, so this does.

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use super::connection::{damaged, is_checked};
+use super::error::{damaged, is_checked};
 use crate::error::Result;
 
 /// The most names whose digests are kept, 16 bytes each.

@@ -41,3 +41,23 @@ impl From<rusqlite::Error> for Error {
 pub(super) fn is_io(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Corrupted { .. })
 }
+
+/// Whether reads are held against what is known; not where `reliability/` wants to see it missed.
+pub(super) fn is_checked() -> bool {
+    #[cfg(feature = "faults")]
+    return std::env::var("EVENTUALI_FAULT").as_deref() != Ok("unchecked");
+    #[cfg(not(feature = "faults"))]
+    true
+}
+
+/// Something that is not what was written, where no single event is to blame.
+pub(super) fn damaged(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Corrupted { position: None }, text)
+}
+
+/// Something that ends elsewhere than where it was written up to.
+pub(super) fn incomplete(what: &str, end: Option<i64>, found: Option<i64>) -> Error {
+    let shown = |end: Option<i64>| end.map_or_else(|| "nowhere".to_owned(), |end| end.to_string());
+    let (end, found) = (shown(end), shown(found));
+    damaged(format!("{what} ends at {found} and was written up to {end}; verify() tells more"))
+}

@@ -7,8 +7,9 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::chains::{note_block, note_kind};
-use super::connection::{damaged, is_checked};
+
 use super::dictionary::Dictionary;
+use super::error::{damaged, is_checked};
 use crate::error::Result;
 use crate::event::EventKind;
 use crate::stream::StreamId;

@@ -2,8 +2,30 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
-use super::writer::{Job, Request};
+use tokio::sync::oneshot;
+
+use super::connection::Session;
+use crate::commit::{Commit, Committed};
+use crate::error::Result;
+
+/// Work on the writer's connection.
+pub(super) enum Job {
+    /// A commit and where its answer goes.
+    Commit(Box<Request>),
+    /// Anything else, for a store whose readers share this connection.
+    Read(Box<dyn FnOnce(&mut Session) + Send>),
+    /// The end, once everything before it is done. The readers are about to end; the writer's
+    /// connection is the last to go, so that SQLite folds the WAL into the database.
+    Close(Vec<JoinHandle<()>>),
+}
+
+/// A commit and where its answer goes.
+pub(super) struct Request {
+    pub(super) commit: Commit,
+    pub(super) answer: oneshot::Sender<Result<Committed>>,
+}
 
 /// The jobs in the order in which they came. One thread at a time has the turn to do them: the
 /// writer's own, or that of a caller who would wait for it anyway.

@@ -4,11 +4,12 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
-use super::candidates::candidates;
+use super::candidates::{FIRST_WINDOW, candidates};
 use super::chains::{Links, Part, TAGS};
-use super::connection::{Session, damaged, is_checked};
+use super::connection::Session;
+use super::error::{damaged, is_checked};
 use super::names::Names;
-use super::sift::json;
+use super::value::{clamp, json};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventHead, EventPage, EventRef};
 use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
@@ -17,10 +18,6 @@ use crate::stream::{StreamId, StreamInfo, StreamPage, StreamSelection};
 
 /// The most rows that are looked at for one page; a page of a rare match is short instead of slow.
 const PAGE_ROWS: usize = 65_536;
-
-/// The most rows that are passed at first where no index helps; then four times as many, and so on,
-/// so that a page of a frequent match does not pass many rows in vain.
-pub(super) const FIRST_WINDOW: u64 = 4096;
 
 /// One page of the events that match.
 pub(super) fn page(session: &mut Session, query: &Query, range: ReadRange) -> Result<EventPage> {
@@ -499,19 +496,14 @@ fn ids(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// A number as SQLite takes it; what is beyond stands for "no bound".
-pub(super) fn clamp(number: u64) -> i64 {
-    // One below the largest: the SQL adds one to it.
-    i64::try_from(number).unwrap_or(i64::MAX).min(i64::MAX - 1)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::backend::sqlite::append::{Tail, append};
+    use crate::backend::sqlite::append::append;
     use crate::backend::sqlite::connection::Epoch;
+    use crate::backend::sqlite::rows::Tail;
     use crate::backend::sqlite::{Durability, Target};
     use crate::commit::Commit;
     use crate::event::{EventKind, Metadata, NewEvent, Reference};

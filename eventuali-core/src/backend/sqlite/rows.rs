@@ -5,7 +5,6 @@ use std::sync::Arc;
 use rusqlite::{CachedStatement, Connection};
 use uuid::Uuid;
 
-use super::append::Tail;
 use super::chains::note_tag;
 use super::connection::Session;
 use crate::commit::StreamWrite;
@@ -15,6 +14,38 @@ use crate::event::{EventHead, NewEvent};
 /// Rows that `insert_16_events.sql` takes: SQLite's cost of a statement is shared by them.
 const ROWS: usize = 16;
 const COLUMNS: usize = 10;
+
+/// The end of the log within one transaction, carried from commit to commit.
+pub(super) struct Tail {
+    pub(super) position: u64,
+    pub(super) recorded_at: i64,
+    /// The event that was added last.
+    pub(super) last: Option<Uuid>,
+    /// Up to where the end of the log is noted.
+    pub(super) noted: u64,
+}
+
+impl Tail {
+    pub(super) fn of(session: &mut Session) -> Result<Self> {
+        let (position, recorded_at) = session.end()?;
+        Ok(Self::after(position, recorded_at))
+    }
+
+    /// The end of a log whose last event has this position and was recorded then.
+    pub(super) fn after(position: u64, recorded_at: i64) -> Self {
+        let recorded_at = recorded_at.max(crate::clock::now());
+        Self { position, recorded_at, last: None, noted: position }
+    }
+
+    /// Notes where the log ends now, for whoever reads.
+    pub(super) fn note(&mut self, session: &Session) -> Result<()> {
+        if self.noted < self.position {
+            session.put_log_end(self.position)?;
+            self.noted = self.position;
+        }
+        Ok(())
+    }
+}
 
 /// Adds the events of `write` to stream number `stream`, which is at `version`.
 pub(super) fn insert(

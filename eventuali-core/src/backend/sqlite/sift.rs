@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 use rusqlite::{params, params_from_iter};
 
 use super::connection::Session;
-use super::reader::clamp;
+use super::value::{clamp, json};
 use crate::error::Result;
 use crate::query::{Query, QueryItem};
 use crate::span::Span;
@@ -68,12 +68,6 @@ pub(super) fn streams(
         return Ok(None);
     };
     Ok((found.len() <= most).then_some(found))
-}
-
-/// Numbers as SQLite's `json_each` takes them.
-pub(super) fn json(numbers: impl IntoIterator<Item = impl ToString>) -> String {
-    let listed: Vec<String> = numbers.into_iter().map(|number| number.to_string()).collect();
-    format!("[{}]", listed.join(","))
 }
 
 fn pass(

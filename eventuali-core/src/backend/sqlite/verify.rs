@@ -5,9 +5,10 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::append::position_of;
 use super::connection::Session;
+use super::ids::position_of;
 use super::reader;
+use super::value::clamp;
 use crate::error::Result;
 use crate::event::Metadata;
 use crate::verify::{Damage, VerifyCursor, VerifyPage};
@@ -220,7 +221,7 @@ impl Step<'_> {
     fn rows(&mut self, after: u64, until: u64) -> Result<Vec<(u64, Result<Found>)>> {
         let Session { conn, names, .. } = &mut *self.session;
         let mut statement = conn.prepare_cached(include_str!("sql/events_forward.sql"))?;
-        let mut rows = statement.query([reader::clamp(after), reader::clamp(until)])?;
+        let mut rows = statement.query([clamp(after), clamp(until)])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
             let position = row.get::<_, i64>(0)? as u64;

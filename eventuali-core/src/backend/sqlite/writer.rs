@@ -1,42 +1,25 @@
 //! The one thread that writes: it commits whatever waits in one transaction.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread::JoinHandle;
 
 use rusqlite::TransactionState;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use super::ahead::Ahead;
-use super::append::{Tail, append};
+use super::append::append;
 use super::connection::{Session, without_waiting};
 use super::error::is_io;
-use super::queue::Queue;
+use super::queue::{Job, Queue, Request};
+use super::rows::Tail;
 use super::witness::Witness;
 use super::{fork, schema};
-use crate::commit::{Commit, Committed};
+use crate::commit::Committed;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The most bytes that go into one transaction.
 const GROUP_BYTES: usize = 32 << 20;
 /// The most commits that go into one transaction.
 const GROUP_COMMITS: usize = 1024;
-
-/// Work on the writer's connection.
-pub(super) enum Job {
-    /// A commit and where its answer goes.
-    Commit(Box<Request>),
-    /// Anything else, for a store whose readers share this connection.
-    Read(Box<dyn FnOnce(&mut Session) + Send>),
-    /// The end, once everything before it is done. The readers are about to end; the writer's
-    /// connection is the last to go, so that SQLite folds the WAL into the database.
-    Close(Vec<JoinHandle<()>>),
-}
-
-/// A commit and where its answer goes.
-pub(super) struct Request {
-    pub(super) commit: Commit,
-    pub(super) answer: oneshot::Sender<Result<Committed>>,
-}
 
 /// The writer: its connection, and whether that can still be trusted.
 pub(super) struct Writer {
@@ -294,9 +277,12 @@ mod tests {
     use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
+    use tokio::sync::oneshot;
+
     use super::*;
     use crate::backend::sqlite::connection::Epoch;
     use crate::backend::sqlite::{Durability, Target, reader};
+    use crate::commit::Commit;
     use crate::event::{EventKind, Metadata, NewEvent};
     use crate::query::{Query, QueryItem, ReadRange};
     use crate::stream::{ExpectedVersion, StreamId};
