@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::record::{ExpectedRecord, RecordKey};
-use crate::stream::{ExpectedVersion, StreamId};
+use crate::id::{ExpectedRecord, ExpectedVersion, RecordKey, StreamId};
 
 /// The result of everything in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -15,6 +15,7 @@ pub mod commit;
 pub mod contract;
 pub mod error;
 pub mod event;
+pub mod id;
 pub mod limits;
 pub mod name;
 pub mod query;

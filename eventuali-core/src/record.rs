@@ -1,31 +1,15 @@
 //! Records: small versioned documents that are committed together with events.
 
 use std::cmp::Ordering;
-use std::fmt;
 
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+pub use crate::id::{ExpectedRecord, RecordKey};
 use crate::limits::Limits;
 use crate::name::{check_known_name, check_name, check_tenant};
 
-/// The name of a record. Spaces keep features apart: `checkpoint`, `snapshot`, `outbox` …
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RecordKey {
-    /// Whose record.
-    pub tenant: String,
-    /// Of what sort.
-    pub space: String,
-    /// Which one.
-    pub key: String,
-}
-
 impl RecordKey {
-    /// A key of the default tenant.
-    pub fn new(space: impl Into<String>, key: impl Into<String>) -> Self {
-        Self { tenant: String::new(), space: space.into(), key: key.into() }
-    }
-
     /// Checks all three parts.
     pub fn check(&self) -> Result<()> {
         check_tenant(&self.tenant)?;
@@ -72,39 +56,6 @@ impl Ord for Scalar {
             (Self::Real(a), Self::Real(b)) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
             (Self::Text(a), Self::Text(b)) => a.as_bytes().cmp(b.as_bytes()),
             _ => self.rank().cmp(&other.rank()),
-        }
-    }
-}
-
-/// What the writer believes about a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExpectedRecord {
-    /// Whatever it is.
-    Any,
-    /// There is none: never written, or deleted.
-    Absent,
-    /// It is there, at this version.
-    Exact(u64),
-}
-
-impl ExpectedRecord {
-    /// Whether a record at `version`, which is there or not, is as expected.
-    #[must_use]
-    pub fn holds(self, version: u64, present: bool) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Absent => !present,
-            Self::Exact(expected) => present && version == expected,
-        }
-    }
-}
-
-impl fmt::Display for ExpectedRecord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Any => f.write_str("any"),
-            Self::Absent => f.write_str("none"),
-            Self::Exact(version) => write!(f, "version {version}"),
         }
     }
 }
