@@ -17,6 +17,7 @@ contract_tests!(memory, InProcess::memory());
 contract_tests!(postgres, PostgresTable::new());
 contract_tests!(postgres_that_is_followed, Followed::new(PostgresTable::new()));
 contract_tests!(sqlite, SqliteFile::new());
+contract_tests!(sqlite_durable, SqliteFile::durable());
 contract_tests!(sqlite_on_the_thread_of_the_caller, Here(SqliteFile::new()));
 contract_tests!(sqlite_in_memory, InProcess::sqlite());
 
