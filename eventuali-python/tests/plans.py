@@ -16,6 +16,8 @@ from support import PROJECT
 from eventuali import Event, EventStoreConfig, sync
 
 BACKENDS = PROJECT / "eventuali-core/src/backend"
+TURNED = "/* DESC */"
+"""Stands where the other direction has DESC."""
 EVENTS = 100_000
 FAR = 2**63 - 2
 
@@ -137,16 +139,25 @@ def fill(store: sync.EventStore, events: int = EVENTS) -> None:
 
 
 def statement(backend: str, name: str) -> str:
-    return (BACKENDS / backend / "sql" / f"{name}.sql").read_text()
+    """Returns a statement; one that is read in two directions has one text for both."""
+    file = BACKENDS / backend / "sql" / f"{name}.sql"
+    if file.exists():
+        return file.read_text()
+    stem, direction = name.rsplit("_", 1)
+    text = file.with_stem(stem).read_text()
+    return text.replace(TURNED, "DESC") if direction == "backward" else text
 
 
 def statements_that_look_for_events(backend: str) -> set[str]:
     """Returns the statements of a backend that answer queries."""
     found = set()
     for path in (BACKENDS / backend / "sql").glob("*.sql"):
-        reads = path.read_text().lstrip().upper().startswith(("SELECT", "WITH"))
+        text = path.read_text()
+        reads = text.lstrip().upper().startswith(("SELECT", "WITH"))
         checks = "record" in path.stem or path.stem.startswith("verify")
-        if reads and not checks and path.stem not in NAMES_ONLY:
+        if TURNED in text:
+            found |= {f"{path.stem}_forward", f"{path.stem}_backward"}
+        elif reads and not checks and path.stem not in NAMES_ONLY:
             found.add(path.stem)
     return found - {"append", "announce", "keep", "listen", "look", "session", "tail"}
 

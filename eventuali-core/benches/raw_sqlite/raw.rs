@@ -20,8 +20,8 @@ const ID_RUN: &str = include_str!("../../src/backend/sqlite/sql/insert_id_run.sq
 const LOG_END: &str = include_str!("../../src/backend/sqlite/sql/update_log_end.sql");
 const KIND_BLOCK: &str = include_str!("../../src/backend/sqlite/sql/insert_kind_block.sql");
 const KIND_END: &str = include_str!("../../src/backend/sqlite/sql/update_kind_end.sql");
-const OF_STREAM: &str = include_str!("../../src/backend/sqlite/sql/stream_events_forward.sql");
-const OF_LOG: &str = include_str!("../../src/backend/sqlite/sql/events_forward.sql");
+const OF_STREAM: &str = include_str!("../../src/backend/sqlite/sql/stream_events.sql");
+const OF_LOG: &str = include_str!("../../src/backend/sqlite/sql/events.sql");
 
 /// Any time and any checksum: as many bytes as real ones.
 const TIME: i64 = 1_700_000_000_000_000;

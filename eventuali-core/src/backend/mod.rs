@@ -2,4 +2,5 @@
 
 pub mod memory;
 pub mod postgres;
+mod sql;
 pub mod sqlite;

@@ -124,12 +124,8 @@ async fn of_stream(
     range: ReadRange,
 ) -> Result<Vec<Span>> {
     let statements = &session.shared.statements;
-    let statement = if range.backwards {
-        &statements.stream_runs_backward
-    } else {
-        &statements.stream_runs_forward
-    };
-    let asked = statement.query().bind(&stream.tenant).bind(&stream.aggregate_type);
+    let asked = statements.stream_runs.query(range.backwards);
+    let asked = asked.bind(&stream.tenant).bind(&stream.aggregate_type);
     let asked = asked.bind(&stream.aggregate_id).bind(clamp(range.after));
     let asked = asked.bind(clamp(range.until)).bind(LOOKAHEAD as i64);
     let rows = asked.fetch_all(&mut session.conn).await?;
@@ -151,9 +147,8 @@ async fn of_tag(
     range: ReadRange,
 ) -> Result<Vec<Span>> {
     let statements = &session.shared.statements;
-    let statement =
-        if range.backwards { &statements.tags_backward } else { &statements.tags_forward };
-    let asked = statement.query().bind(tenant).bind(tag).bind(clamp(range.after));
+    let asked = statements.tags.query(range.backwards);
+    let asked = asked.bind(tenant).bind(tag).bind(clamp(range.after));
     let asked = asked.bind(clamp(range.until)).bind(LOOKAHEAD as i64);
     let rows = asked.fetch_all(&mut session.conn).await?;
     rows.iter().map(|row| Ok((position(row, 0)?, position(row, 1)?))).collect()
@@ -170,12 +165,8 @@ async fn of_kinds(
     range: ReadRange,
 ) -> Result<Vec<Vec<Span>>> {
     let statements = &session.shared.statements;
-    let statement = if range.backwards {
-        &statements.kind_spans_backward
-    } else {
-        &statements.kind_spans_forward
-    };
-    let asked = statement.query().bind(event_types).bind(clamp(range.after));
+    let asked = statements.kind_spans.query(range.backwards);
+    let asked = asked.bind(event_types).bind(clamp(range.after));
     let asked = asked.bind(clamp(range.until)).bind(LOOKAHEAD as i64);
     let rows = asked.fetch_all(&mut session.conn).await?;
     let mut lists: Vec<(i32, Vec<Span>)> = Vec::new();

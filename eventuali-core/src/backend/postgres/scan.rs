@@ -161,20 +161,15 @@ impl Scan {
         spans: &[Span],
     ) -> Result<Vec<PgRow>> {
         let statements = &session.shared.statements;
-        let (one, single, several) = if self.range.backwards {
-            let single = &statements.events_at_backward;
-            (&statements.events_backward, single, &statements.spans_backward)
-        } else {
-            let single = &statements.events_at_forward;
-            (&statements.events_forward, single, &statements.spans_forward)
-        };
+        let (one, single, several) = (&statements.events, &statements.events_at, &statements.spans);
+        let backwards = self.range.backwards;
         let asked = if let [(first, last)] = spans {
-            one.query().bind(clamp(*first)).bind(clamp(*last))
+            one.query(backwards).bind(clamp(*first)).bind(clamp(*last))
         } else if spans.iter().all(|(first, last)| first == last) {
-            single.query().bind(spans.iter().map(|span| clamp(span.0)).collect::<Vec<_>>())
+            single.query(backwards).bind(spans.iter().map(|span| clamp(span.0)).collect::<Vec<_>>())
         } else {
             let ends = |end: fn(&Span) -> u64| spans.iter().map(end).map(clamp).collect::<Vec<_>>();
-            several.query().bind(ends(|span| span.0)).bind(ends(|span| span.1))
+            several.query(backwards).bind(ends(|span| span.0)).bind(ends(|span| span.1))
         };
         let asked = asked.bind(kinds).bind(self.step as i64).bind(self.row_bytes());
         Ok(asked.fetch_all(&mut session.conn).await?)
@@ -253,14 +248,12 @@ impl Scan {
         left: ReadRange,
     ) -> Result<Vec<PgRow>> {
         let statements = &session.shared.statements;
-        let (forward, backward) = match by {
-            By::Stream(_) => {
-                (&statements.stream_events_forward, &statements.stream_events_backward)
-            }
-            By::Tag(..) => (&statements.tag_events_forward, &statements.tag_events_backward),
-            By::Text(_) => (&statements.sift_events_forward, &statements.sift_events_backward),
+        let statement = match by {
+            By::Stream(_) => &statements.stream_events,
+            By::Tag(..) => &statements.tag_events,
+            By::Text(_) => &statements.sift_events,
         };
-        let asked = if self.range.backwards { backward.query() } else { forward.query() };
+        let asked = statement.query(self.range.backwards);
         let asked = match by {
             By::Stream(stream) => asked
                 .bind(&stream.tenant)

@@ -7,7 +7,7 @@ use super::connection::Session;
 use super::error::{damaged, is_checked};
 use super::ids::position_of;
 use super::sift::{sift, streams};
-use super::value::clamp;
+use super::value::{clamp, in_order};
 use crate::error::{Error, Result};
 use crate::query::{Query, QueryItem, ReadRange};
 use crate::span::{Span, merged};
@@ -148,11 +148,7 @@ fn of_stream(
     most: usize,
     meet: &mut impl FnMut(Vec<Span>, bool),
 ) -> Result<()> {
-    let sql = if range.backwards {
-        include_str!("sql/stream_runs_backward.sql")
-    } else {
-        include_str!("sql/stream_runs_forward.sql")
-    };
+    let sql = in_order!("sql/stream_runs.sql", range.backwards);
     let above = session.version_at(stream, range.after)?;
     let end = session.version_at(stream, range.until)?;
     if end <= above {

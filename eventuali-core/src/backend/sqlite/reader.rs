@@ -9,7 +9,7 @@ use super::chains::{Links, Part, TAGS};
 use super::connection::Session;
 use super::error::{damaged, is_checked};
 use super::names::Names;
-use super::value::{clamp, json};
+use super::value::{clamp, in_order, json};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventHead, EventPage, EventRef};
 use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
@@ -96,11 +96,7 @@ fn stream_page(
 ) -> Result<EventPage> {
     let range = scan.range;
     if let Some(id) = session.names.stream(&session.conn, stream)? {
-        let sql = if range.backwards {
-            include_str!("sql/stream_events_backward.sql")
-        } else {
-            include_str!("sql/stream_events_forward.sql")
-        };
+        let sql = in_order!("sql/stream_events.sql", range.backwards);
         let after = range.after_version.max(session.version_at(id, range.after)?);
         let until = range.until_version.min(session.version_at(id, range.until)?);
         let due = Due::Versions { stream: id, range: (after + 1, until) };
@@ -111,11 +107,7 @@ fn stream_page(
 
 fn tag_page(session: &mut Session, query: &Query, tag: &str, mut scan: Scan) -> Result<EventPage> {
     let range = scan.range;
-    let sql = if range.backwards {
-        include_str!("sql/tag_events_backward.sql")
-    } else {
-        include_str!("sql/tag_events_forward.sql")
-    };
+    let sql = in_order!("sql/tag_events.sql", range.backwards);
     let bounds = params![query.tenant, tag, clamp(range.after), clamp(range.until)];
     let links = TAGS.links(&session.conn, &[&query.tenant, &tag], Part::of(range))?;
     let due = Due::Entries { links, tag: tag.to_owned() };
@@ -176,11 +168,7 @@ impl Scan {
         text: &str,
         part: ReadRange,
     ) -> Result<(u64, u64)> {
-        let sql = if part.backwards {
-            include_str!("sql/sift_events_backward.sql")
-        } else {
-            include_str!("sql/sift_events_forward.sql")
-        };
+        let sql = in_order!("sql/sift_events.sql", part.backwards);
         session.is_whole((part.after + 1, part.until))?;
         let bounds = params![clamp(part.after), clamp(part.until), text];
         self.rows(session, sql, bounds, Some(query), Due::Any)?;
@@ -228,11 +216,7 @@ impl Scan {
 
     /// Adds what matches between two positions, both included.
     fn span(&mut self, session: &mut Session, query: Option<&Query>, span: Span) -> Result<()> {
-        let sql = if self.range.backwards {
-            include_str!("sql/events_backward.sql")
-        } else {
-            include_str!("sql/events_forward.sql")
-        };
+        let sql = in_order!("sql/events.sql", self.range.backwards);
         self.rows(session, sql, &[clamp(span.0 - 1), clamp(span.1)], query, Due::Positions(span))
     }
 

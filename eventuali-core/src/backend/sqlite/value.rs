@@ -11,3 +11,14 @@ pub(super) fn json(numbers: impl IntoIterator<Item = impl ToString>) -> String {
     let listed: Vec<String> = numbers.into_iter().map(|number| number.to_string()).collect();
     format!("[{}]", listed.join(","))
 }
+
+/// The statement of a file, in a direction.
+macro_rules! in_order {
+    ($file:literal, $backwards:expr) => {{
+        static BACKWARD: std::sync::LazyLock<String> =
+            std::sync::LazyLock::new(|| crate::backend::sql::backward(include_str!($file)));
+        if $backwards { BACKWARD.as_str() } else { include_str!($file) }
+    }};
+}
+
+pub(super) use in_order;

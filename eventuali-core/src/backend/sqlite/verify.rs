@@ -220,7 +220,7 @@ impl Step<'_> {
     /// The rows between two positions, each with why it can't be right.
     fn rows(&mut self, after: u64, until: u64) -> Result<Vec<(u64, Result<Found>)>> {
         let Session { conn, names, .. } = &mut *self.session;
-        let mut statement = conn.prepare_cached(include_str!("sql/events_forward.sql"))?;
+        let mut statement = conn.prepare_cached(include_str!("sql/events.sql"))?;
         let mut rows = statement.query([clamp(after), clamp(until)])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {

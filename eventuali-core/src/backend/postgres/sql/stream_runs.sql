@@ -23,6 +23,6 @@ CROSS JOIN LATERAL (
             ), 1
         )
         AND k.first_version <= b.until_version
-    ORDER BY k.first_version DESC LIMIT $6
+    ORDER BY k.first_version /* DESC */ LIMIT $6
 ) AS r
-ORDER BY r.first_version DESC
+ORDER BY r.first_version /* DESC */

@@ -8,7 +8,7 @@ CROSS JOIN LATERAL (
             (SELECT max(m.first) FROM {kind_spans} AS m WHERE m.kind = k.id AND m.first <= $2 + 1), 0
         )
         AND x.last > $2 AND x.first <= $3
-    ORDER BY x.first DESC LIMIT $4
+    ORDER BY x.first /* DESC */ LIMIT $4
 ) AS s
 WHERE k.event_type = ANY($1)
-ORDER BY k.id, s.first DESC
+ORDER BY k.id, s.first /* DESC */

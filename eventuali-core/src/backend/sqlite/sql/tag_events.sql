@@ -4,4 +4,4 @@ SELECT
 FROM tags AS t
 LEFT JOIN event_log AS e ON e.position = t.position
 WHERE t.tenant = ?1 AND t.tag = ?2 AND t.position > ?3 AND t.position <= ?4
-ORDER BY t.position DESC
+ORDER BY t.position /* DESC */

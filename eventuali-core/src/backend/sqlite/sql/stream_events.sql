@@ -10,4 +10,4 @@ WHERE
     )
     AND r.first_version <= ?3
     AND e.version > ?2 AND e.version <= ?3
-ORDER BY r.first_version, e.position
+ORDER BY r.first_version /* DESC */, e.position /* DESC */

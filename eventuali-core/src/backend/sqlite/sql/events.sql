@@ -1,2 +1,2 @@
 SELECT position, stream, version, kind, event_id, timestamp, recorded_at, checksum, metadata, payload
-FROM event_log WHERE position > ?1 AND position <= ?2 ORDER BY position DESC
+FROM event_log WHERE position > ?1 AND position <= ?2 ORDER BY position /* DESC */

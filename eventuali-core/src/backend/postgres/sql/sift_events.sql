@@ -4,4 +4,4 @@ SELECT
     CASE WHEN octet_length(e.payload) + coalesce(octet_length(e.metadata), 0) <= $5 THEN e.payload END
 FROM {log} AS e
 WHERE e.position > $2 AND e.position <= $3 AND strpos(e.metadata, $1) > 0
-ORDER BY e.position DESC LIMIT $4
+ORDER BY e.position /* DESC */ LIMIT $4

@@ -11,4 +11,4 @@ WHERE
         (SELECT max(first_version) FROM stream_runs WHERE stream = ?1 AND first_version <= ?2 + 1), 0
     )
     AND r.first_version <= ?3
-ORDER BY r.first_version DESC LIMIT ?4
+ORDER BY r.first_version /* DESC */ LIMIT ?4

@@ -31,12 +31,12 @@ chosen AS MATERIALIZED (
                 ), 1
             )
             AND k.first_version <= b.until_version
-        ORDER BY k.first_version DESC LIMIT $8 + 1
+        ORDER BY k.first_version /* DESC */ LIMIT $8 + 1
     ) AS r
 ),
 spans AS MATERIALIZED (
     SELECT first, last
-    FROM (SELECT *, sum(last - first + 1) OVER (ORDER BY first DESC) AS total FROM chosen WHERE first <= last) AS counted
+    FROM (SELECT *, sum(last - first + 1) OVER (ORDER BY first /* DESC */) AS total FROM chosen WHERE first <= last) AS counted
     WHERE total - (last - first + 1) < $8
 )
 -- First what is known of the rows that follow: from which version to which they must go.
@@ -54,7 +54,7 @@ SELECT * FROM (
     FROM spans AS s
     CROSS JOIN LATERAL (
         SELECT * FROM {log} AS l WHERE l.position BETWEEN s.first AND s.last
-        ORDER BY l.position DESC LIMIT $8
+        ORDER BY l.position /* DESC */ LIMIT $8
     ) AS e
-    ORDER BY e.position DESC LIMIT $8
+    ORDER BY e.position /* DESC */ LIMIT $8
 ) AS e

@@ -6,6 +6,6 @@ FROM unnest($1::bigint[], $2::bigint[]) AS s (first, last)
 CROSS JOIN LATERAL (
     SELECT * FROM {log} AS l
     WHERE l.position BETWEEN s.first AND s.last AND ($3::integer[] IS NULL OR l.kind = ANY($3))
-    ORDER BY l.position DESC LIMIT $4
+    ORDER BY l.position /* DESC */ LIMIT $4
 ) AS e
-ORDER BY e.position DESC LIMIT $4
+ORDER BY e.position /* DESC */ LIMIT $4

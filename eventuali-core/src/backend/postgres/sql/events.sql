@@ -4,4 +4,4 @@ SELECT
     CASE WHEN octet_length(payload) + coalesce(octet_length(metadata), 0) <= $5 THEN payload END
 FROM {log}
 WHERE position BETWEEN $1 AND $2 AND ($3::integer[] IS NULL OR kind = ANY($3))
-ORDER BY position DESC LIMIT $4
+ORDER BY position /* DESC */ LIMIT $4

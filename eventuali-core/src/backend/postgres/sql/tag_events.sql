@@ -5,4 +5,4 @@ SELECT
 FROM {tags} AS t
 LEFT JOIN LATERAL (SELECT * FROM {log} AS l WHERE l.position = t.position LIMIT 1) AS e ON true
 WHERE t.tenant = $1 AND t.tag = $2 AND t.position > $3 AND t.position <= $4
-ORDER BY t.position DESC LIMIT $5
+ORDER BY t.position /* DESC */ LIMIT $5

@@ -1,0 +1,5 @@
+//! What both SQL backends do alike.
+
+mod both_ways;
+
+pub(in crate::backend) use both_ways::backward;
