@@ -9,28 +9,13 @@ use uuid::Uuid;
 use super::connection::Session;
 use super::sift::{sift, streams};
 use super::value::clamp;
+use crate::backend::sql::candidates::{
+    Candidates, FEW_STREAMS, FIRST_WINDOW, Gathering, LOOKAHEAD,
+};
 use crate::error::Result;
 use crate::query::{Query, QueryItem, ReadRange};
-use crate::span::{Span, merged};
+use crate::span::Span;
 use crate::stream::StreamId;
-
-/// Index entries that one item looks at before it says how far it came.
-const LOOKAHEAD: usize = 1024;
-
-/// The most rows that are passed at first where no index helps; then four times as many, and so on,
-/// so that a page of a frequent match does not pass many rows in vain.
-pub(super) const FIRST_WINDOW: u64 = 4096;
-
-/// The most streams whose runs are looked up, all of them. The rows of more streams are passed.
-const FEW_STREAMS: usize = 32;
-
-/// Spans that hold every match between the start of the range and `looked_to`, and more besides.
-pub(super) struct Candidates {
-    pub(super) spans: Vec<Span>,
-    pub(super) looked_to: u64,
-    /// How many rows were passed, because no index finds what is asked for.
-    pub(super) passed: u64,
-}
 
 /// The candidates of `query`, beginning where the range begins. `range.until` is a real position.
 /// Where no index finds them, no more than `window` rows are passed.
@@ -40,45 +25,33 @@ pub(super) async fn candidates(
     range: ReadRange,
     window: u64,
 ) -> Result<Candidates> {
-    let whole = (range.after + 1, range.until);
-    let mut spans = Vec::new();
+    let mut gathering = Gathering::new(range);
     let mut unindexed = Vec::new();
-    let mut looked_to = if range.backwards { whole.0 } else { whole.1 };
     for item in &query.items {
         let Some(found) = of_item(session, query, item, range, window).await? else {
             unindexed.push(item);
             continue;
         };
         for found in found {
-            if found.len() >= LOOKAHEAD
-                && let Some(last) = found.last()
-            {
-                looked_to = if range.backwards {
-                    looked_to.max(last.0.max(whole.0))
-                } else {
-                    looked_to.min(last.1.min(whole.1))
-                };
-            }
-            spans.extend(found);
+            let complete = found.len() < LOOKAHEAD;
+            gathering.meet(found, complete);
         }
     }
     if query.items.is_empty() {
-        spans.push(whole);
+        gathering.add([gathering.whole()]);
     }
-    if !unindexed.is_empty() && range.backwards {
-        looked_to = looked_to.max((whole.1 + 1).saturating_sub(window));
-    } else if !unindexed.is_empty() {
-        looked_to = looked_to.min(range.after.saturating_add(window));
+    let sifted = !unindexed.is_empty();
+    if sifted {
+        gathering.pass(window);
     }
-    let bounds = if range.backwards { (looked_to, whole.1) } else { (whole.0, looked_to) };
+    let bounds = gathering.bounds();
     for item in &unindexed {
         match sift(session, query, item, bounds).await? {
-            Some(found) => spans.extend(found),
-            None => spans.push(bounds),
+            Some(found) => gathering.add(found),
+            None => gathering.add([bounds]),
         }
     }
-    let passed = if unindexed.is_empty() { 0 } else { bounds.1 + 1 - bounds.0 };
-    Ok(Candidates { spans: merged(spans, bounds, range.backwards), looked_to, passed })
+    Ok(gathering.finish(sifted))
 }
 
 /// The spans of one item, in lists that are whole unless they hold [`LOOKAHEAD`]; none where no

@@ -3,10 +3,12 @@
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use super::candidates::{FIRST_WINDOW, candidates};
+use super::candidates::candidates;
 use super::connection::Session;
 use super::scan::{By, Scan, TAIL};
 use super::value::{clamp, column, up_to_nul};
+use crate::backend::sql::candidates::FIRST_WINDOW;
+use crate::backend::sql::pages;
 use crate::error::Result;
 use crate::event::EventPage;
 use crate::query::{MAX_PAGE_EVENTS, Query, ReadRange};
@@ -232,11 +234,7 @@ pub(super) async fn streams(
             break;
         }
     }
-    let more = streams.len() > limit;
-    streams.truncate(limit);
-    let last = streams.last().filter(|_| more).map(|info| &info.stream);
-    let next = last.map(|last| (last.aggregate_type.clone(), last.aggregate_id.clone()));
-    Ok(StreamPage { streams, next })
+    Ok(pages::of_streams(streams, limit))
 }
 
 async fn aggregate_types(

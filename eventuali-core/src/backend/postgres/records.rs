@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::connection::Session;
 use super::statements::Asked;
 use super::value::up_to_nul;
+use crate::backend::sql::pages;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::MAX_PAGE_EVENTS;
@@ -220,15 +221,8 @@ pub(super) async fn page(
 ) -> Result<RecordPage> {
     query.check()?;
     let limit = limit.clamp(1, MAX_PAGE_EVENTS);
-    let mut found = selected(session, query, after, limit + 1).await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next = found
-        .last()
-        .filter(|_| more)
-        .map(|(record, value)| RecordCursor { value: value.clone(), key: record.key.key.clone() });
-    let records = found.into_iter().map(|(record, _)| record).collect();
-    Ok(RecordPage { records, next })
+    let found = selected(session, query, after, limit + 1).await?;
+    Ok(pages::of_records(found, limit))
 }
 
 type Found = (Record, Option<Scalar>);

@@ -8,28 +8,13 @@ use super::error::{damaged, is_checked};
 use super::ids::position_of;
 use super::sift::{sift, streams};
 use super::value::{clamp, in_order};
+use crate::backend::sql::candidates::{
+    Candidates, FEW_STREAMS, FIRST_WINDOW, Gathering, LOOKAHEAD,
+};
 use crate::error::{Error, Result};
 use crate::query::{Query, QueryItem, ReadRange};
-use crate::span::{Span, merged};
+use crate::span::Span;
 use crate::stream::StreamId;
-
-/// The most rows that are passed at first where no index helps; then four times as many, and so on,
-/// so that a page of a frequent match does not pass many rows in vain.
-pub(super) const FIRST_WINDOW: u64 = 4096;
-
-/// Index entries that one item looks at before it says how far it came.
-const LOOKAHEAD: usize = 1024;
-
-/// The most streams whose runs are looked up, all of them. The rows of more streams are passed.
-const FEW_STREAMS: usize = 32;
-
-/// Spans that hold every match between the start of the range and `looked_to`, and more besides.
-pub(super) struct Candidates {
-    pub(super) spans: Vec<Span>,
-    pub(super) looked_to: u64,
-    /// How many rows were passed, because no index finds what is asked for.
-    pub(super) passed: u64,
-}
 
 /// The candidates of `query`, beginning where the range begins. `range.until` is a real position.
 /// Where no index finds them, no more than `window` rows are passed.
@@ -39,43 +24,29 @@ pub(super) fn candidates(
     range: ReadRange,
     window: u64,
 ) -> Result<Candidates> {
-    let whole = (range.after + 1, range.until);
-    let mut spans = Vec::new();
+    let mut gathering = Gathering::new(range);
     let mut unindexed = Vec::new();
-    let mut looked_to = if range.backwards { whole.0 } else { whole.1 };
     for item in &query.items {
-        let mut meet = |found: Vec<Span>, complete: bool| {
-            if !complete && let Some(last) = found.last() {
-                looked_to = if range.backwards {
-                    looked_to.max(last.0.max(whole.0))
-                } else {
-                    looked_to.min(last.1.min(whole.1))
-                };
-            }
-            spans.extend(found);
-        };
+        let mut meet = |found, complete| gathering.meet(found, complete);
         if !of_item(session, query, item, range, window, &mut meet)? {
             unindexed.push(item);
         }
     }
     let everything = query.items.is_empty() && query.partition.is_none();
     let sifted = !unindexed.is_empty() || (query.items.is_empty() && !everything);
-    if sifted && range.backwards {
-        looked_to = looked_to.max((whole.1 + 1).saturating_sub(window));
-    } else if sifted {
-        looked_to = looked_to.min(range.after.saturating_add(window));
+    if sifted {
+        gathering.pass(window);
     }
-    let bounds = if range.backwards { (looked_to, whole.1) } else { (whole.0, looked_to) };
+    let bounds = gathering.bounds();
     if everything {
-        spans.push(whole);
+        gathering.add([gathering.whole()]);
     } else if sifted && range.strict {
-        spans.push(bounds);
+        gathering.add([bounds]);
     } else if sifted {
-        spans.extend(sift(session, query, &unindexed, bounds)?);
+        gathering.add(sift(session, query, &unindexed, bounds)?);
     }
     // What is read whole is counted by who reads it.
-    let passed = if sifted && !range.strict { bounds.1 + 1 - bounds.0 } else { 0 };
-    Ok(Candidates { spans: merged(spans, bounds, range.backwards), looked_to, passed })
+    Ok(gathering.finish(sifted && !range.strict))
 }
 
 /// Gives the spans of one item to `meet`, with whether they are all there are in the range; says

@@ -4,12 +4,14 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
-use super::candidates::{FIRST_WINDOW, candidates};
+use super::candidates::candidates;
 use super::chains::{Links, Part, TAGS};
 use super::connection::Session;
 use super::error::{damaged, is_checked};
 use super::names::Names;
 use super::value::{clamp, in_order, json};
+use crate::backend::sql::candidates::FIRST_WINDOW;
+use crate::backend::sql::pages;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventHead, EventPage, EventRef};
 use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
@@ -441,11 +443,7 @@ pub(super) fn streams(
             break;
         }
     }
-    let more = streams.len() > limit;
-    streams.truncate(limit);
-    let last = streams.last().filter(|_| more).map(|info| &info.stream);
-    let next = last.map(|last| (last.aggregate_type.clone(), last.aggregate_id.clone()));
-    Ok(StreamPage { streams, next })
+    Ok(pages::of_streams(streams, limit))
 }
 
 fn categories(

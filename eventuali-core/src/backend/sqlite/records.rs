@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::connection::Session;
+use crate::backend::sql::pages;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, Result};
 use crate::query::MAX_PAGE_EVENTS;
@@ -107,18 +108,11 @@ pub(super) fn page(
 ) -> Result<RecordPage> {
     query.check()?;
     let limit = limit.clamp(1, MAX_PAGE_EVENTS);
-    let mut found = match &query.select {
+    let found = match &query.select {
         RecordSelection::Keys(keys) => by_keys(session, query, keys, after, limit + 1)?,
         _ => selected(session, query, after, limit + 1)?,
     };
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next = found
-        .last()
-        .filter(|_| more)
-        .map(|(record, value)| RecordCursor { value: value.clone(), key: record.key.key.clone() });
-    let records = found.into_iter().map(|(record, _)| record).collect();
-    Ok(RecordPage { records, next })
+    Ok(pages::of_records(found, limit))
 }
 
 type Found = (Record, Option<Scalar>);
