@@ -2,12 +2,11 @@
 //!
 //! Levels, each importing only lower ones: the vocabulary ([`event`], [`stream`], [`query`],
 //! [`commit`], [`record`], [`error`]), the port, the backends, [`store::EventStore`], and what
-//! stands above it, [`subscription`] and [`checkpoint`].
+//! stands above it, in [`service`].
 
 #![forbid(unsafe_code)]
 
 pub mod backend;
-pub mod checkpoint;
 mod checksum;
 pub mod clock;
 pub mod commit;
@@ -20,10 +19,10 @@ pub mod limits;
 pub mod name;
 pub mod query;
 pub mod record;
+pub mod service;
 mod span;
 pub mod storage;
 pub mod store;
 pub mod stream;
-pub mod subscription;
 pub mod url;
 pub mod verify;

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use eventuali_core::checkpoint::{Checkpoint, EVERY};
 use eventuali_core::contract::{Fixture, block_on};
 use eventuali_core::error::ErrorKind;
 use eventuali_core::query::Query;
+use eventuali_core::service::checkpoint::{Checkpoint, EVERY};
 use eventuali_core::store::EventStore;
 use uuid::Uuid;
 

@@ -17,7 +17,7 @@ const LEVELS: &[&[&str]] = &[
     &["codec", "storage", "url"],
     &["backend"],
     &["contract", "store"],
-    &["checkpoint", "snapshot", "subscription"],
+    &["service"],
 ];
 
 fn level(module: &str) -> usize {

@@ -12,10 +12,10 @@ use eventuali_core::contract::{Fixture, block_on};
 use eventuali_core::error::ErrorKind;
 use eventuali_core::event::{EventKind, EventPage, NewEvent};
 use eventuali_core::query::{Query, QueryItem};
+use eventuali_core::service::subscription::{AHEAD, Subscription};
 use eventuali_core::storage::Answer;
 use eventuali_core::store::EventStore;
 use eventuali_core::stream::{ExpectedVersion, StreamId};
-use eventuali_core::subscription::{AHEAD, Subscription};
 
 use fixtures::{InProcess, PostgresTable, SqliteFile};
 

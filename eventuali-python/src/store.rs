@@ -11,9 +11,9 @@ use eventuali_core::query::ReadRange;
 use eventuali_core::record::{
     ExpectedRecord, RecordChange, RecordKey, RecordQuery, RecordSelection,
 };
+use eventuali_core::service::subscription;
 use eventuali_core::store::{EventStore, Options};
 use eventuali_core::stream::{StreamId, StreamSelection};
-use eventuali_core::subscription;
 use eventuali_core::verify::VerifyCursor;
 use pyo3::prelude::*;
 use uuid::Uuid;

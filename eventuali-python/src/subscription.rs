@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use eventuali_core::query::Query;
+use eventuali_core::service::{checkpoint, subscription};
 use eventuali_core::store::EventStore;
-use eventuali_core::{checkpoint, subscription};
 use pyo3::prelude::*;
 
 use crate::convert::{Outcome, Row};

@@ -9,10 +9,10 @@ use eventuali_core::error::ErrorKind;
 use eventuali_core::event::{EventKind, NewEvent};
 use eventuali_core::query::{Query, QueryItem, ReadRange};
 use eventuali_core::record::{RecordChange, RecordKey, RecordQuery, RecordSelection};
+use eventuali_core::service::subscription::Subscription;
 use eventuali_core::storage::Storage;
 use eventuali_core::store::EventStore;
 use eventuali_core::stream::{ExpectedVersion, StreamId, StreamSelection};
-use eventuali_core::subscription::Subscription;
 
 use crate::fixtures::PostgresTable;
 use crate::given::{deposits, found, log, open};

@@ -9,9 +9,9 @@ use eventuali_core::commit::Commit;
 use eventuali_core::contract::block_on;
 use eventuali_core::query::{Query, ReadRange};
 use eventuali_core::record::{RecordChange, RecordKey};
+use eventuali_core::service::subscription::Subscription;
 use eventuali_core::storage::Storage;
 use eventuali_core::store::EventStore;
-use eventuali_core::subscription::Subscription;
 
 use crate::fixtures::PostgresTable;
 use crate::given::{deposits, log, open};

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use eventuali_core::contract::block_on;
 use eventuali_core::query::{Query, QueryItem, ReadRange};
+use eventuali_core::service::subscription::Subscription;
 use eventuali_core::storage::Storage;
 use eventuali_core::store::EventStore;
-use eventuali_core::subscription::Subscription;
 use sqlx::{AssertSqlSafe, Executor};
 use uuid::Uuid;
 

@@ -1,0 +1,4 @@
+//! What stands above a store and uses nothing else of it.
+
+pub mod checkpoint;
+pub mod subscription;
