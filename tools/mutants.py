@@ -50,9 +50,13 @@ RUST = {
         "--lib", "--test contract -- memory:: sqlite::", "--test sqlite_file",
         "--test contract -- postgres::", "--test properties",
     ],
-    f"{CORE}/backend/sqlite/{{append,reader,candidates,records,rows,sift,writer,names}}.rs": [
+    f"{CORE}/backend/sqlite/{{append,candidates,chains,dictionary,ids,names,reader,records,rows,sift,writer}}.rs": [  # noqa: E501
         "--test contract -- sqlite::", "--test sqlite_file", "--lib -- sqlite",
         "--test contract -- sqlite_in_memory sqlite_on", "--test properties -- sqlite",
+        "--test flipped",
+    ],
+    f"{CORE}/backend/sql/*.rs": [
+        "--test contract -- sqlite::", "--test contract -- postgres::", "--lib -- sqlite",
     ],
     f"{CORE}/backend/postgres/{{append,batch,candidates,horizon,names,reader,recent,records,scan,sift,writer}}.rs": [  # noqa: E501
         "--test contract -- postgres::", "--lib -- postgres", "--test postgres",
