@@ -8,7 +8,6 @@ use eventuali_core::limits::Limits;
 use eventuali_core::query::{Query, QueryItem};
 use eventuali_core::record::Record;
 use eventuali_core::storage::Horizon;
-use eventuali_core::store::EventStore;
 use eventuali_core::stream::{ExpectedVersion, StreamPage};
 use eventuali_core::verify::VerifyPage;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -18,11 +17,13 @@ use pyo3::types::{PyBytes, PyList, PyRange, PyString};
 use uuid::Uuid;
 
 use crate::error::to_python;
-use crate::store::Store;
+
+/// Makes an object of a class that stands above this file.
+pub(crate) type Make = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
 /// What a call to the core gives.
 pub(crate) enum Outcome {
-    Opened(EventStore),
+    Made(Make),
     Committed(Committed),
     Page(EventPage),
     Followed(Option<EventPage>),
@@ -38,7 +39,7 @@ pub(crate) enum Outcome {
 impl Outcome {
     pub(crate) fn into_object(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         Ok(match self {
-            Self::Opened(store) => Py::new(py, Store::new(store))?.into_any(),
+            Self::Made(make) => make(py)?,
             Self::Committed(done) => {
                 (positions(py, done.positions)?, done.versions, done.recorded_at)
                     .into_pyobject(py)?

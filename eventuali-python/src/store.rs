@@ -31,9 +31,10 @@ pub(crate) struct Store {
     blocking: bool,
 }
 
-impl Store {
-    pub(crate) fn new(store: EventStore) -> Self {
-        Self { store, blocking: false }
+impl From<EventStore> for Outcome {
+    fn from(store: EventStore) -> Self {
+        let store = Store { store, blocking: false };
+        Self::Made(Box::new(|py| Ok(Py::new(py, store)?.into_any())))
     }
 }
 
@@ -50,7 +51,7 @@ fn opening(
 ) -> PyResult<Pending> {
     let (sender, answer) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().name("eventuali-open".to_owned()).spawn(move || {
-        drop(sender.send(open().map(Outcome::Opened)));
+        drop(sender.send(open().map(Outcome::from)));
     })?;
     Ok(Pending::new(async move {
         answer.await.unwrap_or_else(|_| {
