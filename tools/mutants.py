@@ -73,7 +73,7 @@ PYTHON = {
     "_verbs _reader _history":
         "test_reads.py test_reader.py test_history.py test_bounds.py test_saving.py "
         "test_conditions.py",
-    "_blocking": "test_subscription.py test_reads.py test_saving.py",
+    "sync/_subscription": "test_subscription.py test_reads.py test_saving.py",
     "_checkpoint _following": "test_subscription.py test_checkpoint.py",
     "_isolation _restore _dispatch": "test_aggregate.py test_history.py test_saving.py",
     "_deciding": "test_decide.py test_conditions.py test_bounds.py",

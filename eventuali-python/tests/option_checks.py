@@ -53,7 +53,6 @@ from eventuali import (
     User,
     sync,
 )
-from eventuali._blocking import Subscription as BlockingSubscription
 from eventuali.errors import (
     InvalidEventError,
     SchemaMismatchError,
@@ -63,6 +62,7 @@ from eventuali.errors import (
 )
 from eventuali.event import UserDeactivated, UserRegistered
 from eventuali.importing import import_events
+from eventuali.sync._subscription import Subscription as BlockingSubscription
 
 LEFT_OUT = object()
 """Stands for an option that is not given."""

@@ -135,7 +135,7 @@ def test_ids_and_payloads_may_be_bytes_in_sqlite(sqlite_older):
 
 
 def older_table_columns() -> list[str]:
-    from eventuali._older_table import COLUMNS
+    from eventuali.importing._source import COLUMNS
 
     return list(COLUMNS)
 

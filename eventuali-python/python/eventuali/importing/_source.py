@@ -36,7 +36,7 @@ Row: TypeAlias = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class OlderTable:
+class LegacyTable:
     """Where a table of the older shape is.
 
     Attributes:
@@ -52,7 +52,7 @@ class OlderTable:
     name: str
 
     @classmethod
-    def at(cls, source: str | PathLike[str], name: str, schema: str | None) -> OlderTable:
+    def at(cls, source: str | PathLike[str], name: str, schema: str | None) -> LegacyTable:
         """Finds out what a source means.
 
         Raises:

@@ -24,17 +24,17 @@ from typing import Any, NamedTuple, TypeAlias
 
 from eventuali import _verbs
 from eventuali._envelope import EventMeta
-from eventuali._older_event import OlderEvent, checked
-from eventuali._older_table import OlderTable
 from eventuali._opening import refuse_in_loop
 from eventuali._outgoing import Write, as_is
-from eventuali._spool import Spool, SpooledStream
 from eventuali.errors import (
     ConfigurationError,
     EventualiError,
     OptimisticConcurrencyError,
     StorageUnavailableError,
 )
+from eventuali.importing._row import LegacyEvent, checked
+from eventuali.importing._source import LegacyTable
+from eventuali.importing._staging import StagedStream, StagingTable
 from eventuali.query import Item
 from eventuali.sync import EventStore
 
@@ -110,36 +110,38 @@ def import_events(
             before it in the log may be stored.
     """
     refuse_in_loop()
-    table = OlderTable.at(source, table_name, schema)
+    table = LegacyTable.at(source, table_name, schema)
     _refuse_itself(table, store)
     tell = progress or _silent
     try:
-        with closing(Spool()) as spool:
-            return _import(table, store, spool, tell)
+        with closing(StagingTable()) as staged:
+            return _import(table, store, staged, tell)
     except sqlite3.Error as error:
         text = f"the temporary copy of the older table failed: {error}"
         raise StorageUnavailableError(text) from error
 
 
-def _import(table: OlderTable, store: EventStore, spool: Spool, tell: Progress) -> Imported:
+def _import(
+    table: LegacyTable, store: EventStore, staged: StagingTable, tell: Progress
+) -> Imported:
     with closing(table.rows()) as rows:
-        for done in spool.fill(map(checked, rows)):
+        for done in staged.fill(map(checked, rows)):
             if done % _COMMIT[0] == 0:
                 tell("checked", done, None)
-    events = spool.events
+    events = staged.events
     tell("checked", events, events)
     for known in store.streams():
-        spool.note(known.aggregate_type, known.aggregate_id, known.version)
-    found = sum(stream.stored for stream in spool.streams(stored=True))
-    for _ in _compared(store, spool, spool.streams(stored=True)):
+        staged.note(known.aggregate_type, known.aggregate_id, known.version)
+    found = sum(stream.stored for stream in staged.streams(stored=True))
+    for _ in _compared(store, staged, staged.streams(stored=True)):
         pass  # a difference is told before anything is stored
     stored = 0
-    for count in _stored(store, spool):
+    for count in _stored(store, staged):
         stored += count
         tell("stored", found + stored, events)
     compared = streams = 0
-    whole = (stream._replace(stored=stream.events) for stream in spool.streams())
-    for count in _compared(store, spool, whole):
+    whole = (stream._replace(stored=stream.events) for stream in staged.streams())
+    for count in _compared(store, staged, whole):
         compared += count
         streams += 1
         tell("compared", compared, events)
@@ -156,7 +158,7 @@ class _Commit(NamedTuple):
             it is refused.
     """
 
-    streams: dict[tuple[str, str], list[OlderEvent]]
+    streams: dict[tuple[str, str], list[LegacyEvent]]
     size: int
     follows: bool
 
@@ -168,9 +170,9 @@ class _Commit(NamedTuple):
         ]
 
 
-def _commits(log: Iterable[OlderEvent]) -> Iterator[_Commit]:
+def _commits(log: Iterable[LegacyEvent]) -> Iterator[_Commit]:
     """Cuts the log into commits."""
-    streams: dict[tuple[str, str], list[OlderEvent]] = {}
+    streams: dict[tuple[str, str], list[LegacyEvent]] = {}
     last, count, size, follows = None, 0, 0, False
     for event in log:
         stream = (event.aggregate_type, event.aggregate_id)
@@ -184,7 +186,7 @@ def _commits(log: Iterable[OlderEvent]) -> Iterator[_Commit]:
         yield _Commit(streams, size, follows)
 
 
-def _stored(store: EventStore, spool: Spool) -> Iterator[int]:
+def _stored(store: EventStore, staged: StagingTable) -> Iterator[int]:
     """Stores what is missing in the order of the log; yields the number of events of each commit.
 
     A commit is sent before the one that it follows is answered: it can't overtake it.
@@ -192,7 +194,7 @@ def _stored(store: EventStore, spool: Spool) -> Iterator[int]:
     sender = store._store.blocking(False)
     under_way: deque[tuple[Any, int]] = deque()
     try:
-        for commit in _commits(spool.log()):
+        for commit in _commits(staged.log()):
             while under_way and not (
                 commit.follows
                 and len(under_way) < _UNDER_WAY[0]
@@ -214,20 +216,22 @@ def _answered(sent: tuple[Any, int]) -> int:
     return len(positions)
 
 
-def _compared(store: EventStore, spool: Spool, streams: Iterable[SpooledStream]) -> Iterator[int]:
+def _compared(
+    store: EventStore, staged: StagingTable, streams: Iterable[StagedStream]
+) -> Iterator[int]:
     """Compares the first `stored` events of streams with the store; yields how many each has."""
     left = iter(streams)
     while some := list(islice(left, _READS)):
         # Several at a time are on their way.
         for stream, rows in [(stream, _Rows(store, stream)) for stream in some]:
-            _compare(stream, spool.stream(stream, stream.stored), rows.take())
+            _compare(stream, staged.stream(stream, stream.stored), rows.take())
             yield stream.stored
 
 
 class _Rows:
     """The first `stored` events of a stream as the store has them, on their way."""
 
-    def __init__(self, store: EventStore, stream: SpooledStream) -> None:
+    def __init__(self, store: EventStore, stream: StagedStream) -> None:
         self._store = store._store
         self._item: Item = (stream.aggregate_type, stream.aggregate_id, (), (), (), None)
         self._until = stream.stored
@@ -254,7 +258,7 @@ class _Rows:
 
 
 def _compare(
-    stream: SpooledStream, events: Iterable[OlderEvent], stored: Iterator[tuple[bytes, Any]]
+    stream: StagedStream, events: Iterable[LegacyEvent], stored: Iterator[tuple[bytes, Any]]
 ) -> None:
     for event in events:
         payload, row = next(stored, (b"", None))
@@ -271,7 +275,7 @@ def _own(meta: EventMeta) -> EventMeta:
     return replace(meta, position=None, recorded_at=None)
 
 
-def _refuse_itself(table: OlderTable, store: EventStore) -> None:
+def _refuse_itself(table: LegacyTable, store: EventStore) -> None:
     """Refuses the file that the store has open: two SQLite libraries undo each other's locks."""
     own = store._store.file
     if table.path is None or own is None:

@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Literal, Self, TypeVar
 
 from eventuali import _verbs, _verifying
-from eventuali._blocking import Subscription
 from eventuali._deciding import ATTEMPTS, Deciding, Decision, immediate
 from eventuali._decode import EventClasses, StoreOrClass, classes_of
 from eventuali._eventuali import Store
@@ -34,6 +33,7 @@ from eventuali.expected import ANY, AppendCondition, Expected
 from eventuali.history import Step
 from eventuali.query import ALL, Query
 from eventuali.store import StoreStats
+from eventuali.sync._subscription import Subscription
 
 __all__ = ["EventStore", "Subscription"]
 

@@ -12,7 +12,6 @@ from pydantic_core import from_json
 
 from eventuali._envelope import CANONICAL_UUID, Envelope, EventMeta, Kept, parse, utc
 from eventuali._names import check_name
-from eventuali._older_table import COLUMNS, Row
 from eventuali.errors import (
     EventualiError,
     InvalidEventError,
@@ -20,6 +19,7 @@ from eventuali.errors import (
     SerializationError,
 )
 from eventuali.event import MAX_EVENT_VERSION, UnknownEvent
+from eventuali.importing._source import COLUMNS, Row
 
 _MAX_PAYLOAD = 1 << 20  # as `Limits` of the core
 _MAX_HEADERS = 64 << 10
@@ -30,7 +30,7 @@ _METADATA = {*_REFERENCES, "user_id", "headers", "tags", "text"}
 
 
 @dataclass(frozen=True, slots=True)
-class OlderEvent:
+class LegacyEvent:
     """A row of the older table whose values are acceptable.
 
     Attributes:
@@ -87,7 +87,7 @@ class OlderEvent:
         return UnknownEvent.from_stored(Kept(self.meta()), self.payload)
 
 
-def checked(row: Row) -> OlderEvent:
+def checked(row: Row) -> LegacyEvent:
     """Returns a row whose values are acceptable.
 
     Raises:
@@ -112,7 +112,7 @@ def told(error: EventualiError, where: str) -> EventualiError:
     return same
 
 
-def _checked(values: dict[str, Any]) -> OlderEvent:
+def _checked(values: dict[str, Any]) -> LegacyEvent:
     for field in ("aggregate_type", "aggregate_id", "event_type"):
         if not isinstance(values[field], str):
             raise InvalidEventError(f"{field} is no text", field=field)
@@ -125,7 +125,7 @@ def _checked(values: dict[str, Any]) -> OlderEvent:
     timestamp = _microseconds(values["timestamp"])
     metadata = _metadata_text(values["metadata"])
     _envelope(event_id, timestamp, metadata)
-    return OlderEvent(
+    return LegacyEvent(
         event_id=event_id,
         aggregate_type=values["aggregate_type"],
         aggregate_id=values["aggregate_id"],

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from uuid import UUID
 
-from eventuali._older_event import OlderEvent, told
 from eventuali.errors import InvalidEventError
+from eventuali.importing._row import LegacyEvent, told
 
 _MAKE = """
 PRAGMA journal_mode = OFF;
@@ -48,7 +48,7 @@ _IN_LOG = f"{_SELECT} WHERE e.version > s.stored ORDER BY e.turn, e.turn_id, e.v
 _OF_STREAM = f"{_SELECT} WHERE e.stream = ? AND e.version <= ? ORDER BY e.version"
 
 
-class SpooledStream(NamedTuple):
+class StagedStream(NamedTuple):
     """A stream of the older table.
 
     Attributes:
@@ -66,7 +66,7 @@ class SpooledStream(NamedTuple):
     stored: int
 
 
-class Spool:
+class StagingTable:
     """Rows of an older table in a temporary file, which is gone when this is closed."""
 
     def __init__(self) -> None:
@@ -77,14 +77,14 @@ class Spool:
         """Removes the file."""
         self._db.close()
 
-    def fill(self, events: Iterable[OlderEvent]) -> Iterator[int]:
+    def fill(self, events: Iterable[LegacyEvent]) -> Iterator[int]:
         """Takes events, stream by stream and each in its order; yields how many there are so far.
 
         Raises:
             InvalidEventError: A stream has a gap, or a version or an id twice.
         """
         self._db.execute("BEGIN")
-        last: OlderEvent | None = None
+        last: LegacyEvent | None = None
         number = done = 0
         turn = (0, b"")
         for done, event in enumerate(events, 1):
@@ -109,7 +109,7 @@ class Spool:
         self._db.executescript(_INDEXES)
         self._check_ids()
 
-    def _add(self, number: int, turn: tuple[int, bytes], event: OlderEvent) -> None:
+    def _add(self, number: int, turn: tuple[int, bytes], event: LegacyEvent) -> None:
         self._db.execute(
             "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -143,26 +143,26 @@ class Spool:
             (version, aggregate_type, aggregate_id),
         )
 
-    def streams(self, *, stored: bool = False) -> Iterator[SpooledStream]:
+    def streams(self, *, stored: bool = False) -> Iterator[StagedStream]:
         """Yields the streams, or those of which something was in the store before."""
         select = "SELECT number, aggregate_type, aggregate_id, events, stored FROM streams"
         rows = self._db.execute(f"{select} WHERE stored >= ? ORDER BY number", (int(stored),))
-        return map(SpooledStream._make, rows)
+        return map(StagedStream._make, rows)
 
-    def log(self) -> Iterator[OlderEvent]:
+    def log(self) -> Iterator[LegacyEvent]:
         """Yields what was not in the store before, in the order of the log."""
         return map(_event, self._db.execute(_IN_LOG))
 
-    def stream(self, stream: SpooledStream, until: int) -> Iterator[OlderEvent]:
+    def stream(self, stream: StagedStream, until: int) -> Iterator[LegacyEvent]:
         """Yields the events of a stream up to a version, in their order."""
         return map(_event, self._db.execute(_OF_STREAM, (stream.number, until)))
 
 
-def _stream(event: OlderEvent) -> tuple[str, str]:
+def _stream(event: LegacyEvent) -> tuple[str, str]:
     return event.aggregate_type, event.aggregate_id
 
 
-def _check_version(event: OlderEvent, last: OlderEvent | None) -> None:
+def _check_version(event: LegacyEvent, last: LegacyEvent | None) -> None:
     version, before = event.aggregate_version, last.aggregate_version if last else 0
     if version == before + 1:
         return
@@ -173,5 +173,5 @@ def _check_version(event: OlderEvent, last: OlderEvent | None) -> None:
     raise told(InvalidEventError(text, field="aggregate_version"), str(event))
 
 
-def _event(row: tuple[bytes, str, str, int, str, int, int, bytes, str]) -> OlderEvent:
-    return OlderEvent(UUID(bytes=row[0]), *row[1:])
+def _event(row: tuple[bytes, str, str, int, str, int, int, bytes, str]) -> LegacyEvent:
+    return LegacyEvent(UUID(bytes=row[0]), *row[1:])
