@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from benchmarks.subjects.ours import Account, add
-from eventuali._decode import EventClasses
-from eventuali._opening import begin, opened
+from eventuali._engine.decode import EventClasses
+from eventuali._engine.lifecycle import begin, opened
 from eventuali.sync import EventStore
 
 

@@ -64,20 +64,24 @@ RUST = {
     ],
 }  # fmt: skip
 PYTHON = {
-    "_analysis _difference _exact _guards _schemas":
+    "codec/json/_analysis codec/json/_compare codec/json/__init__ codec/json/_fast_path "
+    "codec/json/_pydantic_schema":
         "test_exact*.py test_round_trip.py test_validity.py",
-    "_decode _envelope": "test_round_trip.py test_event.py test_reads.py test_exact*.py",
-    "_outgoing":
+    "_engine/decode event/_envelope":
+        "test_round_trip.py test_event.py test_reads.py test_exact*.py",
+    "_engine/commit_builder":
         "test_round_trip.py test_event.py test_import_logs.py test_reads.py test_saving.py",
-    "_saving _second_form _steps": "test_saving.py test_decide.py test_cancellation.py",
-    "_verbs _reader _history":
+    "_engine/pending_commit codec/json/_zoned_time _engine/operation":
+        "test_saving.py test_decide.py test_cancellation.py",
+    "_engine/verbs _engine/readers _engine/replay":
         "test_reads.py test_reader.py test_history.py test_bounds.py test_saving.py "
         "test_conditions.py",
     "sync/_subscription": "test_subscription.py test_reads.py test_saving.py",
-    "_checkpoint _following": "test_subscription.py test_checkpoint.py",
-    "_isolation _restore _dispatch": "test_aggregate.py test_history.py test_saving.py",
-    "_deciding": "test_decide.py test_conditions.py test_bounds.py",
-    "_registry _own_tags _names query":
+    "_engine/checkpoint _engine/follow": "test_subscription.py test_checkpoint.py",
+    "aggregate/_copies aggregate/_rollback aggregate/_handlers":
+        "test_aggregate.py test_history.py test_saving.py",
+    "_engine/decide": "test_decide.py test_conditions.py test_bounds.py",
+    "event/_registry event/_tags event/_names query":
         "test_event.py test_own_tags.py test_query.py test_wire_names.py test_validity.py",
 }  # fmt: skip
 # Between annotations, and inside texts, nothing runs.

@@ -344,7 +344,7 @@ impl Row {
     fn meta<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         static BUILD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let build = BUILD.get_or_try_init(py, || {
-            PyResult::Ok(py.import("eventuali._decode")?.getattr("meta_from_row")?.unbind())
+            PyResult::Ok(py.import("eventuali._engine.decode")?.getattr("meta_from_row")?.unbind())
         })?;
         let head = &self.head;
         let metadata = Metadata::decode(&self.metadata).map_err(|e| to_python(py, &e))?;

@@ -315,7 +315,8 @@ def clock_at(ns: int) -> Callable[[Place], None]:
 
     def act(at: Place) -> None:
         with ExitStack() as stack:
-            for module in ("event", "aggregate", "_envelope", "_outgoing"):
+            modules = ("event", "aggregate", "event._envelope", "_engine.commit_builder")
+            for module in modules:
                 stack.enter_context(mock.patch(f"eventuali.{module}.time_ns", return_value=ns))
             at.store.append([Counted(number=1)])
             ledger = counted(uuid4().hex, 2)

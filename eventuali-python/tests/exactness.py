@@ -22,7 +22,7 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from eventuali._exact import Codec, Inexact
+from eventuali.codec.json import Codec, Inexact
 
 BERLIN = ZoneInfo("Europe/Berlin")
 FOLD = datetime(2020, 10, 25, 2, 30, tzinfo=BERLIN)

@@ -14,7 +14,7 @@ from typing import Any
 
 import eventuali
 from eventuali import Aggregate, Event, sync
-from eventuali._envelope import GIVEN
+from eventuali.event._envelope import GIVEN
 
 RESULTS = {
     "Change", "Committed", "Damage", "EventMeta", "ExpectedVersion", "Horizon", "Imported", "Step",

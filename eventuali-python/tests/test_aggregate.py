@@ -28,7 +28,6 @@ from pydantic import (
     model_serializer,
 )
 
-from eventuali._names import snake_case
 from eventuali.aggregate import Aggregate, User, UserRegistered, check_replayed, committed
 from eventuali.errors import InvalidEventError, UnknownEventTypeError
 from eventuali.event import (
@@ -42,6 +41,7 @@ from eventuali.event import (
     get_envelope,
     set_envelope,
 )
+from eventuali.event._names import snake_case
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ from stores import each_kind, each_shared, gathered, opened, schema_of, url_of
 from support import script
 
 from eventuali import Event, Query, sync
-from eventuali._checkpoint import flushed
+from eventuali._engine.checkpoint import flushed
 from eventuali.errors import (
     CheckpointMismatchError,
     DatabaseError,

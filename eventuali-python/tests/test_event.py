@@ -584,7 +584,7 @@ def test_importing_needs_no_loop_and_no_extension():
     code = f"""
 import sys, types
 package = types.ModuleType("eventuali")  # without its __init__, which imports the store
-package.__path__ = [{module.__file__.removesuffix("event.py")!r}]
+package.__path__ = [{module.__file__.removesuffix("event/__init__.py")!r}]
 sys.modules["eventuali"] = package
 import eventuali.aggregate
 print(*{{"asyncio", "eventuali._eventuali"}} & set(sys.modules))

@@ -43,7 +43,7 @@ from pydantic import (
 )
 from pydantic_core import TzInfo
 
-from eventuali._exact import Codec
+from eventuali.codec.json import Codec
 
 KEPT = [
     (int, 0), (int, -1), (int, 2**53 + 1), (int, 2**63), (int, 2**64), (int, 2**70),

@@ -37,7 +37,7 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic_core import to_json
 from typing_extensions import TypedDict
 
-from eventuali._exact import Codec
+from eventuali.codec.json import Codec
 
 T = TypeVar("T")
 

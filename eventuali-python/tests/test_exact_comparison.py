@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from exactness import BERLIN, FOLD, Nested, Point, Special, Tree
 
-from eventuali._difference import difference, unwritable
+from eventuali.codec.json._compare import difference, unwritable
 
 
 @pytest.mark.parametrize(

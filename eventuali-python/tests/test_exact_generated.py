@@ -13,8 +13,8 @@ from exactness import Event, fingerprint
 from generated import Maker
 from pydantic import BaseModel, PydanticUserError, ValidationError
 
-from eventuali import _exact
-from eventuali._exact import Codec, Inexact
+from eventuali.codec import json as _exact
+from eventuali.codec.json import Codec, Inexact
 
 CLASSES = int(os.environ.get("EVENTUALI_TEST_CLASSES", "160"))
 EVENTS = 4

@@ -29,9 +29,9 @@ from exactness import (
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
-from eventuali import _exact
-from eventuali._difference import MAX_DEPTH
-from eventuali._exact import Codec, Inexact
+from eventuali.codec import json as _exact
+from eventuali.codec.json import Codec, Inexact
+from eventuali.codec.json._compare import MAX_DEPTH
 
 
 class Everything(Event):

@@ -51,9 +51,9 @@ from pydantic import (
 )
 
 import eventuali.event
-from eventuali._difference import MAX_DEPTH
-from eventuali._exact import Codec, Inexact
-from eventuali._guards import encoder
+from eventuali.codec.json import Codec, Inexact
+from eventuali.codec.json._compare import MAX_DEPTH
+from eventuali.codec.json._fast_path import encoder
 
 
 class Moment(datetime):

@@ -12,9 +12,8 @@ from exactness import BERLIN, FOLD, GAP, LOCAL_MEAN_TIME, event_of, fingerprint
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventuali import _second_form
-from eventuali._difference import difference
-from eventuali._exact import Codec
+from eventuali.codec.json import Codec, _zoned_time
+from eventuali.codec.json._compare import difference
 
 
 class Moment(datetime):
@@ -119,6 +118,6 @@ def test_a_subclass_with_another_value_differs(left, right):
 @pytest.mark.parametrize("at", [FOLD, LOCAL_MEAN_TIME])
 def test_the_second_form_is_read_while_freezegun_replaces_the_class(monkeypatch, at):
     event = event_of(datetime, at)
-    monkeypatch.setattr(_second_form, "datetime", Fake)
+    monkeypatch.setattr(_zoned_time, "datetime", Fake)
     back = Codec(type(event)).decode(Codec(type(event)).encode(event))
     assert type(back.value) is datetime

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from eventuali import _opening
+from eventuali._engine import lifecycle
 from eventuali.errors import ForkedProcessError
 
 
@@ -29,11 +29,11 @@ class Closing:
 
 @pytest.fixture
 def exiting(monkeypatch):
-    monkeypatch.setattr(_opening, "_EXIT_SECONDS", 0.2)
+    monkeypatch.setattr(lifecycle, "_EXIT_SECONDS", 0.2)
 
     def exiting(*stores):
-        monkeypatch.setattr(_opening, "_open", set(stores))
-        _opening._close_all()
+        monkeypatch.setattr(lifecycle, "_open", set(stores))
+        lifecycle._close_all()
 
     return exiting
 

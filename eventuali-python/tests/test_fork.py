@@ -104,9 +104,10 @@ def test_a_fork_does_not_wait_for_another_process(tmp_path):
 FORK_WHILE_APPENDING = """
 import os, signal, warnings
 warnings.simplefilter("ignore")
-from eventuali import _saving, sync
+from eventuali._engine import pending_commit
+from eventuali import sync
 from ledger import Counted
-with _saving._adopting:  # as a thread of the parent may have it
+with pending_commit._adopting:  # as a thread of the parent may have it
     pid = os.fork()
     if pid == 0:
         signal.alarm(20)

@@ -54,7 +54,7 @@ for name in ("errors", "event", "aggregate", "query", "expected", "history", "co
     assert "asyncio" not in sys.modules
     assert "eventuali.sync" not in sys.modules or name in ("sync", "importing")
 assert issubclass(eventuali.errors.StoreClosedError, eventuali.EventualiError)
-for name in ("_bridge", "testing"):
+for name in ("_decode", "testing"):
     assert not hasattr(eventuali, name), name
 """
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -40,7 +40,7 @@ TYPES = [
     "typing_app.Order",
     "eventuali.store.EventStore",
     "eventuali.event.Event",
-    "eventuali._saving.Committed",
+    "eventuali._engine.pending_commit.Committed",
     "typing_app.Order | None",
     "eventuali.config.EventStoreConfig",
     "decimal.Decimal",

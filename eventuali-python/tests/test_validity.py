@@ -40,7 +40,7 @@ from stores import each_api, each_backend, gathered, run
 from typing_extensions import TypedDict
 
 from eventuali import Aggregate, Event, SerializationError, UnknownEvent
-from eventuali._exact import Codec
+from eventuali.codec.json import Codec
 
 
 class World:

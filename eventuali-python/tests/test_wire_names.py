@@ -241,7 +241,8 @@ def test_two_classes_in_one_function_are_told_of_when_the_second_is_saved(kind, 
 
 DEMO = """
 import sys
-from eventuali import Aggregate, Event, _registry, sync
+from eventuali.event import _registry
+from eventuali import Aggregate, Event, sync
 if sys.argv[1] == "asked":
     from eventuali import User
     from eventuali.aggregate import UserRegistered as Demo

@@ -19,7 +19,7 @@ from random import Random
 from threading import Timer
 
 from eventuali import Event, EventStore, Subscription, sync
-from eventuali._following import Following
+from eventuali._engine.follow import Following
 from reliability.following import END, RARE, query_for
 from reliability.variant import VARIABLE
 from reliability.workload import values_of

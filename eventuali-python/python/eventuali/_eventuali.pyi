@@ -5,7 +5,7 @@ from os import PathLike
 from typing import Any, Literal, final
 from uuid import UUID
 
-from eventuali._outgoing import Write
+from eventuali._engine.commit_builder import Write
 from eventuali.event import EventMeta
 from eventuali.query import Item
 

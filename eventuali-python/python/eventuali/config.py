@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from eventuali._eventuali import Postgres
-from eventuali._names import encodable
 from eventuali.errors import ConfigurationError
+from eventuali.event._names import encodable
 
 __all__ = ["EventStoreConfig"]
 

@@ -8,10 +8,10 @@ from itertools import islice
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from eventuali._names import text
 from eventuali.aggregate import Aggregate
 from eventuali.errors import InvalidEventError, PayloadTooLargeError
 from eventuali.event import Event
+from eventuali.event._names import text
 
 __all__ = ["ALL", "Query"]
 

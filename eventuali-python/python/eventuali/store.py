@@ -9,16 +9,17 @@ from inspect import isawaitable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from eventuali import _verbs, _verifying
-from eventuali._deciding import ATTEMPTS, AsyncDecision, Deciding
-from eventuali._decode import EventClasses, StoreOrClass, classes_of
+from eventuali._engine import verbs as _verbs
+from eventuali._engine import verify as _verifying
+from eventuali._engine.decide import ATTEMPTS, AsyncDecision, Deciding
+from eventuali._engine.decode import EventClasses, StoreOrClass, classes_of
+from eventuali._engine.lifecycle import Durability, Place, begin, named_tenant, opened
+from eventuali._engine.pending_commit import Committed
+from eventuali._engine.readers import EventReader
+from eventuali._engine.replay import Past
+from eventuali._engine.verbs import Horizon, StreamInfo
+from eventuali._engine.verify import Damage, Progress, Verification
 from eventuali._eventuali import Store
-from eventuali._history import Past
-from eventuali._opening import Durability, Place, begin, named_tenant, opened
-from eventuali._reader import EventReader
-from eventuali._saving import Committed
-from eventuali._verbs import Horizon, StreamInfo
-from eventuali._verifying import Damage, Progress, Verification
 from eventuali.aggregate import Aggregate
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
@@ -28,7 +29,7 @@ from eventuali.query import ALL, Query
 from eventuali.subscription import Subscription
 
 if TYPE_CHECKING:
-    from eventuali._bridge import Bridge
+    from eventuali._engine.asyncio_driver import Bridge
 
 __all__ = [
     "Committed",
@@ -465,7 +466,9 @@ class Opening:
         self._store: EventStore | None = None
 
     async def _open(self) -> EventStore:
-        from eventuali._bridge import Bridge  # brings asyncio, which `import eventuali` need not
+        from eventuali._engine.asyncio_driver import (
+            Bridge,  # brings asyncio, which `import eventuali` need not
+        )
 
         bridge = Bridge()
         try:

@@ -6,15 +6,15 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from eventuali._checkpoint import flushed
-from eventuali._following import Following
-from eventuali._steps import Steps
+from eventuali._engine.checkpoint import flushed
+from eventuali._engine.follow import Following
+from eventuali._engine.operation import Steps
 from eventuali.errors import EventStoreError
 
 if TYPE_CHECKING:
     import asyncio
 
-    from eventuali._bridge import Bridge
+    from eventuali._engine.asyncio_driver import Bridge
     from eventuali.event import Event
 
 __all__ = ["Subscription"]

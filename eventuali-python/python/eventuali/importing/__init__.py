@@ -22,16 +22,16 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from eventuali import _verbs
-from eventuali._envelope import EventMeta
-from eventuali._opening import refuse_in_loop
-from eventuali._outgoing import Write, as_is
+from eventuali._engine import verbs as _verbs
+from eventuali._engine.commit_builder import Write, as_is
+from eventuali._engine.lifecycle import refuse_in_loop
 from eventuali.errors import (
     ConfigurationError,
     EventualiError,
     OptimisticConcurrencyError,
     StorageUnavailableError,
 )
+from eventuali.event._envelope import EventMeta
 from eventuali.importing._row import LegacyEvent, checked
 from eventuali.importing._source import LegacyTable
 from eventuali.importing._staging import StagedStream, StagingTable

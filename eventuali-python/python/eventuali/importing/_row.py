@@ -10,8 +10,6 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
-from eventuali._envelope import CANONICAL_UUID, Envelope, EventMeta, Kept, parse, utc
-from eventuali._names import check_name
 from eventuali.errors import (
     EventualiError,
     InvalidEventError,
@@ -19,6 +17,8 @@ from eventuali.errors import (
     SerializationError,
 )
 from eventuali.event import MAX_EVENT_VERSION, UnknownEvent
+from eventuali.event._envelope import CANONICAL_UUID, Envelope, EventMeta, Kept, parse, utc
+from eventuali.event._names import check_name
 from eventuali.importing._source import COLUMNS, Row
 
 _MAX_PAYLOAD = 1 << 20  # as `Limits` of the core

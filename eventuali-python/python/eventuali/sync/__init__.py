@@ -8,12 +8,11 @@ from time import sleep
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
-from eventuali import _verbs, _verifying
-from eventuali._deciding import ATTEMPTS, Deciding, Decision, immediate
-from eventuali._decode import EventClasses, StoreOrClass, classes_of
-from eventuali._eventuali import Store
-from eventuali._history import Past
-from eventuali._opening import (
+from eventuali._engine import verbs as _verbs
+from eventuali._engine import verify as _verifying
+from eventuali._engine.decide import ATTEMPTS, Deciding, Decision, immediate
+from eventuali._engine.decode import EventClasses, StoreOrClass, classes_of
+from eventuali._engine.lifecycle import (
     Durability,
     Place,
     begin,
@@ -21,11 +20,13 @@ from eventuali._opening import (
     opened,
     refuse_in_loop,
 )
-from eventuali._reader import BlockingReader
-from eventuali._saving import Committed
-from eventuali._steps import Steps, run
-from eventuali._verbs import Horizon, StreamInfo
-from eventuali._verifying import Progress, Verification
+from eventuali._engine.operation import Steps, run
+from eventuali._engine.pending_commit import Committed
+from eventuali._engine.readers import BlockingReader
+from eventuali._engine.replay import Past
+from eventuali._engine.verbs import Horizon, StreamInfo
+from eventuali._engine.verify import Progress, Verification
+from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
 from eventuali.errors import EventStoreError
 from eventuali.event import Event

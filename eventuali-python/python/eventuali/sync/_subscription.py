@@ -7,10 +7,10 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from eventuali._checkpoint import flushed
-from eventuali._following import Following
-from eventuali._opening import refuse_in_loop
-from eventuali._steps import Steps, run
+from eventuali._engine.checkpoint import flushed
+from eventuali._engine.follow import Following
+from eventuali._engine.lifecycle import refuse_in_loop
+from eventuali._engine.operation import Steps, run
 from eventuali.errors import EventStoreError
 from eventuali.expected import duration
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from eventuali._checkpoint import flushed
-from eventuali._decode import EventClasses
+from eventuali._engine.checkpoint import flushed
+from eventuali._engine.decode import EventClasses
+from eventuali._engine.operation import Steps
+from eventuali._engine.verbs import PAGE, query_items
 from eventuali._eventuali import Checkpoint, Page, Pending, Row, Store, Subscription
-from eventuali._names import check_name
-from eventuali._steps import Steps
-from eventuali._verbs import PAGE, query_items
 from eventuali.errors import StreamingError
 from eventuali.event import Event
+from eventuali.event._names import check_name
 from eventuali.expected import position as checked
 from eventuali.query import Query
 

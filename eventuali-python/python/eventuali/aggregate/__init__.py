@@ -24,19 +24,18 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from eventuali import _registry
-from eventuali._dispatch import EventClasses, Handlers, outer_locals, returned_value
-from eventuali._envelope import Envelope
-from eventuali._names import check_name
-from eventuali._restore import Base, beside, own_slots, restore
 from eventuali._values import values
+from eventuali.aggregate._handlers import EventClasses, Handlers, outer_locals, returned_value
+from eventuali.aggregate._rollback import Base, beside, own_slots, restore
 from eventuali.errors import InvalidEventError
-from eventuali.event import Event, set_envelope
+from eventuali.event import Event, _registry, set_envelope
+from eventuali.event._envelope import Envelope
+from eventuali.event._names import check_name
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from eventuali._demo import User, UserDeactivated, UserEmailChanged, UserRegistered
+    from eventuali.event._demo import User, UserDeactivated, UserEmailChanged, UserRegistered
 
 __all__ = ["Aggregate", "User", "UserDeactivated", "UserEmailChanged", "UserRegistered"]
 
@@ -381,7 +380,7 @@ def _give(aggregate: Aggregate, events: list[Event], pending: Any) -> None:
 def __getattr__(name: str) -> Any:
     """Imports the demo when it is asked for."""
     if name in _DEMO:
-        return getattr(import_module("eventuali._demo"), name)
+        return getattr(import_module("eventuali.event._demo"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

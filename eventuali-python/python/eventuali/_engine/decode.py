@@ -17,14 +17,13 @@ from typing import (
 )
 from uuid import UUID
 
-from eventuali import _registry
-from eventuali._dispatch import returned_value
-from eventuali._envelope import EventMeta, Headers, utc
 from eventuali._eventuali import Kind, Row
-from eventuali._exact import Codec, Inexact
-from eventuali._place import stored_place
+from eventuali.aggregate._handlers import returned_value
+from eventuali.codec.json import Codec, Inexact
+from eventuali.codec.json._path import stored_place
 from eventuali.errors import InvalidEventError, SerializationError, UnknownEventTypeError
-from eventuali.event import Event, UnknownEvent, set_envelope
+from eventuali.event import Event, UnknownEvent, _registry, set_envelope
+from eventuali.event._envelope import EventMeta, Headers, utc
 
 if TYPE_CHECKING:
     from eventuali.aggregate import Aggregate

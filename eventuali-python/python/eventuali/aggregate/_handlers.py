@@ -22,11 +22,11 @@ from types import FunctionType, MethodType, SimpleNamespace, UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 from weakref import WeakKeyDictionary
 
-from eventuali._isolation import Handler, isolating
-from eventuali._names import snake_case
-from eventuali._registry import living, shown
+from eventuali.aggregate._copies import Handler, isolating
 from eventuali.errors import InvalidEventError, UnknownEventTypeError
 from eventuali.event import DomainEvent, Event, SystemEvent
+from eventuali.event._names import snake_case
+from eventuali.event._registry import living, shown
 
 if TYPE_CHECKING:
     from eventuali.aggregate import Aggregate

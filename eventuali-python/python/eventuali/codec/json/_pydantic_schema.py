@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import SchemaSerializer, SchemaValidator
 
-from eventuali._checks import strict_beside, unchecked
-from eventuali._second_form import WRITING, reading
+from eventuali.codec.json._checks import strict_beside, unchecked
+from eventuali.codec.json._zoned_time import WRITING, reading
 
 Node = dict[str, Any]
 _TEMPORAL = frozenset({"datetime", "time"})

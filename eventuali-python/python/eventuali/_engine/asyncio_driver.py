@@ -15,8 +15,8 @@ from threading import Thread
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, finalize, ref
 
+from eventuali._engine.operation import Firm, Steps
 from eventuali._eventuali import Mailbox, Pending
-from eventuali._steps import Firm, Steps
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eventuali._steps import Firm, Steps
+from eventuali._engine.operation import Firm, Steps
 
 if TYPE_CHECKING:
     from eventuali._eventuali import Checkpoint, Pending

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING
 
-from eventuali._opening import refuse_in_loop
-from eventuali._verbs import Reading
+from eventuali._engine.lifecycle import refuse_in_loop
+from eventuali._engine.verbs import Reading
 from eventuali.event import Event
 
 if TYPE_CHECKING:
-    from eventuali._bridge import Bridge
+    from eventuali._engine.asyncio_driver import Bridge
 
 
 class EventReader(AsyncIterator[Event]):

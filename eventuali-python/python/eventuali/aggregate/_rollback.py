@@ -10,9 +10,9 @@ from copy import deepcopy
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from eventuali._dispatch import forget
-from eventuali._envelope import Batch
-from eventuali._isolation import IMMUTABLE, immutable
+from eventuali.aggregate._copies import IMMUTABLE, immutable
+from eventuali.aggregate._handlers import forget
+from eventuali.event._envelope import Batch
 
 if TYPE_CHECKING:
     from eventuali.aggregate import Aggregate

@@ -8,10 +8,10 @@ from time import time_ns
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
-from eventuali._decode import Wire, as_stored, encoded, wire
-from eventuali._envelope import Batch, Envelope, EventMeta, utc
+from eventuali._engine.decode import Wire, as_stored, encoded, wire
 from eventuali._eventuali import Kind
 from eventuali.event import Event, UnknownEvent, get_envelope, set_envelope, take_own_tags
+from eventuali.event._envelope import Batch, Envelope, EventMeta, utc
 
 Metadata: TypeAlias = tuple[
     bytes | str | None, bytes | str | None, str | None, list[tuple[str, str]], list[str]

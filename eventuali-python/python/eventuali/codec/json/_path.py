@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from eventuali._difference import key_step
+from eventuali.codec.json._compare import key_step
 
 Include = dict[Any, Any]
 

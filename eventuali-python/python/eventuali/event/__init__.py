@@ -22,8 +22,10 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json, to_json
 
-from eventuali import _registry
-from eventuali._envelope import (
+from eventuali._values import values
+from eventuali.errors import InvalidEventError, SerializationError
+from eventuali.event import _registry
+from eventuali.event._envelope import (
     AT_HAND,
     FIELDS,
     GIVEN,
@@ -38,16 +40,14 @@ from eventuali._envelope import (
     utc,
     uuid7,
 )
-from eventuali._names import check_event_type, keywords
-from eventuali._own_tags import own_tags, says_tags, with_own_tags
-from eventuali._registry import registered
-from eventuali._values import values
-from eventuali.errors import InvalidEventError, SerializationError
+from eventuali.event._names import check_event_type, keywords
+from eventuali.event._registry import registered
+from eventuali.event._tags import own_tags, says_tags, with_own_tags
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from eventuali._demo import UserDeactivated, UserEmailChanged, UserRegistered
+    from eventuali.event._demo import UserDeactivated, UserEmailChanged, UserRegistered
 
 __all__ = [
     "Batch",
@@ -489,7 +489,7 @@ _get_payload: Callable[[UnknownEvent], bytes] = _payload.__get__
 def __getattr__(name: str) -> Any:
     """Imports the demo when it is asked for."""
     if name in _DEMO:
-        return getattr(import_module("eventuali._demo"), name)
+        return getattr(import_module("eventuali.event._demo"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -12,16 +12,16 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 
-from eventuali._decode import Columns, Decoders, EventClasses, Replay
-from eventuali._envelope import since_epoch
+from eventuali._engine.commit_builder import Write
+from eventuali._engine.decode import Columns, Decoders, EventClasses, Replay
+from eventuali._engine.operation import Steps
+from eventuali._engine.pending_commit import Attempt, Committed, merged, of_aggregates, of_events
 from eventuali._eventuali import Page, Pending, Store
-from eventuali._names import text
-from eventuali._outgoing import Write
-from eventuali._saving import Attempt, Committed, merged, of_aggregates, of_events
-from eventuali._steps import Steps
 from eventuali.aggregate import Aggregate, check_replayed
 from eventuali.errors import AggregateNotFoundError, InvalidEventError
 from eventuali.event import Event
+from eventuali.event._envelope import since_epoch
+from eventuali.event._names import text
 from eventuali.expected import AppendCondition, at_least, wire
 from eventuali.expected import position as checked
 from eventuali.query import Item, Query

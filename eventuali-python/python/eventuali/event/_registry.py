@@ -90,5 +90,5 @@ def _path(cls: type[Any]) -> _Path:
 
 def _of_the_program(bucket: WeakValueDictionary[_Path, C] | None) -> list[C]:
     found = [] if bucket is None else list(bucket.values())
-    own = [cls for cls in found if cls.__module__ != "eventuali._demo"]
+    own = [cls for cls in found if cls.__module__ != "eventuali.event._demo"]
     return own or found

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
-from eventuali._decode import EventClasses, OwnEvents
+from eventuali._engine.decode import EventClasses, OwnEvents
+from eventuali._engine.verbs import Reading, aggregate_class
 from eventuali._eventuali import Pending, Store
-from eventuali._names import text
-from eventuali._restore import copied
-from eventuali._verbs import Reading, aggregate_class
 from eventuali.aggregate import Aggregate, replay
+from eventuali.aggregate._rollback import copied
 from eventuali.event import Event
+from eventuali.event._names import text
 from eventuali.history import Change, Step
 from eventuali.query import Item
 

@@ -10,9 +10,7 @@ from threading import Lock
 from typing import TypeAlias
 from uuid import UUID
 
-from eventuali._envelope import Envelope, utc
-from eventuali._names import text
-from eventuali._outgoing import Outgoing, encode
+from eventuali._engine.commit_builder import Outgoing, encode
 from eventuali.aggregate import Aggregate, committed, set_base, set_pending
 from eventuali.errors import (
     IdempotencyConflictError,
@@ -22,6 +20,8 @@ from eventuali.errors import (
     SerializationError,
 )
 from eventuali.event import Event, get_envelope, set_envelope
+from eventuali.event._envelope import Envelope, utc
+from eventuali.event._names import text
 
 __all__ = ["Attempt", "Committed", "merged", "of_aggregates", "of_events"]
 

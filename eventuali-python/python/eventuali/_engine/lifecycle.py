@@ -17,9 +17,9 @@ from eventuali._eventuali import (
     after_fork_in_parent,
     before_fork,
 )
-from eventuali._names import encodable, text
 from eventuali.config import EventStoreConfig, options_of
 from eventuali.errors import ConfigurationError, EventualiError, InvalidEventError
+from eventuali.event._names import encodable, text
 
 Durability: TypeAlias = Literal["full", "relaxed"]
 Place: TypeAlias = str | os.PathLike[str] | EventStoreConfig

@@ -23,11 +23,11 @@ from pydantic_core import (
     from_json,
 )
 
-from eventuali._analysis import Analysis
-from eventuali._difference import DEFAULT, MAX_DEPTH, Difference, difference, unwritable
-from eventuali._guards import encoder, panicked, private_test
-from eventuali._place import Include, first_place, refused_place
-from eventuali._schemas import Forms
+from eventuali.codec.json._analysis import Analysis
+from eventuali.codec.json._compare import DEFAULT, MAX_DEPTH, Difference, difference, unwritable
+from eventuali.codec.json._fast_path import encoder, panicked, private_test
+from eventuali.codec.json._path import Include, first_place, refused_place
+from eventuali.codec.json._pydantic_schema import Forms
 
 E = TypeVar("E", bound=BaseModel)
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined, TzInfo
 
-from eventuali._difference import MAX_INT_DIGITS
+from eventuali.codec.json._compare import MAX_INT_DIGITS
 
 E = TypeVar("E", bound=BaseModel)
 Test = Callable[[Any], bool]

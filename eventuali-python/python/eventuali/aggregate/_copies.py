@@ -18,8 +18,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from eventuali._envelope import Envelope
 from eventuali.event import Event, get_envelope, set_envelope
+from eventuali.event._envelope import Envelope
 
 M = TypeVar("M", bound=BaseModel)
 Handler = Callable[[Any, Any], object]

@@ -15,8 +15,16 @@ from pydantic_core import (
     to_json,
 )
 
-from eventuali._difference import EQUAL_MEANS_SAME, MAX_DEPTH
-from eventuali._guards import BOUNDS, PLAIN, Guard, bounded, compiled_test, every, private_test
+from eventuali.codec.json._compare import EQUAL_MEANS_SAME, MAX_DEPTH
+from eventuali.codec.json._fast_path import (
+    BOUNDS,
+    PLAIN,
+    Guard,
+    bounded,
+    compiled_test,
+    every,
+    private_test,
+)
 from eventuali.event import Event
 
 Node = dict[str, Any]

@@ -10,7 +10,7 @@ from functools import cached_property
 from inspect import getattr_static
 from typing import TYPE_CHECKING, Any
 
-from eventuali._envelope import Envelope, checked_tags
+from eventuali.event._envelope import Envelope, checked_tags
 
 if TYPE_CHECKING:
     from eventuali.event import Event

@@ -22,8 +22,8 @@ from time import time_ns
 from typing import Any, Never, Self
 from uuid import UUID
 
-from eventuali._names import check_name
 from eventuali.errors import InvalidEventError
+from eventuali.event._names import check_name
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

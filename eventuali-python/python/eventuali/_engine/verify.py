@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from eventuali.errors import InvalidEventError
 
 if TYPE_CHECKING:
+    from eventuali._engine.operation import Steps
     from eventuali._eventuali import Store
-    from eventuali._steps import Steps
 
 Progress: TypeAlias = Callable[[int, int], object]
 """Called with how many rows were checked, and how many there are."""

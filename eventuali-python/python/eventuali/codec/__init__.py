@@ -1,0 +1,1 @@
+"""Codecs: between the objects of a program and the payloads of events."""
