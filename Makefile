@@ -4,7 +4,7 @@
 # The inner loop, two seconds a change:       MATURIN_PEP517_ARGS="--profile fast" make test
 # On a PostgreSQL 18 of its own:              make test POSTGRES=private
 
-.PHONY: help demo test check examples bench fire fire-quick mutants docs wheel lint build
+.PHONY: help demo test check examples bench fire fire-quick mutants docs site wheel lint build
 .NOTPARALLEL:
 
 ARGS  =
@@ -29,11 +29,12 @@ test: build ## the tests of the core and of the Python package
 	$(if $(filter private,$(POSTGRES)),$(SERVER) $(CARGO) test --locked $(CORE) --test postgres -- --ignored)
 	$(SERVER) pytest $(ARGS)
 
-check: ## everything that must be green before a commit: lint, test (searching longer), examples, docs, fire-quick
+check: ## everything that must be green before a commit: lint, test (searching longer), examples, docs, site, fire-quick
 	@$(MAKE) --no-print-directory lint
 	@HYPOTHESIS_PROFILE=check $(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory examples
 	@$(MAKE) --no-print-directory docs
+	@$(MAKE) --no-print-directory site
 	@$(MAKE) --no-print-directory fire-quick
 
 examples: build ## run every example, stop at the first that fails
@@ -63,6 +64,12 @@ docs: build ## run the code of the docs, follow their links
 	@$(RUN) python tools/check_links.py
 	$(RUN) pytest $(TESTS)/test_docs.py $(ARGS)
 
+site: ## build the docs and the reference of the API as a site into target/site
+	@tools/setup
+	@UV_PROJECT_ENVIRONMENT=target/site-env $(UV) sync --quiet --locked --only-group site
+	@# Not --quiet: that silences the warnings on which a strict build fails.
+	@NO_MKDOCS_2_WARNING=1 target/site-env/bin/mkdocs build --config-file docs/site/mkdocs.yml
+
 wheel: ## build the wheel into dist/
 	@tools/setup
 	env -u MATURIN_PEP517_ARGS $(UV) build --wheel --out-dir dist
@@ -77,7 +84,7 @@ lint: ## format, lints, types, layers
 	$(RUN) ruff format --check
 	$(RUN) mypy
 	$(RUN) mypy --strict -p reliability
-	$(RUN) mypy --strict tools/*.py examples/*.py $(TESTS)/typing_app.py
+	$(RUN) mypy --strict tools/*.py examples/*.py docs/site/*.py $(TESTS)/typing_app.py
 	$(RUN) python -m mypy.stubtest eventuali._eventuali
 	$(RUN) lint-imports --no-logo
 	@$(RUN) python tools/check_extension.py
