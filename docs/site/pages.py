@@ -15,6 +15,7 @@ from mkdocs.structure.files import File, Files, InclusionLevel
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "eventuali-python/python/eventuali"
+INTERNAL = {"codec"}  # nothing that a caller names
 INHERITING = {"subscription", "sync"}  # whose classes have their members from private ones
 LINK = re.compile(r"\]\(<?([^)\s>#]+)[^)]*\)")
 CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]*`", re.MULTILINE | re.DOTALL)
@@ -84,7 +85,7 @@ def from_repository(path: str, config: MkDocsConfig) -> File:
 
 def reference() -> dict[str, str]:
     """The pages of the reference of the API by their names, one a public module."""
-    modules = sorted(path.stem for path in PACKAGE.glob("[!_]*.py"))
+    modules = sorted({*map(module_of, sources())} - INTERNAL)
     rows = [f"| [`eventuali.{name}`]({name}.md) | {summary(name)} |" for name in modules]
     names = [f"| [`{name}`][{place}] | `{module}` |" for name, module, place in exported()]
     index = "\n".join(
@@ -100,6 +101,17 @@ def reference() -> dict[str, str]:
     return {"index": index, **{name: module_page(name) for name in modules}}
 
 
+def sources() -> Iterator[Path]:
+    """The files of the public modules, packages among them."""
+    yield from PACKAGE.glob("[!_]*.py")
+    yield from PACKAGE.glob("[!_]*/__init__.py")
+
+
+def module_of(path: Path) -> str:
+    """The name of a module by its file."""
+    return path.parent.name if path.stem == "__init__" else path.stem
+
+
 def module_page(name: str) -> str:
     """The page of a module."""
     options = "    options:\n      inherited_members: true\n" if name in INHERITING else ""
@@ -108,7 +120,8 @@ def module_page(name: str) -> str:
 
 def summary(module: str) -> str:
     """The first line of a module's docstring."""
-    text = ast.get_docstring(ast.parse((PACKAGE / f"{module}.py").read_text())) or ""
+    (path,) = (path for path in sources() if module_of(path) == module)
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
     return text.partition("\n")[0]
 
 
