@@ -20,6 +20,8 @@ OPENING = (
 )
 PASSING = {"StorageUnavailableError", "StorageBusyError"}
 """What a reader may be told while a server is away, and a writer whose save did not happen."""
+REFUSED = {"DatabaseError"}
+"""What a writer is told besides, where a trigger refuses its events."""
 
 
 class Reader:
@@ -131,12 +133,13 @@ class Crowd:
         """Tells the writers to come to an end."""
         self._stop.touch()
 
-    def finish(self, seconds: float, passing: bool) -> None:
+    def finish(self, seconds: float, passing: bool, *, refusing: bool = False) -> None:
         """Waits for everybody, and judges.
 
         Args:
             seconds: How long that may take.
             passing: Whether errors that pass are in order.
+            refusing: Whether the database refuses some of what is written.
         """
         report = self.job.report
         for number, child in enumerate(self.writers):
@@ -154,9 +157,9 @@ class Crowd:
             for reader in self.readers:
                 self.history.reads.append(Read(None, now, now, tuple(reader.values)))
             report.verdict.add(check(self.history, log_of(store)))
-        self._notes(passing)
+        self._notes(passing, refusing)
 
-    def _notes(self, passing: bool) -> None:
+    def _notes(self, passing: bool, refusing: bool) -> None:
         report = self.job.report
         notes = self.history.notes
         doubts = sum(note["is"] == "doubt" for note in notes)
@@ -165,7 +168,8 @@ class Crowd:
         report.extras |= {"doubts": doubts, "settled": settled}
         told = [note["error"] for note in notes if note["is"] == "error"]
         report.extras["errors_of_writers"] = len(told)
-        report.expect(set(told) <= PASSING, f"writers were told {sorted(set(told))}")
+        known = PASSING | REFUSED if refusing else PASSING
+        report.expect(set(told) <= known, f"writers were told {sorted(set(told))}")
         seen = [error for reader in self.readers for error in reader.errors]
         report.extras["errors_of_readers"] = len(seen)
         report.expect(set(seen) <= (PASSING if passing else set()), f"readers: {sorted(set(seen))}")

@@ -47,7 +47,7 @@ def run(job: Job) -> None:
                 beside.execute(_LATE.format(_LONGEST_S.get(job.fault, _LONGEST_S[""])))
             crowd.begin(_WRITERS.get(job.fault, _WRITERS[""]), 1, job.cycles)
             opened, closed = _watch(job, url, crowd)
-            crowd.finish(120, passing=False)
+            crowd.finish(120, passing=False, refusing=True)
             _lag(job, crowd, opened, closed)
     except server.NoServerError as error:
         report.not_run = str(error)

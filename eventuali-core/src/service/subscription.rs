@@ -148,7 +148,9 @@ impl Subscription {
                 signals.changed().await.map_err(|_| Error::closed())?;
                 #[cfg(feature = "faults")]
                 if fault::chosen("live-from-signal") {
-                    range.after = signals.borrow().saturating_sub(1).max(range.after);
+                    // Not every signal has a position: it stands for the end of the log.
+                    let end = inner.store.horizon().await?.last;
+                    range.after = end.saturating_sub(1).max(range.after);
                 }
                 range.prompt = live;
                 reading = Some(inner.read(range));
