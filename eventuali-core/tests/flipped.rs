@@ -70,6 +70,9 @@ fn questions() -> Vec<(Query, ReadRange)> {
     queries.extend(TYPES.map(of_type));
     let tagged = |tag: &str| QueryItem { tags: vec![tag.into()], ..item() };
     queries.push(items(vec![tagged("tag-1")]));
+    let correlation_id = Some(Reference::Text("request-7".into()));
+    queries.push(items(vec![QueryItem { correlation_id: correlation_id.clone(), ..item() }]));
+    queries.push(items(vec![QueryItem { correlation_id, ..item() }, tagged("tag-4")]));
     queries.push(items(vec![tagged("tag-2"), tagged("tag-3")]));
     queries.push(items(STREAMS[1..4].iter().flat_map(|name| of_stream(*name).items).collect()));
     let mut asked = Vec::new();
@@ -141,6 +144,7 @@ fn a_flipped_bit_hides_no_event() {
         "stream_runs",
         "tags",
         "tag_ends",
+        "event_log",
     ]
     .into_iter()
     .enumerate()

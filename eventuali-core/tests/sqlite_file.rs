@@ -624,6 +624,8 @@ fn a_damaged_row_is_found_by_what_it_was() {
         "stream = 77",
         "metadata = replace(metadata, 'paid', 'pain')",
         "metadata = replace(metadata, 'h-1', 'h-2')",
+        "metadata = replace(metadata, 'request-7', 'request-6')",
+        "metadata = NULL",
     ] {
         let folder = folder();
         let store = open(&folder.path).expect("it opens");

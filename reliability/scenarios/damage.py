@@ -7,11 +7,6 @@ import json
 from reliability.processes import Child
 from reliability.scenario import Fault, Job, Scenario
 
-_BY_VALUE = {"correlation"}
-"""Found by passing rows unread: what has lost its value isn't looked at by who asks for it.
-`verify` finds it, and a follower looks at every row."""
-
-
 def run(job: Job) -> None:
     """Damages as many copies as there are cycles."""
     words = (job.folder, f"{job.seed}/damage", job.cycles)
@@ -32,8 +27,7 @@ def _judge(job: Job, copy: dict[str, object]) -> None:
         report.count(f"told_{name}", count)
     for about in short:
         report.count(f"short_{about}")
-        if about not in _BY_VALUE or copy["whole"]:
-            report.verdict.find("lost", f"{about}: {copy['what']}")
+        report.verdict.find("lost", f"{about}: {copy['what']}")
     report.count("short" if short else "told" if told else "same")
 
 

@@ -15,7 +15,7 @@ use super::error::{damaged, incomplete, is_checked};
 use super::names::Names;
 use super::place::flags;
 use super::value::clamp;
-use super::{Durability, Target, fork, schema, wal};
+use super::{Durability, Target, fork, kept, schema, wal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::span::Span;
 
@@ -357,6 +357,7 @@ fn configure(conn: &Connection, cache_kib: i64) -> Result<()> {
     conn.set_prepared_statement_cache_capacity(64);
     // Else a statement with a bound LIMIT is planned anew each time that one is bound.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    kept::install(conn)?;
     conn.pragma_update(None, "cache_size", -cache_kib)?;
     conn.pragma_update(None, "foreign_keys", false)?;
     conn.pragma_update(None, "mmap_size", 0)?;

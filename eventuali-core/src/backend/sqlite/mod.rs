@@ -9,6 +9,7 @@ mod dictionary;
 mod error;
 pub mod fork;
 mod ids;
+mod kept;
 mod listener;
 mod names;
 mod place;

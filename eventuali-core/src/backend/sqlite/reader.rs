@@ -8,6 +8,7 @@ use super::candidates::candidates;
 use super::chains::{Links, Part, TAGS};
 use super::connection::Session;
 use super::error::{damaged, is_checked};
+use super::kept;
 use super::names::Names;
 use super::value::{clamp, in_order, json};
 use crate::backend::sql::candidates::FIRST_WINDOW;
@@ -390,7 +391,7 @@ pub(super) fn checked<'row>(
 ) -> Result<(EventHead, &'row [u8], &'row [u8])> {
     let (metadata, payload) = (bytes(row, 8, place.position)?, bytes(row, 9, place.position)?);
     let head = head(conn, names, row, place)?;
-    if head.checksum(metadata, payload) != row.get::<_, u32>(7)? {
+    if head.checksum(metadata, payload) != kept::whole(row.get(7)?) {
         return Err(EventHead::corrupted(place.position));
     }
     Ok((head, metadata, payload))

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::chains::note_tag;
 use super::connection::Session;
+use super::kept;
 use crate::commit::StreamWrite;
 use crate::error::{Error, Result};
 use crate::event::{EventHead, NewEvent};
@@ -127,7 +128,9 @@ impl Row {
         statement.raw_bind_parameter(bound + 5, head.event_id.as_bytes().as_slice())?;
         statement.raw_bind_parameter(bound + 6, head.timestamp)?;
         statement.raw_bind_parameter(bound + 7, head.recorded_at)?;
-        statement.raw_bind_parameter(bound + 8, head.checksum(&metadata, &event.payload))?;
+        let whole = head.checksum(&metadata, &event.payload);
+        let checksum = kept::stored(whole, self.stream, self.kind, &metadata);
+        statement.raw_bind_parameter(bound + 8, checksum)?;
         statement.raw_bind_parameter(bound + 9, (!text.is_empty()).then_some(text))?;
         statement.raw_bind_parameter(bound + 10, event.payload.as_slice())?;
         Ok(())

@@ -1,5 +1,5 @@
-//! Where events that no index finds lie: rows are passed by their stream, kind and correlation,
-//! and nothing else of them is looked at.
+//! Where events that no index finds lie: rows are passed by their stream, kind and correlation, and
+//! nothing else of them is looked at, but whether these are what was written.
 
 use rusqlite::types::Value;
 use rusqlite::{params, params_from_iter};
@@ -86,12 +86,14 @@ fn pass(
     let (mut stream, mut kind, mut matches) = (None, None, false);
     while let Some(row) = rows.next()? {
         let (position, of, what) = (row.get::<_, i64>(0)? as u64, row.get(1)?, row.get(2)?);
-        if stream != Some(of) || kind != Some(what) {
+        // What is not known to be what was written is read whole.
+        let kept: bool = row.get(3)?;
+        if kept && (stream != Some(of) || kind != Some(what)) {
             (stream, kind) = (Some(of), Some(what));
             let (of, what) = (names.stream_name(conn, of)?, names.kind_name(conn, what)?);
             matches = query.may_match(items, &of, &what);
         }
-        if !matches {
+        if kept && !matches {
             continue;
         }
         match spans.last_mut() {

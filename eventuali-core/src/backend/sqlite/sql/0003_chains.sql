@@ -47,3 +47,6 @@ BEGIN INSERT INTO tags (tenant, tag, position) VALUES (new.tenant, new.tag, new.
 
 CREATE TRIGGER tag_goes_on AFTER UPDATE ON tag_ends
 BEGIN INSERT INTO tags (tenant, tag, position, prior) VALUES (new.tenant, new.tag, new.position, old.position); END;
+
+-- From here on the upper half of event_log.checksum is over stream, kind and metadata, for whoever passes rows by them;
+-- 0 in rows of before, which are read whole.

@@ -1,1 +1,2 @@
-SELECT position, stream, kind FROM event_log WHERE position BETWEEN ?1 AND ?2 ORDER BY position
+SELECT position, stream, kind, kept(checksum, stream, kind, metadata)
+FROM event_log WHERE position BETWEEN ?1 AND ?2 ORDER BY position

@@ -1,2 +1,3 @@
-SELECT position, stream, kind FROM event_log
-WHERE position BETWEEN ?1 AND ?2 AND metadata IS NOT NULL AND instr(metadata, ?3) > 0 ORDER BY position
+SELECT position, stream, kind, kept(checksum, stream, kind, metadata) FROM event_log
+WHERE position BETWEEN ?1 AND ?2 AND (instr(metadata, ?3) > 0 OR NOT kept(checksum, stream, kind, metadata))
+ORDER BY position

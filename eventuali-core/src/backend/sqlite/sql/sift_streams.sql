@@ -1,2 +1,5 @@
-SELECT position, stream, kind FROM event_log
-WHERE position BETWEEN ?1 AND ?2 AND stream IN (SELECT value FROM json_each(?3)) ORDER BY position
+SELECT position, stream, kind, kept(checksum, stream, kind, metadata) FROM event_log
+WHERE
+    position BETWEEN ?1 AND ?2
+    AND (stream IN (SELECT value FROM json_each(?3)) OR NOT kept(checksum, stream, kind, metadata))
+ORDER BY position
