@@ -7,6 +7,7 @@ import json
 from reliability.processes import Child
 from reliability.scenario import Fault, Job, Scenario
 
+
 def run(job: Job) -> None:
     """Damages as many copies as there are cycles."""
     words = (job.folder, f"{job.seed}/damage", job.cycles)
