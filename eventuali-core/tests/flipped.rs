@@ -70,6 +70,7 @@ fn questions() -> Vec<(Query, ReadRange)> {
     queries.extend(TYPES.map(of_type));
     let tagged = |tag: &str| QueryItem { tags: vec![tag.into()], ..item() };
     queries.push(items(vec![tagged("tag-1")]));
+    queries.push(items(vec![QueryItem { aggregate_type: Some("Account".into()), ..item() }]));
     let correlation_id = Some(Reference::Text("request-7".into()));
     queries.push(items(vec![QueryItem { correlation_id: correlation_id.clone(), ..item() }]));
     queries.push(items(vec![QueryItem { correlation_id, ..item() }, tagged("tag-4")]));

@@ -107,7 +107,8 @@ POSTGRES: dict[str, dict[str, str]] = {
     },
 }
 NAMES_ONLY = {
-    "aggregate_types", "categories_above", "categories_beside", "categories_of_tenant",
+    "aggregate_types", "categories_above", "categories_are_indexed", "count_streams",
+    "count_streams_indexed", "categories_beside", "categories_of_tenant",
     "category_unindexed", "horizon", "kind", "kind_end", "kind_name", "kinds", "kinds_by_name",
     "kinds_of_type", "kinds_unindexed", "last_event", "last_kind", "last_position", "loose",
     "remember", "stream", "stream_head", "stream_name", "stream_names", "stream_unindexed",

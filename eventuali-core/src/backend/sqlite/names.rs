@@ -27,6 +27,9 @@ pub(super) struct Names {
     stream_index: Dictionary,
     streams: HashMap<i64, Arc<StreamId>>,
     stream_ids: HashMap<StreamId, i64>,
+    /// How many streams of each category the table has, up to the one with this number.
+    stream_counts: HashMap<i64, i64>,
+    counted_to: i64,
     kinds: HashMap<i64, Arc<EventKind>>,
     kind_ids: HashMap<Arc<EventKind>, i64>,
     /// The kinds of each event type, up to the one with this number.
@@ -45,6 +48,8 @@ impl Default for Names {
             stream_index: Dictionary::of_streams(),
             streams: HashMap::new(),
             stream_ids: HashMap::new(),
+            stream_counts: HashMap::new(),
+            counted_to: 0,
             kinds: HashMap::new(),
             kind_ids: HashMap::new(),
             by_type: HashMap::new(),
@@ -62,6 +67,8 @@ impl Names {
         self.stream_index.forget();
         self.streams.clear();
         self.stream_ids.clear();
+        self.stream_counts.clear();
+        self.counted_to = 0;
         self.kinds.clear();
         self.kind_ids.clear();
         self.by_type.clear();
@@ -173,6 +180,23 @@ impl Names {
             self.remember(stream, id);
         }
         Ok(found)
+    }
+
+    /// Refuses an index of stream names that has not as many of a category as the table.
+    pub(super) fn has_all_streams(&mut self, conn: &Connection, category: i64) -> Result<()> {
+        let mut statement = conn.prepare_cached(include_str!("sql/count_streams.sql"))?;
+        let mut rows = statement.query([self.counted_to])?;
+        while let Some(row) = rows.next()? {
+            *self.stream_counts.entry(row.get(0)?).or_default() += row.get::<_, i64>(1)?;
+            self.counted_to = self.counted_to.max(row.get(2)?);
+        }
+        let indexed: i64 = conn
+            .prepare_cached(include_str!("sql/count_streams_indexed.sql"))?
+            .query_row([category], |row| row.get(0))?;
+        if self.stream_counts.get(&category).copied().unwrap_or(0) == indexed || !is_checked() {
+            return Ok(());
+        }
+        Err(damaged("the index of stream names is not what was written; verify() tells more"))
     }
 
     fn remember(&mut self, stream: &StreamId, id: i64) {

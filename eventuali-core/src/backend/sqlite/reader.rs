@@ -440,6 +440,9 @@ pub(super) fn streams(
                 StreamId::new(&aggregate_type, aggregate_id).with_tenant(&selection.tenant);
             streams.push(StreamInfo { stream, version, last_position });
         }
+        if streams.len() <= limit && selection.aggregate_id.is_none() {
+            session.names.has_all_streams(&session.conn, category)?;
+        }
         if streams.len() > limit {
             break;
         }
@@ -452,6 +455,12 @@ fn categories(
     selection: &StreamSelection,
     from: &str,
 ) -> Result<Vec<(i64, String)>> {
+    if selection.aggregate_id.is_none() {
+        let mut statement = session.statement(include_str!("sql/categories_are_indexed.sql"))?;
+        if !statement.query_row([&selection.tenant], |row| row.get(0))? && is_checked() {
+            return Err(damaged("the index of aggregate types is not what was written"));
+        }
+    }
     let mut statement = session.statement(include_str!("sql/categories_of_tenant.sql"))?;
     let rows = statement
         .query_map(params![selection.tenant, from], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -474,9 +483,15 @@ fn ids(
         return Ok(found.map(|id| (id, only.clone())).into_iter().collect());
     }
     let mut statement = session.statement(include_str!("sql/streams_of_category.sql"))?;
-    let rows = statement
-        .query_map(params![category, after, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let mut rows = statement.query(params![category, after, limit as i64])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        if !row.get(2)? && is_checked() {
+            return Err(damaged("the index of stream names is not what was written"));
+        }
+        found.push((row.get(0)?, row.get(1)?));
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

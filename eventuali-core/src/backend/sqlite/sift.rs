@@ -9,6 +9,7 @@ use super::value::{clamp, json};
 use crate::error::Result;
 use crate::query::{Query, QueryItem};
 use crate::span::Span;
+use crate::stream::StreamId;
 
 /// Spans this close are one: a row between them costs less than another statement.
 const GAP: u64 = 8;
@@ -49,7 +50,7 @@ pub(super) fn sift(
 
 /// The numbers of the streams in which an item can match; none where there are more than `most`.
 pub(super) fn streams(
-    session: &Session,
+    session: &mut Session,
     query: &Query,
     item: &QueryItem,
     most: usize,
@@ -63,7 +64,15 @@ pub(super) fn streams(
     } else if let Some(name) = &item.aggregate_type {
         let mut statement = session.statement(include_str!("sql/streams_of_type.sql"))?;
         let rows = statement.query_map(params![tenant, name, limit], |row| row.get(0))?;
-        rows.collect::<rusqlite::Result<_>>()?
+        let found: Vec<i64> = rows.collect::<rusqlite::Result<_>>()?;
+        drop(statement);
+        let category = StreamId::new(name, "").with_tenant(tenant);
+        if found.len() <= most
+            && let Some(category) = session.names.category(&session.conn, &category)?
+        {
+            session.names.has_all_streams(&session.conn, category)?;
+        }
+        found
     } else {
         return Ok(None);
     };
