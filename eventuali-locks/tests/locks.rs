@@ -6,6 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use eventuali_locks::{Protection, install, is_open_elsewhere};
 use rusqlite::Connection;
@@ -17,17 +18,31 @@ const SHARED: i64 = 0x4000_0002;
 /// The lock of whoever writes, in the index of the WAL.
 const WRITER: i64 = 120;
 
+/// One test at a time: between its fork and its exec, a child that a test starts has a copy of each
+/// description, and what another test closes stays locked for that long.
+static ALONE: Mutex<()> = Mutex::new(());
+
 struct Place {
+    _alone: Option<MutexGuard<'static, ()>>,
     _folder: tempfile::TempDir,
     path: PathBuf,
 }
 
 impl Place {
     fn new() -> Self {
+        Self::of(Some(ALONE.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Another one in the same test.
+    fn second() -> Self {
+        Self::of(None)
+    }
+
+    fn of(alone: Option<MutexGuard<'static, ()>>) -> Self {
         assert_eq!(install(), Protection::Full);
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("events.db");
-        let place = Self { _folder: folder, path };
+        let place = Self { _alone: alone, _folder: folder, path };
         let conn = place.connect();
         conn.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)").unwrap();
         place
@@ -157,7 +172,7 @@ fn what_was_kept_is_closed_once_nobody_holds_a_lock() {
     drop(conn);
     assert!(place.descriptors() > 1);
     drop(stranger);
-    drop(Place::new()); // any other file
+    drop(Place::second()); // any other file
     assert_eq!(place.descriptors(), 0);
 }
 
