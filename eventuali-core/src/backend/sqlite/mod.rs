@@ -11,6 +11,7 @@ pub mod fork;
 mod ids;
 mod kept;
 mod listener;
+mod listing;
 mod names;
 mod place;
 mod queue;
@@ -271,7 +272,7 @@ impl Storage for Sqlite {
         after: Option<(String, String)>,
         limit: usize,
     ) -> Answer<StreamPage> {
-        self.read_with(move |session| reader::streams(session, &selection, after.as_ref(), limit))
+        self.read_with(move |session| listing::streams(session, &selection, after.as_ref(), limit))
     }
 
     fn records(
