@@ -1,8 +1,8 @@
 //! Eventuali's core: an event store with one port, [`storage::Storage`], and many backends.
 //!
 //! Levels, each importing only lower ones: the vocabulary ([`event`], [`stream`], [`query`],
-//! [`commit`], [`record`], [`error`]), the port, the backends, [`store::EventStore`], and what
-//! stands above it, in [`service`].
+//! [`commit`], [`record`], [`error`]), the port, the backends and the layers around them,
+//! [`store::EventStore`], and what stands above it, in [`service`].
 
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,7 @@ pub mod contract;
 pub mod error;
 pub mod event;
 pub mod id;
+pub mod layer;
 pub mod limits;
 pub mod name;
 pub mod query;

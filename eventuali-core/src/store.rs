@@ -1,4 +1,4 @@
-//! The store as users open it: a URL becomes a backend, seen as one tenant.
+//! The store as users open it: a URL becomes a backend, and the layers around it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,11 +14,12 @@ use crate::backend::sqlite::{Durability, Sqlite, Target};
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventPage;
+use crate::layer::tenant::Tenant;
 use crate::name::check_tenant;
 use crate::query::{Query, ReadRange};
 use crate::record::{RecordCursor, RecordKey, RecordPage, RecordQuery};
 use crate::storage::{Answer, Capabilities, Horizon, Storage};
-use crate::stream::{StreamId, StreamPage, StreamSelection};
+use crate::stream::{StreamPage, StreamSelection};
 use crate::url::Location;
 use crate::verify::{VerifyCursor, VerifyPage};
 
@@ -37,11 +38,10 @@ pub(crate) trait Settle: Send + Sync {
     fn settle(self: Arc<Self>) -> Answer<()>;
 }
 
-/// An open store, seen as one tenant: whatever tenant a call names, this one is meant.
+/// An open store, seen as one tenant, as [`Tenant`] has it.
 #[derive(Clone)]
 pub struct EventStore {
-    storage: Arc<dyn Storage>,
-    tenant: String,
+    storage: Arc<Tenant>,
     url: String,
     process: u32,
     /// Who writes which record later. A lock: it is held for a look.
@@ -89,11 +89,9 @@ impl EventStore {
 
     /// A store over a backend of one's own.
     pub fn over(storage: Arc<dyn Storage>, tenant: &str) -> Result<Self> {
-        check_tenant(tenant)?;
         let url = format!("{}://", storage.capabilities().backend);
         Ok(Self {
-            storage,
-            tenant: tenant.to_owned(),
+            storage: Arc::new(Tenant::new(storage, tenant)?),
             url,
             process: std::process::id(),
             writers: Arc::default(),
@@ -105,9 +103,8 @@ impl EventStore {
 
     /// The same store, seen as another tenant.
     pub fn for_tenant(&self, tenant: &str) -> Result<Self> {
-        check_tenant(tenant)?;
         let mut other = self.clone();
-        tenant.clone_into(&mut other.tenant);
+        other.storage = Arc::new(self.storage.other(tenant)?);
         Ok(other)
     }
 
@@ -126,7 +123,7 @@ impl EventStore {
     /// Whose events these are.
     #[must_use]
     pub fn tenant(&self) -> &str {
-        &self.tenant
+        self.storage.name()
     }
 
     /// Whether this process opened the store. In a forked child its threads do not exist, and
@@ -147,38 +144,18 @@ impl EventStore {
     /// See [`Storage::commit`].
     #[must_use]
     pub fn commit(&self, commit: Commit) -> Answer<Committed> {
-        let commit = self.owned(commit);
         self.ask(|storage| storage.commit(commit))
     }
 
     /// See [`Storage::commit_here`].
     #[must_use]
     pub fn commit_here(&self, commit: Commit) -> Answer<Committed> {
-        let commit = self.owned(commit);
         self.ask(|storage| storage.commit_here(commit))
-    }
-
-    /// The commit, of this tenant.
-    fn owned(&self, mut commit: Commit) -> Commit {
-        for write in &mut commit.writes {
-            if write.stream.tenant != self.tenant {
-                let stream = StreamId::clone(&write.stream).with_tenant(&self.tenant);
-                write.stream = Arc::new(stream);
-            }
-        }
-        for condition in &mut commit.conditions {
-            condition.query.tenant.clone_from(&self.tenant);
-        }
-        for change in &mut commit.records {
-            change.key.tenant.clone_from(&self.tenant);
-        }
-        commit
     }
 
     /// See [`Storage::read`].
     #[must_use]
-    pub fn read(&self, mut query: Query, range: ReadRange) -> Answer<EventPage> {
-        query.tenant.clone_from(&self.tenant);
+    pub fn read(&self, query: Query, range: ReadRange) -> Answer<EventPage> {
         let answer = self.ask(|storage| storage.read(query, range));
         let seen = Arc::clone(&self.seen);
         Box::pin(async move {
@@ -195,11 +172,10 @@ impl EventStore {
     #[must_use]
     pub fn streams(
         &self,
-        mut selection: StreamSelection,
+        selection: StreamSelection,
         after: Option<(String, String)>,
         limit: usize,
     ) -> Answer<StreamPage> {
-        selection.tenant.clone_from(&self.tenant);
         self.ask(|storage| storage.streams(selection, after, limit))
     }
 
@@ -207,11 +183,10 @@ impl EventStore {
     #[must_use]
     pub fn records(
         &self,
-        mut query: RecordQuery,
+        query: RecordQuery,
         after: Option<RecordCursor>,
         limit: usize,
     ) -> Answer<RecordPage> {
-        query.tenant.clone_from(&self.tenant);
         self.ask(|storage| storage.records(query, after, limit))
     }
 
@@ -303,7 +278,7 @@ impl Drop for EventStore {
 mod tests {
     use super::*;
     use crate::event::{EventKind, NewEvent};
-    use crate::stream::ExpectedVersion;
+    use crate::stream::{ExpectedVersion, StreamId};
 
     /// The answers of the memory backend are ready at once.
     fn now<T>(mut answer: Answer<T>) -> Result<T> {

@@ -11,6 +11,7 @@ use eventuali_core::contract_tests;
 
 use fixtures::followed::Followed;
 use fixtures::here::Here;
+use fixtures::tenants::Tenants;
 use fixtures::{InProcess, PostgresTable, SqliteFile};
 
 contract_tests!(memory, InProcess::memory());
@@ -20,6 +21,7 @@ contract_tests!(sqlite, SqliteFile::new());
 contract_tests!(sqlite_durable, SqliteFile::durable());
 contract_tests!(sqlite_on_the_thread_of_the_caller, Here(SqliteFile::new()));
 contract_tests!(sqlite_in_memory, InProcess::sqlite());
+contract_tests!(through_views_of_tenants, Tenants(SqliteFile::new()));
 
 /// Whatever is written as a clause is also run, and under one name only.
 #[test]

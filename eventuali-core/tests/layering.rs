@@ -15,7 +15,7 @@ const LEVELS: &[&[&str]] = &[
     &["query"],
     &["commit"],
     &["codec", "storage", "url"],
-    &["backend"],
+    &["backend", "layer"],
     &["contract", "store"],
     &["service"],
 ];

@@ -1,0 +1,6 @@
+//! What stands around a backend: each layer is a [`Storage`](crate::storage::Storage) over another
+//! one, and keeps the whole contract.
+
+#![deny(clippy::missing_trait_methods, reason = "a verb that is forgotten passes the layer by")]
+
+pub mod tenant;

@@ -1,0 +1,118 @@
+//! A store seen as one tenant.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::commit::{Commit, Committed};
+use crate::error::Result;
+use crate::event::EventPage;
+use crate::name::check_tenant;
+use crate::query::{Query, ReadRange};
+use crate::record::{RecordCursor, RecordPage, RecordQuery};
+use crate::storage::{Answer, Capabilities, Horizon, Storage};
+use crate::stream::{StreamId, StreamPage, StreamSelection};
+use crate::verify::{VerifyCursor, VerifyPage};
+
+/// A store seen as one tenant: whatever tenant a call names, this one is meant.
+///
+/// What concerns the store as a whole stays that: the horizon, the damage, the limits, the end.
+pub struct Tenant {
+    storage: Arc<dyn Storage>,
+    name: String,
+}
+
+impl Tenant {
+    /// A view of `storage`; refuses what is no name of a tenant. Empty is the default tenant.
+    pub fn new(storage: Arc<dyn Storage>, name: &str) -> Result<Self> {
+        check_tenant(name)?;
+        Ok(Self { storage, name: name.to_owned() })
+    }
+
+    /// A view of the same store as another tenant.
+    pub fn other(&self, name: &str) -> Result<Self> {
+        Self::new(Arc::clone(&self.storage), name)
+    }
+
+    /// Whose view it is.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The commit, of this tenant.
+    fn owned(&self, mut commit: Commit) -> Commit {
+        for write in &mut commit.writes {
+            if write.stream.tenant != self.name {
+                let stream = StreamId::clone(&write.stream).with_tenant(&self.name);
+                write.stream = Arc::new(stream);
+            }
+        }
+        for condition in &mut commit.conditions {
+            condition.query.tenant.clone_from(&self.name);
+        }
+        for change in &mut commit.records {
+            change.key.tenant.clone_from(&self.name);
+        }
+        commit
+    }
+}
+
+impl Storage for Tenant {
+    fn commit(&self, commit: Commit) -> Answer<Committed> {
+        self.storage.commit(self.owned(commit))
+    }
+
+    fn commit_here(&self, commit: Commit) -> Answer<Committed> {
+        self.storage.commit_here(self.owned(commit))
+    }
+
+    fn read(&self, mut query: Query, range: ReadRange) -> Answer<EventPage> {
+        query.tenant.clone_from(&self.name);
+        self.storage.read(query, range)
+    }
+
+    fn streams(
+        &self,
+        mut selection: StreamSelection,
+        after: Option<(String, String)>,
+        limit: usize,
+    ) -> Answer<StreamPage> {
+        selection.tenant.clone_from(&self.name);
+        self.storage.streams(selection, after, limit)
+    }
+
+    fn records(
+        &self,
+        mut query: RecordQuery,
+        after: Option<RecordCursor>,
+        limit: usize,
+    ) -> Answer<RecordPage> {
+        query.tenant.clone_from(&self.name);
+        self.storage.records(query, after, limit)
+    }
+
+    fn horizon(&self) -> Answer<Horizon> {
+        self.storage.horizon()
+    }
+
+    fn verify(&self, after: Option<VerifyCursor>) -> Answer<VerifyPage> {
+        self.storage.verify(after)
+    }
+
+    fn appended(&self) -> watch::Receiver<u64> {
+        self.storage.appended()
+    }
+
+    fn epoch(&self) -> u64 {
+        self.storage.epoch()
+    }
+
+    fn close(&self) -> Answer<()> {
+        self.storage.close()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.storage.capabilities()
+    }
+}
