@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from benchmarks import report
+from benchmarks import opening, report
 from benchmarks.rounds import Results
 from benchmarks.rows import OURS, PG
 
 DURABILITY = (
-    "Every commit is flushed to the device before it is acknowledged: SQLite in WAL mode with "
-    "synchronous=FULL for eventuali, eventsourcing, plain Python and rusqlite; UmaDB flushes by "
-    "itself and has no such setting; PostgreSQL with synchronous_commit, fsync and "
-    "full_page_writes on. "
-    "All other settings are each one's defaults."
+    "Every commit is flushed to the device before it is acknowledged. SQLite runs in WAL mode with "
+    "synchronous=FULL for eventuali, eventsourcing, plain Python and rusqlite. UmaDB always "
+    "flushes and has no setting for it. PostgreSQL runs with synchronous_commit, fsync and "
+    "full_page_writes on. All other settings are the defaults of each subject."
 )
-TARGETS = ("", "beside", "times as fast", "rounds", "at least", "")
-BOUNDS = ("", "of the limit", "what the limit is")
+TARGETS = ("", "compared with", "times as fast", "rounds", "target", "")
+BOUNDS = ("", "of the limit", "the limit")
 
 
 def software(results: Results) -> str:
@@ -41,7 +40,7 @@ def terminal(results: Results, machine: Mapping[str, str], absent: Sequence[str]
         *(report.aligned(table) for table in _medians(results)),
         "How many times as fast as a peer (in the same round: median, lowest–highest):",
         report.aligned([TARGETS, *verdicts]),
-        "How near to what bounds it:",
+        "Compared with what bounds it:",
         _plain([BOUNDS, *bounds]),
         summary(results),
     ]
@@ -56,10 +55,13 @@ def _medians(results: Results) -> list[list[tuple[str, ...]]]:
 
 def summary(results: Results) -> str:
     """Returns how many targets were met, and which were not."""
+    missed = [f"{v.title} beside {v.line()[1]}" for v in report.verdicts(results) if not v.met]
+    return _met(results) + (f" Missed: {'; '.join(missed)}." if missed else "")
+
+
+def _met(results: Results) -> str:
     verdicts = report.verdicts(results)
-    missed = [f"{v.title} beside {v.line()[1]}" for v in verdicts if not v.met]
-    text = f"{len(verdicts) - len(missed)} of {len(verdicts)} targets met"
-    return text + ("." if not missed else "; missed: " + "; ".join(missed) + ".")
+    return f"{sum(v.met for v in verdicts)} of {len(verdicts)} targets met."
 
 
 def _flush(results: Results) -> str:
@@ -79,21 +81,27 @@ def markdown(results: Results, machine: Mapping[str, str], absent: Sequence[str]
     bounds = [bound.line() for bound in report.bounds(results)]
     facts = [("", ""), *machine.items(), ("versions", software(results))]
     facts.append(("flush", _flush(results)))
+    slower = "\n".join(opening.slower(results)) or "Every target is met."
     parts = [
         "# Benchmarks",
-        _METHOD.format(rounds=results.rounds),
-        f"![How many times as fast as eventsourcing, on a logarithmic scale]({plot})",
-        "## Beside the targets",
-        summary(results),
+        *opening.paragraphs(results),
+        "These are medians of one machine, described [below](#how-this-was-measured); "
+        "run `make bench` for yours.",
+        "## Where it is slower than we want",
+        slower,
+        "## Compared with the targets",
+        _met(results),
         table([TARGETS, *verdicts]),
+        f"![How many times as fast as eventsourcing, on a logarithmic scale]({plot})",
         "## Medians",
-        "The time for one of what the row names: an event, a commit, an aggregate loaded; for the "
-        "concurrent savers and for reading, an event. " + _LEGEND,
+        _LEGEND,
         *map(table, _medians(results)),
         "## What bounds it",
-        "100 % would be as fast as what nobody who does the same work can beat.",
+        "The limit is a program that does the same work without checks or conversions. "
+        "100 % would be as fast as that program.",
         table([BOUNDS, *bounds]),
-        "## Where this was measured",
+        "## How this was measured",
+        _METHOD.format(rounds=results.rounds),
         DURABILITY,
         *absent,
         table(facts),
@@ -103,21 +111,26 @@ def markdown(results: Results, machine: Mapping[str, str], absent: Sequence[str]
 
 
 _METHOD = (
-    "`make bench` wrote this page; nothing on it is written by hand. Every round measures every "
-    "row of every subject, in turns and in another order each time, on fresh databases; shown are "
-    "medians of {rounds} rounds. Ratios compare within a round. Where nothing is flushed, the "
-    "fastest turn of a round counts. Absolute figures hold for this machine only."
+    "`make bench` wrote this page; nothing on it is written by hand. It measures {rounds} rounds. "
+    "In each round every subject runs every row, taking turns, in a different order and on fresh "
+    "databases. The tables show the median of the rounds. A ratio compares two subjects within one "
+    "round. For operations that flush nothing, the fastest run of a round counts. Absolute figures "
+    "hold for this machine only."
 )
 _LEGEND = (
-    "*Plain Python* is a bare Pydantic model of the same two fields; where something is saved, "
-    "`sqlite3` inserting the rows into our log table, without any index; where something is "
-    "loaded, Pydantic validating the same JSON, without any storage. *Raw rusqlite* does the "
-    "inserts and selects of our own SQL without a check. *Our Rust core* is the store without "
-    "Python. UmaDB is asked through its Python client, with a condition on each append that "
-    "stands for an expected version; its reads parse the JSON into a dict. "
-    "*Raw libpq* sends PostgreSQL our own statements, prepared, with values that are bytes already."
+    "Each figure is the time for one unit of the row: one event created, one commit, or one "
+    "aggregate loaded; for concurrent savers, writer processes and reading, one event.\n\n"
+    "- *Plain Python* is a bare Pydantic model with the same two fields. For saving, it is "
+    "`sqlite3` inserting the rows into our log table without any index. For loading, it is "
+    "Pydantic validating the same JSON without any storage.\n"
+    "- *Raw rusqlite* runs the inserts and selects of our own SQL without any check.\n"
+    "- *Our Rust core* is the store without Python.\n"
+    "- *umadb* is UmaDB, called through its Python client. Each append has a condition that acts "
+    "as an expected version; reads parse the JSON into a dict.\n"
+    "- *Raw libpq* sends our own statements to PostgreSQL, prepared, with values that are already "
+    "encoded."
 )
-_AGAIN = """## Again, and against another commit
+_AGAIN = """## Run it yourself
 
 ```sh
 make bench                                  # all of this

@@ -285,6 +285,8 @@ ON_POSTGRES = (
         ours=PG,
     ),
 )
-WAKE = "How long after a commit a reader wakes is what `make bench ARGS=--following` measures."
+WAKE = (
+    "`make bench ARGS=--following` measures how soon after a commit a follower receives the event."
+)
 FLUSH = Group((), {"plain": "flush"}, 1, 100, (1, 5), ("plain", "write 4 KiB and fdatasync"))
 """What the device takes for one flush, measured along with the rest."""

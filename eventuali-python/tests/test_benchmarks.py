@@ -92,7 +92,79 @@ def test_a_target_is_met_where_the_median_of_the_rounds_reaches_it(ours, theirs,
     (verdict,) = report.verdicts(results)
     assert verdict.met is met
     assert verdict.line()[-1] == ("met" if met else "missed")
-    assert ("missed: save beside eventsourcing" in page.summary(results)) is not met
+    assert ("Missed: save beside eventsourcing" in page.summary(results)) is not met
+
+
+def figures(groups, seconds):
+    """Results of made-up figures, by group, subject and operation."""
+    from benchmarks.rounds import Results
+
+    about = {subject: {} for _, subject, _ in seconds}
+    results = Results(groups, 3, about)
+    results.seconds = {key: [value] * 3 for key, value in seconds.items()}
+    return results
+
+
+def test_the_page_opens_with_what_a_user_wants_to_know():
+    from benchmarks import page
+    from benchmarks.rows import Group, Row
+
+    bound = ("raw", "one row and one flush")
+    one = Row("save 1 event a commit, sync", "save_sync", {"s": 1.4, "raw": 0.5})
+    many = Row("load an aggregate of 1,000 events", "load", {"s": 2})
+    peers = {"s": "save", "uma": "save", "raw": "save"}
+    groups = [
+        Group((one,), peers, 1, 1, (1, 1), bound),
+        Group((many,), {"s": "load"}, 1000, 1, (1, 1), ("", "")),
+    ]
+    times = {
+        (0, "ours", "save_sync"): 282e-6,
+        (0, "s", "save"): 300e-6,
+        (0, "uma", "save"): 141e-6,
+        (0, "raw", "save"): 225.6e-6,
+        (1, "ours", "load"): 2.2e-3,
+        (1, "s", "load"): 22e-3,
+    }
+    text = page.markdown(figures(groups, times), {}, [], "plot.svg")
+    opening, _, rest = text.partition("## Where it is slower than we want")
+    assert opening.startswith(
+        "# Benchmarks\n\nOn SQLite, saving one event with a flush to disk takes 282 µs, so about "
+        "3,500 commits a second from one caller. Loading an aggregate of 1,000 events takes "
+        "2.20 ms.\n\n"
+    )
+    assert "PostgreSQL" not in opening, "what was not measured is not told of"
+    assert (
+        "Compared with eventsourcing it is 1.06x (save 1 event a commit, sync) to 10.00x (load an "
+        "aggregate of 1,000 events) as fast. Compared with umadb it is 0.50x as fast (save 1 event "
+        "a commit, sync). Saving one event on SQLite reaches 80% of the speed of raw rusqlite, "
+        "the limit." in opening
+    )
+    slower, _, rest = rest.partition("## Compared with the targets")
+    assert slower.strip().splitlines() == [
+        "- **save 1 event a commit, sync**: 282 µs, 1.06x as fast as eventsourcing; the target is "
+        "1.4x. It reaches 80% of its limit, raw rusqlite (one row and one flush).",
+        "- **save 1 event a commit, sync**: 282 µs, 0.50x as fast as umadb; there is no target "
+        "for it.",
+    ]
+    assert rest.startswith("\n\n2 of 3 targets met.\n\n| ")
+
+
+def test_a_page_without_a_miss_says_so():
+    from benchmarks import page
+    from benchmarks.rows import Group, Row
+
+    group = Group((Row("save", "save", {"s": 2}),), {"s": "save"}, 1, 1, (1, 1), ("", ""))
+    results = figures([group], {(0, "ours", "save"): 1.0, (0, "s", "save"): 2.0})
+    text = page.markdown(results, {}, [], "plot.svg")
+    assert "## Where it is slower than we want\n\nEvery target is met.\n\n" in text
+
+
+def test_the_opening_speaks_of_rows_that_exist():
+    from benchmarks.opening import POSTGRES_FACTS, SQLITE_FACTS
+    from benchmarks.rows import GROUPS, ON_POSTGRES
+
+    titles = {row.title for group in (*GROUPS, *ON_POSTGRES) for row in group.rows}
+    assert {fact.title for fact in (*SQLITE_FACTS, *POSTGRES_FACTS)} <= titles
 
 
 def test_two_commits_are_compared_round_by_round():
