@@ -75,7 +75,13 @@ def values_of(events: Iterable[Event]) -> list[int]:
 
 def log_of(store: EventStore) -> list[Stored]:
     """Reads the whole log."""
-    log = []
+    log: list[Stored] = []
+    read_into(log, store)
+    return log
+
+
+def read_into(log: list[Stored], store: EventStore) -> None:
+    """Adds the whole log, as far as it can be read."""
     for event in store.read():
         assert isinstance(event, Noted)
         assert event.text == text_of(event.value), f"the text of {event.value} changed"
@@ -84,7 +90,6 @@ def log_of(store: EventStore) -> list[Stored]:
         assert meta.aggregate_id
         assert meta.aggregate_version
         log.append(Stored(meta.position, meta.aggregate_id, meta.aggregate_version, event.value))
-    return log
 
 
 def writes_from(base: int, chance: Random) -> Callable[[str, int], Write]:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from eventuali import sync
+from eventuali.errors import StorageCorruptedError
 from reliability.checker import check
-from reliability.history import History
+from reliability.history import History, Stored
 from reliability.processes import ROOT
 from reliability.processes import run as run_child
 from reliability.scenario import Fault, Job, Scenario
-from reliability.workload import log_of
+from reliability.workload import read_into
 
 HONEST = {"StorageUnavailableError", "OutcomeUnknownError", "StorageFullError"}
 SHIM = ROOT / "reliability/shim/failing_io.c"
@@ -127,9 +128,17 @@ def _judge(job: Job, case: Case, notes: list[dict[str, Any]], what: str) -> None
 
 
 def _look(job: Job, path: Path, history: History) -> None:
-    """Opens the file in health, and holds what lies there against what was told."""
+    """Opens the file in health, and holds what lies there against what was told.
+
+    What is behind damage that the store refuses to read is lost.
+    """
+    log: list[Stored] = []
     with sync.EventStore.create(path) as store:
-        job.report.verdict.add(check(history, log_of(store)))
+        try:
+            read_into(log, store)
+        except StorageCorruptedError as error:
+            job.report.find("wrong", f"the log ends in {error}")
+    job.report.verdict.add(check(history, log))
 
 
 SCENARIO = Scenario(
