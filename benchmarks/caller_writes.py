@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from benchmarks.subjects.ours import Account, add
-from eventuali._engine.decode import EventClasses
+from eventuali._engine.event_types import EventTypes
 from eventuali._engine.lifecycle import begin, opened
 from eventuali.sync import EventStore
 
@@ -34,8 +34,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=".") as folder:
         store = begin(Path(folder) / "events.db", "", "full").wait()
         stores = {
-            "writer's thread": EventStore(opened(store), EventClasses()),
-            "caller's thread": EventStore(store.blocking(), EventClasses()),
+            "writer's thread": EventStore(opened(store), EventTypes()),
+            "caller's thread": EventStore(store.blocking(), EventTypes()),
         }
         times: dict[str, list[float]] = {name: [] for name in stores}
         for _ in range(60):

@@ -9,15 +9,19 @@ from inspect import isawaitable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from eventuali._engine import verbs as _verbs
+from eventuali._engine import load as _load
+from eventuali._engine import read as _read
 from eventuali._engine import verify as _verifying
+from eventuali._engine import write as _write
+from eventuali._engine.arguments import query_items
 from eventuali._engine.decide import ATTEMPTS, AsyncDecision, Deciding
-from eventuali._engine.decode import EventClasses, StoreOrClass, classes_of
+from eventuali._engine.decode import Decoders
+from eventuali._engine.event_types import EventTypes, StoreOrClass, classes_of
 from eventuali._engine.lifecycle import Durability, Place, begin, named_tenant, opened
 from eventuali._engine.pending_commit import Committed
+from eventuali._engine.read import Horizon, StreamInfo
 from eventuali._engine.readers import EventReader
-from eventuali._engine.replay import Past
-from eventuali._engine.verbs import Horizon, StreamInfo
+from eventuali._engine.replay import History
 from eventuali._engine.verify import Damage, Progress, Verification
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
@@ -73,7 +77,7 @@ class EventStore:
     """
 
     def __init__(
-        self, store: Store, classes: EventClasses, bridge: Bridge, *, root: bool = True
+        self, store: Store, classes: EventTypes, bridge: Bridge, *, root: bool = True
     ) -> None:
         """Is not called directly: use `EventStore.create`."""
         self._store = store
@@ -108,7 +112,7 @@ class EventStore:
             SerializationError: A value would not come back as it is; `path` says which.
             OutcomeUnknownError: The storage failed meanwhile; saving again settles it.
         """
-        return await self._bridge.run(_verbs.save(self._store, self._classes, aggregates))
+        return await self._bridge.run(_write.save(self._store, self._classes, aggregates))
 
     async def load(
         self,
@@ -135,7 +139,7 @@ class EventStore:
             StorageCorruptedError: Stored bytes are not what was written.
         """
         return await self._bridge.run(
-            _verbs.load(self._store, cls, aggregate_id, at_version, at_time, by)
+            _load.load(self._store, cls, aggregate_id, at_version, at_time, by)
         )
 
     async def load_one(
@@ -153,7 +157,7 @@ class EventStore:
             AggregateNotFoundError: Nothing was ever stored of it.
         """
         return await self._bridge.run(
-            _verbs.load_one(self._store, cls, aggregate_id, at_version, at_time, by)
+            _load.load_one(self._store, cls, aggregate_id, at_version, at_time, by)
         )
 
     async def history(self, cls: type[A], aggregate_id: str) -> AsyncIterator[Step[A]]:
@@ -165,9 +169,9 @@ class EventStore:
             UnknownEventTypeError: The class has no handler for a stored event.
             SerializationError: A stored event does not fit its class.
         """
-        past = Past(self._store, self._classes, cls, aggregate_id)
-        while (pending := past.pending) is not None:
-            for step in past.take(await self._bridge.answer(pending)):
+        history = History(self._store, self._classes, cls, aggregate_id)
+        while (pending := history.pending) is not None:
+            for step in history.take(await self._bridge.answer(pending)):
                 yield step
 
     async def append(
@@ -194,7 +198,7 @@ class EventStore:
             IdempotencyConflictError: Some of the events are stored already, or with other content.
         """
         return await self._bridge.run(
-            _verbs.append(self._store, self._classes, events, stream, expected, condition)
+            _write.append(self._store, self._classes, events, stream, expected, condition)
         )
 
     async def decide(
@@ -272,10 +276,10 @@ class EventStore:
             InvalidEventError: A number is out of range, or a time has no time zone.
             UnknownEventTypeError: No class, or several, claim the type of an event.
         """
-        reading = _verbs.Reading(
+        reading = _read.Reading(
             self._store,
-            self._classes.decoders(raw=raw),
-            _verbs.query_items(query),
+            Decoders(self._classes, raw=raw),
+            query_items(query),
             after=after,
             before=before,
             since=since,
@@ -329,7 +333,7 @@ class EventStore:
             InvalidEventError: Aggregates of several types have this id; it names them.
         """
         return await self._bridge.run(
-            _verbs.load_events(
+            _read.load_events(
                 self._store, self._classes, aggregate_id, aggregate_type, from_version
             )
         )
@@ -337,7 +341,7 @@ class EventStore:
     async def load_events_by_type(self, aggregate_type: str | type[Aggregate]) -> list[Event]:
         """Returns the events of all aggregates of a type; for many of them, `read` is lighter."""
         return await self._bridge.run(
-            _verbs.load_events_by_type(self._store, self._classes, aggregate_type)
+            _read.load_events_by_type(self._store, self._classes, aggregate_type)
         )
 
     async def get_aggregate_version(
@@ -348,13 +352,13 @@ class EventStore:
         Raises:
             InvalidEventError: Aggregates of several types have this id; it names them.
         """
-        return await self._bridge.run(_verbs.version(self._store, aggregate_id, aggregate_type))
+        return await self._bridge.run(_read.version(self._store, aggregate_id, aggregate_type))
 
     async def streams(
         self, aggregate_type: str | type[Aggregate] | None = None
     ) -> AsyncIterator[StreamInfo]:
         """Yields the streams, sorted by type and id."""
-        listing = _verbs.Listing(self._store, aggregate_type)
+        listing = _read.Listing(self._store, aggregate_type)
         while listing.pending is not None:
             for stream in listing.take(await self._bridge.answer(listing.pending)):
                 yield stream
@@ -412,7 +416,7 @@ class EventStore:
         It is that of all tenants. For people who watch over a store: an `open_for` that grows is a
         writer that is stuck.
         """
-        return await self._bridge.run(_verbs.horizon(self._store))
+        return await self._bridge.run(_read.horizon(self._store))
 
     async def verify(
         self, *, progress: Progress | bool | None = None, limit: int = 1000
@@ -476,7 +480,7 @@ class Opening:
         except BaseException:
             bridge.close()
             raise
-        return EventStore(opened(store), EventClasses(), bridge)
+        return EventStore(opened(store), EventTypes(), bridge)
 
     def __await__(self) -> Generator[Any, None, EventStore]:
         return self._open().__await__()

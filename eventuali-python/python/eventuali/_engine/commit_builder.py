@@ -8,7 +8,7 @@ from time import time_ns
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
-from eventuali._engine.decode import Wire, as_stored, encoded, wire
+from eventuali._engine.encode import Wire, as_stored, encoded, wire
 from eventuali._eventuali import Kind
 from eventuali.event import Event, UnknownEvent, get_envelope, set_envelope, take_own_tags
 from eventuali.event._envelope import Batch, Envelope, EventMeta, utc

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
-from eventuali._engine.verbs import several
+from eventuali._engine.write import several
 from eventuali.errors import (
     AppendConditionError,
     DatabaseError,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from eventuali._engine.arguments import query_items
 from eventuali._engine.checkpoint import flushed
-from eventuali._engine.decode import EventClasses
+from eventuali._engine.decode import Decoders
+from eventuali._engine.event_types import EventTypes
 from eventuali._engine.operation import Steps
-from eventuali._engine.verbs import PAGE, query_items
+from eventuali._engine.read import PAGE
 from eventuali._eventuali import Checkpoint, Page, Pending, Row, Store, Subscription
 from eventuali.errors import StreamingError
 from eventuali.event import Event
@@ -26,7 +28,7 @@ class Following:
     def __init__(
         self,
         store: Store,
-        classes: EventClasses,
+        classes: EventTypes,
         query: Query,
         *,
         after: int,
@@ -36,7 +38,7 @@ class Following:
         """Is not called directly: use `EventStore.subscribe`."""
         items = query_items(query)
         self._store = store
-        self._decoders = classes.decoders(raw=raw)
+        self._decoders = Decoders(classes, raw=raw)
         self._after = checked(after, "after")
         self._name = name
         if name is not None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING
 
 from eventuali._engine.lifecycle import refuse_in_loop
-from eventuali._engine.verbs import Reading
+from eventuali._engine.read import Reading
 from eventuali.event import Event
 
 if TYPE_CHECKING:

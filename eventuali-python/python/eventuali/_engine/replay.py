@@ -1,16 +1,24 @@
-"""An aggregate, event by event: each state is a copy, and one page is in memory at a time."""
+"""An aggregate from its stored events: all at once, or event by event.
+
+Event by event, each state is a copy, and one page is in memory at a time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
-from eventuali._engine.decode import EventClasses, OwnEvents
-from eventuali._engine.verbs import Reading, aggregate_class
-from eventuali._eventuali import Pending, Store
+from eventuali._engine.arguments import aggregate_class
+from eventuali._engine.decode import Columns, Decode, Decoders, TypeKey, decode, decoder, readable
+from eventuali._engine.event_types import EventTypes
+from eventuali._engine.read import Reading
+from eventuali._eventuali import Pending, Row, Store
 from eventuali.aggregate import Aggregate, replay
+from eventuali.aggregate._handlers import returned_value
 from eventuali.aggregate._rollback import copied
-from eventuali.event import Event
+from eventuali.codec.json import Codec
+from eventuali.errors import UnknownEventTypeError
+from eventuali.event import Event, set_envelope
 from eventuali.event._names import text
 from eventuali.history import Change, Step
 from eventuali.query import Item
@@ -20,12 +28,77 @@ A = TypeVar("A", bound=Aggregate)
 _NOT_STATE = {"id", "version"}
 
 
-class Past(Generic[A]):
+class Replay:
+    """Applies the stored events of one aggregate."""
+
+    def __init__(self, cls: type[Aggregate]) -> None:
+        self._cls = cls
+        self._ignored = cls.__ignored_names__()
+        self._table: dict[TypeKey, tuple[Decode, Codec[Any], Any] | None] = {}
+
+    def apply(self, aggregate: Aggregate, columns: Columns) -> None:
+        """Applies a page to `aggregate` and sets its version."""
+        table = self._table
+        row = None
+        for name, payload, row in zip(*columns, strict=True):
+            try:
+                found = table[name]
+            except KeyError:
+                found = table[name] = self.find(name, row)
+            if found is None:
+                continue  # ignored
+            validate, codec, handler = found
+            try:
+                event = validate(payload)
+            except Exception:
+                event = decode(codec, payload, row)
+            set_envelope(event, row)
+            if (returned := handler(aggregate, event)) is not None:
+                raise returned_value(aggregate, event, returned)
+        if row is not None:
+            aggregate.__dict__["version"] = row.version
+
+    def find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any], Any] | None:
+        """Returns how the events of a type are decoded and handled; None where they are ignored.
+
+        Raises:
+            SerializationError: They are not JSON.
+            UnknownEventTypeError: The aggregate has no handler for them.
+        """
+        name = readable(key, row)
+        if name in self._ignored:
+            return None
+        try:
+            cls = self._cls.__event_classes__()[name]
+        except UnknownEventTypeError as error:
+            text = (
+                f"{self._cls.__name__} can't replay version {row.version} of "
+                f"{row.meta().aggregate_id!r}, a {name!r}: {error}"
+            )
+            raise UnknownEventTypeError(text, event_type=name) from error
+        return *decoder(cls), self._cls.__dispatch__[cls]
+
+
+class OwnEvents(Decoders):
+    """Turns pages of one aggregate into events, by the classes that its handlers take."""
+
+    def __init__(self, cls: type[Aggregate], classes: EventTypes) -> None:
+        super().__init__(classes, raw=True)
+        self._replay = Replay(cls)
+        self._ignored = cls.__ignored_names__()
+
+    def _steps_over(self, key: TypeKey) -> bool:
+        return key in self._ignored  # all others are applied
+
+    def _find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any]] | None:
+        found = self._replay.find(key, row)
+        return super()._find(key, row) if found is None else found[:2]
+
+
+class History(Generic[A]):
     """A history in progress: `pending` is the page that is on its way, None at the end."""
 
-    def __init__(
-        self, store: Store, classes: EventClasses, cls: type[A], aggregate_id: str
-    ) -> None:
+    def __init__(self, store: Store, classes: EventTypes, cls: type[A], aggregate_id: str) -> None:
         """Checks what is asked for; the first look at `pending` begins to read.
 
         Raises:

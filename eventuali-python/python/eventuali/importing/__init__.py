@@ -22,9 +22,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from eventuali._engine import verbs as _verbs
 from eventuali._engine.commit_builder import Write, as_is
 from eventuali._engine.lifecycle import refuse_in_loop
+from eventuali._engine.read import PAGE
 from eventuali.errors import (
     ConfigurationError,
     EventualiError,
@@ -243,7 +243,7 @@ class _Rows:
             after=after,
             after_version=after_version,
             until_version=self._until,
-            limit=_verbs.PAGE,
+            limit=PAGE,
         )
 
     def take(self) -> Iterator[tuple[bytes, Any]]:

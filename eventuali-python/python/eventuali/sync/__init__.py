@@ -8,10 +8,14 @@ from time import sleep
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
-from eventuali._engine import verbs as _verbs
+from eventuali._engine import load as _load
+from eventuali._engine import read as _read
 from eventuali._engine import verify as _verifying
+from eventuali._engine import write as _write
+from eventuali._engine.arguments import query_items
 from eventuali._engine.decide import ATTEMPTS, Deciding, Decision, immediate
-from eventuali._engine.decode import EventClasses, StoreOrClass, classes_of
+from eventuali._engine.decode import Decoders
+from eventuali._engine.event_types import EventTypes, StoreOrClass, classes_of
 from eventuali._engine.lifecycle import (
     Durability,
     Place,
@@ -22,9 +26,9 @@ from eventuali._engine.lifecycle import (
 )
 from eventuali._engine.operation import Steps, run
 from eventuali._engine.pending_commit import Committed
+from eventuali._engine.read import Horizon, StreamInfo
 from eventuali._engine.readers import BlockingReader
-from eventuali._engine.replay import Past
-from eventuali._engine.verbs import Horizon, StreamInfo
+from eventuali._engine.replay import History
 from eventuali._engine.verify import Progress, Verification
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
@@ -52,7 +56,7 @@ class EventStore:
     `RuntimeError`: there, `eventuali.EventStore` is the class to use.
     """
 
-    def __init__(self, store: Store, classes: EventClasses, *, root: bool = True) -> None:
+    def __init__(self, store: Store, classes: EventTypes, *, root: bool = True) -> None:
         """Is not called directly: use `EventStore.create`."""
         self._store = store
         self._classes = classes
@@ -63,11 +67,11 @@ class EventStore:
         """Opens a store; see `eventuali.EventStore.create`."""
         refuse_in_loop()
         store: Store = begin(url, tenant, durability).wait()
-        return cls(opened(store.blocking(True)), EventClasses())
+        return cls(opened(store.blocking(True)), EventTypes())
 
     def save(self, *aggregates: Aggregate) -> Committed:
         """Saves the new events of the aggregates; see `eventuali.EventStore.save`."""
-        return _drive(_verbs.save(self._store, self._classes, aggregates))
+        return _drive(_write.save(self._store, self._classes, aggregates))
 
     def load(
         self,
@@ -79,7 +83,7 @@ class EventStore:
         by: Literal["recorded_at", "timestamp"] = "recorded_at",
     ) -> A | None:
         """Rebuilds an aggregate from its events; see `eventuali.EventStore.load`."""
-        return _drive(_verbs.load(self._store, cls, aggregate_id, at_version, at_time, by))
+        return _drive(_load.load(self._store, cls, aggregate_id, at_version, at_time, by))
 
     def load_one(
         self,
@@ -95,16 +99,16 @@ class EventStore:
         Raises:
             AggregateNotFoundError: Nothing was ever stored of it.
         """
-        return _drive(_verbs.load_one(self._store, cls, aggregate_id, at_version, at_time, by))
+        return _drive(_load.load_one(self._store, cls, aggregate_id, at_version, at_time, by))
 
     def history(self, cls: type[A], aggregate_id: str) -> Iterator[Step[A]]:
         """Yields an aggregate event by event; see `eventuali.EventStore.history`."""
-        past = Past(self._store, self._classes, cls, aggregate_id)
+        history = History(self._store, self._classes, cls, aggregate_id)
         while True:
             refuse_in_loop()
-            if (pending := past.pending) is None:
+            if (pending := history.pending) is None:
                 return
-            yield from past.take(pending.wait())
+            yield from history.take(pending.wait())
 
     def append(
         self,
@@ -116,7 +120,7 @@ class EventStore:
     ) -> Committed:
         """Appends events without an aggregate; see `eventuali.EventStore.append`."""
         return _drive(
-            _verbs.append(self._store, self._classes, events, stream, expected, condition)
+            _write.append(self._store, self._classes, events, stream, expected, condition)
         )
 
     def decide(self, query: Query, decision: Decision, *, attempts: int = ATTEMPTS) -> Committed:
@@ -147,10 +151,10 @@ class EventStore:
         raw: bool = False,
     ) -> BlockingReader:
         """Returns an iterator over the events that match; see `eventuali.EventStore.read`."""
-        reading = _verbs.Reading(
+        reading = _read.Reading(
             self._store,
-            self._classes.decoders(raw=raw),
-            _verbs.query_items(query),
+            Decoders(self._classes, raw=raw),
+            query_items(query),
             after=after,
             before=before,
             since=since,
@@ -179,24 +183,24 @@ class EventStore:
     ) -> list[Event]:
         """Returns the events of one aggregate; see `eventuali.EventStore.load_events`."""
         return _drive(
-            _verbs.load_events(
+            _read.load_events(
                 self._store, self._classes, aggregate_id, aggregate_type, from_version
             )
         )
 
     def load_events_by_type(self, aggregate_type: str | type[Aggregate]) -> list[Event]:
         """Returns the events of all aggregates of a type; for many of them, `read` is lighter."""
-        return _drive(_verbs.load_events_by_type(self._store, self._classes, aggregate_type))
+        return _drive(_read.load_events_by_type(self._store, self._classes, aggregate_type))
 
     def get_aggregate_version(
         self, aggregate_id: str, aggregate_type: str | type[Aggregate] | None = None
     ) -> int | None:
         """Returns the version of an aggregate; None where nothing was ever stored."""
-        return _drive(_verbs.version(self._store, aggregate_id, aggregate_type))
+        return _drive(_read.version(self._store, aggregate_id, aggregate_type))
 
     def streams(self, aggregate_type: str | type[Aggregate] | None = None) -> Iterator[StreamInfo]:
         """Yields the streams, sorted by type and id."""
-        listing = _verbs.Listing(self._store, aggregate_type)
+        listing = _read.Listing(self._store, aggregate_type)
         while listing.pending is not None:
             refuse_in_loop()
             yield from listing.take(listing.pending.wait())
@@ -236,7 +240,7 @@ class EventStore:
 
     def horizon(self) -> Horizon:
         """Looks how far readers of the whole log may read; see `eventuali.EventStore.horizon`."""
-        return _drive(_verbs.horizon(self._store))
+        return _drive(_read.horizon(self._store))
 
     def close(self) -> None:
         """Waits for the writes that have begun, then releases everything. Twice is fine."""

@@ -1,0 +1,49 @@
+"""From events to what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from eventuali._eventuali import Kind
+from eventuali.codec.json import Codec, Inexact
+from eventuali.errors import SerializationError
+from eventuali.event import Event, UnknownEvent
+
+
+class Wire(NamedTuple):
+    """How the events of a class are stored."""
+
+    kind: Kind
+    codec: Codec[Any]
+
+
+def wire(cls: type[Event]) -> Wire:
+    """Returns how events of `cls` are stored; worked out once a class."""
+    found: Wire | None = cls.__codec__
+    if found is None:
+        codec = Codec(cls)
+        kind = Kind(cls.__event_type__, cls.__event_version__, "json")
+        found = cls.__codec__ = Wire(kind, codec)
+    return found
+
+
+def encoded(how: Wire, events: Iterable[Event]) -> list[bytes]:
+    """Returns the payloads of events of one class, exact.
+
+    Raises:
+        SerializationError: A value would not come back as it is; `path` says which.
+    """
+    try:
+        return how.codec.encode_all(events)
+    except Inexact as refused:
+        name: str = how.codec.cls.__event_type__
+        where = f"{name}.{refused.path}" if refused.path else name
+        text = f"{where} can't be stored exactly: {refused.reason}"
+        raise SerializationError(text, path=refused.path, event_type=name) from refused.__cause__
+
+
+def as_stored(event: UnknownEvent) -> tuple[Kind, list[Event], list[bytes]]:
+    """Returns an event that no class claimed when it was read, with the kind and payload it had."""
+    meta = event.meta
+    return Kind(meta.event_type, meta.event_version, "json"), [event], [event.payload]

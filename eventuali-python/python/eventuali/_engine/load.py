@@ -1,0 +1,111 @@
+"""Loading: an aggregate made again from its events, as it is or as it was."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, TypedDict, TypeVar
+
+from eventuali._engine.arguments import aggregate_class, microseconds
+from eventuali._engine.decode import Columns
+from eventuali._engine.operation import Steps
+from eventuali._engine.read import PAGE
+from eventuali._engine.replay import Replay
+from eventuali._eventuali import Page, Pending, Store
+from eventuali.aggregate import Aggregate, check_replayed
+from eventuali.errors import AggregateNotFoundError, InvalidEventError
+from eventuali.event._names import text
+from eventuali.expected import position as checked
+from eventuali.query import Item
+
+A = TypeVar("A", bound=Aggregate)
+
+
+class _Bounds(TypedDict, total=False):
+    until_version: int
+    recorded_until: int
+
+
+def load(
+    store: Store,
+    cls: type[A],
+    aggregate_id: str,
+    at_version: int | None,
+    at_time: datetime | None,
+    by: Literal["recorded_at", "timestamp"],
+) -> Steps[A | None]:
+    """Rebuilds an aggregate from its events; None where nothing was ever stored."""
+    aggregate_class(cls, "load")
+    bounds: _Bounds = {}
+    happened_until = None
+    if by not in ("recorded_at", "timestamp"):
+        raise InvalidEventError(f"by is 'recorded_at' or 'timestamp', not {by!r:.60}", field="by")
+    if at_version is not None and at_time is not None:
+        raise TypeError("an earlier state is that at a version or at a time, not both")
+    if at_version is not None:
+        bounds["until_version"] = checked(at_version, "at_version")
+    if at_time is not None:
+        until = microseconds(at_time, "at_time")
+        if by == "recorded_at":
+            bounds["recorded_until"] = until
+        else:
+            happened_until = until
+    name = cls.__aggregate_type__
+    key = text("aggregate_id", aggregate_id)
+    item: Item = (name, key, (), (), (), None)
+    pending: Pending | None = store.read([item], limit=PAGE, **bounds)
+    replay = Replay(cls)
+    aggregate: A | None = None
+    seen = 0
+    while pending is not None:
+        page: Page = yield pending
+        seen = page.last_version or seen
+        # The next page is read while this one is decoded.
+        pending = None
+        if not page.end:
+            pending = store.read(
+                [item],
+                after=page.looked_to,
+                after_version=seen,
+                limit=PAGE,
+                **bounds,
+            )
+        if len(page):
+            aggregate = aggregate or cls(id=key)
+            columns = page.columns()
+            if happened_until is not None and _cut(columns, happened_until):
+                pending = None
+            replay.apply(aggregate, columns)
+            check_replayed(aggregate)
+    if aggregate is not None and at_version is not None and aggregate.version < at_version:
+        raise InvalidEventError(
+            f"{name} {key!r:.260} is at version {aggregate.version}, and at_version={at_version} "
+            "is exact",
+            field="at_version",
+        )
+    if aggregate is None and (at_version is not None or at_time is not None):
+        streams, _ = yield store.streams(name, key, None, 1)
+        return cls(id=key) if streams else None
+    return aggregate
+
+
+def _cut(columns: Columns, until: int) -> bool:
+    """Drops what follows the first event that happened later; whether there was one."""
+    for index, row in enumerate(columns[2]):
+        if row.timestamp > until:
+            for column in columns:
+                del column[index:]
+            return True
+    return False
+
+
+def load_one(store: Store, cls: type[A], aggregate_id: str, *bounds: Any) -> Steps[A]:
+    """Like `load`, but an aggregate that was never stored is an error."""
+    aggregate = yield from load(store, cls, aggregate_id, *bounds)
+    if aggregate is None:
+        name = cls.__aggregate_type__
+        raise AggregateNotFoundError(
+            f"nothing is stored of {name} {aggregate_id!r:.260}",
+            aggregate_type=name,
+            aggregate_id=aggregate_id,
+        )
+    return aggregate

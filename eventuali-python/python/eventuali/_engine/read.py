@@ -1,0 +1,293 @@
+"""Reading: the events that match, page by page, and what the store knows of its streams.
+
+Each verb is an operation without a word about how to wait, as in `write`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypedDict
+
+from eventuali._engine.arguments import microseconds, type_name
+from eventuali._engine.decode import Decoders
+from eventuali._engine.event_types import EventTypes
+from eventuali._engine.operation import Steps
+from eventuali._eventuali import Page, Pending, Store
+from eventuali.aggregate import Aggregate
+from eventuali.errors import InvalidEventError
+from eventuali.event import Event
+from eventuali.event._names import text
+from eventuali.expected import at_least
+from eventuali.expected import position as checked
+from eventuali.query import Item
+
+PAGE = 1000
+"""Events a page: large enough to hide the hand-over, small enough to stay in the cache."""
+_NO_BOUND = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """A stream as the store knows it.
+
+    Attributes:
+        aggregate_type: Its type.
+        aggregate_id: Its id.
+        version: The version of its last event.
+        last_position: The position of its last event.
+    """
+
+    aggregate_type: str
+    aggregate_id: str
+    version: int
+    last_position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """How far the log is settled, and who holds its readers back.
+
+    On PostgreSQL, readers of the whole log wait for writers that have begun below what they would
+    read next. Where that takes long, somebody writes and does not come to an end.
+
+    Attributes:
+        position: Whoever reads the whole log sees everything up to here, and nothing above.
+        last_position: The last event that is stored. What lies between the two is not read yet.
+        writers: How many transactions are writing now; in memory and on SQLite always 0, where no
+            reader waits for a writer.
+        open_for: How long the oldest of them has been open, by the server's clock; None where there
+            is none, or where it is another user's, whose sessions PostgreSQL does not show.
+    """
+
+    position: int
+    last_position: int
+    writers: int
+    open_for: timedelta | None
+
+
+def horizon(store: Store) -> Steps[Horizon]:
+    """Looks how far the log is settled."""
+    position, last_position, writers, micros = yield store.horizon()
+    open_for = None if micros is None else timedelta(microseconds=micros)
+    return Horizon(position, last_position, writers, open_for)
+
+
+class _Times(TypedDict, total=False):
+    recorded_from: int
+    recorded_until: int
+
+
+class Reading:
+    """A reading in progress: `pending` is the page that is on its way, None at the end.
+
+    Attributes:
+        last: The last event of the page at hand that was given out; whoever gives them sets it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        decoders: Decoders,
+        items: Sequence[Item],
+        *,
+        after: int = 0,
+        before: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+        backwards: bool = False,
+        after_version: int = 0,
+    ) -> None:
+        """Checks what is asked for; the first look at `pending` begins to read.
+
+        Raises:
+            TypeError: A number is no int, or a time no datetime.
+            InvalidEventError: A number is out of range, or a time has no time zone.
+        """
+        self._store = store
+        self._decoders = decoders
+        self._items = items
+        self._backwards = backwards
+        self._left = None if limit is None else at_least(0, limit, "limit")
+        last = _NO_BOUND if before is None else checked(before, "before") - 1
+        self._after, self._until = checked(after, "after"), last
+        self._after_version = after_version
+        self._times: _Times = {}
+        if since is not None:
+            self._times["recorded_from"] = microseconds(since, "since")
+        if until is not None:
+            self._times["recorded_until"] = microseconds(until, "until") - 1
+        self._begun = False
+        self._bounded = backwards
+        self._first: Page | None = None  # until it is known where the log ends
+        self._given: Page | None = None
+        self._pending: Pending | None = None
+        self._looked_to = min(last + 1, _NO_BOUND) if backwards else self._after
+        self.last: Event | None = None
+
+    @property
+    def pending(self) -> Pending | None:
+        """The page that is on its way; None at the end."""
+        if not self._begun:
+            self._begun = True
+            self._pending = self._begin()
+        return self._pending
+
+    @property
+    def position(self) -> int:
+        """How far the reading has looked: what matches up to here, or down to here, was given."""
+        last = None if self.last is None else self.last.meta.position
+        return self._looked_to if last is None else last
+
+    def _begin(self) -> Pending | None:
+        if self._left == 0 or self._until <= self._after:
+            return None
+        return self._store.read(
+            self._items,
+            after=self._after,
+            until=self._until,
+            after_version=self._after_version,
+            backwards=self._backwards,
+            limit=PAGE if self._left is None else min(PAGE, self._left),
+            **self._times,
+        )
+
+    def take(self, answer: Any) -> Iterator[Event]:
+        """Sends for the next page, and returns the events of the one that has arrived.
+
+        Where the first page is not the last, nothing is given before it is known where the log
+        ends: what is appended while its events are handled lies behind that.
+        """
+        page: Page = answer
+        if self._first is not None:
+            page, self._first = self._first, None
+            self._until = min(self._until, answer[1])
+        elif not self._bounded and not page.end:
+            self._first, self._bounded = page, True
+            self._pending = self._store.horizon()
+            return iter(())
+        if self._left is not None:
+            self._left -= len(page)
+        if self._backwards:
+            self._until = page.looked_to - 1
+        else:
+            self._after = page.looked_to
+        self._given = page
+        self._pending = None if page.end else self._begin()
+        return self._decoders.events(page.columns())
+
+    def done(self) -> None:
+        """Notes that every event that `take` returned was given out."""
+        if self._given is not None:
+            self.last, self._looked_to, self._given = None, self._given.looked_to, None
+
+
+def load_events(
+    store: Store,
+    classes: EventTypes,
+    aggregate_id: str,
+    aggregate_type: str | type[Aggregate] | None,
+    from_version: int,
+) -> Steps[list[Event]]:
+    """Returns the events of one aggregate."""
+    first = checked(from_version, "from_version")
+    name = yield from _type_of(store, aggregate_id, aggregate_type)
+    if name is None:
+        return []
+    item: Item = (name, aggregate_id, (), (), (), None)
+    reading = Reading(
+        store,
+        Decoders(classes, raw=False),
+        [item],
+        after_version=max(first - 1, 0),
+    )
+    return (yield from _all(reading))
+
+
+def load_events_by_type(
+    store: Store, classes: EventTypes, aggregate_type: str | type[Aggregate]
+) -> Steps[list[Event]]:
+    """Returns the events of all aggregates of a type."""
+    item: Item = (type_name(aggregate_type), None, (), (), (), None)
+    decoders = Decoders(classes, raw=False)
+    reading = Reading(store, decoders, [item])
+    return (yield from _all(reading))
+
+
+def _all(reading: Reading) -> Steps[list[Event]]:
+    events: list[Event] = []
+    while (pending := reading.pending) is not None:
+        events += reading.take((yield pending))
+    return events
+
+
+def version(
+    store: Store, aggregate_id: str, aggregate_type: str | type[Aggregate] | None
+) -> Steps[int | None]:
+    """Returns the version of an aggregate; None where nothing was ever stored."""
+    name = yield from _type_of(store, aggregate_id, aggregate_type)
+    if name is None:
+        return None
+    streams, _ = yield store.streams(name, aggregate_id, None, 1)
+    return streams[0][2] if streams else None
+
+
+def _type_of(
+    store: Store, aggregate_id: str, aggregate_type: str | type[Aggregate] | None
+) -> Steps[str | None]:
+    """Returns the one type that has an aggregate of this id."""
+    key = text("aggregate_id", aggregate_id)
+    if aggregate_type is not None:
+        return type_name(aggregate_type)
+    streams, _ = yield store.streams(None, key, None, 2)
+    if len(streams) > 1:
+        names = " and ".join(stream[0] for stream in streams)
+        raise InvalidEventError(
+            f"{key!r} is an id of {names}; say which with aggregate_type", field="aggregate_type"
+        )
+    return streams[0][0] if streams else None
+
+
+class Listing:
+    """A listing of streams in progress: `pending` is what is on its way, None at the end.
+
+    It ends where the log ended when it began: streams that come meanwhile are left out.
+    """
+
+    def __init__(self, store: Store, aggregate_type: str | type[Aggregate] | None) -> None:
+        self._store = store
+        self._type = None if aggregate_type is None else type_name(aggregate_type)
+        self._end: int | None = None
+        self._streams: list[Any] | None = None
+        self._next: tuple[str, str] | None = None
+        self._late: list[Any] = []  # of these streams, the first event may come after the end
+        self.pending: Pending | None = self._begin(None)
+
+    def _begin(self, after: tuple[str, str] | None) -> Pending:
+        return self._store.streams(self._type, None, after, PAGE)
+
+    def take(self, answer: Any) -> Iterator[StreamInfo]:
+        """Returns the streams that are known to be listed, and sends for what comes next."""
+        if self._streams is None:
+            self._streams, self._next = answer
+            if self._end is None and self._next is not None:
+                self.pending = self._store.horizon()
+                return iter(())
+            end = _NO_BOUND if self._end is None else self._end
+            self._late = [stream for stream in self._streams if stream[3] > end]
+        elif self._end is None:
+            _, self._end, _, _ = answer
+        elif not len(answer):
+            self._streams.remove(self._late.pop())
+        else:
+            self._late.pop()
+        if self._late:
+            aggregate_type, aggregate_id, _, _ = self._late[-1]
+            item: Item = (aggregate_type, aggregate_id, (), (), (), None)
+            self.pending = self._store.read([item], until=self._end or 0, limit=1)
+            return iter(())
+        streams, self._streams = self._streams, None
+        self.pending = None if self._next is None else self._begin(self._next)
+        return (StreamInfo(*stream) for stream in streams)
