@@ -67,7 +67,8 @@ PYTHON = {
     "codec/json/_analysis codec/json/_compare codec/json/__init__ codec/json/_fast_path "
     "codec/json/_pydantic_schema":
         "test_exact*.py test_round_trip.py test_validity.py",
-    "_engine/encode _engine/decode _engine/event_types event/_envelope":
+    "_engine/encode _engine/decode _engine/event_types event/_envelope "
+    "event/_slot":
         "test_round_trip.py test_event.py test_reads.py test_exact*.py",
     "_engine/commit_builder":
         "test_round_trip.py test_event.py test_import_logs.py test_reads.py test_saving.py",

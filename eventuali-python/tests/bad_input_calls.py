@@ -315,7 +315,7 @@ def clock_at(ns: int) -> Callable[[Place], None]:
 
     def act(at: Place) -> None:
         with ExitStack() as stack:
-            modules = ("event", "aggregate", "event._envelope", "_engine.commit_builder")
+            modules = ("event", "event._envelope", "event._slot")
             for module in modules:
                 stack.enter_context(mock.patch(f"eventuali.{module}.time_ns", return_value=ns))
             at.store.append([Counted(number=1)])

@@ -23,7 +23,7 @@ RESULTS = {
 """Classes that the library makes instances of: what they hold is no option."""
 OPENED = {"EventStore", "Subscription"}
 """Classes whose constructor is not to be called."""
-INTERNAL = {"Batch", "Envelope", "UnknownEvent", "registered"}
+INTERNAL = {"UnknownEvent", "registered"}
 """For the library alone, though a module lists them."""
 
 

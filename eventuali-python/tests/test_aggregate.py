@@ -31,17 +31,15 @@ from pydantic import (
 from eventuali.aggregate import Aggregate, User, UserRegistered, check_replayed, committed
 from eventuali.errors import InvalidEventError, UnknownEventTypeError
 from eventuali.event import (
-    Batch,
-    Envelope,
     Event,
     EventMeta,
     SystemEvent,
     UserDeactivated,
     UserEmailChanged,
-    get_envelope,
-    set_envelope,
 )
+from eventuali.event._envelope import Envelope, IdRange
 from eventuali.event._names import snake_case
+from eventuali.event._slot import content, set_content
 
 T = TypeVar("T")
 
@@ -135,17 +133,17 @@ def test_apply_changes_state_counts_and_keeps_the_event():
 
 def test_an_applied_event_keeps_its_creation_time_in_a_tuple():
     event = deposit()
-    created = get_envelope(event)
+    created = content(event)
     Account(id="a").apply(event)
-    *place, batch, index = get_envelope(event)
+    *place, ids, index = content(event)
     assert (place, index) == ([created, "account", "a", 1], 0)
-    assert (batch.first, batch.untouched) == (0, True)
+    assert (ids.first, ids.untouched) == (0, True)
 
 
 def test_given_metadata_survives_apply():
     event = Deposited(amount=1, correlation_id="c", event_id=UUID(int=9))
     Account(id="a").apply(event)
-    assert isinstance(get_envelope(event), Envelope)
+    assert isinstance(content(event), Envelope)
     assert (event.correlation_id, event.event_id.int, event.aggregate_version) == ("c", 9, 1)
 
 
@@ -323,7 +321,7 @@ class Row:
 
 
 def stored(event, *args):
-    set_envelope(event, Row(*args))
+    set_content(event, Row(*args))
     return event
 
 
@@ -708,7 +706,7 @@ def test_a_rule_may_be_a_coroutine_and_a_handler_may_be_wrapped():
 
 def saved():
     event = deposit()
-    set_envelope(event, (1, "", "", 0, Batch(5), 0))
+    set_content(event, (1, "", "", 0, IdRange(5), 0))
     return event
 
 

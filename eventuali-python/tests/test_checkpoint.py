@@ -54,18 +54,18 @@ async def take(events, count):
 
 async def checkpoint(store, name):
     """Returns what is written down: (version, position), or None."""
-    found = await store._bridge.answer(store._store.record(SPACE, name))
+    found = await store._driver.answer(store._store.record(SPACE, name))
     return found and (found[0], json.loads(found[1])["position"])
 
 
 async def put(store, name, value, expected=None):
     """Writes a checkpoint past whoever follows."""
-    await store._bridge.answer(store._store.put_record(SPACE, name, expected, value, uuid4()))
+    await store._driver.answer(store._store.put_record(SPACE, name, expected, value, uuid4()))
 
 
 async def moved(store, name):
     """Moves a checkpoint as another process does that follows under the same name."""
-    version, value = await store._bridge.answer(store._store.record(SPACE, name))
+    version, value = await store._driver.answer(store._store.record(SPACE, name))
     await put(store, name, value, version)
 
 
@@ -250,9 +250,9 @@ def test_what_comes_behind_is_not_passed_over(kind, tmp_path):
         passed = (await gathered(store.read(backwards=True, limit=1)))[0].meta.position
         await append(store, 2, 3)
         checkpoint = store._store.subscribe(list(EVEN.items), 1000).checkpoint("n")
-        assert await store._bridge.answer(checkpoint.begin()) == 0
+        assert await store._driver.answer(checkpoint.begin()) == 0
         checkpoint.looked(passed)
-        await store._bridge.answer(checkpoint.flush())
+        await store._driver.answer(checkpoint.flush())
         async with store.subscribe(EVEN, name="n") as events:
             assert events.position == passed
             assert await take(events, 1) == [2]

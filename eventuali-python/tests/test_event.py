@@ -18,19 +18,17 @@ from pydantic import BaseModel, Field, ValidationError, computed_field, model_va
 from eventuali import event as module
 from eventuali.errors import InvalidEventError, SerializationError
 from eventuali.event import (
-    Batch,
     DomainEvent,
-    Envelope,
     Event,
     EventMeta,
     SystemEvent,
     UnknownEvent,
     UserDeactivated,
     UserRegistered,
-    get_envelope,
     registered,
-    set_envelope,
 )
+from eventuali.event._envelope import Envelope, IdRange
+from eventuali.event._slot import content, set_content
 
 T = TypeVar("T")
 ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
@@ -272,18 +270,18 @@ def test_unknown_attributes_are_attribute_errors():
 
 
 def test_a_new_event_keeps_a_time_only():
-    assert type(get_envelope(paid())) is int
-    assert type(get_envelope(paid(user_id="u"))) is Envelope
+    assert type(content(paid())) is int
+    assert type(content(paid(user_id="u"))) is Envelope
 
 
-def test_the_id_of_a_batch_counts_up_and_positions_appear_once_stored():
-    batch, event, given = Batch(ID.int), paid(), paid(user_id="u")
-    set_envelope(event, (1_000_000_123, "Invoice", "i-1", 4, batch, 2))
-    get_envelope(given).bind("Invoice", "i-1", 5, batch, 3)
+def test_the_ids_of_a_range_count_up_and_positions_appear_once_stored():
+    ids, event, given = IdRange(ID.int), paid(), paid(user_id="u")
+    set_content(event, (1_000_000_123, "Invoice", "i-1", 4, ids, 2))
+    content(given).bind("Invoice", "i-1", 5, ids, 3)
     assert event.event_id == UUID(int=ID.int + 2)
     assert given.event_id == UUID(int=ID.int + 3)
     assert event.meta.position is None
-    batch.note(0, [7, 8, 9, 10], 1_500_000)
+    ids.note(0, [7, 8, 9, 10], 1_500_000)
     for one, index in ((event, 2), (given, 3)):
         meta = one.meta
         assert meta.position == 7 + index
@@ -291,29 +289,29 @@ def test_the_id_of_a_batch_counts_up_and_positions_appear_once_stored():
         assert (meta.aggregate_type, meta.aggregate_id) == ("Invoice", "i-1")
         assert meta.aggregate_version == 2 + index
     assert event.timestamp == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
-    assert isinstance(get_envelope(event), tuple)
+    assert isinstance(content(event), tuple)
 
 
 def test_reading_the_id_before_a_save_fixes_it():
     event = paid()
-    set_envelope(event, (1, "Invoice", "i-1", 4, Batch(), 0))
+    set_content(event, (1, "Invoice", "i-1", 4, IdRange(), 0))
     fixed = event.event_id
-    envelope = get_envelope(event)
+    envelope = content(event)
     assert type(envelope) is Envelope
-    envelope.bind("Invoice", "i-1", 4, Batch(99), 0)
+    envelope.bind("Invoice", "i-1", 4, IdRange(99), 0)
     assert event.event_id == fixed
     assert event.aggregate_version == 4
 
 
-def test_a_given_id_survives_a_batch():
+def test_a_given_id_survives_a_range():
     event = paid(event_id=ID)
-    get_envelope(event).bind("Invoice", "i-1", 1, Batch(99), 0)
+    content(event).bind("Invoice", "i-1", 1, IdRange(99), 0)
     assert event.event_id == ID
 
 
 def test_a_stored_row_answers_for_itself():
     event = Paid.model_validate_json('{"invoice":"i"}')
-    set_envelope(event, Row())
+    set_content(event, Row())
     assert event.meta == Row().meta()
     assert event.position == 9
 
@@ -323,18 +321,18 @@ def test_a_stored_row_answers_for_itself():
 
 def stored():
     event = paid()
-    set_envelope(event, Row())
+    set_content(event, Row())
     return event
 
 
-def in_batch():
-    event, batch = paid(), Batch(ID.int)
-    batch.note(0, [5], 6)
-    set_envelope(event, (10**9, "Invoice", "i-1", 4, batch, 0))
+def in_range():
+    event, ids = paid(), IdRange(ID.int)
+    ids.note(0, [5], 6)
+    set_content(event, (10**9, "Invoice", "i-1", 4, ids, 0))
     return event
 
 
-MAKERS = [paid, lambda: paid(user_id="u", headers={"a": "b"}), stored, in_batch]
+MAKERS = [paid, lambda: paid(user_id="u", headers={"a": "b"}), stored, in_range]
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -351,7 +349,7 @@ def test_copies_and_pickles_keep_the_metadata(make, travel):
 def test_a_copy_shares_no_envelope():
     event = paid(user_id="u")
     copied = copy.copy(event)
-    get_envelope(event).bind("Invoice", "i-1", 1, None, 0)
+    content(event).bind("Invoice", "i-1", 1, None, 0)
     assert copied.aggregate_id is None
 
 

@@ -33,7 +33,7 @@ from eventuali.importing import Imported, import_events
 each_source = pytest.mark.parametrize("source", ["sqlite", "postgres"])
 
 
-class Older:
+class LegacySource:
     """A place for an older table, in SQLite or PostgreSQL."""
 
     def __init__(self, kind: str, folder: Path) -> None:
@@ -61,13 +61,13 @@ class Older:
 
 
 @pytest.fixture
-def older(source, tmp_path) -> Older:
-    return Older(source, tmp_path)
+def older(source, tmp_path) -> LegacySource:
+    return LegacySource(source, tmp_path)
 
 
 @pytest.fixture
-def sqlite_older(tmp_path) -> Older:
-    return Older("sqlite", tmp_path)
+def sqlite_older(tmp_path) -> LegacySource:
+    return LegacySource("sqlite", tmp_path)
 
 
 def log(store: sync.EventStore) -> list[tuple[str, int]]:
@@ -105,7 +105,7 @@ def test_an_imported_store_is_the_older_one(kind, older, tmp_path):
 
 @pytest.mark.parametrize("data", ["JSONB", "JSON", "TEXT", "BYTEA"])
 def test_payloads_are_what_the_database_has(data, tmp_path):
-    older = Older("postgres", tmp_path)
+    older = LegacySource("postgres", tmp_path)
     texts = ['{ "amount" : 1e2, "é": "\\u00e9" }', '{"amount":1,"amount":2}']
     given = [text.encode() if data == "BYTEA" else text for text in texts]
     written = [row(n, "a", n, "unheard.of", event_data=one) for n, one in enumerate(given, 1)]

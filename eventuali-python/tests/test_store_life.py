@@ -478,7 +478,7 @@ def test_a_loop_that_has_let_go_of_a_store_is_answered(tmp_path):
     async def main():
         async with opened("async", url_of("sqlite", tmp_path)) as store:
             await store.append([Counted(number=1)])
-            (box,) = store._bridge._boxes.values()
+            (box,) = store._driver._boxes.values()
             box.close()
             await asyncio.wait_for(store.append([Counted(number=2)]), 5)
 

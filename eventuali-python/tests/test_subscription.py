@@ -324,7 +324,7 @@ def test_whatever_is_dropped_leaves_nothing_behind(kind, tmp_path):
         assert len(asyncio.all_tasks()) == tasks
         assert settled(open_files, files) <= files
         assert settled(threads, running) <= running
-        (box,) = store._bridge._boxes.values()
+        (box,) = store._driver._boxes.values()
         await until(lambda: not box.waiting)
 
     run(kind, tmp_path, test)

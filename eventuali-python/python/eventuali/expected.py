@@ -58,10 +58,10 @@ def wire(expected: object) -> int | Literal["any", "no_stream", "stream_exists"]
         raise TypeError(
             f"an expected version is an int or an ExpectedVersion, not {expected!r:.60}"
         )
-    return position(expected, "expected")
+    return checked_position(expected, "expected")
 
 
-def position(number: object, name: str) -> int:
+def checked_position(number: object, name: str) -> int:
     """Returns a version or position after checking that a store can have it.
 
     Raises:

@@ -11,7 +11,7 @@ from uuid import UUID
 from eventuali.aggregate import Aggregate
 from eventuali.errors import InvalidEventError, PayloadTooLargeError
 from eventuali.event import Event
-from eventuali.event._names import text
+from eventuali.event._names import checked_text
 
 __all__ = ["ALL", "Query"]
 
@@ -74,7 +74,7 @@ class Query:
             _aggregate_type(aggregate_type),
             _text(aggregate_id, "aggregate_id"),
             tuple(_event_types(_several(event_types, "event_types"))),
-            tuple(text("tags", tag) for tag in _several(tags, "tags")),
+            tuple(checked_text("tags", tag) for tag in _several(tags, "tags")),
             tuple(_id(one) for one in _several(event_ids, "event_ids")),
             correlation_id.bytes
             if isinstance(correlation_id, UUID)
@@ -142,7 +142,7 @@ def _event_types(kinds: Iterable[object]) -> dict[str, None]:
         if isinstance(kind, type) and issubclass(kind, Event):
             names |= dict.fromkeys([kind.__event_type__, *_event_types(kind.__subclasses__())])
         else:
-            names[text("event_types", kind)] = None
+            names[checked_text("event_types", kind)] = None
     return names
 
 
@@ -153,7 +153,7 @@ def _id(given: object) -> bytes:
 
 
 def _text(given: object, field: str) -> str | None:
-    return None if given is None else text(field, given)
+    return None if given is None else checked_text(field, given)
 
 
 ALL: Final = Query()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta  # noqa: F401 (of `Horizon`)
 from inspect import isawaitable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -33,7 +33,7 @@ from eventuali.query import ALL, Query
 from eventuali.subscription import Subscription
 
 if TYPE_CHECKING:
-    from eventuali._engine.asyncio_driver import Bridge
+    from eventuali._engine.asyncio_driver import AsyncioDriver
 
 __all__ = [
     "Committed",
@@ -46,6 +46,11 @@ __all__ = [
 ]
 
 A = TypeVar("A", bound=Aggregate)
+
+# A pickle names what the store answers where no part of the path is private. The names in the
+# annotations are looked up here then, too.
+for _class in (Committed, Damage, Horizon, StreamInfo, Verification):
+    _class.__module__ = __name__
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +82,12 @@ class EventStore:
     """
 
     def __init__(
-        self, store: Store, classes: EventTypes, bridge: Bridge, *, root: bool = True
+        self, store: Store, classes: EventTypes, driver: AsyncioDriver, *, root: bool = True
     ) -> None:
         """Is not called directly: use `EventStore.create`."""
         self._store = store
         self._classes = classes
-        self._bridge = bridge
+        self._driver = driver
         self._root = root
 
     @classmethod
@@ -112,7 +117,7 @@ class EventStore:
             SerializationError: A value would not come back as it is; `path` says which.
             OutcomeUnknownError: The storage failed meanwhile; saving again settles it.
         """
-        return await self._bridge.run(_write.save(self._store, self._classes, aggregates))
+        return await self._driver.run(_write.save(self._store, self._classes, aggregates))
 
     async def load(
         self,
@@ -138,7 +143,7 @@ class EventStore:
             SerializationError: A stored event does not fit its class.
             StorageCorruptedError: Stored bytes are not what was written.
         """
-        return await self._bridge.run(
+        return await self._driver.run(
             _load.load(self._store, cls, aggregate_id, at_version, at_time, by)
         )
 
@@ -156,7 +161,7 @@ class EventStore:
         Raises:
             AggregateNotFoundError: Nothing was ever stored of it.
         """
-        return await self._bridge.run(
+        return await self._driver.run(
             _load.load_one(self._store, cls, aggregate_id, at_version, at_time, by)
         )
 
@@ -171,7 +176,7 @@ class EventStore:
         """
         history = History(self._store, self._classes, cls, aggregate_id)
         while (pending := history.pending) is not None:
-            for step in history.take(await self._bridge.answer(pending)):
+            for step in history.take(await self._driver.answer(pending)):
                 yield step
 
     async def append(
@@ -197,7 +202,7 @@ class EventStore:
             AppendConditionError: An event matches the condition.
             IdempotencyConflictError: Some of the events are stored already, or with other content.
         """
-        return await self._bridge.run(
+        return await self._driver.run(
             _write.append(self._store, self._classes, events, stream, expected, condition)
         )
 
@@ -287,7 +292,7 @@ class EventStore:
             limit=limit,
             backwards=backwards,
         )
-        return EventReader(reading, self._bridge)
+        return EventReader(reading, self._driver)
 
     def subscribe(
         self,
@@ -318,7 +323,7 @@ class EventStore:
             TypeError: `after` and `name` are both given.
         """
         return Subscription(
-            self._bridge, self._store, self._classes, query, after=after, name=name, raw=raw
+            self._driver, self._store, self._classes, query, after=after, name=name, raw=raw
         )
 
     async def load_events(
@@ -332,7 +337,7 @@ class EventStore:
         Raises:
             InvalidEventError: Aggregates of several types have this id; it names them.
         """
-        return await self._bridge.run(
+        return await self._driver.run(
             _read.load_events(
                 self._store, self._classes, aggregate_id, aggregate_type, from_version
             )
@@ -340,7 +345,7 @@ class EventStore:
 
     async def load_events_by_type(self, aggregate_type: str | type[Aggregate]) -> list[Event]:
         """Returns the events of all aggregates of a type; for many of them, `read` is lighter."""
-        return await self._bridge.run(
+        return await self._driver.run(
             _read.load_events_by_type(self._store, self._classes, aggregate_type)
         )
 
@@ -352,7 +357,7 @@ class EventStore:
         Raises:
             InvalidEventError: Aggregates of several types have this id; it names them.
         """
-        return await self._bridge.run(_read.version(self._store, aggregate_id, aggregate_type))
+        return await self._driver.run(_read.version(self._store, aggregate_id, aggregate_type))
 
     async def streams(
         self, aggregate_type: str | type[Aggregate] | None = None
@@ -360,7 +365,7 @@ class EventStore:
         """Yields the streams, sorted by type and id."""
         listing = _read.Listing(self._store, aggregate_type)
         while listing.pending is not None:
-            for stream in listing.take(await self._bridge.answer(listing.pending)):
+            for stream in listing.take(await self._driver.answer(listing.pending)):
                 yield stream
 
     @StoreOrClass
@@ -394,7 +399,7 @@ class EventStore:
             InvalidEventError: The tenant is not at most 64 letters, digits, `_` and `-`.
         """
         seen = self._store.for_tenant(named_tenant(tenant))
-        return EventStore(seen, self._classes, self._bridge, root=False)
+        return EventStore(seen, self._classes, self._driver, root=False)
 
     @property
     def url(self) -> str:
@@ -416,7 +421,7 @@ class EventStore:
         It is that of all tenants. For people who watch over a store: an `open_for` that grows is a
         writer that is stuck.
         """
-        return await self._bridge.run(_read.horizon(self._store))
+        return await self._driver.run(_read.horizon(self._store))
 
     async def verify(
         self, *, progress: Progress | bool | None = None, limit: int = 1000
@@ -433,13 +438,13 @@ class EventStore:
                 bar on stderr.
             limit: The check ends once it has found so much.
         """
-        return await self._bridge.run(_verifying.verify(self._store, progress, limit))
+        return await self._driver.run(_verifying.verify(self._store, progress, limit))
 
     async def close(self) -> None:
         """Waits for the writes that have begun, then releases everything. Twice is fine."""
         if self._root:
-            await self._bridge.answer(self._store.close())
-            self._bridge.close()
+            await self._driver.answer(self._store.close())
+            self._driver.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -471,16 +476,16 @@ class Opening:
 
     async def _open(self) -> EventStore:
         from eventuali._engine.asyncio_driver import (
-            Bridge,  # brings asyncio, which `import eventuali` need not
+            AsyncioDriver,  # brings asyncio, which `import eventuali` need not
         )
 
-        bridge = Bridge()
+        driver = AsyncioDriver()
         try:
-            store = await bridge.answer(begin(*self._arguments))
+            store = await driver.answer(begin(*self._arguments))
         except BaseException:
-            bridge.close()
+            driver.close()
             raise
-        return EventStore(opened(store), EventTypes(), bridge)
+        return EventStore(opened(store), EventTypes(), driver)
 
     def __await__(self) -> Generator[Any, None, EventStore]:
         return self._open().__await__()

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from eventuali._engine.checkpoint import flushed
 from eventuali._engine.follow import Following
-from eventuali._engine.operation import Steps
+from eventuali._engine.operation import Operation
 from eventuali.errors import EventStoreError
 
 if TYPE_CHECKING:
     import asyncio
 
-    from eventuali._engine.asyncio_driver import Bridge
+    from eventuali._engine.asyncio_driver import AsyncioDriver
     from eventuali.event import Event
 
 __all__ = ["Subscription"]
@@ -35,10 +35,10 @@ class Subscription(Following):
     With a name it goes on where it was, at least once: see `EventStore.subscribe`.
     """
 
-    def __init__(self, bridge: Bridge, *arguments: Any, **options: Any) -> None:
+    def __init__(self, driver: AsyncioDriver, *arguments: Any, **options: Any) -> None:
         """Is not called directly: use `EventStore.subscribe`."""
         super().__init__(*arguments, **options)
-        self._bridge = bridge
+        self._driver = driver
         self._waiting: set[asyncio.Future[None]] = set()
         self._holder: asyncio.Task[Any] | None = None  # the task that takes events
 
@@ -148,7 +148,7 @@ class Subscription(Following):
         if handled and self._holder is asyncio.current_task():
             self._acknowledge()
         if self._started:
-            await self._bridge.run(flushed(self._checkpoint))
+            await self._driver.run(flushed(self._checkpoint))
 
     async def __aenter__(self) -> Self:
         await self._drive(self._start())
@@ -167,11 +167,11 @@ class Subscription(Following):
                 raise
             error.add_note(f"the checkpoint of {self.name!r} was not written: {failed}")
 
-    async def _drive(self, steps: Steps[T]) -> T:
-        """Runs steps for the one task that takes events."""
+    async def _drive(self, operation: Operation[T]) -> T:
+        """Runs an operation for the one task that takes events."""
         self._busy = True
         try:
-            return await self._bridge.run(steps)
+            return await self._driver.run(operation)
         finally:
             self._busy = False
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from eventuali.aggregate import Aggregate
 from eventuali.errors import InvalidEventError
 from eventuali.event._envelope import since_epoch
-from eventuali.event._names import text
+from eventuali.event._names import checked_text
 from eventuali.query import Item, Query
 
 A = TypeVar("A", bound=Aggregate)
@@ -41,7 +41,7 @@ def type_name(aggregate_type: object) -> str:
     """Returns the wire name of an aggregate type that is given by name or class."""
     if isinstance(aggregate_type, type) and issubclass(aggregate_type, Aggregate):
         return aggregate_class(aggregate_type, "aggregate_type").__aggregate_type__
-    return text("aggregate_type", aggregate_type)
+    return checked_text("aggregate_type", aggregate_type)
 
 
 def stream_name(stream: object) -> tuple[str, str]:
@@ -49,7 +49,7 @@ def stream_name(stream: object) -> tuple[str, str]:
     if not (isinstance(stream, tuple) and len(stream) == 2):
         raise TypeError(f"a stream is (aggregate_type, aggregate_id), not {stream!r:.60}")
     aggregate_type, aggregate_id = stream
-    return type_name(aggregate_type), text("aggregate_id", aggregate_id)
+    return type_name(aggregate_type), checked_text("aggregate_id", aggregate_id)
 
 
 def microseconds(time: object, name: str) -> int:

@@ -15,7 +15,7 @@ from threading import Thread
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, finalize, ref
 
-from eventuali._engine.operation import Firm, Steps
+from eventuali._engine.operation import Operation, ShieldedWait
 from eventuali._eventuali import Mailbox, Pending
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ T = TypeVar("T")
 _tokens = count()
 
 
-class Bridge:
+class AsyncioDriver:
     """The mailboxes of one store, one for each loop that uses it."""
 
     def __init__(self) -> None:
@@ -45,23 +45,25 @@ class Bridge:
         pending.deliver(box.mailbox, token)
         return future
 
-    async def run(self, steps: Steps[T]) -> T:
+    async def run(self, operation: Operation[T]) -> T:
         """Runs work, awaiting each answer."""
         answer = self.answer
         try:
-            step = steps.send(None)
+            step = operation.send(None)
             while True:
                 try:
-                    value = await (self._firm(step) if isinstance(step, Firm) else answer(step))
+                    value = await (
+                        self._shielded(step) if isinstance(step, ShieldedWait) else answer(step)
+                    )
                 except BaseException as error:
-                    step = steps.throw(error)
+                    step = operation.throw(error)
                 else:
-                    step = steps.send(value)
+                    step = operation.send(value)
         except StopIteration as end:
             result: T = end.value
             return result
 
-    async def _firm(self, step: Firm) -> Any:
+    async def _shielded(self, step: ShieldedWait) -> Any:
         future = step.future = step.future or self.answer(step.pending)
         if not future.done():
             await asyncio.wait([future], timeout=step.left())
@@ -141,7 +143,7 @@ class _Box:
     def close(self) -> None:
         """Lets go of the loop as soon as every answer has arrived; runs on the loop."""
         self._closing = True
-        # The bridge lets go of this box; until the last answer it keeps itself.
+        # The driver lets go of this box; until the last answer it keeps itself.
         self._self = self if self.waiting else None
         self.deliver()
 

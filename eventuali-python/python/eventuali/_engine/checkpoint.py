@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eventuali._engine.operation import Firm, Steps
+from eventuali._engine.operation import Operation, ShieldedWait
 
 if TYPE_CHECKING:
     from eventuali._eventuali import Checkpoint, Pending
 
-FIRM_S = 5.0
+SHIELDED_S = 5.0
 """How long a write is waited for by somebody who was cancelled."""
 
 
-def flushed(checkpoint: Checkpoint) -> Steps[None]:
+def flushed(checkpoint: Checkpoint) -> Operation[None]:
     """Waits until what is handled is written down, also after the wait was broken off.
 
     Who goes on under the name in another process must not meet the write on its way. It is waited
@@ -23,7 +23,7 @@ def flushed(checkpoint: Checkpoint) -> Steps[None]:
         CheckpointMismatchError: Somebody else follows under this name.
     """
     broken_off: BaseException | None = None
-    step: Pending | Firm = checkpoint.flush()
+    step: Pending | ShieldedWait = checkpoint.flush()
     while True:
         try:
             yield step
@@ -35,7 +35,7 @@ def flushed(checkpoint: Checkpoint) -> Steps[None]:
             raise broken_off from None
         except BaseException as error:
             if broken_off is None:
-                broken_off, step = error, Firm(checkpoint.flush(), FIRM_S)
+                broken_off, step = error, ShieldedWait(checkpoint.flush(), SHIELDED_S)
             elif isinstance(error, KeyboardInterrupt):
                 raise
         else:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from time import time_ns
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 from eventuali._engine.encode import Wire, as_stored, encoded, wire
 from eventuali._eventuali import Kind
-from eventuali.event import Event, UnknownEvent, get_envelope, set_envelope, take_own_tags
-from eventuali.event._envelope import Batch, Envelope, EventMeta, utc
+from eventuali.event import Event, UnknownEvent
+from eventuali.event._envelope import Envelope, EventMeta, IdRange, utc
+from eventuali.event._slot import adopt, given_with, in_range, run_of, take_own_tags
 
 Metadata: TypeAlias = tuple[
     bytes | str | None, bytes | str | None, str | None, list[tuple[str, str]], list[str]
@@ -50,38 +50,35 @@ def _parts(cls: type[Event], events: Sequence[Event]) -> list[Part]:
     how: Wire = cls.__codec__ or wire(cls)
     if cls.__says_tags__:
         for event in events:
-            take_own_tags(event, _state(event))
+            take_own_tags(event)
     return [Part(how.kind, events, encoded(how, events))]
 
 
-class Outgoing:
+class CommitBuilder:
     """The events of one commit.
 
     Attributes:
         writes: What the extension takes.
-        batch: Of events that are in no other batch; there, they are numbered as in the commit.
-        batches: All batches of which events are in the commit.
+        ids: Of events that are in no other range; there, they are numbered as in the commit.
+        ranges: All ranges of ids of which events are in the commit.
         count: How many events there are.
         counts: The number of events for each stream.
     """
 
-    __slots__ = ("_ranges", "batch", "batches", "count", "counts", "writes")
+    __slots__ = ("_spans", "count", "counts", "ids", "ranges", "writes")
 
     def __init__(self) -> None:
         self.writes: list[Write] = []
-        self.batch = Batch()
-        self.batches: dict[Batch, None] = {}
+        self.ids = IdRange()
+        self.ranges: dict[IdRange, None] = {}
         self.count = 0
         self.counts: dict[tuple[str, str], int] = {}
-        # Batch, index of an event there, its place in the commit, how many follow in both.
-        self._ranges: list[tuple[Batch, int, int, int]] = []
+        # Range, index of an event there, its place in the commit, how many follow in both.
+        self._spans: list[tuple[IdRange, int, int, int]] = []
 
     def adopt(self, events: Iterable[Event]) -> None:
-        """Takes new events that were not applied to an aggregate into the batch."""
-        for index, event in enumerate(events, self.count):
-            state = _state(event)
-            if type(state) is int:
-                set_envelope(event, (state, "", "", 0, self.batch, index))
+        """Gives ids to new events that were not applied to an aggregate."""
+        adopt(events, self.ids, self.count)
 
     def add(
         self, stream: tuple[str, str], expected: int | str, before: int | None, parts: list[Part]
@@ -111,66 +108,51 @@ class Outgoing:
         self.counts[stream] = self.count - start
 
     def _run(self, part: Part) -> Run | None:
-        """Returns all events of a part at once, where they follow one another in a batch."""
-        try:
-            states = list(map(get_envelope, part.events))
-            batch, first = states[0][4:]
-            times = [
-                state[0] // 1000
-                for index, state in enumerate(states, first)
-                if state[4] is batch and state[5] == index
-            ]
-        except (AttributeError, TypeError):
+        """Returns all events of a part at once, where their ids follow one another."""
+        found = run_of(part.events)
+        if found is None:
             return None
-        if len(times) < len(states) or not batch.untouched:
-            return None
-        return part.kind, self._id(batch, first, len(times)), times, part.payloads, None
+        ids, first, times = found
+        return part.kind, self._id(ids, first, len(times)), times, part.payloads, None
 
     def _single(self, event: Event, kind: Kind, payload: bytes, place: Place) -> Run:
-        state = _state(event)
-        if type(state) is tuple and state[4].at(state[5]) is None:
-            return kind, self._id(*state[4:]), [state[0] // 1000], [payload], None
-        if type(state) is Envelope and (state.batch is None or state.batch.at(state.index) is None):
-            if state.batch is None or not state.batch.under_way:
-                state.bind(*place, self.batch, self.count)
-            made = self._id(state.batch or self.batch, state.index)
-            state.event_id = state.event_id or UUID(bytes=made)
+        found = in_range(event)
+        if found is not None:
+            ids, index, time = found
+            return kind, self._id(ids, index), [time], [payload], None
+        envelope = given_with(event, place, self.ids, self.count)
+        if envelope is not None:
+            made = self._id(envelope.ids or self.ids, envelope.index)
+            envelope.event_id = envelope.event_id or UUID(bytes=made)
         else:  # stored: what it is stays as it is
-            state = _envelope_of(event.meta)
-        return kind, state.fix_id().bytes, [state.timestamp], [payload], _given(state)
+            envelope = _envelope_of(event.meta)
+        return kind, envelope.fix_id().bytes, [envelope.timestamp], [payload], _given(envelope)
 
-    def _id(self, batch: Batch, index: int, events: int = 1) -> bytes:
-        """Returns the id of an event of a batch; it and those after it are in the commit now."""
-        if self._ranges:
-            last, start, place, many = self._ranges[-1]
-            if last is batch and start + many == index and place + many == self.count:
-                self._ranges[-1] = last, start, place, many + events
-                return (batch.first + index).to_bytes(16)
-        self._ranges.append((batch, index, self.count, events))
-        self.batches[batch] = None
-        return (batch.fix_first() + index).to_bytes(16)
+    def _id(self, ids: IdRange, index: int, events: int = 1) -> bytes:
+        """Returns the id of an event of a range; it and those after it are in the commit now."""
+        if self._spans:
+            last, start, place, many = self._spans[-1]
+            if last is ids and start + many == index and place + many == self.count:
+                self._spans[-1] = last, start, place, many + events
+                return (ids.first + index).to_bytes(16)
+        self._spans.append((ids, index, self.count, events))
+        self.ranges[ids] = None
+        return (ids.fix_first() + index).to_bytes(16)
 
     def stored(self, positions: Sequence[int], recorded_at: int) -> None:
         """Notes where the events are stored, and when they were."""
-        for batch, index, place, many in self._ranges:
+        for ids, index, place, many in self._spans:
             whole = place == 0 and many == len(positions)
             found = positions if whole else positions[place : place + many]
-            batch.note(index, found, recorded_at)
+            ids.note(index, found, recorded_at)
 
 
 def as_is(stream: tuple[str, str], expected: int, events: Sequence[Event]) -> Write:
     """Returns what is sent of events that were stored elsewhere: all that is known of them."""
-    outgoing = Outgoing()
-    outgoing.add(stream, expected, None, encode(events))
-    (write,) = outgoing.writes
+    builder = CommitBuilder()
+    builder.add(stream, expected, None, encode(events))
+    (write,) = builder.writes
     return write
-
-
-def _state(event: Event) -> Any:
-    try:
-        return get_envelope(event)
-    except AttributeError:  # made by pydantic, inside of another model
-        return time_ns()
 
 
 def _given(envelope: Envelope) -> Metadata | None:

@@ -12,8 +12,9 @@ from eventuali._eventuali import Row
 from eventuali.codec.json import Codec
 from eventuali.codec.json._path import stored_place
 from eventuali.errors import SerializationError, UnknownEventTypeError
-from eventuali.event import Event, UnknownEvent, _registry, set_envelope
+from eventuali.event import Event, UnknownEvent, _registry
 from eventuali.event._envelope import EventMeta, Headers, utc
+from eventuali.event._slot import set_stored
 
 Decode: TypeAlias = Callable[[bytes], Event]
 TypeKey: TypeAlias = str | tuple[str, str]
@@ -122,7 +123,7 @@ class Decoders:
                     if not self._steps_over(name):
                         raise
                     event = UnknownEvent.from_stored(row, payload)
-            set_envelope(event, row)
+            set_stored(event, row)
             yield event
 
     def _steps_over(self, key: TypeKey) -> bool:

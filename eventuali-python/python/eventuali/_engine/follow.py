@@ -8,13 +8,13 @@ from eventuali._engine.arguments import query_items
 from eventuali._engine.checkpoint import flushed
 from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes
-from eventuali._engine.operation import Steps
+from eventuali._engine.operation import Operation
 from eventuali._engine.read import PAGE
 from eventuali._eventuali import Checkpoint, Page, Pending, Row, Store, Subscription
 from eventuali.errors import StreamingError
 from eventuali.event import Event
 from eventuali.event._names import check_name
-from eventuali.expected import position as checked
+from eventuali.expected import checked_position
 from eventuali.query import Query
 
 
@@ -39,7 +39,7 @@ class Following:
         items = query_items(query)
         self._store = store
         self._decoders = Decoders(classes, raw=raw)
-        self._after = checked(after, "after")
+        self._after = checked_position(after, "after")
         self._name = name
         if name is not None:
             check_name("name", name)
@@ -96,7 +96,7 @@ class Following:
         self._after, self._row = after, None
         self._looked_to, self._end = after, False
 
-    def _advance(self) -> Steps[bool]:
+    def _advance(self) -> Operation[bool]:
         """Gets the next page with events; False once it is closed."""
         if self._core is None:
             return False  # the rest of its page was not handed out: it stays where it is
@@ -115,12 +115,12 @@ class Following:
                 self._after = page.looked_to
         return False
 
-    def _start(self) -> Steps[None]:
+    def _start(self) -> Operation[None]:
         if not self._started and self._checkpoint is not None:
             self._after = self._looked_to = yield self._checkpoint.begin()
             self._started = True
 
-    def _arrival(self) -> Steps[Page | None]:
+    def _arrival(self) -> Operation[Page | None]:
         """Waits for the page that is on its way; None where the wait was broken off."""
         if self._checkpoint is not None and self._checkpoint.looked(self._after):
             yield from flushed(self._checkpoint)

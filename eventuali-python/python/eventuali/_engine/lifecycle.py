@@ -19,7 +19,7 @@ from eventuali._eventuali import (
 )
 from eventuali.config import EventStoreConfig, options_of
 from eventuali.errors import ConfigurationError, EventualiError, InvalidEventError
-from eventuali.event._names import encodable, text
+from eventuali.event._names import checked_text, encodable
 
 Durability: TypeAlias = Literal["full", "relaxed"]
 Place: TypeAlias = str | os.PathLike[str] | EventStoreConfig
@@ -47,7 +47,7 @@ def begin(place: Place, tenant: str, durability: Durability) -> Pending:
         # Only its type: bytes may hold a password.
         kind = type(place).__name__
         raise TypeError(f"a store is opened by a URL, a path or a config, not by {kind}")
-    text("tenant", tenant)
+    checked_text("tenant", tenant)
     if durability not in ("full", "relaxed"):
         message = f"durability is 'full' or 'relaxed', not {durability!r:.60}"
         raise ConfigurationError(message)
@@ -68,7 +68,7 @@ def named_tenant(tenant: object) -> str:
     Raises:
         InvalidEventError: It is empty.
     """
-    name = text("tenant", tenant)
+    name = checked_text("tenant", tenant)
     if not name:
         raise InvalidEventError("a tenant to see the store as is not empty", field="tenant")
     return name

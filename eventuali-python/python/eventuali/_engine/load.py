@@ -7,14 +7,14 @@ from typing import Any, Literal, TypedDict, TypeVar
 
 from eventuali._engine.arguments import aggregate_class, microseconds
 from eventuali._engine.decode import Columns
-from eventuali._engine.operation import Steps
+from eventuali._engine.operation import Operation
 from eventuali._engine.read import PAGE
 from eventuali._engine.replay import Replay
 from eventuali._eventuali import Page, Pending, Store
 from eventuali.aggregate import Aggregate, check_replayed
 from eventuali.errors import AggregateNotFoundError, InvalidEventError
-from eventuali.event._names import text
-from eventuali.expected import position as checked
+from eventuali.event._names import checked_text
+from eventuali.expected import checked_position
 from eventuali.query import Item
 
 A = TypeVar("A", bound=Aggregate)
@@ -32,7 +32,7 @@ def load(
     at_version: int | None,
     at_time: datetime | None,
     by: Literal["recorded_at", "timestamp"],
-) -> Steps[A | None]:
+) -> Operation[A | None]:
     """Rebuilds an aggregate from its events; None where nothing was ever stored."""
     aggregate_class(cls, "load")
     bounds: _Bounds = {}
@@ -42,7 +42,7 @@ def load(
     if at_version is not None and at_time is not None:
         raise TypeError("an earlier state is that at a version or at a time, not both")
     if at_version is not None:
-        bounds["until_version"] = checked(at_version, "at_version")
+        bounds["until_version"] = checked_position(at_version, "at_version")
     if at_time is not None:
         until = microseconds(at_time, "at_time")
         if by == "recorded_at":
@@ -50,7 +50,7 @@ def load(
         else:
             happened_until = until
     name = cls.__aggregate_type__
-    key = text("aggregate_id", aggregate_id)
+    key = checked_text("aggregate_id", aggregate_id)
     item: Item = (name, key, (), (), (), None)
     pending: Pending | None = store.read([item], limit=PAGE, **bounds)
     replay = Replay(cls)
@@ -98,7 +98,7 @@ def _cut(columns: Columns, until: int) -> bool:
     return False
 
 
-def load_one(store: Store, cls: type[A], aggregate_id: str, *bounds: Any) -> Steps[A]:
+def load_one(store: Store, cls: type[A], aggregate_id: str, *bounds: Any) -> Operation[A]:
     """Like `load`, but an aggregate that was never stored is an error."""
     aggregate = yield from load(store, cls, aggregate_id, *bounds)
     if aggregate is None:

@@ -1,4 +1,4 @@
-"""Work in steps, and how it is run by blocking; `Bridge.run` is how it is awaited.
+"""Work in steps, and how it is run by blocking; `AsyncioDriver.run` is how it is awaited.
 
 Work is a generator: it yields what the extension has begun, and is sent the answer, or thrown what
 came instead of one.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Firm:
+class ShieldedWait:
     """An answer to wait for whatever comes, for so many seconds at most.
 
     Whoever is thrown what broke the wait off may yield it again, and goes on waiting.
@@ -38,20 +38,20 @@ class Firm:
         return self.pending.wait(self.left())
 
 
-Steps: TypeAlias = Generator[Pending | Firm, Any, T]
+Operation: TypeAlias = Generator[Pending | ShieldedWait, Any, T]
 
 
-def run(steps: Steps[T]) -> T:
+def run(operation: Operation[T]) -> T:
     """Runs work, blocking for each answer."""
     try:
-        step = steps.send(None)
+        step = operation.send(None)
         while True:
             try:
                 value = step.wait()
             except BaseException as error:
-                step = steps.throw(error)
+                step = operation.throw(error)
             else:
-                step = steps.send(value)
+                step = operation.send(value)
     except StopIteration as end:
         result: T = end.value
         return result

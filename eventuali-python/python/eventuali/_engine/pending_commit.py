@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
 from typing import TypeAlias
-from uuid import UUID
 
-from eventuali._engine.commit_builder import Outgoing, encode
-from eventuali.aggregate import Aggregate, committed, set_base, set_pending
+from eventuali._engine.commit_builder import CommitBuilder, encode
+from eventuali.aggregate import Aggregate, committed, set_pending, set_savepoint
 from eventuali.errors import (
     IdempotencyConflictError,
     InvalidEventError,
@@ -19,11 +18,12 @@ from eventuali.errors import (
     OutcomeUnknownError,
     SerializationError,
 )
-from eventuali.event import Event, get_envelope, set_envelope
-from eventuali.event._envelope import Envelope, utc
-from eventuali.event._names import text
+from eventuali.event import Event
+from eventuali.event._envelope import utc
+from eventuali.event._names import checked_text
+from eventuali.event._slot import bind_appended, release, waits
 
-__all__ = ["Attempt", "Committed", "merged", "of_aggregates", "of_events"]
+__all__ = ["Committed", "PendingCommit", "merged", "of_aggregates", "of_events"]
 
 Answer: TypeAlias = tuple[Sequence[int], list[int], int]
 
@@ -49,22 +49,22 @@ class Committed:
         return self.positions[-1] if self.positions else None
 
 
-class Attempt:
-    """One commit: what is sent. Sending it again gives the same answer.
+class PendingCommit:
+    """A commit: what is sent. Sending it again gives the same answer.
 
-    An aggregate keeps the attempt at its save until it knows what became of it. Several aggregates
+    An aggregate keeps the commit of its save until it knows what became of it. Several aggregates
     can share one, and copies of an aggregate do.
 
     Attributes:
-        outgoing: What is sent.
+        builder: What is sent.
         answer: What the commit became, once that is known.
         failed: Whether it is certain that nothing was written.
     """
 
-    __slots__ = ("_doubtful", "_events", "answer", "failed", "outgoing")
+    __slots__ = ("_doubtful", "_events", "answer", "builder", "failed")
 
-    def __init__(self, outgoing: Outgoing, events: Sequence[Event] = ()) -> None:
-        self.outgoing = outgoing
+    def __init__(self, builder: CommitBuilder, events: Sequence[Event] = ()) -> None:
+        self.builder = builder
         self.answer: Committed | None = None
         self.failed = False
         self._events = events
@@ -73,25 +73,25 @@ class Attempt:
     @property
     def streams(self) -> Iterator[tuple[str, str]]:
         """The streams that it writes to, in the order of the commit."""
-        return ((aggregate_type, key) for aggregate_type, key, _, _ in self.outgoing.writes)
+        return ((aggregate_type, key) for aggregate_type, key, _, _ in self.builder.writes)
 
     def begin(self) -> None:
         """Notes that it is sent; `take` or `fail` follows."""
-        for batch in self.outgoing.batches:
-            batch.under_way += 1
+        for ids in self.builder.ranges:
+            ids.under_way += 1
 
     def _end(self) -> None:
-        for batch in self.outgoing.batches:
-            batch.under_way -= 1
+        for ids in self.builder.ranges:
+            ids.under_way -= 1
 
     def take(self, answer: Answer) -> Committed:
         """Notes that everything was written."""
         self._end()
         positions, versions, recorded_at = answer
-        if len(positions) != self.outgoing.count:
-            sent = self.outgoing.count
+        if len(positions) != self.builder.count:
+            sent = self.builder.count
             raise RuntimeError(f"{sent} events were sent, and {len(positions)} were stored")
-        self.outgoing.stored(positions, recorded_at)
+        self.builder.stored(positions, recorded_at)
         self.answer = Committed(tuple(positions), tuple(versions), utc(recorded_at))
         if self._events and versions[0]:
             self._bind(versions[0] - len(self._events))
@@ -100,8 +100,8 @@ class Attempt:
     def fail(self, error: BaseException) -> None:
         """Notes what an error says of the commit.
 
-        Once an attempt was cut off, only a verdict on its content says that it was not written:
-        that the store is closed or full now says nothing of the attempt before.
+        Once a commit was cut off, only a verdict on its content says that it was not written:
+        that the store is closed or full now says nothing of what was sent before.
         """
         self._end()
         cut_off = not isinstance(error, Exception) or isinstance(error, OutcomeUnknownError)
@@ -112,40 +112,29 @@ class Attempt:
             self._release()
 
     def settle(self, aggregate: Aggregate) -> None:
-        """Tells an aggregate that keeps this attempt what became of it."""
+        """Tells an aggregate that keeps this what became of it."""
         if aggregate._pending is not self:
             return
         if self.answer is not None:
             stream = (aggregate.__aggregate_type__, aggregate.id)
-            committed(aggregate, self.outgoing.counts.get(stream, 0))
+            committed(aggregate, self.builder.counts.get(stream, 0))
         elif self.failed:
             set_pending(aggregate, None)
 
     def _bind(self, before: int) -> None:
         """Tells events that were appended without an aggregate their stream and versions."""
-        stream = self.outgoing.writes[0][:2]
-        batches = self.outgoing.batches
+        stream = self.builder.writes[0][:2]
         for version, event in enumerate(self._events, before + 1):
-            state = get_envelope(event)
-            if type(state) is Envelope and state.batch in batches:
-                state.bind(*stream, version, state.batch, state.index)
-            elif type(state) is tuple and state[4] in batches:
-                set_envelope(event, (state[0], *stream, version, *state[4:]))
+            bind_appended(event, stream, version, self.builder.ranges)
 
     def _release(self) -> None:
         """Frees events that were not appended; they keep their ids.
 
-        Another attempt at the same events that is under way decides for itself.
+        Another commit of the same events that is under way decides for itself.
         """
-        batches = {batch for batch in self.outgoing.batches if not batch.under_way}
+        ranges = {ids for ids in self.builder.ranges if not ids.under_way}
         for event in self._events:
-            state = get_envelope(event)
-            if type(state) is tuple and state[4] in batches:
-                envelope = Envelope(state[0] // 1000)
-                envelope.event_id = UUID(int=state[4].first + state[5])
-                set_envelope(event, envelope)
-            elif type(state) is Envelope and state.batch in batches:
-                state.bind("", "", 0, None, 0)
+            release(event, ranges)
 
 
 _VERDICTS = (
@@ -156,7 +145,7 @@ _VERDICTS = (
 )
 
 
-def of_aggregates(aggregates: Iterable[Aggregate]) -> Attempt | None:
+def of_aggregates(aggregates: Iterable[Aggregate]) -> PendingCommit | None:
     """Returns the commit of what the aggregates have not saved; None where that is nothing.
 
     The aggregates keep it from now on.
@@ -170,21 +159,21 @@ def of_aggregates(aggregates: Iterable[Aggregate]) -> Attempt | None:
     writes = []
     for aggregate in saved:
         events = aggregate._uncommitted[:]
-        stream = (aggregate.__aggregate_type__, text("aggregate_id", aggregate.id))
+        stream = (aggregate.__aggregate_type__, checked_text("aggregate_id", aggregate.id))
         writes.append((stream, aggregate.version - len(events), encode(events)))
-    outgoing = Outgoing()
+    builder = CommitBuilder()
     for stream, before, parts in writes:
-        outgoing.add(stream, before, before, parts)
-    attempt = Attempt(outgoing)
+        builder.add(stream, before, before, parts)
+    commit = PendingCommit(builder)
     for aggregate in saved:
-        set_pending(aggregate, attempt)
-        set_base(aggregate, None)  # what is applied from now on is no part of this attempt
-    return attempt
+        set_pending(aggregate, commit)
+        set_savepoint(aggregate, None)  # what is applied from now on is no part of it
+    return commit
 
 
 def of_events(
     events: Sequence[Event], stream: tuple[str, str] | None, expected: int | str
-) -> Attempt:
+) -> PendingCommit:
     """Returns the commit of events for one stream, or for none.
 
     Raises:
@@ -192,16 +181,16 @@ def of_events(
         InvalidEventError: An event waits in an aggregate to be saved.
     """
     for event in events:
-        if _waits(event):
+        if waits(event):
             name = type(event).__name__
             text = f"this {name} was applied to an aggregate; save the aggregate"
             raise InvalidEventError(text, field="event")
     parts = encode(events)
-    outgoing = Outgoing()
+    builder = CommitBuilder()
     with _adopting:  # two threads may append the same events
-        outgoing.adopt(events)
-        outgoing.add(stream or ("", ""), expected, None, parts)
-    return Attempt(outgoing, events)
+        builder.adopt(events)
+        builder.add(stream or ("", ""), expected, None, parts)
+    return PendingCommit(builder, events)
 
 
 _adopting = Lock()
@@ -217,24 +206,13 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def merged(attempts: Sequence[Attempt]) -> Committed:
+def merged(commits: Sequence[PendingCommit]) -> Committed:
     """Returns the answer to a save that took several commits."""
-    if len(attempts) == 1 and (answer := attempts[0].answer) is not None:
+    if len(commits) == 1 and (answer := commits[0].answer) is not None:
         return answer
-    answers = [attempt.answer for attempt in attempts if attempt.answer is not None]
+    answers = [commit.answer for commit in commits if commit.answer is not None]
     positions = tuple(position for answer in answers for position in answer.positions)
     versions: dict[tuple[str, str], int] = {}
-    for attempt, answer in zip(attempts, answers, strict=True):
-        versions |= zip(attempt.streams, answer.versions, strict=True)
+    for commit, answer in zip(commits, answers, strict=True):
+        versions |= zip(commit.streams, answer.versions, strict=True)
     return Committed(positions, tuple(versions.values()), answers[-1].recorded_at)
-
-
-def _waits(event: Event) -> bool:
-    state = getattr(event, "_envelope", None)
-    if type(state) is tuple:
-        version, batch, index = state[3:]
-    elif type(state) is Envelope:
-        version, batch, index = state.version, state.batch, state.index
-    else:
-        return False
-    return version != 0 and (batch is None or batch.at(index) is None)

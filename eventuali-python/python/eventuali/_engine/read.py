@@ -13,14 +13,13 @@ from typing import Any, TypedDict
 from eventuali._engine.arguments import microseconds, type_name
 from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes
-from eventuali._engine.operation import Steps
+from eventuali._engine.operation import Operation
 from eventuali._eventuali import Page, Pending, Store
 from eventuali.aggregate import Aggregate
 from eventuali.errors import InvalidEventError
 from eventuali.event import Event
-from eventuali.event._names import text
-from eventuali.expected import at_least
-from eventuali.expected import position as checked
+from eventuali.event._names import checked_text
+from eventuali.expected import at_least, checked_position
 from eventuali.query import Item
 
 PAGE = 1000
@@ -67,7 +66,7 @@ class Horizon:
     open_for: timedelta | None
 
 
-def horizon(store: Store) -> Steps[Horizon]:
+def horizon(store: Store) -> Operation[Horizon]:
     """Looks how far the log is settled."""
     position, last_position, writers, micros = yield store.horizon()
     open_for = None if micros is None else timedelta(microseconds=micros)
@@ -111,8 +110,8 @@ class Reading:
         self._items = items
         self._backwards = backwards
         self._left = None if limit is None else at_least(0, limit, "limit")
-        last = _NO_BOUND if before is None else checked(before, "before") - 1
-        self._after, self._until = checked(after, "after"), last
+        last = _NO_BOUND if before is None else checked_position(before, "before") - 1
+        self._after, self._until = checked_position(after, "after"), last
         self._after_version = after_version
         self._times: _Times = {}
         if since is not None:
@@ -190,9 +189,9 @@ def load_events(
     aggregate_id: str,
     aggregate_type: str | type[Aggregate] | None,
     from_version: int,
-) -> Steps[list[Event]]:
+) -> Operation[list[Event]]:
     """Returns the events of one aggregate."""
-    first = checked(from_version, "from_version")
+    first = checked_position(from_version, "from_version")
     name = yield from _type_of(store, aggregate_id, aggregate_type)
     if name is None:
         return []
@@ -208,7 +207,7 @@ def load_events(
 
 def load_events_by_type(
     store: Store, classes: EventTypes, aggregate_type: str | type[Aggregate]
-) -> Steps[list[Event]]:
+) -> Operation[list[Event]]:
     """Returns the events of all aggregates of a type."""
     item: Item = (type_name(aggregate_type), None, (), (), (), None)
     decoders = Decoders(classes, raw=False)
@@ -216,7 +215,7 @@ def load_events_by_type(
     return (yield from _all(reading))
 
 
-def _all(reading: Reading) -> Steps[list[Event]]:
+def _all(reading: Reading) -> Operation[list[Event]]:
     events: list[Event] = []
     while (pending := reading.pending) is not None:
         events += reading.take((yield pending))
@@ -225,7 +224,7 @@ def _all(reading: Reading) -> Steps[list[Event]]:
 
 def version(
     store: Store, aggregate_id: str, aggregate_type: str | type[Aggregate] | None
-) -> Steps[int | None]:
+) -> Operation[int | None]:
     """Returns the version of an aggregate; None where nothing was ever stored."""
     name = yield from _type_of(store, aggregate_id, aggregate_type)
     if name is None:
@@ -236,9 +235,9 @@ def version(
 
 def _type_of(
     store: Store, aggregate_id: str, aggregate_type: str | type[Aggregate] | None
-) -> Steps[str | None]:
+) -> Operation[str | None]:
     """Returns the one type that has an aggregate of this id."""
-    key = text("aggregate_id", aggregate_id)
+    key = checked_text("aggregate_id", aggregate_id)
     if aggregate_type is not None:
         return type_name(aggregate_type)
     streams, _ = yield store.streams(None, key, None, 2)

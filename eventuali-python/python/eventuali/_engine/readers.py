@@ -10,16 +10,16 @@ from eventuali._engine.read import Reading
 from eventuali.event import Event
 
 if TYPE_CHECKING:
-    from eventuali._engine.asyncio_driver import Bridge
+    from eventuali._engine.asyncio_driver import AsyncioDriver
 
 
 class EventReader(AsyncIterator[Event]):
     """The events that match, one after the other; begins to read when the first is asked for."""
 
-    def __init__(self, reading: Reading, bridge: Bridge) -> None:
+    def __init__(self, reading: Reading, driver: AsyncioDriver) -> None:
         """Is not called directly: use `EventStore.read`."""
         self._reading = reading
-        self._events = _awaited(reading, bridge)
+        self._events = _awaited(reading, driver)
 
     @property
     def position(self) -> int:
@@ -65,9 +65,9 @@ class BlockingReader(Iterator[Event]):
         self._events.close()
 
 
-async def _awaited(reading: Reading, bridge: Bridge) -> AsyncGenerator[Event, None]:
+async def _awaited(reading: Reading, driver: AsyncioDriver) -> AsyncGenerator[Event, None]:
     while (pending := reading.pending) is not None:
-        for event in reading.take(await bridge.answer(pending)):
+        for event in reading.take(await driver.answer(pending)):
             reading.last = event
             yield event
         reading.done()

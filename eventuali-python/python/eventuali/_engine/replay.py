@@ -18,8 +18,9 @@ from eventuali.aggregate._handlers import returned_value
 from eventuali.aggregate._rollback import copied
 from eventuali.codec.json import Codec
 from eventuali.errors import UnknownEventTypeError
-from eventuali.event import Event, set_envelope
-from eventuali.event._names import text
+from eventuali.event import Event
+from eventuali.event._names import checked_text
+from eventuali.event._slot import set_stored
 from eventuali.history import Change, Step
 from eventuali.query import Item
 
@@ -52,7 +53,7 @@ class Replay:
                 event = validate(payload)
             except Exception:
                 event = decode(codec, payload, row)
-            set_envelope(event, row)
+            set_stored(event, row)
             if (returned := handler(aggregate, event)) is not None:
                 raise returned_value(aggregate, event, returned)
         if row is not None:
@@ -105,7 +106,7 @@ class History(Generic[A]):
             TypeError: `cls` is no class of aggregates, or the id no text.
         """
         cls = aggregate_class(cls, "history")
-        self._aggregate = cls(id=text("aggregate_id", aggregate_id))
+        self._aggregate = cls(id=checked_text("aggregate_id", aggregate_id))
         item: Item = (cls.__aggregate_type__, aggregate_id, (), (), (), None)
         self._reading = Reading(store, OwnEvents(cls, classes), [item])
         self._fields = cls.__pydantic_fields__.keys() - _NOT_STATE

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from eventuali.errors import InvalidEventError
 
 if TYPE_CHECKING:
-    from eventuali._engine.operation import Steps
+    from eventuali._engine.operation import Operation
     from eventuali._eventuali import Store
 
 Progress: TypeAlias = Callable[[int, int], object]
@@ -54,7 +54,7 @@ class Verification:
         return self.complete and not self.damage
 
 
-def verify(store: Store, progress: Progress | bool | None, limit: int) -> Steps[Verification]:
+def verify(store: Store, progress: Progress | bool | None, limit: int) -> Operation[Verification]:
     """Checks part after part, up to `limit` findings."""
     if limit < 1:
         raise InvalidEventError(f"limit must be at least 1, not {limit}", field="limit")

@@ -13,14 +13,19 @@ from typing import TypeAlias
 from eventuali._engine.arguments import query_items, stream_name
 from eventuali._engine.commit_builder import Write
 from eventuali._engine.event_types import EventTypes
-from eventuali._engine.operation import Steps
-from eventuali._engine.pending_commit import Attempt, Committed, merged, of_aggregates, of_events
+from eventuali._engine.operation import Operation
+from eventuali._engine.pending_commit import (
+    Committed,
+    PendingCommit,
+    merged,
+    of_aggregates,
+    of_events,
+)
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
 from eventuali.errors import InvalidEventError
 from eventuali.event import Event
-from eventuali.expected import AppendCondition, wire
-from eventuali.expected import position as checked
+from eventuali.expected import AppendCondition, checked_position, wire
 from eventuali.query import Item
 
 Condition: TypeAlias = tuple[list[Item], int]
@@ -29,7 +34,9 @@ COMMIT = 10_000
 """The most events that a commit holds."""
 
 
-def save(store: Store, classes: EventTypes, aggregates: Sequence[Aggregate]) -> Steps[Committed]:
+def save(
+    store: Store, classes: EventTypes, aggregates: Sequence[Aggregate]
+) -> Operation[Committed]:
     """Commits what the aggregates have not saved, after what an earlier save left open."""
     for aggregate in aggregates:
         if not isinstance(aggregate, Aggregate):
@@ -37,32 +44,32 @@ def save(store: Store, classes: EventTypes, aggregates: Sequence[Aggregate]) -> 
         classes.saves(aggregate.__aggregate_type__, aggregate._uncommitted, applied=True)
     if len(aggregates) > 1 and len(set(map(id, aggregates))) < len(aggregates):
         raise InvalidEventError("an aggregate stands twice in one save", field="aggregates")
-    attempts = []
-    while (attempt := _attempt(aggregates)) is not None:
-        if not attempt.failed:
-            if attempt.answer is None:
-                yield from _send(store, attempt, aggregates)
-            attempts.append(attempt)
+    commits = []
+    while (commit := _open_commit(aggregates)) is not None:
+        if not commit.failed:
+            if commit.answer is None:
+                yield from _send(store, commit, aggregates)
+            commits.append(commit)
         for aggregate in aggregates:
-            attempt.settle(aggregate)
-    return merged(attempts) if attempts else (yield from _nothing(store))
+            commit.settle(aggregate)
+    return merged(commits) if commits else (yield from _nothing(store))
 
 
-def _attempt(aggregates: Sequence[Aggregate]) -> Attempt | None:
+def _open_commit(aggregates: Sequence[Aggregate]) -> PendingCommit | None:
     """Returns what an earlier save left open, or another task's save has begun; else what is new.
 
     New events are sent only when nothing is open: two commits at once could overtake each other.
     """
     for aggregate in aggregates:
         if aggregate._pending is not None:
-            pending: Attempt = aggregate._pending
+            pending: PendingCommit = aggregate._pending
             return pending
     return of_aggregates(aggregates)
 
 
 def _nothing(
     store: Store, writes: Sequence[Write] = (), conditions: Sequence[Condition] = ()
-) -> Steps[Committed]:
+) -> Operation[Committed]:
     """Commits no events, which a closed store refuses all the same, and whatever does not hold."""
     yield store.commit(writes, conditions)
     return Committed()
@@ -75,7 +82,7 @@ def append(
     stream: tuple[str, str] | None,
     expected: object,
     condition: AppendCondition | None,
-) -> Steps[Committed]:
+) -> Operation[Committed]:
     """Commits events of no aggregate."""
     if isinstance(events, Event):
         raise TypeError(f"append takes several events; write append([{type(events).__name__}(…)])")
@@ -93,14 +100,14 @@ def append(
         if not isinstance(condition, AppendCondition):
             raise TypeError(f"a condition is an AppendCondition, not {condition!r:.60}")
         query_items(condition.query)
-        after = checked(condition.after, "after")
+        after = checked_position(condition.after, "after")
         conditions.append((list(condition.query.items), after))
     where = None if stream is None else stream_name(stream)
     if not listed:
         return (yield from _nothing(store, [(*(where or ("", "")), wanted, [])], conditions))
     classes.saves("" if where is None else where[0], listed, applied=False)
-    attempt = of_events(listed, where, wanted)
-    return (yield from _send(store, attempt, (), conditions))
+    commit = of_events(listed, where, wanted)
+    return (yield from _send(store, commit, (), conditions))
 
 
 def several(events: Iterable[Event]) -> list[Event]:
@@ -110,16 +117,16 @@ def several(events: Iterable[Event]) -> list[Event]:
 
 def _send(
     store: Store,
-    attempt: Attempt,
+    commit: PendingCommit,
     aggregates: Sequence[Aggregate] = (),
     conditions: Sequence[Condition] = (),
-) -> Steps[Committed]:
-    attempt.begin()
+) -> Operation[Committed]:
+    commit.begin()
     try:
-        answer = yield store.commit(attempt.outgoing.writes, conditions)
+        answer = yield store.commit(commit.builder.writes, conditions)
     except BaseException as error:
-        attempt.fail(error)
+        commit.fail(error)
         for aggregate in aggregates:
-            attempt.settle(aggregate)
+            commit.settle(aggregate)
         raise
-    return attempt.take(answer)
+    return commit.take(answer)

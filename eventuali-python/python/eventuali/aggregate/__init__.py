@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from importlib import import_module
-from time import time_ns
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from uuid import uuid4
@@ -25,12 +24,12 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field
 
 from eventuali._values import values
-from eventuali.aggregate._handlers import EventClasses, Handlers, outer_locals, returned_value
-from eventuali.aggregate._rollback import Base, beside, own_slots, restore
+from eventuali.aggregate._handlers import HandledTypes, Handlers, outer_locals, returned_value
+from eventuali.aggregate._rollback import Savepoint, beside, own_slots, restore
 from eventuali.errors import InvalidEventError
-from eventuali.event import Event, _registry, set_envelope
-from eventuali.event._envelope import Envelope
+from eventuali.event import Event, _registry
 from eventuali.event._names import check_name
+from eventuali.event._slot import begin, bind_applied
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
         @property
         def _pending(self) -> Any: ...
         @property
-        def _base(self) -> Base | None: ...
+        def _savepoint(self) -> Savepoint | None: ...
 
         def __init_subclass__(
             cls, *, name: str | None = None, **kwargs: Unpack[ConfigDict]
@@ -76,7 +75,7 @@ class Aggregate(_Slots):
     """
 
     model_config = ConfigDict(extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
-    __slots__ = ("__weakref__", "_base", "_pending", "_uncommitted")
+    __slots__ = ("__weakref__", "_pending", "_savepoint", "_uncommitted")
 
     id: str = Field(default_factory=lambda: str(uuid4()), strict=True, frozen=True)
     version: int = Field(default=0, ge=0, strict=True, frozen=True)
@@ -94,7 +93,7 @@ class Aggregate(_Slots):
             self = super().__new__(cls)
             set_uncommitted(self, [])
             set_pending(self, None)
-            set_base(self, None)
+            set_savepoint(self, None)
             return self
 
         def __init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
@@ -133,19 +132,18 @@ class Aggregate(_Slots):
             InvalidEventError: No handler takes it (`field` is `"event_type"`), or it was applied or
                 stored before (`field` is `"event"`).
         """
-        base = self._base or _begin(self)
-        handler = base.isolating[type(event)]
+        savepoint = self._savepoint or _begin(self)
+        handler = savepoint.isolating[type(event)]
         try:
-            stamp = event._envelope
-        except AttributeError:  # built by pydantic: the time was not taken yet
-            stamp = time_ns()
-            set_envelope(event, stamp)
-        if type(stamp) is not int:
-            _check_free(event, stamp)
+            is_new = type(event._envelope) is int  # as `begin` has it, whose call would cost 4 %
+        except AttributeError:
+            is_new = False
+        if not is_new:
+            begin(event)
         uncommitted = self._uncommitted
         count = len(uncommitted)
         before = self.__dict__.copy()
-        kept = beside(self) if base.has_beside else None
+        kept = beside(self) if savepoint.has_beside else None
         try:
             if (returned := handler(self, event)) is not None:
                 raise returned_value(self, event, returned)
@@ -153,17 +151,18 @@ class Aggregate(_Slots):
                 raise _applied_itself(self)
         except BaseException as error:
             del uncommitted[count:]
-            restore(self, base, before, kept, error)
+            restore(self, savepoint, before, kept, error)
             raise
-        # Looked up again: `validate_assignment` replaces the state, a look at the id the stamp.
+        # Looked up again: `validate_assignment` replaces the state.
         self.__dict__["version"] = version = before["version"] + 1
-        stamp = event._envelope
-        if type(stamp) is int:
-            index = count - base.start
-            place = (stamp, base.aggregate_type, before["id"], version, base.batch, index)
-            set_envelope(event, place)
-        else:
-            stamp.bind(base.aggregate_type, before["id"], version, None, 0)
+        bind_applied(
+            event,
+            savepoint.aggregate_type,
+            before["id"],
+            version,
+            savepoint.ids,
+            count - savepoint.start,
+        )
         uncommitted.append(event)
 
     @classmethod
@@ -202,7 +201,7 @@ class Aggregate(_Slots):
         """Forgets the events that wait: they are saved, or are not to be."""
         self._uncommitted.clear()
         set_pending(self, None)
-        set_base(self, None)
+        set_savepoint(self, None)
 
     def is_new(self) -> bool:
         """Says whether nothing of the aggregate was ever saved."""
@@ -239,7 +238,7 @@ class Aggregate(_Slots):
         return cls.__dispatch__.complete()
 
     @classmethod
-    def __event_classes__(cls) -> EventClasses:
+    def __event_classes__(cls) -> HandledTypes:
         """Returns the event classes by wire name; others are looked for in the registry."""
         return cls.__dispatch__.settled().classes
 
@@ -270,14 +269,14 @@ class Aggregate(_Slots):
 # The slots' own accessors: `BaseModel.__setattr__` is slow.
 set_uncommitted: Callable[[Aggregate, list[Event]], None] = vars(Aggregate)["_uncommitted"].__set__
 set_pending: Callable[[Aggregate, Any], None] = vars(Aggregate)["_pending"].__set__
-set_base: Callable[[Aggregate, Base | None], None] = vars(Aggregate)["_base"].__set__
+set_savepoint: Callable[[Aggregate, Savepoint | None], None] = vars(Aggregate)["_savepoint"].__set__
 
 
 def committed(aggregate: Aggregate, count: int) -> None:
     """Forgets the first `count` events that wait; for the store, after it saved them."""
     del aggregate._uncommitted[:count]
     set_pending(aggregate, None)
-    set_base(aggregate, None)
+    set_savepoint(aggregate, None)
 
 
 def replay(aggregate: Aggregate, event: Event) -> None:
@@ -303,11 +302,11 @@ def _applied_itself(aggregate: Aggregate) -> InvalidEventError:
     return InvalidEventError(text, field="event")
 
 
-def _begin(aggregate: Aggregate) -> Base:
+def _begin(aggregate: Aggregate) -> Savepoint:
     """Keeps the state from which a failing handler's damage can be undone."""
-    base = Base(aggregate)
-    set_base(aggregate, base)
-    return base
+    savepoint = Savepoint(aggregate)
+    set_savepoint(aggregate, savepoint)
+    return savepoint
 
 
 def _wire_name(cls: type[Aggregate], name: str | None) -> str:
@@ -345,16 +344,6 @@ def _assignable(cls: type[Aggregate]) -> frozenset[str]:
         return frozenset()
     fields = cls.__pydantic_fields__
     return frozenset(name for name, field in fields.items() if not field.frozen)
-
-
-def _check_free(event: Event, state: object) -> None:
-    """Refuses an event that belongs to a stream or is stored."""
-    if type(state) is not Envelope or state.bound:
-        raise InvalidEventError(
-            f"this {type(event).__name__} was applied or stored before; make a new event, "
-            "for instance with model_copy()",
-            field="event",
-        )
 
 
 def _check_next(aggregate: Aggregate, event: Event) -> None:

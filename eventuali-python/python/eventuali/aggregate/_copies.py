@@ -18,8 +18,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from eventuali.event import Event, get_envelope, set_envelope
-from eventuali.event._envelope import Envelope
+from eventuali.event import Event
+from eventuali.event._slot import share
 
 M = TypeVar("M", bound=BaseModel)
 Handler = Callable[[Any, Any], object]
@@ -58,11 +58,7 @@ def _isolated(event: Event) -> Event:
         twin = _twin(event)
     except RecursionError:  # a cycle, say: no store takes that
         return event
-    state = get_envelope(event)
-    if type(state) is int:
-        state = Envelope(state // 1000)
-        set_envelope(event, state)
-    set_envelope(twin, state)
+    share(event, twin)
     return twin
 
 

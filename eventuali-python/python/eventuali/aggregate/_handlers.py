@@ -73,7 +73,7 @@ class Handlers(dict[type[Event], Handler]):
         self.cached = _cached(aggregate)
         self._pending = _methods(aggregate)
         self.isolating = Isolating(self)
-        self.classes = EventClasses(self)
+        self.classes = HandledTypes(self)
         self._resolve(local)
 
     def settled(self) -> Handlers:
@@ -217,7 +217,7 @@ class Isolating(dict[type[Event], Handler]):
         return handler
 
 
-class EventClasses(dict[str, type[Event]]):
+class HandledTypes(dict[str, type[Event]]):
     """The event classes of one aggregate class by wire name.
 
     A name that no annotation accounts for is looked up once among the registered classes that the

@@ -1,7 +1,7 @@
 """Putting an aggregate back as it was when a handler raises.
 
 Immutable values come back from a shallow copy made before each event. Mutable ones may have been
-changed in place, so they are made again: from a copy taken once a batch, and the events since.
+changed in place, so they are made again: from a copy taken once a save, and the events since.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from eventuali.aggregate._copies import IMMUTABLE, immutable
 from eventuali.aggregate._handlers import forget
-from eventuali.event._envelope import Batch
+from eventuali.event._envelope import IdRange
 
 if TYPE_CHECKING:
     from eventuali.aggregate import Aggregate
@@ -36,18 +36,18 @@ class Beside(NamedTuple):
 _NOTHING = Beside(None, {})
 
 
-class Base:
-    """The state at the beginning of a batch: nothing mutable in it is shared with the aggregate.
+class Savepoint:
+    """The state before the first event of a save; it shares nothing mutable with the aggregate.
 
-    Beside it stands what `Aggregate.apply` needs for each event of the batch.
+    Beside it stands what `Aggregate.apply` needs for each event.
     """
 
     __slots__ = (
         "aggregate_type",
-        "batch",
         "beside",
         "fields_set",
         "has_beside",
+        "ids",
         "isolating",
         "start",
         "state",
@@ -61,7 +61,7 @@ class Base:
         self.state, self.beside = _copies(aggregate.__dict__, kept)
         self.fields_set = aggregate.__pydantic_fields_set__.copy()
         self.start = len(aggregate._uncommitted)  # how many events waited already
-        self.batch = Batch()
+        self.ids = IdRange()
         self.isolating = aggregate.__dispatch__.isolating
         self.aggregate_type = aggregate.__aggregate_type__
 
@@ -122,13 +122,17 @@ def _made(cls: type[A], state: _State, beside: Beside, fields_set: set[str]) -> 
 
 
 def restore(
-    aggregate: Aggregate, base: Base, state: _State, kept: Beside | None, error: BaseException
+    aggregate: Aggregate,
+    savepoint: Savepoint,
+    state: _State,
+    kept: Beside | None,
+    error: BaseException,
 ) -> None:
     """Puts an aggregate back as it was before an event whose handler raised.
 
     Args:
         aggregate: What to put back; only the events that it had wait in it.
-        base: The beginning of the batch.
+        savepoint: The state before the first event that it has and no save.
         state: Its fields before the event, a shallow copy.
         kept: What it kept beside them, a shallow copy; None where its class has nothing there.
         error: What the handler raised; gets a note if mutable fields can't be put back.
@@ -136,7 +140,7 @@ def restore(
     kept = kept or _NOTHING
     forget(state, aggregate.__dispatch__.cached)  # computed from values that may be replaced
     try:
-        rebuilt = base.replay(aggregate)
+        rebuilt = savepoint.replay(aggregate)
     except Exception as second:
         error.add_note(f"mutable fields of {type(aggregate).__name__} are not restored: {second!r}")
     else:

@@ -29,20 +29,29 @@ from eventuali.event._envelope import (
     AT_HAND,
     FIELDS,
     GIVEN,
-    Batch,
+    DetachedMeta,
     Envelope,
     EventMeta,
-    Kept,
+    Headers,
+    IdRange,
     from_text,
     parse,
     parse_from,
-    stored_at,
-    utc,
-    uuid7,
 )
 from eventuali.event._names import check_event_type, keywords
 from eventuali.event._registry import registered
-from eventuali.event._tags import own_tags, says_tags, with_own_tags
+from eventuali.event._slot import (
+    Slotted,
+    at_hand,
+    meta_of,
+    portable,
+    set_content,
+    set_given,
+    set_stored,
+    set_time,
+    successor,
+)
+from eventuali.event._tags import says_tags
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -50,9 +59,7 @@ if TYPE_CHECKING:
     from eventuali.event._demo import UserDeactivated, UserEmailChanged, UserRegistered
 
 __all__ = [
-    "Batch",
     "DomainEvent",
-    "Envelope",
     "Event",
     "EventMeta",
     "SystemEvent",
@@ -102,7 +109,7 @@ if TYPE_CHECKING:
             cls, *, name: str | None = None, version: int = 1, **kwargs: Unpack[ConfigDict]
         ) -> None: ...
 else:
-    _Model = BaseModel
+    _Model = Slotted
 
 
 class Event(_Model):
@@ -132,7 +139,7 @@ class Event(_Model):
         val_json_bytes="base64",
         ser_json_inf_nan="constants",  # so that the codec sees a NaN and can refuse it
     )
-    __slots__ = ("__weakref__", "_envelope")
+    __slots__ = ()
 
     __event_type__: ClassVar[str] = "Event"
     __event_version__: ClassVar[int] = 1
@@ -146,11 +153,11 @@ class Event(_Model):
             __tracebackhide__ = True
             if _no_metadata(data) or self.__meta_keywords__.isdisjoint(data):
                 self.__pydantic_validator__.validate_python(data, self_instance=self)
-                set_envelope(self, time_ns())
+                set_time(self, time_ns())
             else:
                 envelope = parse_from(data, self.__meta_keywords__)
                 self.__pydantic_validator__.validate_python(data, self_instance=self)
-                set_envelope(self, envelope)
+                set_given(self, envelope)
 
         # Without this mark pydantic sends stored events through `__init__`, too.
         __init__.__pydantic_base_init__ = True
@@ -180,13 +187,7 @@ class Event(_Model):
     @property
     def meta(self) -> EventMeta:
         """What is known of the event besides its fields; reading it fixes the id."""
-        state = _settled(self)
-        if type(state) is tuple:
-            return _saved_meta(self, state)
-        if type(state) is Envelope:
-            return state.meta(self.__event_type__, self.__event_version__)
-        meta: EventMeta = state.meta()
-        return meta
+        return meta_of(self)
 
     @classmethod
     def get_event_type(cls) -> str:
@@ -213,7 +214,7 @@ class Event(_Model):
         fields = dict(data)
         envelope = parse_from(fields, cls.__meta_keywords__)
         event = cls.model_validate(fields, by_name=True, by_alias=True)
-        set_envelope(event, envelope)
+        set_given(event, envelope)
         return event
 
     def to_json(self) -> str:
@@ -233,7 +234,7 @@ class Event(_Model):
         envelope = parse(from_text(given))
         rest = to_json(read, inf_nan_mode="constants")
         event = cls.model_validate_json(rest, by_name=True, by_alias=True)
-        set_envelope(event, envelope)
+        set_given(event, envelope)
         return event
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
@@ -253,33 +254,32 @@ class Event(_Model):
         if unknown := fields.keys() - known:
             field = min(unknown)
             raise InvalidEventError(f"{type(self).__name__} has no field {field!r}", field=field)
-        envelope = _successor(self, given)
+        new = successor(self, given)
         copied = super().model_copy(update=fields, deep=deep)
-        set_envelope(copied, envelope)
+        set_content(copied, new)
         return copied
 
     def __copy__(self) -> Self:
         copied = super().__copy__()
-        set_envelope(copied, _portable(self))
+        set_content(copied, portable(self))
         return copied
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         copied = super().__deepcopy__(memo)
-        set_envelope(copied, _portable(self))
+        set_content(copied, portable(self))
         return copied
 
     def __getstate__(self) -> dict[Any, Any]:
-        return super().__getstate__() | {"_envelope": _portable(self)}
+        return super().__getstate__() | {"_envelope": portable(self)}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         super().__setstate__(state)
-        set_envelope(self, state["_envelope"])
+        set_content(self, state["_envelope"])
 
 
-# The slot's own accessors: an event is frozen, and they are the fastest.
-_slot: Any = vars(Event)["_envelope"]
-set_envelope: Callable[[Event, object], None] = _slot.__set__
-get_envelope: Callable[[Event], Any] = _slot.__get__
+# A pickle names what metadata is made of where no part of the path is private.
+for _class in (DetachedMeta, Envelope, EventMeta, Headers, IdRange):
+    _class.__module__ = __name__
 
 _no_metadata: Callable[[Mapping[str, Any]], bool] = FIELDS.isdisjoint  # bound once: 8 % of creation
 
@@ -299,14 +299,11 @@ class _Flat:
         name = self._name
         if event is None or name in cls.__pydantic_fields__:
             raise AttributeError(f"{cls.__name__!r} has no attribute {name!r}")
-        if self._at_hand:
-            state = getattr(event, "_envelope", None)
-            if type(state) not in _OURS and hasattr(state, name):
-                return getattr(state, name)
+        if self._at_hand and (found := at_hand(event, name)) is not None:
+            return found[0]
         return getattr(event.meta, name)
 
 
-_OURS = (type(None), int, tuple, Envelope, Kept)
 for _name in FIELDS:
     setattr(Event, _name, _Flat(_name))
 
@@ -332,86 +329,6 @@ def _wire_name(cls: type[Event], name: str | None, version: int | None) -> tuple
     return name, version
 
 
-def _settled(event: Event) -> Any:
-    """Returns the slot's content with an id that can't change any more."""
-    try:
-        state = get_envelope(event)
-    except AttributeError:
-        state = time_ns()
-    if event.__says_tags__:
-        state = take_own_tags(event, state)
-    if type(state) is int:
-        return _unfold(event, state, "", "", 0)
-    if type(state) is tuple and not state[4].first:
-        return _unfold(event, *state[:4])
-    if type(state) is Envelope:
-        state.fix_id()
-    return state
-
-
-def take_own_tags(event: Event, state: Any) -> Any:
-    """Adds the tags that the class of an event says; returns the slot's content.
-
-    Raises:
-        InvalidEventError: One of them is no name.
-    """
-    found = with_own_tags(event, state)
-    if found is not state:
-        set_envelope(event, found)
-    return found
-
-
-def _unfold(
-    event: Event, ns: int, aggregate_type: str, aggregate_id: str, version: int
-) -> Envelope:
-    envelope = Envelope(ns // 1000)
-    envelope.event_id = uuid7(ns)
-    envelope.bind(aggregate_type, aggregate_id, version, None, 0)
-    set_envelope(event, envelope)
-    return envelope
-
-
-def _saved_meta(event: Event, state: tuple[int, str, str, int, Batch, int]) -> EventMeta:
-    ns, aggregate_type, aggregate_id, version, batch, index = state
-    position, recorded_at = stored_at(batch, index)
-    return EventMeta(
-        UUID(int=batch.first + index),
-        event.__event_type__,
-        event.__event_version__,
-        utc(ns // 1000),
-        aggregate_id or None,
-        aggregate_type or None,
-        version or None,
-        position=position,
-        recorded_at=recorded_at,
-    )
-
-
-def _portable(event: Event) -> Any:
-    """Returns the slot's content for a copy of the event: the same metadata, nothing shared."""
-    state = _settled(event)
-    if type(state) is tuple:
-        return state
-    if type(state) is Envelope:
-        envelope = Envelope(state.timestamp)
-        for name in Envelope.__slots__:
-            setattr(envelope, name, getattr(state, name))
-        return envelope
-    return Kept(state.meta())
-
-
-def _successor(event: Event, given: Mapping[str, Any]) -> Any:
-    """Returns the slot's content for a new event made from another: its context, a new identity."""
-    if not given and type(_settled(event)) is tuple:
-        return time_ns()
-    meta = event.meta
-    context = {name: getattr(meta, name) for name in GIVEN - {"event_id", "timestamp"}}
-    if event.__says_tags__:  # the copy says its own
-        own = own_tags(event)
-        context["tags"] = [tag for tag in meta.tags if tag not in own]
-    return parse(context | dict(given))
-
-
 class DomainEvent(Event):
     """A fact of the domain: something that the business speaks of."""
 
@@ -432,7 +349,7 @@ class UnknownEvent(Event):
     def from_stored(cls, row: object, payload: bytes) -> Self:
         """Makes the event from a stored row, which has a method `meta()`, and its payload."""
         event = cls.model_construct()
-        set_envelope(event, row)
+        set_stored(event, row)
         _set_payload(event, payload)
         return event
 
@@ -468,7 +385,7 @@ class UnknownEvent(Event):
         return [("event_type", self.meta.event_type), ("payload", self.payload)]
 
     def __copy__(self) -> Self:
-        return self.from_stored(_portable(self), self.payload)
+        return self.from_stored(portable(self), self.payload)
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self.__copy__()

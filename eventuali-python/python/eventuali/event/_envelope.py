@@ -1,15 +1,4 @@
-"""Metadata of an event: what it is, how it is given, and where it is kept.
-
-An event has one slot for all of it. The slot is in one of these states, which the store knows:
-
-=============================  =====================================================================
-unset                          built by pydantic; the time is taken when somebody asks
-`int`                          creation time by `time.time_ns()`, nothing else
-`tuple`                        `(time_ns, aggregate_type, aggregate_id, version, batch, index)`
-`Envelope`                     something was given or read
-anything with `.meta()`        stored; the object gives the `EventMeta`, and may have `AT_HAND`
-=============================  =====================================================================
-"""
+"""Metadata of an event: what it is, how it is given, and its ids. `_slot` says where it is."""
 
 from __future__ import annotations
 
@@ -118,15 +107,15 @@ class EventMeta:
     recorded_at: datetime | None = None
 
 
-class Batch:
-    """Events that were made one after another. Event `i` has the id `first + i`.
+class IdRange:
+    """The ids of events that were made one after another. Event `i` has the id `first + i`.
 
-    The events of a batch are saved together as a rule, but a copy of an aggregate can save a part
+    The events of a range are saved together as a rule, but a copy of an aggregate can save a part
     of one, and so can a second attempt at an append.
 
     Attributes:
         first: The id of the first event as an integer; 0 before they are sent.
-        under_way: How many commits with events of this batch wait for their answer.
+        under_way: How many commits with events of this range wait for their answer.
     """
 
     __slots__ = ("_made", "_stored", "first", "under_way")
@@ -187,12 +176,12 @@ class Envelope:
     __slots__ = (
         "aggregate_id",
         "aggregate_type",
-        "batch",
         "causation_id",
         "correlation_id",
         "event_id",
         "has_own_tags",
         "headers",
+        "ids",
         "index",
         "tags",
         "timestamp",
@@ -212,31 +201,31 @@ class Envelope:
         self.bind("", "", 0, None, 0)
 
     def bind(
-        self, aggregate_type: str, aggregate_id: str, version: int, batch: Batch | None, index: int
+        self, aggregate_type: str, aggregate_id: str, version: int, ids: IdRange | None, index: int
     ) -> None:
         """Says which stream the event belongs to, and which save it is part of."""
         self.aggregate_type = aggregate_type
         self.aggregate_id = aggregate_id
         self.version = version
-        self.batch = batch
+        self.ids = ids
         self.index = index
 
     @property
     def bound(self) -> bool:
         """Whether the event belongs to a stream, or a save of it has begun."""
-        return self.version != 0 or self.batch is not None
+        return self.version != 0 or self.ids is not None
 
     def fix_id(self, ns: int | None = None) -> UUID:
         """Returns the id of the event, made now if it has none; it never changes after."""
         if self.event_id is None:
-            batch = self.batch
-            made = uuid7(ns or time_ns()) if batch is None else UUID(int=batch.first + self.index)
+            ids = self.ids
+            made = uuid7(ns or time_ns()) if ids is None else UUID(int=ids.first + self.index)
             self.event_id = made
         return self.event_id
 
     def meta(self, event_type: str, event_version: int) -> EventMeta:
         """Returns all that is known; makes the id if there is none."""
-        position, recorded_at = stored_at(self.batch, self.index)
+        position, recorded_at = stored_at(self.ids, self.index)
         return EventMeta(
             self.fix_id(),
             event_type,
@@ -255,7 +244,7 @@ class Envelope:
         )
 
 
-class Kept:
+class DetachedMeta:
     """The metadata of a stored event that was copied or pickled away from its row."""
 
     __slots__ = ("_meta",)
@@ -268,9 +257,9 @@ class Kept:
         return self._meta
 
 
-def stored_at(batch: Batch | None, index: int) -> tuple[int | None, datetime | None]:
-    """Returns position and `recorded_at` of an event of a batch, where they are known."""
-    found = None if batch is None else batch.at(index)
+def stored_at(ids: IdRange | None, index: int) -> tuple[int | None, datetime | None]:
+    """Returns position and `recorded_at` of an event of a range, where they are known."""
+    found = None if ids is None else ids.at(index)
     return (None, None) if found is None else (found[0], utc(found[1]))
 
 

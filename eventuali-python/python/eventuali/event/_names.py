@@ -50,7 +50,7 @@ def check_name(field: str, name: object) -> str:
     return plain
 
 
-def text(field: str, given: object) -> str:
+def checked_text(field: str, given: object) -> str:
     """Returns a plain string that can be encoded; the core checks the rest.
 
     Raises:

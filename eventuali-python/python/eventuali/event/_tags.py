@@ -10,7 +10,7 @@ from functools import cached_property
 from inspect import getattr_static
 from typing import TYPE_CHECKING, Any
 
-from eventuali.event._envelope import Envelope, checked_tags
+from eventuali.event._envelope import checked_tags
 
 if TYPE_CHECKING:
     from eventuali.event import Event
@@ -41,20 +41,3 @@ def own_tags(event: Event) -> tuple[str, ...]:
     if isinstance(said, set | frozenset):
         said = sorted(said)
     return tuple(dict.fromkeys(checked_tags("tags", said)))
-
-
-def with_own_tags(event: Event, state: Any) -> Any:
-    """Returns the content of the event's slot with the tags of its class, unless it is stored."""
-    if type(state) is int:
-        envelope = Envelope(state // 1000)
-    elif type(state) is tuple and state[4].at(state[5]) is None:
-        envelope = Envelope(state[0] // 1000)
-        envelope.bind(*state[1:])
-    elif type(state) is Envelope:
-        envelope = state
-    else:
-        return state
-    if not envelope.has_own_tags:
-        envelope.tags = tuple(dict.fromkeys((*own_tags(event), *envelope.tags)))
-        envelope.has_own_tags = True
-    return envelope

@@ -17,7 +17,7 @@ from eventuali.errors import (
     SerializationError,
 )
 from eventuali.event import MAX_EVENT_VERSION, UnknownEvent
-from eventuali.event._envelope import CANONICAL_UUID, Envelope, EventMeta, Kept, parse, utc
+from eventuali.event._envelope import CANONICAL_UUID, DetachedMeta, Envelope, EventMeta, parse, utc
 from eventuali.event._names import check_name
 from eventuali.importing._source import COLUMNS, Row
 
@@ -84,7 +84,7 @@ class LegacyEvent:
 
     def event(self) -> UnknownEvent:
         """Returns it as something to append, whether or not a class for it is known."""
-        return UnknownEvent.from_stored(Kept(self.meta()), self.payload)
+        return UnknownEvent.from_stored(DetachedMeta(self.meta()), self.payload)
 
 
 def checked(row: Row) -> LegacyEvent:

@@ -24,7 +24,7 @@ from eventuali._engine.lifecycle import (
     opened,
     refuse_in_loop,
 )
-from eventuali._engine.operation import Steps, run
+from eventuali._engine.operation import Operation, run
 from eventuali._engine.pending_commit import Committed
 from eventuali._engine.read import Horizon, StreamInfo
 from eventuali._engine.readers import BlockingReader
@@ -262,7 +262,7 @@ class EventStore:
         return f"<sync.EventStore {self.url}>"
 
 
-def _drive(steps: Steps[T]) -> T:
+def _drive(operation: Operation[T]) -> T:
     """Runs a verb, blocking for each answer."""
     refuse_in_loop()
-    return run(steps)
+    return run(operation)

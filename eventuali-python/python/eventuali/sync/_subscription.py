@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from eventuali._engine.checkpoint import flushed
 from eventuali._engine.follow import Following
 from eventuali._engine.lifecycle import refuse_in_loop
-from eventuali._engine.operation import Steps, run
+from eventuali._engine.operation import Operation, run
 from eventuali.errors import EventStoreError
 from eventuali.expected import duration
 
@@ -119,11 +119,11 @@ class Subscription(Following):
                 raise
             error.add_note(f"the checkpoint of {self.name!r} was not written: {failed}")
 
-    def _drive(self, steps: Steps[T]) -> T:
-        """Runs steps for the one thread that takes events."""
+    def _drive(self, operation: Operation[T]) -> T:
+        """Runs an operation for the one thread that takes events."""
         refuse_in_loop()
         self._busy = True
         try:
-            return run(steps)
+            return run(operation)
         finally:
             self._busy = False

@@ -1,0 +1,312 @@
+"""The slot of an event: what is known of it besides its fields, in one of five shapes.
+
+=======  ========================  =================================================================
+unset                              built by pydantic; the time is taken when somebody asks
+new      `int`                     the time of creation, by `time.time_ns()`, and nothing else
+applied  `Applied`, a tuple        that time, the place in a stream, and the id by its place in a
+                                   range; also an event that is being appended, of no stream
+given    `Envelope`                something was given or read
+stored   anything with `.meta()`   the row; it gives the `EventMeta`, and may have `AT_HAND`
+=======  ========================  =================================================================
+
+Only this module knows the shapes. `Event.__init__` and `Aggregate.apply` write out one line each of
+what is here, where a call would cost too much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from time import time_ns
+from typing import TYPE_CHECKING, Any, TypeAlias
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from eventuali.errors import InvalidEventError
+from eventuali.event._envelope import (
+    GIVEN,
+    DetachedMeta,
+    Envelope,
+    EventMeta,
+    IdRange,
+    parse,
+    stored_at,
+    utc,
+    uuid7,
+)
+from eventuali.event._tags import own_tags
+
+if TYPE_CHECKING:
+    from eventuali.event import Event
+
+Applied: TypeAlias = tuple[int, str, str, int, IdRange, int]
+"""(time in ns, aggregate type, aggregate id, version, range of ids, index in it)"""
+
+
+class Slotted(BaseModel):
+    """A model that has the slot. It stands below `Event`, so that all that sets it stands here."""
+
+    __slots__ = ("__weakref__", "_envelope")
+
+
+# The slot's own accessors: an event is frozen, and they are the fastest. One has several names, for
+# what it sets.
+_slot: Any = vars(Slotted)["_envelope"]
+content: Callable[[Event], Any] = _slot.__get__
+set_content: Callable[[Event, object], None] = _slot.__set__
+set_time: Callable[[Event, int], None] = _slot.__set__
+set_given: Callable[[Event, Envelope], None] = _slot.__set__
+set_stored: Callable[[Event, object], None] = _slot.__set__
+
+
+# --- what an event says of itself -----------------------------------------------------------------
+
+
+def meta_of(event: Event) -> EventMeta:
+    """Returns what is known of an event; its id can't change any more."""
+    state = _settled(event)
+    if type(state) is tuple:
+        return _saved_meta(event, state)
+    if type(state) is Envelope:
+        return state.meta(event.__event_type__, event.__event_version__)
+    meta: EventMeta = state.meta()
+    return meta
+
+
+def at_hand(event: Event, name: str) -> tuple[Any] | None:
+    """Returns a piece of the metadata where the row has it as an attribute; the id stays open."""
+    state = getattr(event, "_envelope", None)
+    if type(state) in _OURS or not hasattr(state, name):
+        return None
+    return (getattr(state, name),)
+
+
+_OURS = (type(None), int, tuple, Envelope, DetachedMeta)
+
+
+def portable(event: Event) -> Any:
+    """Returns the slot's content for a copy of the event: the same metadata, nothing shared."""
+    state = _settled(event)
+    if type(state) is tuple:
+        return state
+    if type(state) is Envelope:
+        envelope = Envelope(state.timestamp)
+        for name in Envelope.__slots__:
+            setattr(envelope, name, getattr(state, name))
+        return envelope
+    return DetachedMeta(state.meta())
+
+
+def successor(event: Event, given: Mapping[str, Any]) -> Any:
+    """Returns the slot's content for a new event made from another: its context, a new identity."""
+    if not given and type(_settled(event)) is tuple:
+        return time_ns()
+    meta = meta_of(event)
+    context = {name: getattr(meta, name) for name in GIVEN - {"event_id", "timestamp"}}
+    if event.__says_tags__:  # the copy says its own
+        own = own_tags(event)
+        context["tags"] = [tag for tag in meta.tags if tag not in own]
+    return parse(context | dict(given))
+
+
+def share(event: Event, twin: Event) -> None:
+    """Gives a twin the metadata of an event, also what becomes known of it later."""
+    state = content(event)
+    if type(state) is int:
+        state = Envelope(state // 1000)
+        set_content(event, state)
+    set_content(twin, state)
+
+
+def take_own_tags(event: Event) -> Any:
+    """Adds the tags that the class of an event says, unless it is stored; returns the content.
+
+    Raises:
+        InvalidEventError: One of them is no name.
+    """
+    state = _state(event)
+    if type(state) is int:
+        envelope = Envelope(state // 1000)
+    elif type(state) is tuple and state[4].at(state[5]) is None:
+        envelope = Envelope(state[0] // 1000)
+        envelope.bind(*state[1:])
+    elif type(state) is Envelope:
+        envelope = state
+    else:
+        return state
+    if not envelope.has_own_tags:
+        envelope.tags = tuple(dict.fromkeys((*own_tags(event), *envelope.tags)))
+        envelope.has_own_tags = True
+    if envelope is not state:
+        set_content(event, envelope)
+    return envelope
+
+
+def _settled(event: Event) -> Any:
+    """Returns the slot's content with an id that can't change any more."""
+    state = take_own_tags(event) if event.__says_tags__ else _state(event)
+    if type(state) is int:
+        return _unfold(event, state, "", "", 0)
+    if type(state) is tuple and not state[4].first:
+        return _unfold(event, *state[:4])
+    if type(state) is Envelope:
+        state.fix_id()
+    return state
+
+
+def _state(event: Event) -> Any:
+    """Returns the slot's content; the time where there is none yet, which is not noted."""
+    try:
+        return content(event)
+    except AttributeError:  # built by pydantic
+        return time_ns()
+
+
+def _unfold(
+    event: Event, ns: int, aggregate_type: str, aggregate_id: str, version: int
+) -> Envelope:
+    envelope = Envelope(ns // 1000)
+    envelope.event_id = uuid7(ns)
+    envelope.bind(aggregate_type, aggregate_id, version, None, 0)
+    set_content(event, envelope)
+    return envelope
+
+
+def _saved_meta(event: Event, state: Applied) -> EventMeta:
+    ns, aggregate_type, aggregate_id, version, ids, index = state
+    position, recorded_at = stored_at(ids, index)
+    return EventMeta(
+        UUID(int=ids.first + index),
+        event.__event_type__,
+        event.__event_version__,
+        utc(ns // 1000),
+        aggregate_id or None,
+        aggregate_type or None,
+        version or None,
+        position=position,
+        recorded_at=recorded_at,
+    )
+
+
+# --- in an aggregate ------------------------------------------------------------------------------
+
+
+def begin(event: Event) -> None:
+    """Sees to it that an event can be applied, and that its time is taken.
+
+    Raises:
+        InvalidEventError: It belongs to a stream, or is stored.
+    """
+    try:
+        state = content(event)
+    except AttributeError:  # built by pydantic
+        set_time(event, time_ns())
+        return
+    if type(state) is not int and (type(state) is not Envelope or state.bound):
+        raise InvalidEventError(
+            f"this {type(event).__name__} was applied or stored before; make a new event, "
+            "for instance with model_copy()",
+            field="event",
+        )
+
+
+def bind_applied(
+    event: Event, aggregate_type: str, aggregate_id: str, version: int, ids: IdRange, index: int
+) -> None:
+    """Says which stream an event belongs to that was applied, and which id it is to have."""
+    state = event._envelope
+    if type(state) is int:
+        set_content(event, (state, aggregate_type, aggregate_id, version, ids, index))
+    else:
+        state.bind(aggregate_type, aggregate_id, version, None, 0)
+
+
+def waits(event: Event) -> bool:
+    """Tells whether an event was applied to an aggregate that has not saved it."""
+    state = getattr(event, "_envelope", None)
+    if type(state) is tuple:
+        version, ids, index = state[3:]
+    elif type(state) is Envelope:
+        version, ids, index = state.version, state.ids, state.index
+    else:
+        return False
+    return version != 0 and (ids is None or ids.at(index) is None)
+
+
+# --- in a commit ----------------------------------------------------------------------------------
+
+
+def adopt(events: Iterable[Event], ids: IdRange, first: int) -> None:
+    """Numbers new events that were not applied to an aggregate, from `first` on."""
+    for index, event in enumerate(events, first):
+        state = _state(event)
+        if type(state) is int:
+            set_content(event, (state, "", "", 0, ids, index))
+
+
+def run_of(events: Sequence[Event]) -> tuple[IdRange, int, list[int]] | None:
+    """Returns the range of ids in which events follow one another.
+
+    Beside it, the index of the first of them, and their times in µs. None where they do not, where
+    more is known of one than its time, or something of the range is stored.
+    """
+    try:
+        states = list(map(content, events))
+        ids, first = states[0][4:]
+        times = [
+            state[0] // 1000
+            for index, state in enumerate(states, first)
+            if state[4] is ids and state[5] == index
+        ]
+    except (AttributeError, TypeError):
+        return None
+    return (ids, first, times) if len(times) == len(states) and ids.untouched else None
+
+
+def in_range(event: Event) -> tuple[IdRange, int, int] | None:
+    """Returns the range of an event that is not stored, its index there, and its time in µs.
+
+    None where more is known of it than that.
+    """
+    state = _state(event)
+    if type(state) is tuple and state[4].at(state[5]) is None:
+        return state[4], state[5], state[0] // 1000
+    return None
+
+
+def given_with(
+    event: Event, place: tuple[str, str, int], ids: IdRange, index: int
+) -> Envelope | None:
+    """Returns what was given or read of an event that is not stored.
+
+    It becomes part of a commit, unless it is part of one that is under way: of a stream, at a
+    version, and at an index of a range of ids.
+    """
+    state = _state(event)
+    if type(state) is not Envelope or stored_at(state.ids, state.index)[0] is not None:
+        return None
+    if state.ids is None or not state.ids.under_way:
+        state.bind(*place, ids, index)
+    return state
+
+
+def bind_appended(
+    event: Event, stream: tuple[str, str], version: int, ranges: Collection[IdRange]
+) -> None:
+    """Tells an event that was appended without an aggregate its stream and version."""
+    state = content(event)
+    if type(state) is Envelope and state.ids in ranges:
+        state.bind(*stream, version, state.ids, state.index)
+    elif type(state) is tuple and state[4] in ranges:
+        set_content(event, (state[0], *stream, version, *state[4:]))
+
+
+def release(event: Event, ranges: Collection[IdRange]) -> None:
+    """Frees an event of these ranges that was not appended; it keeps its id."""
+    state = content(event)
+    if type(state) is tuple and state[4] in ranges:
+        envelope = Envelope(state[0] // 1000)
+        envelope.event_id = UUID(int=state[4].first + state[5])
+        set_content(event, envelope)
+    elif type(state) is Envelope and state.ids in ranges:
+        state.bind("", "", 0, None, 0)
