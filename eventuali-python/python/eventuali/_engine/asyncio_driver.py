@@ -46,7 +46,7 @@ class AsyncioDriver:
         return future
 
     async def run(self, operation: Operation[T]) -> T:
-        """Runs work, awaiting each answer."""
+        """Runs an operation, awaiting each answer."""
         answer = self.answer
         try:
             step = operation.send(None)

@@ -11,7 +11,7 @@ from eventuali._engine.encode import Wire, as_stored, encoded, wire
 from eventuali._eventuali import Kind
 from eventuali.event import Event, UnknownEvent
 from eventuali.event._envelope import Envelope, EventMeta, IdRange, utc
-from eventuali.event._slot import adopt, given_with, in_range, run_of, take_own_tags
+from eventuali.event._slot import adopt, in_range, part_of_commit, run_of, take_own_tags
 
 Metadata: TypeAlias = tuple[
     bytes | str | None, bytes | str | None, str | None, list[tuple[str, str]], list[str]
@@ -120,7 +120,7 @@ class CommitBuilder:
         if found is not None:
             ids, index, time = found
             return kind, self._id(ids, index), [time], [payload], None
-        envelope = given_with(event, place, self.ids, self.count)
+        envelope = part_of_commit(event, place, self.ids, self.count)
         if envelope is not None:
             made = self._id(envelope.ids or self.ids, envelope.index)
             envelope.event_id = envelope.event_id or UUID(bytes=made)

@@ -1,7 +1,7 @@
-"""Work in steps, and how it is run by blocking; `AsyncioDriver.run` is how it is awaited.
+"""Operations, and how one is run by blocking; `AsyncioDriver.run` is how it is awaited.
 
-Work is a generator: it yields what the extension has begun, and is sent the answer, or thrown what
-came instead of one.
+An operation is a generator: it yields what the extension has begun, and is sent the answer, or
+thrown what came instead of one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Operation: TypeAlias = Generator[Pending | ShieldedWait, Any, T]
 
 
 def run(operation: Operation[T]) -> T:
-    """Runs work, blocking for each answer."""
+    """Runs an operation, blocking for each answer."""
     try:
         step = operation.send(None)
         while True:

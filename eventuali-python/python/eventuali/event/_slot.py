@@ -9,8 +9,8 @@ given    `Envelope`                something was given or read
 stored   anything with `.meta()`   the row; it gives the `EventMeta`, and may have `AT_HAND`
 =======  ========================  =================================================================
 
-Only this module knows the shapes. `Event.__init__` and `Aggregate.apply` write out one line each of
-what is here, where a call would cost too much.
+Only this module knows the shapes. `Aggregate.apply` alone looks itself whether an event is new, and
+makes an `Applied` of it.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ _slot: Any = vars(Slotted)["_envelope"]
 content: Callable[[Event], Any] = _slot.__get__
 set_content: Callable[[Event, object], None] = _slot.__set__
 set_time: Callable[[Event, int], None] = _slot.__set__
+set_applied: Callable[[Event, Applied], None] = _slot.__set__
 set_given: Callable[[Event, Envelope], None] = _slot.__set__
 set_stored: Callable[[Event, object], None] = _slot.__set__
 
@@ -210,15 +211,10 @@ def begin(event: Event) -> None:
         )
 
 
-def bind_applied(
-    event: Event, aggregate_type: str, aggregate_id: str, version: int, ids: IdRange, index: int
-) -> None:
-    """Says which stream an event belongs to that was applied, and which id it is to have."""
-    state = event._envelope
-    if type(state) is int:
-        set_content(event, (state, aggregate_type, aggregate_id, version, ids, index))
-    else:
-        state.bind(aggregate_type, aggregate_id, version, None, 0)
+def bind_given(event: Event, aggregate_type: str, aggregate_id: str, version: int) -> None:
+    """Says which stream an event belongs to that was applied; for a new one, see `set_applied`."""
+    envelope: Envelope = content(event)
+    envelope.bind(aggregate_type, aggregate_id, version, None, 0)
 
 
 def waits(event: Event) -> bool:
@@ -274,7 +270,7 @@ def in_range(event: Event) -> tuple[IdRange, int, int] | None:
     return None
 
 
-def given_with(
+def part_of_commit(
     event: Event, place: tuple[str, str, int], ids: IdRange, index: int
 ) -> Envelope | None:
     """Returns what was given or read of an event that is not stored.
