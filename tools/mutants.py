@@ -67,15 +67,13 @@ PYTHON = {
     "codec/json/_analysis codec/json/_compare codec/json/__init__ codec/json/_fast_path "
     "codec/json/_pydantic_schema":
         "test_exact*.py test_round_trip.py test_validity.py",
-    "_engine/encode _engine/decode _engine/event_types event/_envelope "
-    "event/_slot":
+    "_engine/encode _engine/decode _engine/event_types event/_envelope event/_slot":
         "test_round_trip.py test_event.py test_reads.py test_exact*.py",
     "_engine/commit_builder":
         "test_round_trip.py test_event.py test_import_logs.py test_reads.py test_saving.py",
     "_engine/pending_commit codec/json/_zoned_time _engine/operation":
         "test_saving.py test_decide.py test_cancellation.py",
-    "_engine/write _engine/read _engine/load _engine/replay _engine/readers "
-    "_engine/arguments":
+    "_engine/write _engine/read _engine/load _engine/replay _engine/readers _engine/arguments":
         "test_reads.py test_reader.py test_history.py test_bounds.py test_saving.py "
         "test_conditions.py",
     "sync/_subscription": "test_subscription.py test_reads.py test_saving.py",
