@@ -10,7 +10,7 @@ use eventuali_core::record::Record;
 use eventuali_core::storage::Horizon;
 use eventuali_core::stream::{ExpectedVersion, StreamPage};
 use eventuali_core::verify::VerifyPage;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyList, PyRange, PyString};
@@ -270,6 +270,15 @@ impl Page {
     }
 }
 
+/// Makes the `EventMeta` of a row; Python's.
+static BUILD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Says what makes the `EventMeta` of a row; the first word counts.
+#[pyfunction]
+pub(crate) fn build_metadata_with(py: Python<'_>, function: Py<PyAny>) {
+    BUILD.get_or_init(py, || function);
+}
+
 /// What is stored about one event beside its payload.
 #[pyclass(frozen, module = "eventuali._eventuali")]
 pub(crate) struct Row {
@@ -294,7 +303,7 @@ impl Row {
 
     /// The event's place in the log.
     #[getter]
-    fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> u64 {
         self.head.position
     }
 
@@ -306,31 +315,31 @@ impl Row {
 
     /// The event's type, by its wire name.
     #[getter]
-    fn event_type(&self) -> &str {
+    pub(crate) fn event_type(&self) -> &str {
         &self.head.kind.event_type
     }
 
     /// The version of the event's schema.
     #[getter]
-    fn event_version(&self) -> u32 {
+    pub(crate) fn event_version(&self) -> u32 {
         self.head.kind.event_version
     }
 
     /// The id of the event's stream; None without a stream.
     #[getter]
-    fn aggregate_id(&self) -> Option<&str> {
+    pub(crate) fn aggregate_id(&self) -> Option<&str> {
         Some(self.head.stream.aggregate_id.as_str()).filter(|id| !id.is_empty())
     }
 
     /// The type of the event's stream; None without a stream.
     #[getter]
-    fn aggregate_type(&self) -> Option<&str> {
+    pub(crate) fn aggregate_type(&self) -> Option<&str> {
         Some(self.head.stream.aggregate_type.as_str()).filter(|name| !name.is_empty())
     }
 
     /// The event's number in its stream; None without a stream.
     #[getter]
-    fn aggregate_version(&self) -> Option<u64> {
+    pub(crate) fn aggregate_version(&self) -> Option<u64> {
         Some(self.head.version).filter(|version| *version > 0)
     }
 
@@ -342,9 +351,8 @@ impl Row {
 
     /// The `EventMeta` of the event.
     fn meta<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        static BUILD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let build = BUILD.get_or_try_init(py, || {
-            PyResult::Ok(py.import("eventuali._engine.decode")?.getattr("meta_from_row")?.unbind())
+        let build = BUILD.get(py).ok_or_else(|| {
+            PyRuntimeError::new_err("nobody has said how the metadata of an event is built")
         })?;
         let head = &self.head;
         let metadata = Metadata::decode(&self.metadata).map_err(|e| to_python(py, &e))?;

@@ -2,6 +2,7 @@
 
 mod convert;
 mod error;
+mod flat;
 mod fork;
 mod postgres;
 mod runtime;
@@ -14,7 +15,9 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _eventuali {
     #[pymodule_export]
-    use super::convert::{Kind, Page, Row};
+    use super::convert::{Kind, Page, Row, build_metadata_with};
+    #[pymodule_export]
+    use super::flat::FlatName;
     #[pymodule_export]
     use super::fork::{after_fork_in_child, after_fork_in_parent, before_fork};
     #[pymodule_export]

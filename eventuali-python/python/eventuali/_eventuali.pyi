@@ -1,18 +1,19 @@
 """The extension module: the engine behind the stores. Private; its shape changes without notice."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any, Literal, final
 from uuid import UUID
 
 from eventuali._engine.commit_builder import Write
-from eventuali.event import EventMeta
+from eventuali.event import Event, EventMeta
 from eventuali.query import Item
 
 __version__: str
 
 __all__ = [
     "Checkpoint",
+    "FlatName",
     "Kind",
     "Mailbox",
     "Page",
@@ -25,6 +26,7 @@ __all__ = [
     "after_fork_in_child",
     "after_fork_in_parent",
     "before_fork",
+    "build_metadata_with",
 ]
 
 def before_fork() -> None:
@@ -38,6 +40,19 @@ def after_fork_in_parent() -> None:
 
 def after_fork_in_child() -> None:
     """Lets the threads of the child begin."""
+
+def build_metadata_with(function: Callable[..., EventMeta]) -> None:
+    """Says what makes the `EventMeta` of a row; the first word counts."""
+
+@final
+class FlatName:
+    """A descriptor: metadata of a stored event under its flat name, read from its row.
+
+    For every other event it asks the descriptor in whose place it stands.
+    """
+
+    def __new__(cls, name: str, descriptor: object) -> FlatName: ...
+    def __get__(self, instance: Event | None, owner: type[Event] | None = None, /) -> Any: ...
 
 @final
 class Kind:

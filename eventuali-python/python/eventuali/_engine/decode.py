@@ -8,12 +8,12 @@ from uuid import UUID
 
 from eventuali._engine.encode import wire
 from eventuali._engine.event_types import EventTypes
-from eventuali._eventuali import Row
+from eventuali._eventuali import FlatName, Row, build_metadata_with
 from eventuali.codec.json import Codec
 from eventuali.codec.json._path import stored_place
 from eventuali.errors import SerializationError, UnknownEventTypeError
 from eventuali.event import Event, UnknownEvent, _registry
-from eventuali.event._envelope import EventMeta, Headers, utc
+from eventuali.event._envelope import AT_HAND, EventMeta, Headers, utc
 from eventuali.event._slot import set_stored
 
 Decode: TypeAlias = Callable[[bytes], Event]
@@ -61,7 +61,7 @@ def meta_from_row(
     stored: tuple[int, UUID, tuple[str, str, int], tuple[str, int], int, int],
     given: tuple[UUID | str | None, UUID | str | None, str | None, list[Any], list[str]],
 ) -> EventMeta:
-    """Makes the metadata of a stored event; the extension calls this.
+    """Makes the metadata of a stored event, for its row.
 
     Raises:
         SerializationError: A time is none that Python has.
@@ -176,3 +176,8 @@ def decoder(cls: type[Event]) -> tuple[Decode, Codec[Any]]:
     """Returns how events of a class are decoded: fast, and for what that refuses."""
     codec = wire(cls).codec
     return codec.validate_json, codec
+
+
+build_metadata_with(meta_from_row)
+for _name in AT_HAND:  # read a page at a time, and in a third of the time that Python takes
+    setattr(Event, _name, FlatName(_name, vars(Event)[_name]))
