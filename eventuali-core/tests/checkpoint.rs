@@ -8,14 +8,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use eventuali_core::commit::Commit;
 use eventuali_core::contract::{Fixture, block_on};
-use eventuali_core::error::ErrorKind;
-use eventuali_core::query::Query;
+use eventuali_core::error::{ErrorKind, Result};
+use eventuali_core::event::{EventHead, EventKind, NewEvent};
+use eventuali_core::query::{Query, ReadRange};
 use eventuali_core::service::checkpoint::{Checkpoint, EVERY};
 use eventuali_core::store::EventStore;
+use eventuali_core::stream::{ExpectedVersion, StreamId};
 use uuid::Uuid;
 
-use fixtures::{InProcess, PostgresTable};
+use fixtures::{InProcess, PostgresTable, SqliteFile};
 
 fn opened(fixture: &dyn Fixture) -> EventStore {
     EventStore::over(block_on(fixture.open()).expect("it opens"), "").expect("it is a tenant")
@@ -52,6 +55,48 @@ fn a_closed_store_is_asked_once() {
     assert!(checkpoint.handled(2, Uuid::now_v7()).expect("it is noted"), "time to flush");
     let told = block_on(checkpoint.flush()).expect_err("it is closed");
     assert_eq!(*told.kind(), ErrorKind::Closed);
+}
+
+/// What is stored, and a checkpoint on a handle of its own, as another process has one.
+fn begun(fixture: &dyn Fixture) -> (Checkpoint, u64) {
+    let (checkpoint, _) = counted(&opened(fixture));
+    let position = block_on(checkpoint.begin()).expect("it begins");
+    (checkpoint, position)
+}
+
+fn write(checkpoint: &Checkpoint, event: &EventHead) -> Result<()> {
+    checkpoint.handled(event.position, event.event_id)?;
+    block_on(checkpoint.flush())
+}
+
+#[test]
+fn a_write_that_comes_late_stops_nobody_who_goes_on() {
+    for fixture in [&SqliteFile::new() as &dyn Fixture, &PostgresTable::new()] {
+        let store = opened(fixture);
+        let kind = Arc::new(EventKind::json("Noted", 1));
+        let events = (0..4).map(|_| NewEvent::new(Arc::clone(&kind), "{}")).collect();
+        let commit = Commit::append(StreamId::new("T", "s"), ExpectedVersion::Any, events);
+        block_on(store.commit(commit)).expect("it commits");
+        let log = block_on(store.read(Query::default(), ReadRange::default())).expect("it reads");
+        let events: Vec<EventHead> = log.iter().map(|event| event.head.clone()).collect();
+
+        let (killed, _) = begun(fixture);
+        write(&killed, &events[0]).expect("it is written");
+        let (next, position) = begun(fixture);
+        assert_eq!(position, events[0].position);
+        write(&killed, &events[2]).expect("it was on its way");
+        write(&next, &events[1]).expect("who goes on writes over it");
+        let (_, position) = begun(fixture);
+        assert_eq!(position, events[1].position, "nothing that is not handled is passed over");
+        // But it is no dead one that writes a second time.
+        let told = write(&killed, &events[3]).expect_err("it was overtaken");
+        assert!(matches!(told.kind(), ErrorKind::CheckpointMismatch { .. }), "{told}");
+        write(&next, &events[2]).expect("it is written");
+        let (third, _) = begun(fixture);
+        write(&third, &events[3]).expect("it is written");
+        let told = write(&next, &events[3]).expect_err("it was overtaken");
+        assert!(matches!(told.kind(), ErrorKind::CheckpointMismatch { .. }), "{told}");
+    }
 }
 
 const REFUSE: &str = "

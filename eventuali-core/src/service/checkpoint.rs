@@ -17,7 +17,9 @@ use crate::commit::Commit;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventPage;
 use crate::query::{Query, ReadRange};
-use crate::record::{ExpectedRecord, RecordChange, RecordKey, RecordQuery, RecordSelection};
+use crate::record::{
+    ExpectedRecord, Record, RecordChange, RecordKey, RecordQuery, RecordSelection,
+};
 use crate::storage::Answer;
 use crate::store::{EventStore, Settle};
 
@@ -40,8 +42,11 @@ const IDLE: Duration = Duration::from_secs(1);
 ///
 /// A thread of its own writes it, so that it neither waits for a slow handler nor keeps a fast one
 /// waiting. It tries again what fails, after pauses that grow; what would fail again, such as on a
-/// closed store, only when somebody asks for it. Whoever drops it has what is handled written down once more; the next one of this name
-/// on the same store waits for that.
+/// closed store, only when somebody asks for it. Whoever drops it has what is handled written down
+/// once more; the next one of this name on the same store waits for that.
+///
+/// Of two that follow under one name, the one that began later goes on, and the other is told at its
+/// next write: a killed process may have had a write on its way that no look could see.
 pub struct Checkpoint {
     inner: Arc<Inner>,
 }
@@ -81,6 +86,8 @@ struct State {
     looked_to: u64,
     searched_to: u64,
     attempt: Option<Attempt>,
+    /// Nothing was written yet: somebody before may have had a write on its way.
+    fresh: bool,
     /// When the last write ended, and how many have failed since one did not.
     ended: Instant,
     failures: u32,
@@ -112,6 +119,7 @@ impl Checkpoint {
             looked_to: 0,
             searched_to: 0,
             attempt: None,
+            fresh: true,
             ended: Instant::now(),
             failures: 0,
             stopped: false,
@@ -363,12 +371,24 @@ impl Inner {
             Ok(done) => {
                 let mut state = self.lock();
                 state.attempt = None;
+                state.fresh = false;
                 state.written = position;
                 state.expected =
                     ExpectedRecord::Exact(done.record_versions.first().copied().unwrap_or(0));
                 Ok(())
             }
             Err(error) if matches!(error.kind(), ErrorKind::RecordConflict { .. }) => {
+                if std::mem::take(&mut self.lock().fresh)
+                    && let Some(found) = block_on(self.record())?
+                {
+                    // Whoever followed before, and was killed, had a write on its way that came
+                    // behind the look with which this one began. What that says was handled, this
+                    // one has been handed as well.
+                    let expected = ExpectedRecord::Exact(found.version);
+                    let again = Attempt { id: Uuid::now_v7(), expected, ..attempt };
+                    self.lock().attempt = Some(again);
+                    return self.put(again);
+                }
                 let text = "moved: somebody else follows under this name";
                 let fenced = self.mismatch(attempt.place, text).with_source(error);
                 self.lock().fenced = Some(fenced.clone());
@@ -378,11 +398,15 @@ impl Inner {
         }
     }
 
-    async fn read(&self) -> Result<u64> {
+    fn record(&self) -> Answer<Option<Record>> {
         let select = RecordSelection::Keys(vec![self.key.key.clone()]);
         let query = RecordQuery { tenant: String::new(), space: SPACE.to_owned(), select };
-        let page = self.store.records(query, None, 1).await?;
-        let Some(record) = page.records.into_iter().next() else { return Ok(0) };
+        let answer = self.store.records(query, None, 1);
+        Box::pin(async { Ok(answer.await?.records.into_iter().next()) })
+    }
+
+    async fn read(&self) -> Result<u64> {
+        let Some(record) = self.record().await? else { return Ok(0) };
         let place = Place::decode(&record.value.bytes).map_err(|fault| {
             let text = format!("the checkpoint of {:?} is damaged: {fault}", self.key.key);
             Error::new(ErrorKind::Corrupted { position: None }, text)
