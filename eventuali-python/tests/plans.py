@@ -34,7 +34,7 @@ SQLITE: dict[str, dict[str, tuple[Any, ...]]] = {
         "stream_runs_backward": (1, 0, FAR, 1024),
     },
     "event ids": {"id_run_before": (b"",)},
-    "versions of a stream": {"position_of_version": (1, 5)},
+    "versions of a stream": {"position_of_version": (1, 5), "is_version": (5, 1, 5)},
     "tags": {
         "tags_forward": ("", "few", 0, 1024),
         "tags_backward": ("", "few", FAR, 1024),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -80,6 +81,9 @@ DAMAGE = {
     "a run lies elsewhere": (
         "UPDATE stream_runs SET position = 2 WHERE stream = 1 AND first_version = 2"
     ),
+    "the last run lies beyond the log": (
+        "UPDATE stream_runs SET position = position + 16384 WHERE stream = 1 AND first_version = 5"
+    ),
     "a run is longer": "UPDATE stream_runs SET count = 2 WHERE stream = 1 AND first_version = 5",
     "an id is gone": "DELETE FROM id_runs WHERE position = 3",
     "an id lies elsewhere": "UPDATE id_runs SET position = 4 WHERE position = 3",
@@ -116,7 +120,7 @@ def test_it_names_the_event(path):
 
 SHORT = ("a row is gone", "the last row is gone", "a row has another number", "a run is gone",
          "the last run is gone", "a run lies elsewhere", "a run is longer", "an end is gone",
-         "a row has another version", "a row has another stream")  # fmt: skip
+         "the last run lies beyond the log", "a row has another version", "a row has another stream")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SHORT)
@@ -136,6 +140,48 @@ def test_no_read_comes_short_in_silence(path, name):
             except StorageCorruptedError:
                 told += 1
         assert told > 0
+
+
+RUNS = "SELECT stream, first_version FROM stream_runs WHERE count > 0"
+
+
+@pytest.mark.parametrize("shift", [-2, -1, 1, 2, 16384])
+def test_no_stream_comes_short_in_silence_up_to_any_position(path, shift, tmp_path):
+    """The same where a reader or a condition is not about the end, but about a position before it."""
+    queries = [Query(aggregate_type="Series", aggregate_id=f"s-{n}") for n in range(2)]
+
+    def answers(file, before):
+        with sync.EventStore.create(file) as store:
+            found = []
+            for query in queries:
+                try:
+                    found.append([e.meta.position for e in store.read(query, before=before)])
+                except StorageCorruptedError:
+                    found.append(None)
+            return found
+
+    with closing(sqlite3.connect(path)) as db:
+        runs = db.execute(RUNS).fetchall()
+    told = 0
+    for number, (stream, first) in enumerate(runs):
+        copy = tmp_path / f"copy-{number}.db"
+        shutil.copy(path, copy)
+        by_hand(
+            copy,
+            f"UPDATE stream_runs SET position = max(position + {shift}, 0) "
+            f"WHERE stream = {stream} AND first_version = {first}",
+        )
+        for before in range(2, 15):
+            for right, answer in zip(answers(path, before), answers(copy, before), strict=True):
+                assert answer in (right, None), (stream, first, before)
+                told += answer is None
+    assert told > 0
+
+
+def test_streams_are_listed_with_the_position_of_their_last_event(path):
+    by_hand(path, "UPDATE stream_runs SET position = position - 1 WHERE first_version = 5")
+    with sync.EventStore.create(path) as store, pytest.raises(StorageCorruptedError):
+        list(store.streams())
 
 
 def test_a_limit_ends_it(path):

@@ -175,10 +175,28 @@ impl Session {
             .statement(include_str!("sql/version_at.sql"))?
             .query_row([id, clamp(position)], |row| row.get(0))?;
         let version = version as u64;
-        // What was searched tells nothing of what is missing there.
-        let is_there = version == 0 || self.position_of(id, version)? <= position;
-        if version < end && is_there && self.position_of(id, version + 1)? > position {
+        // What was searched tells nothing of what is missing there, nor whether an entry that is
+        // there says what was written: its event does.
+        let is_there = version == 0 || self.placed(id, version)? <= position;
+        if version < end && is_there && self.placed(id, version + 1)? > position {
             return Ok(version);
+        }
+        Err(damaged("the index of a stream is not what was written"))
+    }
+
+    /// The position of a version that a stream has; refuses one where it is not.
+    pub(super) fn placed(&self, id: i64, version: u64) -> Result<u64> {
+        let position = self.position_of(id, version)?;
+        self.is_placed(id, version, position)?;
+        Ok(position)
+    }
+
+    /// Refuses a position where a version of a stream is not.
+    pub(super) fn is_placed(&self, id: i64, version: u64, position: u64) -> Result<()> {
+        let mut statement = self.statement(include_str!("sql/is_version.sql"))?;
+        let bounds = [clamp(position), id, clamp(version)];
+        if statement.query_row(bounds, |row| row.get(0))? || !is_checked() {
+            return Ok(());
         }
         Err(damaged("the index of a stream is not what was written"))
     }

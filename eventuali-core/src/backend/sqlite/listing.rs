@@ -28,6 +28,7 @@ pub(super) fn streams(
             ids(session, (category, &aggregate_type), selection, from_id, room)?
         {
             let (version, last_position) = session.stream_head(id)?;
+            session.is_placed(id, version, last_position)?;
             let stream =
                 StreamId::new(&aggregate_type, aggregate_id).with_tenant(&selection.tenant);
             streams.push(StreamInfo { stream, version, last_position });
