@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
@@ -25,17 +26,27 @@ type Answer = Pin<Box<dyn Future<Output = Result> + Send>>;
 
 /// How often a blocking wait looks for Ctrl-C.
 const SIGNALS: Duration = Duration::from_millis(50);
+/// How long an event loop stands still for an answer that may be at hand: about as long as it takes
+/// to go round once.
+const AT_HAND: Duration = Duration::from_micros(100);
 
 /// A call that has begun, and whose answer has not been taken yet.
 #[pyclass(frozen, module = "eventuali._eventuali")]
 pub(crate) struct Pending {
     answer: Mutex<Option<Answer>>,
     generation: u32,
+    /// Whether it is worth a short wait.
+    soon: bool,
 }
 
 impl Pending {
     pub(crate) fn new(answer: impl Future<Output = Result> + Send + 'static) -> Self {
-        Self { answer: Mutex::new(Some(Box::pin(answer))), generation: generation() }
+        Self { answer: Mutex::new(Some(Box::pin(answer))), generation: generation(), soon: false }
+    }
+
+    /// The same; `soon` says that the answer takes no network and no flush.
+    pub(crate) fn coming(self, soon: bool) -> Self {
+        Self { soon, ..self }
     }
 
     fn take(&self, py: Python<'_>) -> PyResult<Answer> {
@@ -57,8 +68,14 @@ impl Pending {
     /// Other threads run meanwhile, and Ctrl-C ends the waiting, but not the work.
     #[pyo3(signature = (seconds=None))]
     fn wait(&self, py: Python<'_>, seconds: Option<f64>) -> PyResult<Py<PyAny>> {
+        let mut answer: Answer = Box::pin(unconstrained(self.take(py)?));
+        if self.soon
+            && let Some(result) = py.detach(|| look_for(&mut answer, AT_HAND))
+        {
+            return to_object(py, result);
+        }
         let mailbox = Arc::new(Shared::default());
-        Delivery::start(self.take(py)?, &mailbox, 0);
+        Delivery::start(answer, &mailbox, 0);
         let begun = Instant::now();
         loop {
             let arrived = py.detach(|| mailbox.wait(SIGNALS));
@@ -68,6 +85,26 @@ impl Pending {
             py.check_signals()?;
             if seconds.is_some_and(|limit| begun.elapsed().as_secs_f64() > limit) {
                 return Err(PyTimeoutError::new_err("no answer in time"));
+            }
+        }
+    }
+
+    /// Whether the answer takes no network and no flush, so that it may be at hand.
+    #[getter]
+    fn soon(&self) -> bool {
+        self.soon
+    }
+
+    /// The answer in a tuple, where it comes within 100 µs; else None, and it is still to be taken.
+    ///
+    /// Other threads run meanwhile.
+    fn at_hand(&self, py: Python<'_>) -> PyResult<Option<(Py<PyAny>,)>> {
+        let mut answer: Answer = Box::pin(unconstrained(self.take(py)?));
+        match py.detach(|| look_for(&mut answer, AT_HAND)) {
+            Some(result) => Ok(Some((to_object(py, result)?,))),
+            None => {
+                *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+                Ok(None)
             }
         }
     }
@@ -83,6 +120,36 @@ fn to_object(py: Python<'_>, result: Result) -> PyResult<Py<PyAny>> {
     match result {
         Ok(outcome) => outcome.into_object(py),
         Err(error) => Err(to_python(py, &error)),
+    }
+}
+
+/// Polls an answer on this thread until it is there, or the time is up.
+///
+/// It looks again and again rather than sleep: a sleep this short takes longer than the answer, for
+/// a timer that is due before the next tick of the system costs it ten microseconds.
+fn look_for(answer: &mut Answer, limit: Duration) -> Option<Result> {
+    let bell = Arc::new(Bell(AtomicBool::new(true)));
+    let waker = Waker::from(Arc::clone(&bell));
+    let until = Instant::now() + limit;
+    loop {
+        if bell.0.swap(false, Ordering::Acquire)
+            && let Poll::Ready(result) = answer.as_mut().poll(&mut Context::from_waker(&waker))
+        {
+            return Some(result);
+        }
+        if Instant::now() > until {
+            return None;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Rings when an answer is to be polled.
+struct Bell(AtomicBool);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Release);
     }
 }
 

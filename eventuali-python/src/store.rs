@@ -29,11 +29,14 @@ use crate::subscription::Subscription;
 pub(crate) struct Store {
     store: EventStore,
     blocking: bool,
+    /// Whether reading takes no network.
+    near: bool,
 }
 
 impl From<EventStore> for Outcome {
     fn from(store: EventStore) -> Self {
-        let store = Store { store, blocking: false };
+        let near = store.capabilities().is_ok_and(|can| can.backend != "postgres");
+        let store = Store { store, blocking: false, near };
         Self::Made(Box::new(|py| Ok(Py::new(py, store)?.into_any())))
     }
 }
@@ -113,13 +116,13 @@ impl Store {
     /// The same store, seen as another tenant.
     fn for_tenant(&self, py: Python<'_>, tenant: &str) -> PyResult<Self> {
         let store = self.store.for_tenant(tenant).map_err(|e| to_python(py, &e))?;
-        Ok(Self { store, blocking: self.blocking })
+        Ok(Self { store, blocking: self.blocking, near: self.near })
     }
 
     /// The same store, for callers that wait for each answer, and may do the work of a commit
     /// themselves; or for those that do not.
     fn blocking(&self, blocking: bool) -> Self {
-        Self { store: self.store.clone(), blocking }
+        Self { store: self.store.clone(), blocking, near: self.near }
     }
 
     /// Commits (type, id, expected version, events) of each stream, on conditions (items, after).
@@ -182,7 +185,7 @@ impl Store {
             ..ReadRange::default()
         };
         let answer = self.store.read(query(items), range);
-        Pending::new(async { answer.await.map(Outcome::Page) })
+        Pending::new(async { answer.await.map(Outcome::Page) }).coming(self.near)
     }
 
     /// Lists one page of streams: ([(type, id, version, last position)], where to continue).
@@ -195,13 +198,13 @@ impl Store {
     ) -> Pending {
         let selection = StreamSelection { tenant: String::new(), aggregate_type, aggregate_id };
         let answer = self.store.streams(selection, after, limit);
-        Pending::new(async { answer.await.map(Outcome::Streams) })
+        Pending::new(async { answer.await.map(Outcome::Streams) }).coming(self.near)
     }
 
     /// How far the log is settled: (position, last position, writers, age of the oldest in µs).
     fn horizon(&self) -> Pending {
         let answer = self.store.horizon();
-        Pending::new(async { answer.await.map(Outcome::Horizon) })
+        Pending::new(async { answer.await.map(Outcome::Horizon) }).coming(self.near)
     }
 
     /// Checks a part of what is stored: ((rows checked, rows in all, events, streams, records),

@@ -541,3 +541,63 @@ def texts(meta):
     yield from (meta.aggregate_id, meta.aggregate_type, meta.event_type, meta.user_id)
     yield from (meta.correlation_id, meta.causation_id, *meta.tags, *meta.headers)
     yield from meta.headers.values()
+
+
+# --- an answer that is at hand --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_reads_in_a_row_leave_others_their_turn(kind, tmp_path):
+    """An answer that is at hand takes no turn of the loop; the loop goes round all the same."""
+
+    async def turns(counter):
+        while True:
+            counter.append(None)
+            await asyncio.sleep(0)
+
+    async def check():
+        url = "memory://" if kind == "memory" else tmp_path / "events.db"
+        async with eventuali.EventStore.create(url) as store:
+            await store.append([Counted(number=1)], stream=("Series", "s"))
+            counter: list[None] = []
+            other = asyncio.create_task(turns(counter))
+            for _ in range(3000):
+                assert len(await store.load_events("s", "Series")) == 1
+            other.cancel()
+            return len(counter)
+
+    assert asyncio.run(check()) > 10
+
+
+def test_a_task_that_reads_in_a_row_can_be_cancelled(tmp_path):
+    async def check():
+        async with eventuali.EventStore.create(tmp_path / "events.db") as store:
+
+            async def for_ever():
+                while True:
+                    await store.load_events("s", "Series")
+
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await for_ever()
+
+    asyncio.run(check())
+
+
+def test_an_answer_that_is_not_at_hand_is_still_to_be_taken(tmp_path):
+    async def check():
+        async with eventuali.EventStore.create(tmp_path / "events.db") as store:
+            for _ in range(2):
+                await store.append([Counted(number=n) for n in range(1000)])
+            missed = 0
+            for _ in range(100):
+                pending = store._store.read([], limit=1000)
+                assert pending.soon
+                found = pending.at_hand()
+                missed += found is None
+                page = await store._driver.answer(pending) if found is None else found[0]
+                assert len(page) == 1000
+            assert missed > 0, "a page of 1000 takes longer than that"
+            assert not store._store.commit([], []).soon, "it may take a flush"
+
+    asyncio.run(check())

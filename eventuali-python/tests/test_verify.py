@@ -120,7 +120,8 @@ def test_it_names_the_event(path):
 
 SHORT = ("a row is gone", "the last row is gone", "a row has another number", "a run is gone",
          "the last run is gone", "a run lies elsewhere", "a run is longer", "an end is gone",
-         "the last run lies beyond the log", "a row has another version", "a row has another stream")  # fmt: skip
+         "the last run lies beyond the log", "a row has another version",
+         "a row has another stream")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SHORT)
@@ -147,7 +148,7 @@ RUNS = "SELECT stream, first_version FROM stream_runs WHERE count > 0"
 
 @pytest.mark.parametrize("shift", [-2, -1, 1, 2, 16384])
 def test_no_stream_comes_short_in_silence_up_to_any_position(path, shift, tmp_path):
-    """The same where a reader or a condition is not about the end, but about a position before it."""
+    """The same where a reader does not ask for the end, but for a position before it."""
     queries = [Query(aggregate_type="Series", aggregate_id=f"s-{n}") for n in range(2)]
 
     def answers(file, before):

@@ -71,6 +71,16 @@ class Pending:
         Other threads run meanwhile, and Ctrl-C ends the waiting, but not the work.
         """
 
+    @property
+    def soon(self) -> bool:
+        """Whether the answer takes no network and no flush, so that it may be at hand."""
+
+    def at_hand(self) -> tuple[Any] | None:
+        """Returns the answer where it comes within 100 µs; else None, and it is still to be taken.
+
+        Other threads run meanwhile.
+        """
+
     def deliver(self, mailbox: Mailbox, token: int) -> None:
         """Sends the answer to `mailbox` under `token`, once it is there."""
 

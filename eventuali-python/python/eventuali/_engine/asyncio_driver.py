@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import count
 from threading import Thread
+from time import monotonic
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, finalize, ref
 
@@ -21,6 +22,8 @@ from eventuali._eventuali import Mailbox, Pending
 T = TypeVar("T")
 
 _tokens = count()
+_TURN = 0.001
+"""How long answers that are at hand may keep a loop from going round, in seconds."""
 
 
 class AsyncioDriver:
@@ -35,8 +38,7 @@ class AsyncioDriver:
     def answer(self, pending: Pending) -> asyncio.Future[Any]:
         """Returns a future of the running loop for an answer; cancelling it stops nothing."""
         loop = asyncio.get_running_loop()
-        last = self._last
-        box = last[1]() if last is not None and last[0]() is loop else self._box(loop)
+        box = self._box(loop)
         if box is None or box.gone:
             return _now(loop, pending)
         future = loop.create_future()
@@ -52,9 +54,12 @@ class AsyncioDriver:
             step = operation.send(None)
             while True:
                 try:
-                    value = await (
-                        self._shielded(step) if isinstance(step, ShieldedWait) else answer(step)
-                    )
+                    if isinstance(step, ShieldedWait):
+                        value = await self._shielded(step)
+                    elif step.soon and (found := self._at_hand(step)) is not None:
+                        value = found[0]
+                    else:
+                        value = await answer(step)
                 except BaseException as error:
                     step = operation.throw(error)
                 else:
@@ -62,6 +67,12 @@ class AsyncioDriver:
         except StopIteration as end:
             result: T = end.value
             return result
+
+    def _at_hand(self, pending: Pending) -> tuple[Any] | None:
+        """Returns an answer that comes at once, in a tuple, without a turn of the loop."""
+        loop = asyncio.get_running_loop()
+        box = self._box(loop)
+        return pending.at_hand() if box is not None and box.may_stand_still(loop) else None
 
     async def _shielded(self, step: ShieldedWait) -> Any:
         future = step.future = step.future or self.answer(step.pending)
@@ -73,6 +84,9 @@ class AsyncioDriver:
 
     def _box(self, loop: asyncio.AbstractEventLoop) -> _Box | None:
         """Returns the mailbox of a loop; none once the store is closed."""
+        last = self._last
+        if last is not None and last[0]() is loop and (box := last[1]()) is not None:
+            return box
         box = self._boxes.get(loop)
         if box is None and not self._closed:
             box = self._boxes[loop] = _Box(loop)
@@ -114,6 +128,7 @@ class _Box:
         self.waiting: dict[int, asyncio.Future[Any]] = {}
         self.gone = False  # whether the loop has let go of it: nothing is delivered any more
         self._closing = False
+        self._since: float | None = None  # when it first stood still, in this turn of the loop
         self._self: _Box | None = None
         try:
             loop.add_reader(self.mailbox.fileno(), _deliver, ref(self))
@@ -139,6 +154,23 @@ class _Box:
             self._self, self.gone = None, True
             with suppress(NotImplementedError):  # its thread looks at `end`
                 asyncio.get_running_loop().remove_reader(self.mailbox.fileno())
+
+    def may_stand_still(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether the loop may wait here for an answer: for a moment, and where nobody else waits.
+
+        A turn of the loop takes longer than an answer that is at hand. But it is the others' turn:
+        so many answers in a row that they take a millisecond, and the loop goes round.
+        """
+        if self.waiting:
+            return False
+        now = monotonic()
+        if self._since is None:
+            self._since = now
+            loop.call_soon(self._turned)
+        return now - self._since < _TURN
+
+    def _turned(self) -> None:
+        self._since = None
 
     def close(self) -> None:
         """Lets go of the loop as soon as every answer has arrived; runs on the loop."""
