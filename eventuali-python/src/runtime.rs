@@ -100,13 +100,11 @@ impl Pending {
     /// Other threads run meanwhile.
     fn at_hand(&self, py: Python<'_>) -> PyResult<Option<(Py<PyAny>,)>> {
         let mut answer: Answer = Box::pin(unconstrained(self.take(py)?));
-        match py.detach(|| look_for(&mut answer, AT_HAND)) {
-            Some(result) => Ok(Some((to_object(py, result)?,))),
-            None => {
-                *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-                Ok(None)
-            }
+        if let Some(result) = py.detach(|| look_for(&mut answer, AT_HAND)) {
+            return Ok(Some((to_object(py, result)?,)));
         }
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        Ok(None)
     }
 
     /// Sends the answer to `mailbox` under `token`, once it is there.

@@ -27,7 +27,7 @@ use crate::subscription::Subscription;
 /// An open store; every verb begins its work at once and answers through a `Pending`.
 #[pyclass(frozen, weakref, module = "eventuali._eventuali")]
 pub(crate) struct Store {
-    store: EventStore,
+    core: EventStore,
     blocking: bool,
     /// Whether reading takes no network.
     near: bool,
@@ -36,7 +36,7 @@ pub(crate) struct Store {
 impl From<EventStore> for Outcome {
     fn from(store: EventStore) -> Self {
         let near = store.capabilities().is_ok_and(|can| can.backend != "postgres");
-        let store = Store { store, blocking: false, near };
+        let store = Store { core: store, blocking: false, near };
         Self::Made(Box::new(|py| Ok(Py::new(py, store)?.into_any())))
     }
 }
@@ -87,42 +87,42 @@ impl Store {
     /// What was opened, without a password.
     #[getter]
     fn url(&self) -> &str {
-        self.store.url()
+        self.core.url()
     }
 
     /// Whose events these are.
     #[getter]
     fn tenant(&self) -> &str {
-        self.store.tenant()
+        self.core.tenant()
     }
 
     /// The name of the backend.
     #[getter]
     fn backend(&self, py: Python<'_>) -> PyResult<&'static str> {
-        Ok(self.store.capabilities().map_err(|e| to_python(py, &e))?.backend)
+        Ok(self.core.capabilities().map_err(|e| to_python(py, &e))?.backend)
     }
 
     /// The file that was opened, absolute; None where it is in none.
     #[getter]
     fn file(&self) -> Option<&Path> {
-        self.store.file()
+        self.core.file()
     }
 
     /// The highest position that this store has written, read or heard of.
     fn last_position(&self, py: Python<'_>) -> PyResult<u64> {
-        self.store.last_position().map_err(|e| to_python(py, &e))
+        self.core.last_position().map_err(|e| to_python(py, &e))
     }
 
     /// The same store, seen as another tenant.
     fn for_tenant(&self, py: Python<'_>, tenant: &str) -> PyResult<Self> {
-        let store = self.store.for_tenant(tenant).map_err(|e| to_python(py, &e))?;
-        Ok(Self { store, blocking: self.blocking, near: self.near })
+        let store = self.core.for_tenant(tenant).map_err(|e| to_python(py, &e))?;
+        Ok(Self { core: store, blocking: self.blocking, near: self.near })
     }
 
     /// The same store, for callers that wait for each answer, and may do the work of a commit
     /// themselves; or for those that do not.
     fn blocking(&self, blocking: bool) -> Self {
-        Self { store: self.store.clone(), blocking, near: self.near }
+        Self { core: self.core.clone(), blocking, near: self.near }
     }
 
     /// Commits (type, id, expected version, events) of each stream, on conditions (items, after).
@@ -138,7 +138,7 @@ impl Store {
             runs.into_iter().try_for_each(|run| add_events(&mut events, run))?;
             commit.writes.push(StreamWrite {
                 stream: Arc::new(
-                    StreamId::new(aggregate_type, aggregate_id).with_tenant(self.store.tenant()),
+                    StreamId::new(aggregate_type, aggregate_id).with_tenant(self.core.tenant()),
                 ),
                 expected: expected_version(&expected)?,
                 events,
@@ -148,9 +148,9 @@ impl Store {
             commit.conditions.push(AppendCondition { query: query(items), after });
         }
         let answer = if self.blocking {
-            py.detach(|| self.store.commit_here(commit))
+            py.detach(|| self.core.commit_here(commit))
         } else {
-            self.store.commit(commit)
+            self.core.commit(commit)
         };
         Ok(Pending::new(async { answer.await.map(Outcome::Committed) }))
     }
@@ -184,7 +184,7 @@ impl Store {
             limit,
             ..ReadRange::default()
         };
-        let answer = self.store.read(query(items), range);
+        let answer = self.core.read(query(items), range);
         Pending::new(async { answer.await.map(Outcome::Page) }).coming(self.near)
     }
 
@@ -197,20 +197,20 @@ impl Store {
         limit: usize,
     ) -> Pending {
         let selection = StreamSelection { tenant: String::new(), aggregate_type, aggregate_id };
-        let answer = self.store.streams(selection, after, limit);
+        let answer = self.core.streams(selection, after, limit);
         Pending::new(async { answer.await.map(Outcome::Streams) }).coming(self.near)
     }
 
     /// How far the log is settled: (position, last position, writers, age of the oldest in µs).
     fn horizon(&self) -> Pending {
-        let answer = self.store.horizon();
+        let answer = self.core.horizon();
         Pending::new(async { answer.await.map(Outcome::Horizon) }).coming(self.near)
     }
 
     /// Checks a part of what is stored: ((rows checked, rows in all, events, streams, records),
     /// [(position, text)] of what is damaged, where to go on).
     fn verify(&self, after: Option<Vec<u8>>) -> Pending {
-        let answer = self.store.verify(after.map(VerifyCursor));
+        let answer = self.core.verify(after.map(VerifyCursor));
         Pending::new(async { answer.await.map(Outcome::Verified) })
     }
 
@@ -221,7 +221,7 @@ impl Store {
         items: Vec<ItemTuple>,
         limit: usize,
     ) -> PyResult<Subscription> {
-        let (store, query) = (self.store.clone(), query(items));
+        let (store, query) = (self.core.clone(), query(items));
         let made = subscription::Subscription::new(&store, query.clone(), limit);
         let inner = Arc::new(made.map_err(|e| to_python(py, &e))?);
         Ok(Subscription { store, query, inner })
@@ -231,7 +231,7 @@ impl Store {
     fn record(&self, space: String, key: String) -> Pending {
         let select = RecordSelection::Keys(vec![key]);
         let query = RecordQuery { tenant: String::new(), space, select };
-        let answer = self.store.records(query, None, 1);
+        let answer = self.core.records(query, None, 1);
         Pending::new(async {
             answer.await.map(|page| Outcome::Record(page.records.into_iter().next()))
         })
@@ -249,7 +249,7 @@ impl Store {
     ) -> Pending {
         let expected = expected.map_or(ExpectedRecord::Absent, ExpectedRecord::Exact);
         let change = RecordChange::put(RecordKey::new(space, key), value).expecting(expected);
-        let answer = self.store.commit(Commit { id, ..Commit::change(vec![change]) });
+        let answer = self.core.commit(Commit { id, ..Commit::change(vec![change]) });
         Pending::new(async {
             answer
                 .await
@@ -259,7 +259,7 @@ impl Store {
 
     /// Waits for the writes that have begun, then releases everything.
     fn close(&self) -> Pending {
-        let answer = self.store.close();
+        let answer = self.core.close();
         Pending::new(async { answer.await.map(|()| Outcome::Closed) })
     }
 }

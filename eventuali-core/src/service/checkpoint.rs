@@ -86,8 +86,8 @@ struct State {
     looked_to: u64,
     searched_to: u64,
     attempt: Option<Attempt>,
-    /// Nothing was written yet: somebody before may have had a write on its way.
-    fresh: bool,
+    /// With what it began; none once it has written.
+    began: Option<ExpectedRecord>,
     /// When the last write ended, and how many have failed since one did not.
     ended: Instant,
     failures: u32,
@@ -119,7 +119,7 @@ impl Checkpoint {
             looked_to: 0,
             searched_to: 0,
             attempt: None,
-            fresh: true,
+            began: None,
             ended: Instant::now(),
             failures: 0,
             stopped: false,
@@ -371,14 +371,15 @@ impl Inner {
             Ok(done) => {
                 let mut state = self.lock();
                 state.attempt = None;
-                state.fresh = false;
+                state.began = None;
                 state.written = position;
                 state.expected =
                     ExpectedRecord::Exact(done.record_versions.first().copied().unwrap_or(0));
                 Ok(())
             }
             Err(error) if matches!(error.kind(), ErrorKind::RecordConflict { .. }) => {
-                if std::mem::take(&mut self.lock().fresh)
+                let began = self.lock().began.take();
+                if began == Some(attempt.expected)
                     && let Some(found) = block_on(self.record())?
                 {
                     // Whoever followed before, and was killed, had a write on its way that came
@@ -406,7 +407,10 @@ impl Inner {
     }
 
     async fn read(&self) -> Result<u64> {
-        let Some(record) = self.record().await? else { return Ok(0) };
+        let record = self.record().await?;
+        let version = record.as_ref().map(|record| record.version);
+        self.lock().began = Some(version.map_or(ExpectedRecord::Absent, ExpectedRecord::Exact));
+        let Some(record) = record else { return Ok(0) };
         let place = Place::decode(&record.value.bytes).map_err(|fault| {
             let text = format!("the checkpoint of {:?} is damaged: {fault}", self.key.key);
             Error::new(ErrorKind::Corrupted { position: None }, text)
