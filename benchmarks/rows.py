@@ -84,7 +84,7 @@ GROUPS = (
         bound=_CREATE,
     ),
     Group(
-        (Row("create and apply an event", "apply", {"s": 5}),),
+        (Row("create and apply an event", "apply", {"s": 4}),),
         {"s": "apply", "plain": "create"},
         events=1,
         repeat=5_000,
@@ -124,7 +124,7 @@ GROUPS = (
         bound=("raw", f"SQLite inserting the rows, {_COMMIT}"),
     ),
     Group(
-        (Row("64 concurrent savers, 1 event each", "savers", {"s": 12, "uma": 2}),),
+        (Row("64 concurrent savers, 1 event each", "savers", {"s": 13, "uma": 2}),),
         {"s": "savers", "uma": "savers", "raw": "savers", "core": "savers"},
         events=1,
         repeat=12,
@@ -134,7 +134,7 @@ GROUPS = (
     ),
     Group(
         (
-            Row("load an aggregate of 10 events, async", "load", {"s": 1.6}),
+            Row("load an aggregate of 10 events, async", "load", {"s": 3.2}),
             Row("load an aggregate of 10 events, sync", "load_sync", {"s": 1.6}),
         ),
         _LOAD,
@@ -263,7 +263,7 @@ ON_POSTGRES = (
         ours=PG,
     ),
     Group(
-        (Row("PostgreSQL: load an aggregate of 10,000 events", "load", {"pg_s": 6}),),
+        (Row("PostgreSQL: load an aggregate of 10,000 events", "load", {"pg_s": 12}),),
         {"pg_s": "load"},
         events=10_000,
         repeat=1,
