@@ -144,6 +144,8 @@ pub struct Capabilities {
     pub durable: bool,
     /// Whether other processes can open the same store at the same time.
     pub shared: bool,
+    /// Whether it answers over a network.
+    pub remote: bool,
     /// The sizes that it accepts.
     pub limits: Limits,
 }

@@ -69,17 +69,26 @@ fn write(checkpoint: &Checkpoint, event: &EventHead) -> Result<()> {
     block_on(checkpoint.flush())
 }
 
+/// Four events in a store.
+fn four(fixture: &dyn Fixture) -> Vec<EventHead> {
+    let store = opened(fixture);
+    let kind = Arc::new(EventKind::json("Noted", 1));
+    let events = (0..4).map(|_| NewEvent::new(Arc::clone(&kind), "{}")).collect();
+    let commit = Commit::append(StreamId::new("T", "s"), ExpectedVersion::Any, events);
+    block_on(store.commit(commit)).expect("it commits");
+    let log = block_on(store.read(Query::default(), ReadRange::default())).expect("it reads");
+    log.iter().map(|event| event.head.clone()).collect()
+}
+
+fn is_told(result: Result<()>) {
+    let told = result.expect_err("it was overtaken");
+    assert!(matches!(told.kind(), ErrorKind::CheckpointMismatch { .. }), "{told}");
+}
+
 #[test]
 fn a_write_that_comes_late_stops_nobody_who_goes_on() {
     for fixture in [&SqliteFile::new() as &dyn Fixture, &PostgresTable::new()] {
-        let store = opened(fixture);
-        let kind = Arc::new(EventKind::json("Noted", 1));
-        let events = (0..4).map(|_| NewEvent::new(Arc::clone(&kind), "{}")).collect();
-        let commit = Commit::append(StreamId::new("T", "s"), ExpectedVersion::Any, events);
-        block_on(store.commit(commit)).expect("it commits");
-        let log = block_on(store.read(Query::default(), ReadRange::default())).expect("it reads");
-        let events: Vec<EventHead> = log.iter().map(|event| event.head.clone()).collect();
-
+        let events = four(fixture);
         let (killed, _) = begun(fixture);
         write(&killed, &events[0]).expect("it is written");
         let (next, position) = begun(fixture);
@@ -89,14 +98,45 @@ fn a_write_that_comes_late_stops_nobody_who_goes_on() {
         let (_, position) = begun(fixture);
         assert_eq!(position, events[1].position, "nothing that is not handled is passed over");
         // But it is no dead one that writes a second time.
-        let told = write(&killed, &events[3]).expect_err("it was overtaken");
-        assert!(matches!(told.kind(), ErrorKind::CheckpointMismatch { .. }), "{told}");
+        is_told(write(&killed, &events[3]));
         write(&next, &events[2]).expect("it is written");
-        let (third, _) = begun(fixture);
-        write(&third, &events[3]).expect("it is written");
-        let told = write(&next, &events[3]).expect_err("it was overtaken");
-        assert!(matches!(told.kind(), ErrorKind::CheckpointMismatch { .. }), "{told}");
     }
+}
+
+#[test]
+fn the_first_write_of_a_name_may_come_late_too() {
+    let fixture = SqliteFile::new();
+    let events = four(&fixture);
+    let ((killed, _), (next, position)) = (begun(&fixture), begun(&fixture));
+    assert_eq!(position, 0);
+    write(&killed, &events[1]).expect("it was on its way");
+    write(&next, &events[0]).expect("who goes on writes over it");
+    is_told(write(&killed, &events[2]));
+}
+
+#[test]
+fn whoever_wrote_twice_is_alive() {
+    let fixture = SqliteFile::new();
+    let events = four(&fixture);
+    let ((one, _), (other, _)) = (begun(&fixture), begun(&fixture));
+    write(&other, &events[1]).expect("it is written");
+    write(&other, &events[2]).expect("it is written");
+    is_told(write(&one, &events[0]));
+    is_told(write(&one, &events[3]));
+    write(&other, &events[3]).expect("it is written");
+}
+
+#[test]
+fn a_late_write_is_taken_for_one_once() {
+    let fixture = SqliteFile::new();
+    let events = four(&fixture);
+    let ((one, _), (other, _)) = (begun(&fixture), begun(&fixture));
+    write(&one, &events[0]).expect("it is written");
+    write(&other, &events[1]).expect("it may be a late one");
+    let (third, _) = begun(&fixture);
+    write(&third, &events[2]).expect("it is written");
+    is_told(write(&other, &events[3]));
+    is_told(write(&one, &events[3]));
 }
 
 const REFUSE: &str = "

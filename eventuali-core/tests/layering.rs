@@ -14,7 +14,7 @@ const LEVELS: &[&[&str]] = &[
     &["event"],
     &["query"],
     &["commit"],
-    &["codec", "storage", "url"],
+    &["storage", "url"],
     &["backend", "layer"],
     &["contract", "store"],
     &["service"],

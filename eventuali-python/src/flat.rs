@@ -47,15 +47,16 @@ impl FlatName {
     fn __get__<'py>(
         &self,
         event: Option<&Bound<'py, PyAny>>,
-        class: &Bound<'py, PyAny>,
+        class: Option<&Bound<'py, PyAny>>,
+        py: Python<'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = class.py();
         if let Some(event) = event
             && let Ok(slot) = event.getattr(intern!(py, "_envelope"))
             && let Ok(row) = slot.cast::<Row>()
         {
             return self.piece.of(py, row.get());
         }
+        let class = class.cloned().or_else(|| Some(event?.get_type().into_any()));
         self.descriptor.bind(py).call_method1(intern!(py, "__get__"), (event, class))
     }
 }

@@ -5,9 +5,10 @@
 //! deadlock with the interpreter's lock, outlive the interpreter, or call a loop that is closed.
 
 use std::future::Future;
+use std::num::NonZero;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -68,7 +69,7 @@ impl Pending {
     /// Other threads run meanwhile, and Ctrl-C ends the waiting, but not the work.
     #[pyo3(signature = (seconds=None))]
     fn wait(&self, py: Python<'_>, seconds: Option<f64>) -> PyResult<Py<PyAny>> {
-        let mut answer: Answer = Box::pin(unconstrained(self.take(py)?));
+        let mut answer = self.take(py)?;
         if self.soon
             && let Some(result) = py.detach(|| look_for(&mut answer, AT_HAND))
         {
@@ -99,7 +100,7 @@ impl Pending {
     ///
     /// Other threads run meanwhile.
     fn at_hand(&self, py: Python<'_>) -> PyResult<Option<(Py<PyAny>,)>> {
-        let mut answer: Answer = Box::pin(unconstrained(self.take(py)?));
+        let mut answer = self.take(py)?;
         if let Some(result) = py.detach(|| look_for(&mut answer, AT_HAND)) {
             return Ok(Some((to_object(py, result)?,)));
         }
@@ -126,6 +127,7 @@ fn to_object(py: Python<'_>, result: Result) -> PyResult<Py<PyAny>> {
 /// It looks again and again rather than sleep: a sleep this short takes longer than the answer, for
 /// a timer that is due before the next tick of the system costs it ten microseconds.
 fn look_for(answer: &mut Answer, limit: Duration) -> Option<Result> {
+    let _looking = Looking::begin()?;
     let bell = Arc::new(Bell(AtomicBool::new(true)));
     let waker = Waker::from(Arc::clone(&bell));
     let until = Instant::now() + limit;
@@ -139,6 +141,26 @@ fn look_for(answer: &mut Answer, limit: Duration) -> Option<Result> {
             return None;
         }
         std::thread::yield_now();
+    }
+}
+
+/// A thread that looks for its answer. At least one processor is left to those who make answers.
+struct Looking;
+
+static LOOKING: AtomicUsize = AtomicUsize::new(0);
+
+impl Looking {
+    fn begin() -> Option<Self> {
+        static PROCESSORS: LazyLock<usize> =
+            LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZero::get));
+        let looking = Self; // which counts itself down again, whatever comes of it
+        (LOOKING.fetch_add(1, Ordering::Relaxed) + 1 < *PROCESSORS).then_some(looking)
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        LOOKING.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

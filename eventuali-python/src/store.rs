@@ -35,7 +35,7 @@ pub(crate) struct Store {
 
 impl From<EventStore> for Outcome {
     fn from(store: EventStore) -> Self {
-        let near = store.capabilities().is_ok_and(|can| can.backend != "postgres");
+        let near = store.capabilities().is_ok_and(|can| !can.remote);
         let store = Store { core: store, blocking: false, near };
         Self::Made(Box::new(|py| Ok(Py::new(py, store)?.into_any())))
     }

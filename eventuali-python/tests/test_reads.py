@@ -589,15 +589,12 @@ def test_an_answer_that_is_not_at_hand_is_still_to_be_taken(tmp_path):
         async with eventuali.EventStore.create(tmp_path / "events.db") as store:
             for _ in range(2):
                 await store.append([Counted(number=n) for n in range(1000)])
-            missed = 0
             for _ in range(100):
                 pending = store._store.read([], limit=1000)
                 assert pending.soon
                 found = pending.at_hand()
-                missed += found is None
                 page = await store._driver.answer(pending) if found is None else found[0]
                 assert len(page) == 1000
-            assert missed > 0, "a page of 1000 takes longer than that"
             assert not store._store.commit([], []).soon, "it may take a flush"
 
     asyncio.run(check())

@@ -147,16 +147,17 @@ RUNS = "SELECT stream, first_version FROM stream_runs WHERE count > 0"
 
 
 @pytest.mark.parametrize("shift", [-2, -1, 1, 2, 16384])
-def test_no_stream_comes_short_in_silence_up_to_any_position(path, shift, tmp_path):
-    """The same where a reader does not ask for the end, but for a position before it."""
+def test_no_stream_comes_short_in_silence_on_any_side_of_a_position(path, shift, tmp_path):
+    """The same where a reader does not begin at the beginning, or not end at the end."""
     queries = [Query(aggregate_type="Series", aggregate_id=f"s-{n}") for n in range(2)]
+    bounds = [{"before": n} for n in range(2, 15)] + [{"after": n} for n in range(14)]
 
-    def answers(file, before):
+    def answers(file, bound):
         with sync.EventStore.create(file) as store:
             found = []
             for query in queries:
                 try:
-                    found.append([e.meta.position for e in store.read(query, before=before)])
+                    found.append([e.meta.position for e in store.read(query, **bound)])
                 except StorageCorruptedError:
                     found.append(None)
             return found
@@ -172,11 +173,25 @@ def test_no_stream_comes_short_in_silence_up_to_any_position(path, shift, tmp_pa
             f"UPDATE stream_runs SET position = max(position + {shift}, 0) "
             f"WHERE stream = {stream} AND first_version = {first}",
         )
-        for before in range(2, 15):
-            for right, answer in zip(answers(path, before), answers(copy, before), strict=True):
-                assert answer in (right, None), (stream, first, before)
+        for bound in bounds:
+            for right, answer in zip(answers(path, bound), answers(copy, bound), strict=True):
+                assert answer in (right, None), (stream, first, bound)
                 told += answer is None
     assert told > 0
+
+
+@pytest.mark.parametrize("place", [1, 500, 1500, 3000])
+def test_no_stream_of_several_pages_comes_short_in_silence(tmp_path, place):
+    path = tmp_path / "pages.db"
+    with sync.EventStore.create(path) as store:
+        for number in range(3):
+            events = [Counted(number=1000 * number + n) for n in range(1000)]
+            store.append(events, stream=("Series", "long"))
+        store.append([Counted(number=0)], stream=("Series", "other"))
+        store.append([Counted(number=3000)], stream=("Series", "long"))
+    by_hand(path, f"UPDATE stream_runs SET position = {place} WHERE first_version = 3001")
+    with sync.EventStore.create(path) as store, pytest.raises(StorageCorruptedError):
+        store.load_events("long", "Series")
 
 
 def test_streams_are_listed_with_the_position_of_their_last_event(path):

@@ -130,14 +130,14 @@ def _judge(job: Job, case: Case, notes: list[dict[str, Any]], what: str) -> None
 def _look(job: Job, path: Path, history: History) -> None:
     """Opens the file in health, and holds what lies there against what was told.
 
-    What is behind damage that the store refuses to read is lost.
+    What the store refuses to read, since there is damage on the same page or before it, is lost.
     """
     log: list[Stored] = []
-    with sync.EventStore.create(path) as store:
-        try:
+    try:
+        with sync.EventStore.create(path) as store:
             read_into(log, store)
-        except StorageCorruptedError as error:
-            job.report.find("wrong", f"the log ends in {error}")
+    except StorageCorruptedError as error:
+        job.report.find("wrong", f"the log ends in {error}")
     job.report.verdict.add(check(history, log))
 
 

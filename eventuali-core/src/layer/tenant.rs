@@ -16,7 +16,8 @@ use crate::verify::{VerifyCursor, VerifyPage};
 
 /// A store seen as one tenant: whatever tenant a call names, this one is meant.
 ///
-/// What concerns the store as a whole stays that: the horizon, the damage, the limits, the end.
+/// What concerns the store as a whole stays that: the horizon, the damage, the limits, the end. A view
+/// of a view is the inner one's: a tenant gives no access to another.
 pub struct Tenant {
     storage: Arc<dyn Storage>,
     name: String,

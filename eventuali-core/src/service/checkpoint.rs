@@ -45,8 +45,9 @@ const IDLE: Duration = Duration::from_secs(1);
 /// closed store, only when somebody asks for it. Whoever drops it has what is handled written down
 /// once more; the next one of this name on the same store waits for that.
 ///
-/// Of two that follow under one name, the one that began later goes on, and the other is told at its
-/// next write: a killed process may have had a write on its way that no look could see.
+/// Of two that follow under one name, one is told at its next write: the one that finds that the
+/// other has written since. But for one write: that may be the last one of a process that was
+/// killed, on its way when this one began.
 pub struct Checkpoint {
     inner: Arc<Inner>,
 }
@@ -86,8 +87,8 @@ struct State {
     looked_to: u64,
     searched_to: u64,
     attempt: Option<Attempt>,
-    /// With what it began; none once it has written.
-    began: Option<ExpectedRecord>,
+    /// Version and position with which it began; none once it has written.
+    began: Option<(u64, u64)>,
     /// When the last write ended, and how many have failed since one did not.
     ended: Instant,
     failures: u32,
@@ -378,14 +379,8 @@ impl Inner {
                 Ok(())
             }
             Err(error) if matches!(error.kind(), ErrorKind::RecordConflict { .. }) => {
-                let began = self.lock().began.take();
-                if began == Some(attempt.expected)
-                    && let Some(found) = block_on(self.record())?
-                {
-                    // Whoever followed before, and was killed, had a write on its way that came
-                    // behind the look with which this one began. What that says was handled, this
-                    // one has been handed as well.
-                    let expected = ExpectedRecord::Exact(found.version);
+                if let Some(version) = self.late_write(attempt)? {
+                    let expected = ExpectedRecord::Exact(version);
                     let again = Attempt { id: Uuid::now_v7(), expected, ..attempt };
                     self.lock().attempt = Some(again);
                     return self.put(again);
@@ -399,6 +394,27 @@ impl Inner {
         }
     }
 
+    /// The version of the record where somebody who followed before, and was killed, had one write
+    /// on its way that came behind the look with which this one began. What that says was handled,
+    /// this one has been handed as well, so that it may write over it.
+    fn late_write(&self, attempt: Attempt) -> Result<Option<u64>> {
+        let (began, dropped) = {
+            let state = self.lock();
+            (state.began, state.dropped)
+        };
+        let Some((version, position)) = began.filter(|_| !dropped) else { return Ok(None) };
+        let begins =
+            if version == 0 { ExpectedRecord::Absent } else { ExpectedRecord::Exact(version) };
+        if attempt.expected != begins {
+            return Ok(None);
+        }
+        let found = block_on(self.record())?.filter(|record| record.version == version + 1);
+        // Once: what comes behind that is somebody who lives.
+        self.lock().began = None;
+        let place = found.as_ref().and_then(|record| Place::decode(&record.value.bytes).ok());
+        Ok(found.filter(|_| place.is_some_and(|at| at.position > position)).map(|at| at.version))
+    }
+
     fn record(&self) -> Answer<Option<Record>> {
         let select = RecordSelection::Keys(vec![self.key.key.clone()]);
         let query = RecordQuery { tenant: String::new(), space: SPACE.to_owned(), select };
@@ -408,9 +424,10 @@ impl Inner {
 
     async fn read(&self) -> Result<u64> {
         let record = self.record().await?;
-        let version = record.as_ref().map(|record| record.version);
-        self.lock().began = Some(version.map_or(ExpectedRecord::Absent, ExpectedRecord::Exact));
-        let Some(record) = record else { return Ok(0) };
+        let Some(record) = record else {
+            self.lock().began = Some((0, 0));
+            return Ok(0);
+        };
         let place = Place::decode(&record.value.bytes).map_err(|fault| {
             let text = format!("the checkpoint of {:?} is damaged: {fault}", self.key.key);
             Error::new(ErrorKind::Corrupted { position: None }, text)
@@ -436,6 +453,7 @@ impl Inner {
         }
         let mut state = self.lock();
         state.expected = ExpectedRecord::Exact(record.version);
+        state.began = Some((record.version, place.position));
         state.written = place.position;
         state.looked_to = place.position;
         Ok(place.position)

@@ -170,6 +170,12 @@ impl Storage for Memory {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { backend: "memory", durable: false, shared: false, limits: Limits::DEFAULT }
+        Capabilities {
+            backend: "memory",
+            durable: false,
+            shared: false,
+            remote: false,
+            limits: Limits::DEFAULT,
+        }
     }
 }

@@ -225,7 +225,13 @@ impl Storage for Postgres {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { backend: "postgres", durable: true, shared: true, limits: Limits::DEFAULT }
+        Capabilities {
+            backend: "postgres",
+            durable: true,
+            shared: true,
+            remote: true,
+            limits: Limits::DEFAULT,
+        }
     }
 }
 

@@ -120,8 +120,8 @@ fn of_stream(
     meet: &mut impl FnMut(Vec<Span>, bool),
 ) -> Result<()> {
     let sql = in_order!("sql/stream_runs.sql", range.backwards);
-    let above = session.version_at(stream, range.after)?;
-    let end = session.version_at(stream, range.until)?;
+    let above = session.version_after(stream, range.after)?;
+    let end = session.version_until(stream, range.until)?;
     if end <= above {
         return Ok(());
     }

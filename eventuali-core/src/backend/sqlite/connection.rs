@@ -162,15 +162,32 @@ impl Session {
         }
     }
 
-    /// The version of a stream at a position: that of its last event there or below.
-    pub(super) fn version_at(&self, id: i64, position: u64) -> Result<u64> {
+    /// The version of a stream at a position: that of its last event there or below. Whoever begins
+    /// there passes over all of them, so that what says so is held against the event.
+    pub(super) fn version_after(&self, id: i64, position: u64) -> Result<u64> {
         if position == 0 {
             return Ok(0);
         }
         let (end, last) = self.stream_head(id)?;
         if position >= last {
+            self.is_placed(id, end, last)?;
             return Ok(end);
         }
+        self.version_before(id, position, end)
+    }
+
+    /// The same for whoever ends there. It may be too high, where the index says of the last event
+    /// that it is lower than it is: the reader looks at positions, too.
+    pub(super) fn version_until(&self, id: i64, position: u64) -> Result<u64> {
+        if position == 0 {
+            return Ok(0);
+        }
+        let (end, last) = self.stream_head(id)?;
+        if position >= last { Ok(end) } else { self.version_before(id, position, end) }
+    }
+
+    /// The version of the last event at a position or below, which is not the last of its stream.
+    fn version_before(&self, id: i64, position: u64, end: u64) -> Result<u64> {
         let version: i64 = self
             .statement(include_str!("sql/version_at.sql"))?
             .query_row([id, clamp(position)], |row| row.get(0))?;

@@ -325,6 +325,7 @@ impl Storage for Sqlite {
             backend: "sqlite",
             durable: self.durable,
             shared: self.durable,
+            remote: false,
             limits: Limits::DEFAULT,
         }
     }

@@ -1,7 +1,7 @@
 //! What waits for the writer, and whose turn it is to write.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -93,7 +93,8 @@ impl Queue {
     pub(super) fn next(&self) -> Option<(Job, Turn<'_>)> {
         let waits = |state: &mut State| state.taken || (state.jobs.is_empty() && !state.ended);
         let begun = Instant::now();
-        while waits(&mut self.lock()) && begun.elapsed() < AWAKE {
+        // With one processor, the caller it looks out for would have to wait for it.
+        while several_processors() && waits(&mut self.lock()) && begun.elapsed() < AWAKE {
             std::thread::yield_now();
         }
         let state = self.lock();
@@ -132,6 +133,12 @@ impl Queue {
             self.some.notify_one();
         }
     }
+}
+
+fn several_processors() -> bool {
+    static SEVERAL: LazyLock<bool> =
+        LazyLock::new(|| std::thread::available_parallelism().is_ok_and(|count| count.get() > 1));
+    *SEVERAL
 }
 
 /// What became of a commit that somebody would do at once.

@@ -99,8 +99,8 @@ fn stream_page(
     let range = scan.range;
     if let Some(id) = session.names.stream(&session.conn, stream)? {
         let sql = in_order!("sql/stream_events.sql", range.backwards);
-        let after = range.after_version.max(session.version_at(id, range.after)?);
-        let until = range.until_version.min(session.version_at(id, range.until)?);
+        let after = range.after_version.max(session.version_after(id, range.after)?);
+        let until = range.until_version.min(session.version_until(id, range.until)?);
         let due = Due::Versions { stream: id, range: (after + 1, until) };
         scan.rows(session, sql, &[id, clamp(after), clamp(until)], Some(query), due)?;
     }

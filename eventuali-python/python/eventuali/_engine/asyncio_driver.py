@@ -72,7 +72,8 @@ class AsyncioDriver:
         """Returns an answer that comes at once, in a tuple, without a turn of the loop."""
         loop = asyncio.get_running_loop()
         box = self._box(loop)
-        return pending.at_hand() if box is not None and box.may_stand_still(loop) else None
+        free = box is not None and not box.waiting
+        return pending.at_hand() if free and _may_stand_still(loop) else None
 
     async def _shielded(self, step: ShieldedWait) -> Any:
         future = step.future = step.future or self.answer(step.pending)
@@ -128,7 +129,6 @@ class _Box:
         self.waiting: dict[int, asyncio.Future[Any]] = {}
         self.gone = False  # whether the loop has let go of it: nothing is delivered any more
         self._closing = False
-        self._since: float | None = None  # when it first stood still, in this turn of the loop
         self._self: _Box | None = None
         try:
             loop.add_reader(self.mailbox.fileno(), _deliver, ref(self))
@@ -155,29 +155,31 @@ class _Box:
             with suppress(NotImplementedError):  # its thread looks at `end`
                 asyncio.get_running_loop().remove_reader(self.mailbox.fileno())
 
-    def may_stand_still(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Whether the loop may wait here for an answer: for a moment, and where nobody else waits.
-
-        A turn of the loop takes longer than an answer that is at hand. But it is the others' turn:
-        so many answers in a row that they take a millisecond, and the loop goes round.
-        """
-        if self.waiting:
-            return False
-        now = monotonic()
-        if self._since is None:
-            self._since = now
-            loop.call_soon(self._turned)
-        return now - self._since < _TURN
-
-    def _turned(self) -> None:
-        self._since = None
-
     def close(self) -> None:
         """Lets go of the loop as soon as every answer has arrived; runs on the loop."""
         self._closing = True
         # The driver lets go of this box; until the last answer it keeps itself.
         self._self = self if self.waiting else None
         self.deliver()
+
+
+def _may_stand_still(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether a loop may wait for an answer on the spot, where nobody else waits for one.
+
+    To go round takes the loop longer than an answer that is at hand. But others have their turn:
+    after a millisecond of such answers, of all stores, it goes round.
+    """
+    now = monotonic()
+    since = _standing.get(loop)
+    if since is None:
+        _standing[loop] = now
+        loop.call_soon(_standing.pop, loop, None)
+        return True
+    return now - since < _TURN
+
+
+_standing: WeakKeyDictionary[asyncio.AbstractEventLoop, float] = WeakKeyDictionary()
+"""Since when each loop stands still; none in here has gone round since."""
 
 
 def _deliver(box: ref[_Box]) -> None:

@@ -179,5 +179,6 @@ def decoder(cls: type[Event]) -> tuple[Decode, Codec[Any]]:
 
 
 build_metadata_with(meta_from_row)
-for _name in AT_HAND:  # read a page at a time, and in a third of the time that Python takes
-    setattr(Event, _name, FlatName(_name, vars(Event)[_name]))
+for _name in AT_HAND:  # where the event is stored, in a third of the time that Python takes
+    if not isinstance(vars(Event)[_name], FlatName):
+        setattr(Event, _name, FlatName(_name, vars(Event)[_name]))

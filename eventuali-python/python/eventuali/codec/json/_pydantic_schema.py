@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import SchemaSerializer, SchemaValidator
 
-from eventuali.codec.json._checks import strict_beside, unchecked
+from eventuali.codec.json._without_checks import strict_beside, unchecked
 from eventuali.codec.json._zoned_time import WRITING, reading
 
 Node = dict[str, Any]
