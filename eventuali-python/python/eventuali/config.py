@@ -1,4 +1,4 @@
-"""How a store is opened where a URL does not say enough."""
+"""Settings for opening a store, where a URL is not enough."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ __all__ = ["EventStoreConfig"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventStoreConfig:
-    """How a store in PostgreSQL is opened; taken wherever a URL is.
+    """Settings for a store in PostgreSQL; accepted wherever a URL is.
 
         EventStoreConfig.postgres("postgresql://app@db/shop").with_table_name("orders")
 
-    It never changes: each `with_…` gives another one. Whatever is wrong is a `ConfigurationError`
-    at once, before anything is opened. No text of it shows the password.
+    It is immutable: each `with_…` returns a new one. An invalid setting raises `ConfigurationError`
+    immediately, before anything is opened. Neither `repr` nor an error shows the password.
 
     Attributes:
-        schema: The schema that holds the tables; made where it is missing and may be.
-        table_name: The relation that shows the events; the name of everything else in the
-            database begins with it. Stores of different names share nothing.
-        max_connections: The most connections that read and write; one more waits for signals.
-        connect_timeout: How long to wait for a connection, and to go on through an outage, in
-            seconds.
-        statement_timeout: How long the server may take for one statement, in seconds.
-        migrations: Whether to make what is missing in the database. Without it, a database that
-            is not up to date is refused.
+        schema: The schema of the tables; created if it is missing and `migrations` is set.
+        table_name: The view of the log; all other names in the database begin with it. Stores of
+            different names share nothing.
+        max_connections: The maximum of connections that read and write; one more listens for
+            commits.
+        connect_timeout: How long to wait for a connection, and how long to retry during an outage,
+            in seconds.
+        statement_timeout: How long one statement may take on the server, in seconds.
+        migrations: Whether to create what is missing in the database. If not, a database that is
+            not up to date is refused.
     """
 
     _secret: str = field(repr=False)
@@ -46,13 +47,13 @@ class EventStoreConfig:
 
     @classmethod
     def postgres(cls, url: str) -> Self:
-        """Describes the database that a URL names: `postgresql://user:password@host/database`.
+        """Returns settings for the database of a URL: `postgresql://user:password@host/database`.
 
-        A `connect_timeout` in the URL counts until `with_connect_timeout` is called.
+        `with_connect_timeout` overrides a `connect_timeout` in the URL.
 
         Raises:
-            ConfigurationError: It is no such URL.
-            TypeError: It is no text.
+            ConfigurationError: `url` is not a valid PostgreSQL URL.
+            TypeError: `url` is not a string.
         """
         if not isinstance(url, str):
             raise TypeError(f"a PostgreSQL URL is a str, not {type(url).__name__}")
@@ -61,7 +62,7 @@ class EventStoreConfig:
         return config if limit is None else config.with_connect_timeout(limit)
 
     def with_schema(self, schema: str) -> Self:
-        """Puts the tables into a schema; the default is `public`.
+        """Sets the schema of the tables; the default is `public`.
 
         Args:
             schema: At most 48 of `a-z`, `0-9` and `_`, not beginning with a digit.
@@ -69,7 +70,7 @@ class EventStoreConfig:
         return replace(self, schema=schema)
 
     def with_table_name(self, table_name: str) -> Self:
-        """Names the relation that shows the events; the default is `events`.
+        """Sets the name of the view of the log; the default is `events`.
 
         Args:
             table_name: At most 48 of `a-z`, `0-9` and `_`, not beginning with a digit.
@@ -80,12 +81,12 @@ class EventStoreConfig:
         """Limits the connections that read and write; the default is 10.
 
         Args:
-            count: From 1 on.
+            count: At least 1.
         """
         return replace(self, max_connections=count)
 
     def with_connect_timeout(self, seconds: float) -> Self:
-        """Limits the wait for a connection, and how long to go on through an outage.
+        """Limits how long to wait for a connection, and how long to retry during an outage.
 
         Args:
             seconds: From 0.001 to 86,400; the default is 10.
@@ -93,7 +94,7 @@ class EventStoreConfig:
         return replace(self, connect_timeout=seconds)
 
     def with_statement_timeout(self, seconds: float) -> Self:
-        """Limits what the server may take for one statement.
+        """Limits how long one statement may take on the server.
 
         Args:
             seconds: From 0.001 to 86,400; the default is 30.
@@ -101,21 +102,21 @@ class EventStoreConfig:
         return replace(self, statement_timeout=seconds)
 
     def with_migrations(self, migrations: bool) -> Self:
-        """Says whether to make what is missing in the database; the default is to make it.
+        """Sets whether to create what is missing in the database; the default is to create it.
 
-        Where somebody else runs migrations, `schema_sql` is what they run.
+        If another person runs migrations, give them `schema_sql`.
         """
         return replace(self, migrations=migrations)
 
     @property
     def url(self) -> str:
-        """What would be opened, without a password."""
+        """The URL to be opened, without a password."""
         return options_of(self).url
 
     def schema_sql(self) -> str:
-        """Returns the SQL that makes the tables, for people who run it themselves.
+        """Returns the SQL that creates the tables, to be run by hand.
 
-        The schema has to be there already. Run it in one transaction, as the owner of the tables.
+        The schema must exist. Run the SQL in one transaction, as the owner of the tables.
         """
         return options_of(self).schema_sql()
 

@@ -1,4 +1,4 @@
-"""Every exception that Eventuali raises, in one tree.
+"""All exceptions of Eventuali, in one tree.
 
 ::
 
@@ -31,8 +31,8 @@
     ├── SnapshotError
     └── StreamingError
 
-Catch a class and read its attributes; the texts are for people and may change. Every exception is
-built from a message and keyword attributes, and survives pickling and copying.
+Catch a class and read its attributes; the messages are for people and may change. Every exception
+takes a message and keyword attributes, and survives pickling and copying.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ __all__ = [
 
 
 class EventualiError(Exception):
-    """The root: catches everything that Eventuali raises on its own account."""
+    """The base class of all exceptions that Eventuali defines."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message)
@@ -93,25 +93,25 @@ def _rebuild(cls: type[EventualiError], args: tuple[Any, ...], state: dict[str, 
 
 
 class ConfigurationError(EventualiError, ValueError):
-    """A URL or an option is wrong, or the server refuses the user. Nothing was written."""
+    """A URL or an option is wrong, or the server denies access. Nothing was written."""
 
 
 # --- the store ------------------------------------------------------------------------------------
 
 
 class EventStoreError(EventualiError):
-    """The store could not do what was asked. Nothing was written unless a subclass says so."""
+    """A call to the store failed. Nothing was written unless a subclass says so."""
 
 
 class OptimisticConcurrencyError(EventStoreError):
-    """Somebody else wrote to the stream since it was read. Nothing was written.
+    """Another writer appended to the stream after it was read. Nothing was written.
 
-    Load the aggregate again, repeat the decision, save again.
+    Load the aggregate again, decide again, save again.
 
     Attributes:
-        stream: `(aggregate_type, aggregate_id)`, or None where no single stream is concerned.
-        expected_version: What had to hold: a version, `"no_stream"`, `"stream_exists"` or `"any"`.
-        actual_version: The version found; None where it is not known.
+        stream: `(aggregate_type, aggregate_id)`, or None if no single stream is concerned.
+        expected_version: What was expected: a version, `"no_stream"`, `"stream_exists"` or `"any"`.
+        actual_version: The version found; None if unknown.
     """
 
     def __init__(
@@ -129,14 +129,14 @@ class OptimisticConcurrencyError(EventStoreError):
 
 
 class AppendConditionError(OptimisticConcurrencyError):
-    """An event that the append condition excludes was stored meanwhile. Nothing was written.
+    """A stored event matches the append condition. Nothing was written.
 
-    Read the query again from `after`, repeat the decision, append again. `stream` and the versions
-    are None here: the condition may concern any number of streams.
+    Read the query again from `after`, decide again, append again. `stream` and the versions are
+    None, because the condition may concern any number of streams.
 
     Attributes:
-        after: The position after which no event was to match.
-        position: The position of an event that does match; None where it is not known.
+        after: The position after which no event may match.
+        position: The position of an event that matches; None if unknown.
     """
 
     def __init__(
@@ -148,13 +148,13 @@ class AppendConditionError(OptimisticConcurrencyError):
 
 
 class IdempotencyConflictError(EventStoreError):
-    """An event id is already stored with other content or elsewhere. Nothing was written.
+    """An event id is already stored, with other content or in another place. Nothing was written.
 
-    Repeating the same commit is no conflict: it gives the first answer again. Use new ids for new
-    facts.
+    Repeating the same commit is not a conflict; it returns the first result again. Use new ids for
+    new facts.
 
     Attributes:
-        event_ids: The ids that were used before.
+        event_ids: The ids that are already stored.
     """
 
     def __init__(self, message: str = "", *, event_ids: Iterable[UUID] = ()) -> None:
@@ -163,13 +163,13 @@ class IdempotencyConflictError(EventStoreError):
 
 
 class OutcomeUnknownError(EventStoreError):
-    """The connection failed between sending a commit and its answer: it may be stored or not.
+    """The storage failed between a commit and its answer; the events may or may not be stored.
 
-    Save the same aggregate (or append the same event objects) again. They keep their ids, so that
+    Save the same aggregate, or append the same event objects, again. They keep their ids, so
     nothing is stored twice.
 
     Attributes:
-        event_ids: The ids of the events in doubt.
+        event_ids: The ids of the events whose outcome is unknown.
     """
 
     def __init__(self, message: str = "", *, event_ids: Iterable[UUID] = ()) -> None:
@@ -182,20 +182,21 @@ class StoreClosedError(EventStoreError):
 
 
 class ForkedProcessError(EventStoreError):
-    """The store was opened before `fork` and used in the child. Open one in the child."""
+    """The store was opened before a `fork` and used in the child. Open one in the child."""
 
 
 class CheckpointMismatchError(EventStoreError):
-    """A checkpoint is not what its owner left. Nothing was written.
+    """A checkpoint is not as its subscription left it. Nothing was written.
 
-    The event that it names is gone, or another one is at its position: the database was restored
-    from an older copy, or it is another one. Or the checkpoint moved, since somebody else goes on
-    under the same name. Decide which one is right; a new name begins anew.
+    Either the event at the checkpoint is gone or another one, because the database was restored
+    from an older copy or is another one. Or another subscriber uses the same name and moved the
+    checkpoint. Find out which log this is, and use one subscriber per name. A new name starts from
+    the beginning.
 
     Attributes:
-        name: The name that was to go on.
-        position: The position of the checkpoint, or the one that was to be written.
-        event_id: The id of the event that was handled there.
+        name: The name of the subscription.
+        position: The position of the checkpoint, or the position that should have been written.
+        event_id: The id of the event that was handled at that position.
     """
 
     def __init__(
@@ -213,26 +214,26 @@ class CheckpointMismatchError(EventStoreError):
 
 
 class DatabaseError(EventStoreError):
-    """The storage failed in a way that no subclass names; the cause is chained."""
+    """The storage failed in a way that no subclass describes; the cause is chained."""
 
 
 class StorageUnavailableError(DatabaseError):
-    """The storage cannot be reached. Nothing was written; try again later."""
+    """The storage can't be reached. Nothing was written; retry later."""
 
 
 class StorageBusyError(DatabaseError):
-    """A lock or a connection was not free in time. Nothing was written; try again."""
+    """A lock, a connection or a statement took too long. Nothing was written; retry."""
 
 
 class StorageFullError(DatabaseError):
-    """The disk or a quota is full. Nothing was written; make room first."""
+    """The disk or a quota is full. Nothing was written; free some space, then retry."""
 
 
 class StorageCorruptedError(DatabaseError):
-    """Stored bytes are not what was written. Restore from a backup; do not write on.
+    """Stored bytes differ from what was written. Stop writing; restore from a backup.
 
     Attributes:
-        position: The position of the first event that is damaged; None where it is not known.
+        position: The position of the first damaged event; None if unknown.
     """
 
     def __init__(self, message: str = "", *, position: int | None = None) -> None:
@@ -241,7 +242,7 @@ class StorageCorruptedError(DatabaseError):
 
 
 class SchemaMismatchError(DatabaseError):
-    """The storage has a schema of a newer release or of another program. Nothing was changed."""
+    """The schema is missing, or is of a newer release or another program. Nothing was changed."""
 
 
 # --- content --------------------------------------------------------------------------------------
@@ -251,8 +252,8 @@ class SerializationError(EventualiError, ValueError):
     """A value can't be stored exactly, or stored bytes can't be decoded. Nothing was written.
 
     Attributes:
-        path: Where in the event, like `items[0].price`; None where it is not known.
-        event_type: The wire name of the event; None where it is not known.
+        path: The place in the event, such as `items[0].price`; None if unknown.
+        event_type: The wire name of the event; None if unknown.
     """
 
     def __init__(
@@ -266,22 +267,22 @@ class SerializationError(EventualiError, ValueError):
 class UnknownEventTypeError(SerializationError):
     """No class, or more than one, claims a stored event type.
 
-    Import the module of the class, register the name with `register_event_class`, or read raw.
+    Import the module of the class, call `register_event_class`, or read with `raw=True`.
     """
 
 
 class UpcastError(SerializationError):
-    """An upcaster failed or is missing for a stored schema version."""
+    """Reserved: an upcaster failed, or is missing for a stored schema version."""
 
 
 class PayloadTooLargeError(SerializationError):
-    """A payload, metadata or a commit is over a limit. Nothing was written.
+    """A payload, metadata or a commit exceeds a limit. Nothing was written.
 
     Attributes:
         what: The part that is too large: `payload`, `headers`, `user_id`, `commit` in bytes, or
-            `events`, `tags`, `query items` in number.
-        size: Its size.
-        limit: The most that is allowed, in the same unit.
+            `events`, `tags`, `query items`, `query terms` in number.
+        size: The size of that part.
+        limit: The maximum, in the same unit.
     """
 
     def __init__(
@@ -301,15 +302,15 @@ class PayloadTooLargeError(SerializationError):
 
 
 class DecryptionError(SerializationError):
-    """A payload fails authentication: the wrong key, or the bytes were changed."""
+    """Reserved: a payload fails authentication, by a wrong key or changed bytes."""
 
 
 class KeyShreddedError(SerializationError):
-    """The key of this subject was destroyed on purpose; the data can't come back."""
+    """Reserved: the key of a subject was destroyed on purpose; its data can't be recovered."""
 
 
 class KeyUnavailableError(SerializationError):
-    """The key service can't be reached or refuses; try again later."""
+    """Reserved: the key service can't be reached, or refuses; retry later."""
 
 
 # --- the caller -----------------------------------------------------------------------------------
@@ -319,7 +320,7 @@ class InvalidEventError(EventualiError, ValueError):
     """An id, name, tag, version or event is not acceptable. Nothing was written.
 
     Attributes:
-        field: The part at fault, like `aggregate_id` or `timestamp`.
+        field: The invalid part, such as `aggregate_id` or `timestamp`.
     """
 
     def __init__(self, message: str = "", *, field: str | None = None) -> None:
@@ -332,7 +333,7 @@ class AggregateNotFoundError(EventualiError, LookupError):
 
     Attributes:
         aggregate_type: The wire name of the aggregate type.
-        aggregate_id: The id that was asked for.
+        aggregate_id: The requested id.
     """
 
     def __init__(
@@ -348,12 +349,12 @@ class AggregateNotFoundError(EventualiError, LookupError):
 
 
 class ProjectionError(EventualiError):
-    """A projection's handler failed; its exception is the cause. The checkpoint did not move."""
+    """Reserved: a projection's handler failed, as its cause says. The checkpoint did not move."""
 
 
 class SnapshotError(EventualiError):
-    """A snapshot can't be taken or used; the events are untouched and decide."""
+    """Reserved: a snapshot can't be taken or used. The events are unchanged and authoritative."""
 
 
 class StreamingError(EventualiError):
-    """A subscription can't go on. Subscribe again from the last position that was handled."""
+    """A subscription ended before it caught up. Subscribe again after the last handled event."""

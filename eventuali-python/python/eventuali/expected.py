@@ -1,4 +1,4 @@
-"""What a writer believes about a stream: the whole vocabulary of optimistic concurrency."""
+"""Expected versions and append conditions, for optimistic concurrency."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["ANY", "NO_STREAM", "STREAM_EXISTS", "AppendCondition", "Expected", "
 
 
 class ExpectedVersion(Enum):
-    """An expectation that is not a number."""
+    """An expected version that is not a number."""
 
     ANY = "any"
     NO_STREAM = "no_stream"
@@ -22,7 +22,7 @@ class ExpectedVersion(Enum):
 
 
 ANY: Final = ExpectedVersion.ANY
-"""Whatever the version is."""
+"""Any version, or no stream at all."""
 NO_STREAM: Final = ExpectedVersion.NO_STREAM
 """The stream has no events."""
 STREAM_EXISTS: Final = ExpectedVersion.STREAM_EXISTS
@@ -34,11 +34,11 @@ Expected: TypeAlias = int | ExpectedVersion
 
 @dataclass(frozen=True, slots=True)
 class AppendCondition:
-    """What a decision was based on: no event matches `query` after position `after`.
+    """Requires that no event after position `after` matches `query`.
 
     Attributes:
-        query: The events that the decision took into account.
-        after: The position up to which it saw them.
+        query: The events on which the decision depends.
+        after: The position up to which the decision has seen them.
     """
 
     query: Query

@@ -1,4 +1,4 @@
-"""What `EventStore.history` gives: an aggregate, event by event."""
+"""What `EventStore.history` yields: an aggregate, event by event."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ A = TypeVar("A", bound=Aggregate)
 
 
 class Change(NamedTuple):
-    """What an event did to a field.
+    """The change of a field by an event.
 
     Attributes:
-        before: Its value before the event; at the first event, the default of the field.
-        after: Its value after the event.
+        before: The value before the event; at the first event, the default of the field.
+        after: The value after the event.
     """
 
     before: Any
@@ -28,12 +28,12 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Step(Generic[A]):
-    """An event of an aggregate and what it did. No two steps share anything that can change.
+    """An event of an aggregate and its effect. No two steps share a mutable value.
 
     Attributes:
-        event: What happened; an `UnknownEvent` where it is ignored and no class is known.
-        state: The aggregate after the event, as `load(at_version=...)` gives it.
-        changes: The fields with another value or type than before, by name; `version` aside.
+        event: The event; an `UnknownEvent` if the aggregate ignores it and its class is unknown.
+        state: The aggregate after the event, as `load(at_version=...)` returns it.
+        changes: The fields whose value or type changed, by name, without `version`.
     """
 
     event: Event

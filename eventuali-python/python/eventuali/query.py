@@ -1,4 +1,4 @@
-"""Which events: queries for reading and for append conditions."""
+"""Queries: selections of events, for reads and append conditions."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _MAX_ITEMS = 128
 
 @dataclass(frozen=True, slots=True, init=False)
 class Query:
-    """Events that match every part that is given; `a | b` matches what either does.
+    """Selects the events that match every given part; `a | b` matches what either matches.
 
-    It never changes, and can be the key of a dict.
+    A query is immutable and can be the key of a dict.
 
     Query(event_types=[Deposited, Withdrawn], tags=["region:eu"])
     Query(aggregate_type=Account, aggregate_id="acc-1") | Query(tags=["audit"])
@@ -55,20 +55,20 @@ class Query:
         """Makes a query; without arguments it matches every event.
 
         Args:
-            aggregate_type: The type of the event's stream, by wire name or class; that of its
-                subclasses is another one.
+            aggregate_type: The type of the event's stream, by wire name or class; subclasses are
+                not included.
             aggregate_id: The id of the event's stream.
-            event_types: The event is of one of these types, by wire name, or by class: of this
-                class or one that is derived from it by now.
+            event_types: The event has one of these types, by wire name or class; a class includes
+                the subclasses that exist when the query is made.
             tags: The event has all of these tags.
             event_ids: The event has one of these ids.
             correlation_id: The event has this correlation id; a UUID and its text are the same.
 
         Raises:
-            TypeError: An argument has another type.
-            InvalidEventError: An iterable is empty, which would match nothing, or `event_types` has
-                `Event`, which every event is.
-            PayloadTooLargeError: It has more than 1,000 types, tags and ids.
+            TypeError: An argument has the wrong type.
+            InvalidEventError: An iterable is empty, which would match nothing, or `event_types`
+                contains `Event`, which would match every event.
+            PayloadTooLargeError: There are more than 1,000 types, tags and ids.
         """
         item: Item = (
             _aggregate_type(aggregate_type),
@@ -87,10 +87,10 @@ class Query:
         object.__setattr__(self, "items", (item,) if given else ())
 
     def __or__(self, other: Query) -> Query:
-        """Matches what either of two queries does.
+        """Returns a query that matches what either of the two matches.
 
         Raises:
-            PayloadTooLargeError: These are more than 128 queries.
+            PayloadTooLargeError: The result joins more than 128 queries.
         """
         if not isinstance(other, Query):
             return NotImplemented

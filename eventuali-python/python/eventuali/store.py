@@ -55,14 +55,14 @@ for _class in (Committed, Damage, Horizon, StreamInfo, Verification):
 
 @dataclass(frozen=True, slots=True)
 class StoreStats:
-    """A store at a glance.
+    """A summary of a store.
 
     Attributes:
-        url: What was opened, without a password.
+        url: The URL that was opened, without a password.
         backend: `memory`, `sqlite` or `postgres`.
-        tenant: Whose events these are; empty for the default tenant.
-        last_position: The highest position that this store has written, read or heard of; others
-            may have written more, see `EventStore.horizon`.
+        tenant: The owner of the events; empty for the default tenant.
+        last_position: The highest position that this store has written, read or heard of. Other
+            processes may have written more; see `EventStore.horizon`.
     """
 
     url: str
@@ -72,19 +72,19 @@ class StoreStats:
 
 
 class EventStore:
-    """A store of events; any number of tasks, event loops and threads may share one.
+    """An event store; any number of tasks, event loops and threads may share one.
 
         async with EventStore.create("sqlite://bank.db") as store:
             await store.save(account)
 
-    A write runs to its end even where the task that waits for it is cancelled. Its outcome is
-    unknown to that task then; saving the same aggregate again settles it, and stores nothing twice.
+    If a task that waits for a write is cancelled, the write still runs to its end. The outcome is
+    unknown to that task; saving the same aggregate again settles it and stores nothing twice.
     """
 
     def __init__(
         self, store: Store, classes: EventTypes, driver: AsyncioDriver, *, root: bool = True
     ) -> None:
-        """Is not called directly: use `EventStore.create`."""
+        """Don't call this directly; use `EventStore.create`."""
         self._store = store
         self._classes = classes
         self._driver = driver
@@ -92,30 +92,30 @@ class EventStore:
 
     @classmethod
     def create(cls, url: Place, *, tenant: str = "", durability: Durability = "full") -> Opening:
-        """Opens a store; made where there is none. To be awaited, or used with `async with`.
+        """Opens a store, and creates it if none exists. Await it or use it with `async with`.
 
         Args:
             url: `memory://`, `sqlite://:memory:`, `sqlite://events.db` or a bare `events.db`
                 (relative), `sqlite:////abs/events.db` (absolute), `postgresql://user@host/database`,
                 or an `EventStoreConfig`.
-            tenant: Whose events; at most 64 letters, digits, `_` and `-`.
-            durability: `"full"`: what is acknowledged survives a power cut. `"relaxed"`: it
-                survives the end of the process, and a power cut can take the last commits.
+            tenant: The owner of the events; at most 64 letters, digits, `_` and `-`.
+            durability: `"full"`: an acknowledged save survives a power cut. `"relaxed"`: it
+                survives the end of the process, but a power cut can lose the last commits.
 
         Raises:
             ConfigurationError: The URL or an option is wrong.
             InvalidEventError: The tenant is not at most 64 letters, digits, `_` and `-`.
-            DatabaseError: The file or the database cannot be opened; a subclass says why.
+            DatabaseError: The file or database can't be opened; the subclass says why.
         """
         return Opening(url, tenant, durability)
 
     async def save(self, *aggregates: Aggregate) -> Committed:
-        """Saves the new events of the aggregates, all or nothing, at the version they were read.
+        """Saves the new events of the aggregates, all or nothing.
 
         Raises:
-            OptimisticConcurrencyError: A stream is not at the version its aggregate was read at.
-            SerializationError: A value would not come back as it is; `path` says which.
-            OutcomeUnknownError: The storage failed meanwhile; saving again settles it.
+            OptimisticConcurrencyError: A stream is no longer at the version that was loaded.
+            SerializationError: A value would not come back exactly; `path` says where.
+            OutcomeUnknownError: The storage failed during the write; saving again settles it.
         """
         return await self._driver.run(_write.save(self._store, self._classes, aggregates))
 
@@ -128,20 +128,21 @@ class EventStore:
         at_time: datetime | None = None,
         by: Literal["recorded_at", "timestamp"] = "recorded_at",
     ) -> A | None:
-        """Rebuilds an aggregate from its events; None where nothing was ever stored.
+        """Rebuilds an aggregate from its events; returns None if nothing was ever stored.
 
         Args:
-            cls: Its class.
-            aggregate_id: Which one.
-            at_version: Only the events up to this version, which the aggregate must have reached.
-            at_time: Only the events up to the first one that is later; not beside `at_version`.
-            by: What `at_time` is compared with: when an event was stored, or when it happened.
+            cls: The class of the aggregate.
+            aggregate_id: The id of the aggregate.
+            at_version: Load up to this version, which the aggregate must have reached.
+            at_time: Load the events before the first one that is later than this time. It can't be
+                combined with `at_version`.
+            by: Compare `at_time` with when events were stored, or with when they happened.
 
         Raises:
-            InvalidEventError: It is not at `at_version` yet, or a time has no time zone.
+            InvalidEventError: The aggregate has not reached `at_version`, or the time has no zone.
             UnknownEventTypeError: The class has no handler for a stored event.
             SerializationError: A stored event does not fit its class.
-            StorageCorruptedError: Stored bytes are not what was written.
+            StorageCorruptedError: Stored bytes differ from what was written.
         """
         return await self._driver.run(
             _load.load(self._store, cls, aggregate_id, at_version, at_time, by)
@@ -156,19 +157,19 @@ class EventStore:
         at_time: datetime | None = None,
         by: Literal["recorded_at", "timestamp"] = "recorded_at",
     ) -> A:
-        """Like `load`, for an aggregate that must be there.
+        """Rebuilds an aggregate like `load`, but raises if nothing was ever stored.
 
         Raises:
-            AggregateNotFoundError: Nothing was ever stored of it.
+            AggregateNotFoundError: Nothing was ever stored.
         """
         return await self._driver.run(
             _load.load_one(self._store, cls, aggregate_id, at_version, at_time, by)
         )
 
     async def history(self, cls: type[A], aggregate_id: str) -> AsyncIterator[Step[A]]:
-        """Yields an aggregate event by event: the event, the state after it, and what it changed.
+        """Yields an aggregate event by event: each event, the state after it, and its changes.
 
-        Nothing, where nothing was ever stored. One page of events is in memory at a time.
+        It yields nothing if nothing was ever stored. One page of events is in memory at a time.
 
         Raises:
             UnknownEventTypeError: The class has no handler for a stored event.
@@ -192,15 +193,17 @@ class EventStore:
         Repeating the call with the same event objects stores nothing twice.
 
         Args:
-            events: What happened. No events: nothing is stored, but what is expected must hold.
-            stream: `(aggregate_type, aggregate_id)`; None for events that belong to no stream.
-            expected: The version the stream must be at.
-            condition: What must not have happened meanwhile.
+            events: The events to append. `expected` and `condition` are checked even if it is
+                empty.
+            stream: `(aggregate_type, aggregate_id)`; None for events without a stream.
+            expected: The version at which the stream must be.
+            condition: The events that must not have been stored in the meantime.
 
         Raises:
             OptimisticConcurrencyError: The stream is at another version.
-            AppendConditionError: An event matches the condition.
-            IdempotencyConflictError: Some of the events are stored already, or with other content.
+            AppendConditionError: A stored event matches the condition.
+            IdempotencyConflictError: Only some of the events are already stored, or an event id is
+                stored with other content.
         """
         return await self._driver.run(
             _write.append(self._store, self._classes, events, stream, expected, condition)
@@ -209,26 +212,26 @@ class EventStore:
     async def decide(
         self, query: Query, decision: AsyncDecision, *, attempts: int = ATTEMPTS
     ) -> Committed:
-        """Reads, decides, and appends if no event that matches was stored meanwhile; else again.
+        """Reads, decides, and appends; retries if a matching event was stored in the meantime.
 
-        Gives up nothing in between: where the outcome of the append is not known, the same events
-        are sent again, and nothing is decided before it is.
+        If the outcome of an append is unknown, the same events are sent again. The decision is
+        repeated only when it is certain that they were not stored.
 
         Args:
-            query: What the decision depends on. Where the events it makes match it, too, a second
-                decision finds the first.
-            decision: Is given the events that match, and returns what is to be stored: an event,
-                several, or None for nothing. It may be a coroutine function. What it raises, such
-                as a refusal, is raised here; nothing is stored then. It is called once an attempt.
-            attempts: How often to append at the most, with pauses that grow to 250 ms.
+            query: The events on which the decision depends. If the events that it returns match
+                the query too, a second call finds those of the first.
+            decision: Takes the matching events, and returns the events to store: one, several, or
+                None. It may be a coroutine function, and is called once per attempt. If it raises,
+                this method raises the same exception, and nothing is stored.
+            attempts: The maximum number of appends, with pauses that grow to 250 ms.
 
         Returns:
-            What was stored; without positions where nothing was to be.
+            The result of the append, without positions if there was nothing to store.
 
         Raises:
-            AppendConditionError: It was overtaken at each attempt.
-            OutcomeUnknownError: The storage failed, and did not come back in `attempts`. Deciding
-                again is safe where the events match the query.
+            AppendConditionError: A matching event was stored during each attempt.
+            OutcomeUnknownError: The storage failed and did not recover within `attempts`. Calling
+                again is safe if the events match the query.
         """
         import asyncio  # which `import eventuali` need not bring
 
@@ -259,27 +262,27 @@ class EventStore:
         backwards: bool = False,
         raw: bool = False,
     ) -> EventReader:
-        """Returns an async iterator over the events that match; it ends where the log ends now.
+        """Returns an async iterator over the matching events, up to the current end of the log.
 
-        What is appended meanwhile is not given, once the first 1,000 events are handed out at the
-        latest; to go on, `subscribe`.
+        The iterator stops where the log ended when it began to read, or after the first page, at
+        most 1,000 events, if that holds everything. To follow new events, use `subscribe`.
 
-        The iterator's `position` says how far it has looked, also where nothing matched.
+        The iterator's `position` is how far it has looked, whether or not anything matched.
 
         Args:
-            query: Which events.
+            query: The events to read.
             after: Only positions above this.
             before: Only positions below this.
-            since: Only events that were recorded at this time or later.
-            until: Only events that were recorded before this time.
-            limit: How many events at the most; 0 gives none.
-            backwards: From the last to the first.
-            raw: Gives an event of an unknown type, or one that does not fit its class, as
+            since: Only events recorded at this time or later.
+            until: Only events recorded before this time.
+            limit: The maximum number of events; 0 yields none.
+            backwards: Read from the last event to the first.
+            raw: Yield an event of an unknown type, or one that does not fit its class, as
                 `UnknownEvent` instead of raising.
 
         Raises:
             InvalidEventError: A number is out of range, or a time has no time zone.
-            UnknownEventTypeError: No class, or several, claim the type of an event.
+            UnknownEventTypeError: No class, or more than one, claims the type of an event.
         """
         reading = _read.Reading(
             self._store,
@@ -302,25 +305,24 @@ class EventStore:
         name: str | None = None,
         raw: bool = False,
     ) -> Subscription:
-        """Follows the events that match: those that are stored, then those that come, for ever.
+        """Follows the matching events: first the stored ones, then new ones, without end.
 
-        With a name, it goes on where an earlier subscription of that name was: after the last event
-        whose handler had returned, that is, after which the next one was asked for. That is written
-        down while the next event is handled, 100 ms after the last time or once it is 500 events,
-        and when it is closed. So after a crash the last events come again, 1,000 that were handled
-        at the most: at least once. A name is for one follower at a time, and always for the same
-        query.
+        With a name, it resumes at the checkpoint of that name, after the last handled event. An
+        event counts as handled when the next one is requested. The checkpoint is written while the
+        next events are handled: 100 ms after the last write, or after 500 events, and on close.
+        Delivery is at least once: after a crash, at most 1,000 handled events come again. Use a
+        name for one subscriber at a time, and always with the same query.
 
         Args:
-            query: Which events.
+            query: The events to follow.
             after: Only positions above this.
-            name: Where to go on, and to write down how far it came; not together with `after`.
-            raw: Gives an event of an unknown type, or one that does not fit its class, as
+            name: The name of the checkpoint; it can't be combined with `after`.
+            raw: Yield an event of an unknown type, or one that does not fit its class, as
                 `UnknownEvent` instead of raising.
 
         Raises:
             InvalidEventError: The name is not acceptable.
-            TypeError: `after` and `name` are both given.
+            TypeError: Both `after` and `name` are given.
         """
         return Subscription(
             self._driver, self._store, self._classes, query, after=after, name=name, raw=raw
@@ -332,10 +334,10 @@ class EventStore:
         aggregate_type: str | type[Aggregate] | None = None,
         from_version: int = 0,
     ) -> list[Event]:
-        """Returns the events of one aggregate from a version on; none where nothing is stored.
+        """Returns the events of one aggregate from a version on; empty if nothing is stored.
 
         Raises:
-            InvalidEventError: Aggregates of several types have this id; it names them.
+            InvalidEventError: Aggregates of several types have this id; the message names them.
         """
         return await self._driver.run(
             _read.load_events(
@@ -344,7 +346,7 @@ class EventStore:
         )
 
     async def load_events_by_type(self, aggregate_type: str | type[Aggregate]) -> list[Event]:
-        """Returns the events of all aggregates of a type; for many of them, `read` is lighter."""
+        """Returns the events of all aggregates of a type; for many, `read` takes less memory."""
         return await self._driver.run(
             _read.load_events_by_type(self._store, self._classes, aggregate_type)
         )
@@ -352,10 +354,10 @@ class EventStore:
     async def get_aggregate_version(
         self, aggregate_id: str, aggregate_type: str | type[Aggregate] | None = None
     ) -> int | None:
-        """Returns the version of an aggregate; None where nothing was ever stored.
+        """Returns the version of an aggregate; None if nothing was ever stored.
 
         Raises:
-            InvalidEventError: Aggregates of several types have this id; it names them.
+            InvalidEventError: Aggregates of several types have this id; the message names them.
         """
         return await self._driver.run(_read.version(self._store, aggregate_id, aggregate_type))
 
@@ -370,78 +372,76 @@ class EventStore:
 
     @StoreOrClass
     def register_event_class(self, name: str, cls: type[Event]) -> None:
-        """Decides which class a stored event type stands for, where no aggregate is loaded.
+        """Decides which class a stored event type means, except when an aggregate is loaded.
 
-        Said of a store, that holds for its reads; said of the class of stores, for those of all
-        stores of this process that were not told otherwise.
+        Called on a store, it applies to the reads of that store. Called on the class, it applies to
+        all stores of this process that have no registration of their own for the name.
 
         Raises:
-            TypeError: `cls` is no class of events.
+            TypeError: `cls` is not a class of events.
         """
         classes_of(self).register(name, cls)
 
     @StoreOrClass
     def unregister_event_class(self, name: str) -> None:
-        """Takes back what `register_event_class` said of a name, if anything."""
+        """Revokes what `register_event_class` registered for a name, if anything."""
         classes_of(self).unregister(name)
 
     @StoreOrClass
     def get_registered_event_classes(self) -> dict[str, type[Event]]:
-        """Returns what `register_event_class` said; for a store, together with that for all."""
+        """Returns the registered classes by name; for a store, including those for all stores."""
         return classes_of(self).named()
 
     def for_tenant(self, tenant: str) -> EventStore:
-        """Returns the same store, seen as another tenant; closing it is the first one's to do.
+        """Returns the same store for another tenant; it is closed with the original store.
 
-        It shares everything, `register_event_class` included. Its own `close` does nothing.
+        Both share everything, including `register_event_class`. Its own `close` does nothing.
 
         Raises:
-            InvalidEventError: The tenant is not at most 64 letters, digits, `_` and `-`.
+            InvalidEventError: The tenant is not 1 to 64 letters, digits, `_` and `-`.
         """
         seen = self._store.for_tenant(named_tenant(tenant))
         return EventStore(seen, self._classes, self._driver, root=False)
 
     @property
     def url(self) -> str:
-        """What was opened, without a password."""
+        """The URL that was opened, without a password."""
         return self._store.url
 
     def stats(self) -> StoreStats:
-        """Returns the store at a glance.
+        """Returns a summary of the store.
 
         Raises:
-            StoreClosedError: It was closed.
+            StoreClosedError: The store was closed.
         """
         store = self._store
         return StoreStats(store.url, store.backend, store.tenant, store.last_position())
 
     async def horizon(self) -> Horizon:
-        """Looks how far readers of the whole log may read, and who holds them back.
+        """Returns how far readers of the whole log may read, and which writers hold them back.
 
-        It is that of all tenants. For people who watch over a store: an `open_for` that grows is a
-        writer that is stuck.
+        It covers all tenants. Use it for monitoring: an `open_for` that grows means a stuck writer.
         """
         return await self._driver.run(_read.horizon(self._store))
 
     async def verify(
         self, *, progress: Progress | bool | None = None, limit: int = 1000
     ) -> Verification:
-        """Checks everything that is stored, of all tenants, and says what is damaged.
+        """Checks everything that is stored, of all tenants, and reports damage.
 
-        Events against their checksums, without a hole in the log or in a stream; every index
-        against the events, and the events against every index; records against theirs; on SQLite
-        also the pages of the file. It reads all of the store, a part at a time, beside whoever
-        reads and writes. What is damaged is returned, not raised.
+        It checks the checksums of events and records, gaps in streams and (except on PostgreSQL)
+        in the log, every index in both directions and, on SQLite, the pages of the file. It reads
+        the whole store in parts, while others read and write. Damage is returned, not raised.
 
         Args:
-            progress: Called with the rows that were checked and those that there are; True draws a
-                bar on stderr.
-            limit: The check ends once it has found so much.
+            progress: Called with the number of rows checked and the total; True draws a bar on
+                stderr.
+            limit: The maximum number of findings, after which the check ends.
         """
         return await self._driver.run(_verifying.verify(self._store, progress, limit))
 
     async def close(self) -> None:
-        """Waits for the writes that have begun, then releases everything. Twice is fine."""
+        """Waits for the writes that have begun, then releases everything; may be called twice."""
         if self._root:
             await self._driver.answer(self._store.close())
             self._driver.close()
@@ -468,7 +468,7 @@ _NOT_OPEN = (
 
 
 class Opening:
-    """A store that is being opened: to be awaited, or used with `async with`."""
+    """A store that is being opened; await it or use it with `async with`."""
 
     def __init__(self, url: Place, tenant: str, durability: Durability) -> None:
         self._arguments = (url, tenant, durability)

@@ -1,4 +1,4 @@
-"""Subscriptions: the events that are stored, and then those that come, for ever."""
+"""Subscriptions: the stored events, then new ones, without end."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ T = TypeVar("T")
 
 
 class Subscription(Following):
-    """Yields matching events in the order of their positions, and waits for more at the end.
+    """Yields matching events in the order of their positions, and waits for new ones at the end.
 
         async with store.subscribe(Query(tags=["audit"]), name="auditor") as events:
             async for event in events:
                 ...
 
-    One task at a time takes events; any may look at `position` and `live`, wait for `caught_up`, or
-    close it. It holds the page in hand and at most one more, 4 MiB each, however slow its handler.
+    One task at a time takes events. Any task may read `position` and `live`, wait for `caught_up`,
+    or close it. It holds the current page and at most one more, 4 MiB each, however slow the
+    handler.
 
-    With a name it goes on where it was, at least once: see `EventStore.subscribe`.
+    With a name it resumes at its checkpoint, at least once; see `EventStore.subscribe`.
     """
 
     def __init__(self, driver: AsyncioDriver, *arguments: Any, **options: Any) -> None:
-        """Is not called directly: use `EventStore.subscribe`."""
+        """Don't call this directly; use `EventStore.subscribe`."""
         super().__init__(*arguments, **options)
         self._driver = driver
         self._waiting: set[asyncio.Future[None]] = set()
@@ -46,15 +47,15 @@ class Subscription(Following):
         return self
 
     async def __anext__(self) -> Event:
-        """Returns the next event; waits where there is none yet.
+        """Returns the next event; waits if there is none yet.
 
-        Cancelling it loses nothing: the next call returns that event.
+        Cancelling the wait loses nothing: the next call returns that event.
 
         Raises:
-            CheckpointMismatchError: The event of the checkpoint is gone or another one, or
-                somebody else follows under this name.
+            CheckpointMismatchError: The event at the checkpoint is gone or another one, or another
+                subscriber uses this name.
             StoreClosedError: The store was closed.
-            UnknownEventTypeError: No class, or several, claim the type of the next event.
+            UnknownEventTypeError: No class, or more than one, claims the type of the next event.
         """
         if self._busy:
             raise RuntimeError("another task is waiting for the next event of this subscription")
@@ -94,13 +95,13 @@ class Subscription(Following):
             self._leave("was cancelled")
 
     async def caught_up(self) -> None:
-        """Waits until what was stored is handled: until the event after that is asked for.
+        """Waits until all stored events are handled and the event after them is requested.
 
-        Somebody else has to take the events meanwhile.
+        Another task has to take the events in the meantime.
 
         Raises:
-            StreamingError: Before, it was closed, or raised an error, or the task that takes them
-                was cancelled.
+            StreamingError: Before that, the subscription was closed or raised an error, or the task
+                that takes the events was cancelled.
         """
         import asyncio
 
@@ -126,14 +127,14 @@ class Subscription(Following):
             future.get_loop().call_soon_threadsafe(_wake, future)
 
     async def aclose(self) -> None:
-        """Ends it; whoever waits for an event hears of the end. Twice is fine.
+        """Closes the subscription and ends a wait for an event; may be called twice.
 
-        A named one writes its checkpoint. The event in hand counts as handled where the task that
-        took it closes, unless an exception is on its way; where another task does, once the one
-        that took it asks for the next event.
+        A named subscription writes its checkpoint. If the task that took the current event closes
+        it, that event counts as handled, unless an exception is being handled. If another task
+        closes it, the event counts once the task that took it asks for the next one.
 
         Raises:
-            CheckpointMismatchError: Somebody else follows under this name.
+            CheckpointMismatchError: Another subscriber uses this name.
         """
         await self._end_it(handled=sys.exception() is None)
 

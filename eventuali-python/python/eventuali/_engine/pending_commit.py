@@ -30,13 +30,13 @@ Answer: TypeAlias = tuple[Sequence[int], list[int], int]
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What a commit became.
+    """The result of a commit.
 
     Attributes:
         positions: The position of each event in the log, in the order of the commit.
-        versions: The version of each stream after its last event, in the order of the commit. A
-            save that finds an earlier one unfinished has the streams of both, each once.
-        recorded_at: The store's time of the commit, aware, UTC; None where there were no events.
+        versions: The version of each stream after its last event, in the order of the commit. If a
+            save also settles an earlier one, it has the streams of both, each once.
+        recorded_at: The time of the commit by the store's clock, aware, UTC; None without events.
     """
 
     positions: tuple[int, ...] = ()
@@ -45,7 +45,7 @@ class Committed:
 
     @property
     def position(self) -> int | None:
-        """The position of the last event; None where there were no events."""
+        """The position of the last event; None without events."""
         return self.positions[-1] if self.positions else None
 
 

@@ -29,11 +29,11 @@ _NO_BOUND = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """A stream as the store knows it.
+    """A stream in the store.
 
     Attributes:
-        aggregate_type: Its type.
-        aggregate_id: Its id.
+        aggregate_type: The type of the stream.
+        aggregate_id: The id of the stream.
         version: The version of its last event.
         last_position: The position of its last event.
     """
@@ -46,18 +46,18 @@ class StreamInfo:
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """How far the log is settled, and who holds its readers back.
+    """How far the log is settled, and which writers hold its readers back.
 
-    On PostgreSQL, readers of the whole log wait for writers that have begun below what they would
-    read next. Where that takes long, somebody writes and does not come to an end.
+    On PostgreSQL, readers of the whole log wait for writers that may still commit below the next
+    position to read. If that takes long, a writer is stuck.
 
     Attributes:
-        position: Whoever reads the whole log sees everything up to here, and nothing above.
-        last_position: The last event that is stored. What lies between the two is not read yet.
-        writers: How many transactions are writing now; in memory and on SQLite always 0, where no
-            reader waits for a writer.
-        open_for: How long the oldest of them has been open, by the server's clock; None where there
-            is none, or where it is another user's, whose sessions PostgreSQL does not show.
+        position: Readers of the whole log see everything up to here, and nothing above.
+        last_position: The last stored event. The events between the two wait.
+        writers: The number of transactions that are writing now; always 0 in memory and on SQLite,
+            where no reader waits for a writer.
+        open_for: How long the oldest of them has been open, by the server's clock; None if there is
+            none, or if it belongs to another user, whose sessions PostgreSQL does not show.
     """
 
     position: int

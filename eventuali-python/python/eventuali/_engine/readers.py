@@ -1,4 +1,4 @@
-"""What `read` gives: an iterator of events that says how far it has looked."""
+"""What `read` returns: an iterator over events that knows how far it has looked."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class EventReader(AsyncIterator[Event]):
-    """The events that match, one after the other; begins to read when the first is asked for."""
+    """An async iterator over matching events; reading begins when the first one is requested."""
 
     def __init__(self, reading: Reading, driver: AsyncioDriver) -> None:
-        """Is not called directly: use `EventStore.read`."""
+        """Don't call this directly; use `EventStore.read`."""
         self._reading = reading
         self._events = _awaited(reading, driver)
 
@@ -25,8 +25,9 @@ class EventReader(AsyncIterator[Event]):
     def position(self) -> int:
         """How far it has looked, whether or not anything matched.
 
-        Every event that matches at or below this position was given: another reading goes on with
-        `after=reader.position`. Backwards it is every one at or above, and `before=` goes on.
+        Every matching event up to this position was returned; continue with
+        `after=reader.position`. When reading backwards, it is every one down to this position;
+        continue with `before=`.
         """
         return self._reading.position
 
@@ -37,21 +38,21 @@ class EventReader(AsyncIterator[Event]):
         return await self._events.__anext__()
 
     async def aclose(self) -> None:
-        """Ends the reading; the position stays."""
+        """Stops reading; `position` stays."""
         await self._events.aclose()
 
 
 class BlockingReader(Iterator[Event]):
-    """The same for `eventuali.sync.EventStore`."""
+    """An iterator over matching events; reading begins when the first one is requested."""
 
     def __init__(self, reading: Reading) -> None:
-        """Is not called directly: use `EventStore.read`."""
+        """Don't call this directly; use `EventStore.read`."""
         self._reading = reading
         self._events = _waited(reading)
 
     @property
     def position(self) -> int:
-        """How far it has looked; see `eventuali.EventStore.read`."""
+        """How far it has looked, whether or not anything matched; see `EventReader.position`."""
         return self._reading.position
 
     def __iter__(self) -> Generator[Event, None, None]:
@@ -61,7 +62,7 @@ class BlockingReader(Iterator[Event]):
         return next(self._events)
 
     def close(self) -> None:
-        """Ends the reading; the position stays."""
+        """Stops reading; `position` stays."""
         self._events.close()
 
 

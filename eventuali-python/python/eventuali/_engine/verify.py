@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from eventuali._eventuali import Store
 
 Progress: TypeAlias = Callable[[int, int], object]
-"""Called with how many rows were checked, and how many there are."""
+"""Called with the number of rows checked and the total."""
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Something in the store that is not what was written.
+    """Stored bytes that differ from what was written.
 
     Attributes:
-        position: The position of the event, where one is to blame; else None.
-        text: What is wrong.
+        position: The position of the damaged event; None if no single event is damaged.
+        text: A description of the damage.
     """
 
     position: int | None
@@ -32,14 +32,14 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a check of the whole store found.
+    """The result of a check of the whole store.
 
     Attributes:
-        events: How many events were looked at.
-        streams: How many streams were looked at.
-        records: How many records were looked at: checkpoints and other documents.
-        damage: What is not as it was written, in the order in which it was found.
-        complete: Whether everything was looked at; not where `limit` ended it.
+        events: The number of events checked.
+        streams: The number of streams checked.
+        records: The number of records checked: checkpoints and other documents.
+        damage: The damage, in the order in which it was found.
+        complete: Whether everything was checked; False if `limit` ended the check.
     """
 
     events: int
@@ -50,7 +50,7 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether everything was looked at and nothing is damaged."""
+        """Whether everything was checked and nothing is damaged."""
         return self.complete and not self.damage
 
 

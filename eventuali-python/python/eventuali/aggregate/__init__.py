@@ -1,4 +1,4 @@
-"""Aggregates: state that follows from events, and nothing else.
+"""Aggregates: state that results only from events.
 
     class Account(Aggregate):
         balance: Decimal = Decimal(0)
@@ -59,19 +59,19 @@ else:
 
 
 class Aggregate(_Slots):
-    """State that events make, as a pydantic model in which every field has a default.
+    """State that results from events, as a pydantic model in which every field has a default.
 
     `apply(event)` changes the state through the handler of the event, a method
     `apply_<snake_case of the event's class>`. The annotation of its parameter says which classes it
-    takes, `A | B` for several. The new events wait here until the store saves them.
+    takes, `A | B` for several. The aggregate keeps new events until the store saves them.
 
-    `class Account(Aggregate, name="account")` sets the wire name of the type, which is the class
-    name otherwise; it is not inherited.
+    `class Account(Aggregate, name="account")` sets the wire name of the type, by default the class
+    name; it is not inherited.
 
     Attributes:
         id: The id of the stream; a new UUID if not given.
-        version: How many events made this state, saved or not.
-        ignores: Event classes or wire names that change nothing here and have no handler.
+        version: The number of events that produced this state, saved or not.
+        ignores: Event classes or wire names that change nothing and need no handler.
     """
 
     model_config = ConfigDict(extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
@@ -122,15 +122,16 @@ class Aggregate(_Slots):
         return self.__aggregate_type__
 
     def apply(self, event: Event) -> None:
-        """Changes the state by a new event, which the next save stores.
+        """Changes the state with a new event, which the next save stores.
 
-        A handler that raises leaves the aggregate as it was. Mutable values are put back from a
-        copy made at the first event after the last save; one that can't be copied is not put back.
+        If a handler raises, the aggregate stays as it was. Mutable values are restored from a copy
+        made at the first event after the last save; values that can't be copied are not restored.
 
         Raises:
-            TypeError: `event` is no event, or its handler returned something, such as a coroutine.
-            InvalidEventError: No handler takes it (`field` is `"event_type"`), or it was applied or
-                stored before (`field` is `"event"`).
+            TypeError: `event` is not an event, or its handler returned a value, such as a
+                coroutine.
+            InvalidEventError: The event has no handler (`field` is `"event_type"`), or it was
+                applied or stored before (`field` is `"event"`).
         """
         savepoint = self._savepoint or _begin(self)
         handler = savepoint.isolating[type(event)]
@@ -167,14 +168,14 @@ class Aggregate(_Slots):
 
     @classmethod
     def from_events(cls, events: Iterable[Event], id: str | None = None) -> Self:
-        """Makes the state that events lead to; none of them waits to be saved.
+        """Makes the aggregate that results from events; none of them waits to be saved.
 
         Args:
-            events: The events of one stream from its first on, or new ones.
+            events: The events of one stream from the first on, or new ones.
             id: The id; by default that of the stored events, or a new one.
 
         Raises:
-            InvalidEventError: An event has no handler, belongs to another aggregate, is not the
+            InvalidEventError: An event has no handler, belongs to another aggregate or is not the
                 next version, or its handler applied an event.
         """
         aggregate: Self | None = None if id is None else cls(id=id)
@@ -190,36 +191,36 @@ class Aggregate(_Slots):
         return cls() if aggregate is None else aggregate
 
     def get_uncommitted_events(self) -> list[Event]:
-        """Returns the events that wait to be saved, oldest first."""
+        """Returns the events waiting to be saved, oldest first."""
         return self._uncommitted.copy()
 
     def has_uncommitted_events(self) -> bool:
-        """Says whether events wait to be saved."""
+        """Returns whether events are waiting to be saved."""
         return bool(self._uncommitted)
 
     def mark_events_as_committed(self) -> None:
-        """Forgets the events that wait: they are saved, or are not to be."""
+        """Forgets the events waiting to be saved, because they are saved or should not be."""
         self._uncommitted.clear()
         set_pending(self, None)
         set_savepoint(self, None)
 
     def is_new(self) -> bool:
-        """Says whether nothing of the aggregate was ever saved."""
+        """Returns whether nothing of the aggregate was ever saved."""
         return self.version == len(self._uncommitted)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the fields, `id` and `version` included, by name and as Python values.
+        """Returns the fields, including `id` and `version`, by name as Python values.
 
-        Unlike `model_dump`, it has what is excluded there, and nothing that is computed or changed
-        by a serializer: `from_dict` makes an equal state of it. Private attributes are not in it.
+        Unlike `model_dump`, it includes excluded fields, omits computed fields and runs no
+        serializers, so `from_dict` makes an equal state from it. It omits private attributes.
         """
         return values(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Makes an aggregate of the state that `to_dict` gave; no event waits to be saved.
+        """Makes an aggregate from the result of `to_dict`; no event waits to be saved.
 
-        Fields may stand under their names or aliases, and what is computed is passed over.
+        The keys may be names or aliases of fields. Computed fields are ignored.
 
         Raises:
             pydantic.ValidationError: A field is unknown or has a wrong value.

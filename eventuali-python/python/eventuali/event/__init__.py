@@ -1,4 +1,4 @@
-"""Events: immutable facts with the metadata beside their fields.
+"""Events: immutable facts, with metadata separate from their fields.
 
     class OrderPlaced(Event, name="order.placed", version=2):
         order_id: str
@@ -113,19 +113,19 @@ else:
 
 
 class Event(_Model):
-    """A fact: a pydantic model whose fields can't change, with metadata beside them.
+    """A fact: a pydantic model whose fields can't change, with separate metadata.
 
-    A subclass names its fields. `name=` sets the wire name (by default the class name), `version=`
-    the version of the schema (by default 1); neither is inherited. A field, property or class
-    variable `tags` says what queries find its events by, beside the tags given at creation.
+    A subclass declares the fields. `name=` sets the wire name (by default the class name),
+    `version=` the version of the schema (by default 1); neither is inherited. A field, property or
+    class variable `tags` adds tags to those given at creation; queries find events by tags.
 
-    Metadata can be given at creation: `event_id`, `timestamp`, `correlation_id`, `causation_id`,
-    `user_id`, `headers` and `tags`. All of it is read at `meta`, and under its flat name
-    (`event.event_id`) where no field of the class has that name. The time is taken at creation, the
-    id when it is first read or saved.
+    These keywords set metadata at creation: `event_id`, `timestamp`, `correlation_id`,
+    `causation_id`, `user_id`, `headers` and `tags`. All metadata is at `meta`, and under its flat
+    name (`event.event_id`) unless a field of the class has that name. The default time is that of
+    creation. The default id is set when it is first read or saved.
 
-    Two events are equal when they are of one class and their fields are equal. `copy`, `deepcopy`
-    and pickling keep the metadata; `model_copy` makes a new event.
+    Two events are equal if they have the same class and equal fields. `copy`, `deepcopy` and
+    pickling keep the metadata; `model_copy` makes a new event.
 
     Raises:
         pydantic.ValidationError: A field is missing, unknown or has a wrong value.
@@ -186,7 +186,7 @@ class Event(_Model):
 
     @property
     def meta(self) -> EventMeta:
-        """What is known of the event besides its fields; reading it fixes the id."""
+        """The metadata of the event; reading it fixes the id."""
         return meta_of(self)
 
     @classmethod
@@ -195,9 +195,9 @@ class Event(_Model):
         return cls.__event_type__
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the fields by name, and the metadata that a new event can be given.
+        """Returns the fields by name, and the metadata that can be set at creation.
 
-        `from_dict` makes an equal event of it, with the same id and time, and of no stream yet.
+        `from_dict` makes an equal event from it, with the same id and time, but without a stream.
         """
         meta = self.meta
         given = {name: getattr(meta, name) for name in self.__meta_keywords__ & GIVEN}
@@ -205,7 +205,7 @@ class Event(_Model):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Makes an event of what `to_dict` gave.
+        """Makes an event from the result of `to_dict`.
 
         Raises:
             pydantic.ValidationError: A field is missing, unknown or has a wrong value.
@@ -218,14 +218,14 @@ class Event(_Model):
         return event
 
     def to_json(self) -> str:
-        """Returns `to_dict` as JSON, for logs and messages; stores have a form of their own."""
+        """Returns `to_dict` as JSON, for logs and messages; stores use a format of their own."""
         return to_json(self.to_dict(), bytes_mode="base64", inf_nan_mode="constants").decode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Makes an event of what `to_json` gave; raises as `from_dict` does.
+        """Makes an event from the result of `to_json`; raises the same errors as `from_dict`.
 
-        A correlation or causation that reads like a UUID is one.
+        A correlation or causation id in the form of a UUID becomes a UUID.
         """
         read = from_json(text)
         if not isinstance(read, dict):
@@ -238,14 +238,14 @@ class Event(_Model):
         return event
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Makes a new event from this one: with a new id and time, and of no stream yet.
+        """Makes a new event from this one, with a new id and time and without a stream.
 
         Args:
-            update: Fields to change, which pydantic takes without validation, and metadata.
-            deep: Whether to copy the values of the fields, too.
+            update: Fields to change, which pydantic does not validate, and metadata.
+            deep: Whether to copy the values of the fields too.
 
         Raises:
-            InvalidEventError: `update` names an unknown field or has unacceptable metadata.
+            InvalidEventError: `update` has an unknown field or unacceptable metadata.
         """
         update = update or {}
         known = self.__pydantic_fields__.keys() | (self.__pydantic_extra__ or {}).keys()
@@ -330,7 +330,7 @@ def _wire_name(cls: type[Event], name: str | None, version: int | None) -> tuple
 
 
 class DomainEvent(Event):
-    """A fact of the domain: something that the business speaks of."""
+    """A fact of the business."""
 
 
 class SystemEvent(Event):
@@ -338,16 +338,16 @@ class SystemEvent(Event):
 
 
 class UnknownEvent(Event):
-    """A stored event whose type no class claims or whose class it doesn't fit, read raw.
+    """A raw event: no class, or more than one, claims its type, or it does not fit its class.
 
-    It has no fields: `payload` holds the stored bytes, `data` what they say.
+    It has no fields: `payload` holds the stored bytes, `data` the decoded value.
     """
 
     __slots__ = ("_payload",)
 
     @classmethod
     def from_stored(cls, row: object, payload: bytes) -> Self:
-        """Makes the event from a stored row, which has a method `meta()`, and its payload."""
+        """Makes the event from a payload and a stored row, which has a method `meta()`."""
         event = cls.model_construct()
         set_stored(event, row)
         _set_payload(event, payload)
@@ -363,7 +363,7 @@ class UnknownEvent(Event):
         """The payload, decoded at each access.
 
         Raises:
-            SerializationError: It is not JSON, or nested too deeply to be read.
+            SerializationError: The payload is not JSON, or is nested too deeply.
         """
         try:
             return from_json(self.payload)

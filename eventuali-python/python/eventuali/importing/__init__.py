@@ -1,4 +1,4 @@
-"""Importing a store that was written into the older table of events, in SQLite or PostgreSQL.
+"""Importing an older store, which keeps its events in one table in SQLite or PostgreSQL.
 
     from eventuali import sync
     from eventuali.importing import import_events
@@ -6,8 +6,8 @@
     with sync.EventStore.create("postgresql://app@db/shop") as store:
         print(import_events("old.db", store))
 
-The older table has one row an event, in the columns `id, aggregate_id, aggregate_type, event_type,
-event_version, aggregate_version, event_data, event_data_type, metadata, timestamp`.
+The older table has one row per event, with the columns `id, aggregate_id, aggregate_type,
+event_type, event_version, aggregate_version, event_data, event_data_type, metadata, timestamp`.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from eventuali.sync import EventStore
 __all__ = ["Imported", "import_events"]
 
 Progress: TypeAlias = Callable[[str, int, int | None], object]
-"""Called with a step (`checked`, `stored`, `compared`), how many events it has done, and of how
-many; None where that is not known yet."""
+"""Called with a step (`checked`, `stored`, `compared`), the number of events so far, and the total;
+None while the total is not known."""
 
 _COMMIT = (1000, 8 << 20)
 """Events and bytes of a commit, at the most; half of the bytes that a store takes."""
@@ -54,13 +54,13 @@ _READS = 16
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import did.
+    """The result of an import.
 
     Attributes:
-        events: How many events the older table has; all of them are in the store.
-        streams: How many streams they make up.
-        stored: How many events were stored by this import.
-        found: How many were in the store before it.
+        events: The number of events in the older table; all of them are in the store.
+        streams: The number of their streams.
+        stored: The number of events that this import stored.
+        found: The number of events that were in the store before.
     """
 
     events: int
@@ -77,37 +77,38 @@ def import_events(
     schema: str | None = None,
     progress: Progress | None = None,
 ) -> Imported:
-    """Copies every event of an older table into a store, and compares what is there then.
+    """Copies every event of an older table into a store, then compares the two.
 
-    Everything is read and checked before the first event is stored. Ids, types, versions, times,
-    metadata and the bytes of the payloads stay what they are; no event class has to be known. The
-    log comes in the order of `(timestamp, id)`, but for events that are older than one before them
-    in their stream: these follow that one. Nobody else should write to the older table, or to its
-    streams in the store, meanwhile.
+    Every row is read and checked before the first event is stored. The import keeps ids, types,
+    versions, times, metadata and the bytes of the payloads, and needs no event classes. Events are
+    imported in the order of `(timestamp, id)`, except that an event older than its predecessor in
+    the stream follows that predecessor. Stop other writers to the older table, and to its streams
+    in the store, during the import.
 
-    Repeating an import stores nothing twice, and one that was cut off goes on where it was. A
-    stream may have gone on in the store since.
+    Repeating an import stores nothing twice, and an interrupted import resumes where it stopped.
+    The streams may have got new events in the store since.
 
-    A copy of the table lies in a temporary file until the end. The call blocks: beside an event
-    loop, run it in a thread, with a store of its own.
+    A copy of the table is kept in a temporary file until the end. The call blocks: in a program
+    with an event loop, run it in a thread, with a store of its own.
 
     Args:
-        source: A SQLite file by its path or `sqlite://…`, or `postgresql://…`, for which
-            `eventuali[import]` is needed. It is only read.
-        store: Where to; as the tenant that it is seen as.
-        table_name: What the older table is called.
-        schema: Its schema in PostgreSQL; `public` unless given.
-        progress: Told of every step.
+        source: A SQLite file, by its path or `sqlite://…`, or `postgresql://…`, which needs
+            `eventuali[import]`. It is only read.
+        store: The store to import into; a store from `for_tenant` imports for that tenant.
+        table_name: The name of the older table.
+        schema: The schema of the older table in PostgreSQL; by default `public`.
+        progress: Called after every step.
 
     Raises:
-        ConfigurationError: There is no such table, or it has another shape.
+        ConfigurationError: There is no such table, or it has other columns.
         StorageUnavailableError: The source can't be read.
-        InvalidEventError: A row has something that no store takes, or a stream has a gap, or an id
-            or a version twice. The text names the row. Nothing was stored.
-        SerializationError: The payload of a row is not JSON. The text names it. Nothing was stored.
+        InvalidEventError: A row has a value that no store accepts, or a stream has a gap, or an id
+            or a version is duplicate. The message names the row. Nothing was stored.
+        SerializationError: The payload of a row is not JSON. The message names the row. Nothing was
+            stored.
         OptimisticConcurrencyError: The store has other events in a stream of the older table.
-        IdempotencyConflictError: The store has an event with such an id elsewhere. What comes
-            before it in the log may be stored.
+        IdempotencyConflictError: The store has an event with such an id in another place. The
+            events before it may be stored.
     """
     refuse_in_loop()
     table = LegacyTable.at(source, table_name, schema)

@@ -1,4 +1,4 @@
-"""The blocking store: the same verbs as `eventuali.EventStore`, for code without an event loop."""
+"""The blocking store: `eventuali.EventStore` for code without an event loop."""
 
 from __future__ import annotations
 
@@ -47,24 +47,24 @@ T = TypeVar("T")
 
 
 class EventStore:
-    """A store of events whose calls block; any number of threads may share one.
+    """An event store whose calls block; any number of threads may share one.
 
         with EventStore.create("sqlite://bank.db") as store:
             store.save(account)
 
     A call lets other threads run while it waits. Inside a running event loop it raises
-    `RuntimeError`: there, `eventuali.EventStore` is the class to use.
+    `RuntimeError`; use `eventuali.EventStore` there.
     """
 
     def __init__(self, store: Store, classes: EventTypes, *, root: bool = True) -> None:
-        """Is not called directly: use `EventStore.create`."""
+        """Don't call this directly; use `EventStore.create`."""
         self._store = store
         self._classes = classes
         self._root = root
 
     @classmethod
     def create(cls, url: Place, *, tenant: str = "", durability: Durability = "full") -> Self:
-        """Opens a store; see `eventuali.EventStore.create`."""
+        """Opens a store, and creates it if none exists; see `eventuali.EventStore.create`."""
         refuse_in_loop()
         store: Store = begin(url, tenant, durability).wait()
         return cls(opened(store.blocking(True)), EventTypes())
@@ -94,10 +94,10 @@ class EventStore:
         at_time: datetime | None = None,
         by: Literal["recorded_at", "timestamp"] = "recorded_at",
     ) -> A:
-        """Like `load`, for an aggregate that must be there.
+        """Rebuilds an aggregate like `load`, but raises if nothing was ever stored.
 
         Raises:
-            AggregateNotFoundError: Nothing was ever stored of it.
+            AggregateNotFoundError: Nothing was ever stored.
         """
         return _drive(_load.load_one(self._store, cls, aggregate_id, at_version, at_time, by))
 
@@ -150,7 +150,7 @@ class EventStore:
         backwards: bool = False,
         raw: bool = False,
     ) -> BlockingReader:
-        """Returns an iterator over the events that match; see `eventuali.EventStore.read`."""
+        """Returns an iterator over the matching events; see `eventuali.EventStore.read`."""
         reading = _read.Reading(
             self._store,
             Decoders(self._classes, raw=raw),
@@ -172,7 +172,7 @@ class EventStore:
         name: str | None = None,
         raw: bool = False,
     ) -> Subscription:
-        """Follows the events that match, for ever; see `eventuali.EventStore.subscribe`."""
+        """Follows the matching events, without end; see `eventuali.EventStore.subscribe`."""
         return Subscription(self._store, self._classes, query, after=after, name=name, raw=raw)
 
     def load_events(
@@ -189,13 +189,13 @@ class EventStore:
         )
 
     def load_events_by_type(self, aggregate_type: str | type[Aggregate]) -> list[Event]:
-        """Returns the events of all aggregates of a type; for many of them, `read` is lighter."""
+        """Returns the events of all aggregates of a type; for many, `read` takes less memory."""
         return _drive(_read.load_events_by_type(self._store, self._classes, aggregate_type))
 
     def get_aggregate_version(
         self, aggregate_id: str, aggregate_type: str | type[Aggregate] | None = None
     ) -> int | None:
-        """Returns the version of an aggregate; None where nothing was ever stored."""
+        """Returns the version of an aggregate; None if nothing was ever stored."""
         return _drive(_read.version(self._store, aggregate_id, aggregate_type))
 
     def streams(self, aggregate_type: str | type[Aggregate] | None = None) -> Iterator[StreamInfo]:
@@ -207,30 +207,30 @@ class EventStore:
 
     @StoreOrClass
     def register_event_class(self, name: str, cls: type[Event]) -> None:
-        """Decides what a name stands for; see `eventuali.EventStore.register_event_class`."""
+        """Decides which class a type means; see `eventuali.EventStore.register_event_class`."""
         classes_of(self).register(name, cls)
 
     @StoreOrClass
     def unregister_event_class(self, name: str) -> None:
-        """Takes back what `register_event_class` said of a name, if anything."""
+        """Revokes what `register_event_class` registered for a name, if anything."""
         classes_of(self).unregister(name)
 
     @StoreOrClass
     def get_registered_event_classes(self) -> dict[str, type[Event]]:
-        """Returns what `register_event_class` said; for a store, together with that for all."""
+        """Returns the registered classes by name; for a store, including those for all stores."""
         return classes_of(self).named()
 
     def for_tenant(self, tenant: str) -> EventStore:
-        """Returns the same store, seen as another tenant; closing it is the first one's to do."""
+        """Returns the same store for another tenant; it is closed with the original store."""
         return EventStore(self._store.for_tenant(named_tenant(tenant)), self._classes, root=False)
 
     @property
     def url(self) -> str:
-        """What was opened, without a password."""
+        """The URL that was opened, without a password."""
         return self._store.url
 
     def stats(self) -> StoreStats:
-        """Returns the store at a glance."""
+        """Returns a summary of the store."""
         store = self._store
         return StoreStats(store.url, store.backend, store.tenant, store.last_position())
 
@@ -239,11 +239,11 @@ class EventStore:
         return _drive(_verifying.verify(self._store, progress, limit))
 
     def horizon(self) -> Horizon:
-        """Looks how far readers of the whole log may read; see `eventuali.EventStore.horizon`."""
+        """Returns how far readers of the whole log may read; see `eventuali.EventStore.horizon`."""
         return _drive(_read.horizon(self._store))
 
     def close(self) -> None:
-        """Waits for the writes that have begun, then releases everything. Twice is fine."""
+        """Waits for the writes that have begun, then releases everything; may be called twice."""
         if self._root:
             self._store.close().wait()
 

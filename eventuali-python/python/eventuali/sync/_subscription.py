@@ -21,18 +21,18 @@ T = TypeVar("T")
 
 
 class Subscription(Following):
-    """Yields matching events in the order of their positions, and blocks for more at the end.
+    """Yields matching events in the order of their positions, and blocks for new ones at the end.
 
         with store.subscribe(name="auditor") as events:
             for event in events:
                 ...
 
-    One thread at a time takes events; any may look at `position` and `live`, wait for `caught_up`,
-    or close it. For the rest see `eventuali.subscription.Subscription`.
+    One thread at a time takes events. Any thread may read `position` and `live`, wait for
+    `caught_up`, or close it. For the rest see `eventuali.subscription.Subscription`.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        """Is not called directly: use `EventStore.subscribe`."""
+        """Don't call this directly; use `EventStore.subscribe`."""
         super().__init__(*arguments, **options)
         self._told = threading.Condition()
         self._times = 0  # that it was told
@@ -42,7 +42,7 @@ class Subscription(Following):
         return self
 
     def __next__(self) -> Event:
-        """Returns the next event; blocks where there is none yet. Ctrl-C loses none."""
+        """Returns the next event; blocks if there is none yet. Ctrl-C loses nothing."""
         if self._busy:
             raise RuntimeError("another thread is waiting for the next event of this subscription")
         self._left = None
@@ -64,13 +64,14 @@ class Subscription(Following):
         return event
 
     def caught_up(self, seconds: float | None = None) -> None:
-        """Blocks until what was stored is handled: until the event after that is asked for.
+        """Blocks until all stored events are handled and the event after them is requested.
 
-        Another thread has to take the events meanwhile.
+        Another thread has to take the events in the meantime.
 
         Raises:
-            StreamingError: Before, it was closed, or raised an error, or Ctrl-C came.
-            TimeoutError: That took more than `seconds`.
+            StreamingError: Before that, the subscription was closed, raised an error, or was
+                interrupted by Ctrl-C.
+            TimeoutError: It took longer than `seconds`.
         """
         refuse_in_loop()
         limit = None if seconds is None else duration(seconds, "seconds")
@@ -89,7 +90,7 @@ class Subscription(Following):
             self._told.notify_all()
 
     def close(self) -> None:
-        """Ends it; see `eventuali.subscription.Subscription.aclose`."""
+        """Closes the subscription; see `eventuali.subscription.Subscription.aclose`."""
         self._end_it(handled=sys.exception() is None)
 
     def _end_it(self, *, handled: bool) -> None:
