@@ -221,8 +221,8 @@ class EventStore:
             query: The events on which the decision depends. If the events that it returns match
                 the query too, a second call finds those of the first.
             decision: Takes the matching events, and returns the events to store: one, several, or
-                None. It may be a coroutine function, and is called once per attempt. If it raises,
-                this method raises the same exception, and nothing is stored.
+                None. It may be a coroutine function, and is called at most once per attempt. If it
+                raises, this method raises the same exception, and nothing is stored.
             attempts: The maximum number of appends, with pauses that grow to 250 ms.
 
         Returns:
