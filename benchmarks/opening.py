@@ -30,6 +30,18 @@ class Fact:
     each: int = 1
 
 
+def _a_thousand(time: str, rate: str) -> str:
+    return f"a commit of 1,000 events takes {time}, so about {rate} events a second"
+
+
+def _loading(time: str, _: str) -> str:
+    return f"loading an aggregate of 1,000 events takes {time}"
+
+
+def _reading(_: str, rate: str) -> str:
+    return f"reading the log yields about {rate} events a second"
+
+
 SQLITE_FACTS = (
     Fact(
         "save 1 event a commit, sync",
@@ -47,18 +59,16 @@ SQLITE_FACTS = (
     ),
     Fact(
         "save 1,000 events a commit",
-        lambda time, rate: (
-            f"a commit of 1,000 events takes {time}, so about {rate} events a second"
-        ),
+        _a_thousand,
         each=1000,
     ),
     Fact(
         "load an aggregate of 1,000 events",
-        lambda time, _: f"loading an aggregate of 1,000 events takes {time}",
+        _loading,
     ),
     Fact(
         "read 100,000 events, fold by a field",
-        lambda _, rate: f"reading the log yields about {rate} events a second",
+        _reading,
     ),
 )
 POSTGRES_FACTS = (
@@ -78,18 +88,16 @@ POSTGRES_FACTS = (
     ),
     Fact(
         "PostgreSQL: save 1,000 events a commit",
-        lambda time, rate: (
-            f"a commit of 1,000 events takes {time}, so about {rate} events a second"
-        ),
+        _a_thousand,
         each=1000,
     ),
     Fact(
         "PostgreSQL: load an aggregate of 1,000 events",
-        lambda time, _: f"loading an aggregate of 1,000 events takes {time}",
+        _loading,
     ),
     Fact(
         "PostgreSQL: read 100,000 events, fold into a dict",
-        lambda _, rate: f"reading the log yields about {rate} events a second",
+        _reading,
     ),
 )
 

@@ -9,8 +9,8 @@ given    `Envelope`                something was given or read
 stored   anything with `.meta()`   the row; it gives the `EventMeta`, and may have `AT_HAND`
 =======  ========================  =================================================================
 
-Only this module knows the shapes. `Aggregate.apply` alone looks itself whether an event is new, and
-makes an `Applied` of it.
+Only this module tells the shapes apart. Beside it, `Aggregate.apply` looks whether an event is new
+and makes an `Applied` of it, and `FlatName` in the extension looks for a row.
 """
 
 from __future__ import annotations
