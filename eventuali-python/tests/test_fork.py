@@ -120,3 +120,33 @@ with pending_commit._adopting:  # as a thread of the parent may have it
 
 def test_a_child_appends_whatever_its_parent_was_appending():
     assert output_of(FORK_WHILE_APPENDING, timeout=60).split() == ["0"]
+
+
+FORK_BESIDE_A_READ = """
+import os, signal, sys
+from eventuali import sync
+from eventuali.errors import EventualiError
+from ledger import Counted
+store = sync.EventStore.create(sys.argv[1])
+store.append([Counted(number=1)])
+pending = store._store.read([], limit=10)
+pid = os.fork()
+if pid == 0:
+    signal.alarm(20)
+    refused = 0
+    for ask in (pending.at_hand, pending.wait, lambda: list(store.read())):
+        try:
+            ask()
+        except EventualiError as error:
+            refused += "fork" in str(error)
+    os._exit(0 if refused == 3 else 1)
+_, status = os.waitpid(pid, 0)
+found = pending.at_hand()
+print(status, len(pending.wait() if found is None else found[0]))
+store.close()
+"""
+
+
+def test_a_child_does_not_look_for_an_answer_of_its_parent(tmp_path):
+    output = output_of(FORK_BESIDE_A_READ, url_of("sqlite", tmp_path), timeout=60)
+    assert output.splitlines() == ["0 1"]
