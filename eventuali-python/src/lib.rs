@@ -6,6 +6,7 @@ mod flat;
 mod fork;
 mod postgres;
 mod runtime;
+mod slot;
 mod store;
 mod subscription;
 
@@ -24,6 +25,8 @@ mod _eventuali {
     use super::postgres::Postgres;
     #[pymodule_export]
     use super::runtime::{Mailbox, Pending};
+    #[pymodule_export]
+    use super::slot::applied_in_order;
     #[pymodule_export]
     use super::store::Store;
     #[pymodule_export]

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from eventuali._engine.commit_builder import Write
 from eventuali.event import Event, EventMeta
+from eventuali.event._envelope import IdRange
 from eventuali.query import Item
 
 __version__: str
@@ -25,6 +26,7 @@ __all__ = [
     "__version__",
     "after_fork_in_child",
     "after_fork_in_parent",
+    "applied_in_order",
     "before_fork",
     "build_metadata_with",
 ]
@@ -40,6 +42,14 @@ def after_fork_in_parent() -> None:
 
 def after_fork_in_child() -> None:
     """Lets the threads of the child begin."""
+
+def applied_in_order(contents: list[Any]) -> tuple[IdRange, int, list[int]] | None:
+    """Looks into the slots of many events, whether each is applied and follows the one before it.
+
+    Returns:
+        The range of their ids, the index of the first there, and their times in µs; None where one
+        is in another shape, or does not follow.
+    """
 
 def build_metadata_with(function: Callable[..., EventMeta]) -> None:
     """Says what makes the `EventMeta` of a row; the first word counts."""

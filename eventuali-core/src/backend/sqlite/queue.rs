@@ -46,6 +46,8 @@ pub(super) struct Queue {
 struct State {
     jobs: VecDeque<Job>,
     taken: bool,
+    /// Whether a job had to wait for another one since the writer's thread last looked.
+    busy: bool,
     ended: bool,
 }
 
@@ -61,6 +63,7 @@ impl Queue {
         if state.ended {
             return false;
         }
+        state.busy |= state.taken || !state.jobs.is_empty();
         state.jobs.push_back(job);
         self.wake(&state);
         true
@@ -74,6 +77,7 @@ impl Queue {
             return None;
         }
         if state.taken || !state.jobs.is_empty() {
+            state.busy = true;
             state.jobs.push_back(Job::Commit(request));
             return Some(Place::InQueue);
         }
@@ -89,12 +93,14 @@ impl Queue {
     /// The next job and the turn to do it, once there is one; None at the end.
     ///
     /// It looks for a while before it sleeps: whoever saves one event after the other has the next
-    /// one ready by then, and to wake a thread takes up to a third of the time of a flush.
+    /// one ready by then, and to wake a thread takes up to a third of the time of a flush. Not where
+    /// several save at once: they need the processor, and more of them are there when it wakes.
     pub(super) fn next(&self) -> Option<(Job, Turn<'_>)> {
         let waits = |state: &mut State| state.taken || (state.jobs.is_empty() && !state.ended);
+        let alone = !std::mem::take(&mut self.lock().busy);
         let begun = Instant::now();
         // With one processor, the caller it looks out for would have to wait for it.
-        while several_processors() && waits(&mut self.lock()) && begun.elapsed() < AWAKE {
+        while alone && several_processors() && waits(&mut self.lock()) && begun.elapsed() < AWAKE {
             std::thread::yield_now();
         }
         let state = self.lock();

@@ -8,10 +8,10 @@ from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 from eventuali._engine.encode import Wire, as_stored, encoded, wire
-from eventuali._eventuali import Kind
+from eventuali._eventuali import Kind, applied_in_order
 from eventuali.event import Event, UnknownEvent
 from eventuali.event._envelope import Envelope, EventMeta, IdRange, utc
-from eventuali.event._slot import adopt, in_range, part_of_commit, run_of, take_own_tags
+from eventuali.event._slot import adopt, content, in_range, part_of_commit, take_own_tags
 
 Metadata: TypeAlias = tuple[
     bytes | str | None, bytes | str | None, str | None, list[tuple[str, str]], list[str]
@@ -108,11 +108,16 @@ class CommitBuilder:
         self.counts[stream] = self.count - start
 
     def _run(self, part: Part) -> Run | None:
-        """Returns all events of a part at once, where their ids follow one another."""
-        found = run_of(part.events)
+        """Returns all events of a part at once, where their ids follow one another.
+
+        None where more is known of one than its time, or something of their range is stored.
+        """
+        found = applied_in_order(list(map(content, part.events)))
         if found is None:
             return None
         ids, first, times = found
+        if not ids.untouched:
+            return None
         return part.kind, self._id(ids, first, len(times)), times, part.payloads, None
 
     def _single(self, event: Event, kind: Kind, payload: bytes, place: Place) -> Run:

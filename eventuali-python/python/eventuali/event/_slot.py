@@ -10,12 +10,13 @@ stored   anything with `.meta()`   the row; it gives the `EventMeta`, and may ha
 =======  ========================  =================================================================
 
 Only this module tells the shapes apart. Beside it, `Aggregate.apply` looks whether an event is new
-and makes an `Applied` of it, and `FlatName` in the extension looks for a row.
+and makes an `Applied` of it; in the extension, `FlatName` looks for a row, and `applied_in_order`
+looks whether many are applied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from time import time_ns
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
@@ -238,25 +239,6 @@ def adopt(events: Iterable[Event], ids: IdRange, first: int) -> None:
         state = _state(event)
         if type(state) is int:
             set_content(event, (state, "", "", 0, ids, index))
-
-
-def run_of(events: Sequence[Event]) -> tuple[IdRange, int, list[int]] | None:
-    """Returns the range of ids in which events follow one another.
-
-    Beside it, the index of the first of them, and their times in µs. None where they do not, where
-    more is known of one than its time, or something of the range is stored.
-    """
-    try:
-        states = list(map(content, events))
-        ids, first = states[0][4:]
-        times = [
-            state[0] // 1000
-            for index, state in enumerate(states, first)
-            if state[4] is ids and state[5] == index
-        ]
-    except (AttributeError, TypeError):
-        return None
-    return (ids, first, times) if len(times) == len(states) and ids.untouched else None
 
 
 def in_range(event: Event) -> tuple[IdRange, int, int] | None:
