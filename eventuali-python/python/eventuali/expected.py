@@ -56,7 +56,7 @@ def wire(expected: object) -> int | Literal["any", "no_stream", "stream_exists"]
         return expected.value
     if type(expected) is not int:
         raise TypeError(
-            f"an expected version is an int or an ExpectedVersion, not {expected!r:.60}"
+            f"an expected version must be an int or an ExpectedVersion, not {expected!r:.60}"
         )
     return checked_position(expected, "expected")
 
@@ -69,9 +69,10 @@ def checked_position(number: object, name: str) -> int:
         InvalidEventError: It is negative or beyond 63 bits.
     """
     if type(number) is not int:
-        raise TypeError(f"{name} is an int, not {number!r:.60}")
+        raise TypeError(f"{name} must be an int, not {number!r:.60}")
     if not 0 <= number < 1 << 63:
-        raise InvalidEventError(f"{name} is from 0 to 2**63 - 1, not {number!r:.60}", field=name)
+        text = f"{name} must be from 0 to 2**63 - 1, not {number!r:.60}"
+        raise InvalidEventError(text, field=name)
     return number
 
 
@@ -83,9 +84,10 @@ def at_least(least: int, number: object, name: str) -> int:
         InvalidEventError: It is too low.
     """
     if type(number) is not int:
-        raise TypeError(f"{name} is an int, not {number!r:.60}")
+        raise TypeError(f"{name} must be an int, not {number!r:.60}")
     if number < least:
-        raise InvalidEventError(f"{name} counts from {least}, not {number!r:.60}", field=name)
+        text = f"{name} must be at least {least}, not {number!r:.60}"
+        raise InvalidEventError(text, field=name)
     return number
 
 
@@ -97,7 +99,7 @@ def duration(seconds: object, name: str) -> float:
         InvalidEventError: It is negative, or none that time can be.
     """
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise TypeError(f"{name} is a number, not {seconds!r:.60}")
+        raise TypeError(f"{name} must be a number, not {seconds!r:.60}")
     if not seconds >= 0:
-        raise InvalidEventError(f"{name} is at least 0, not {seconds!r:.60}", field=name)
+        raise InvalidEventError(f"{name} must be at least 0, not {seconds!r:.60}", field=name)
     return float(min(seconds, TIMEOUT_MAX))

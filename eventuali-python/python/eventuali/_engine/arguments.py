@@ -22,7 +22,7 @@ def query_items(query: object) -> Sequence[Item]:
         TypeError: It is none.
     """
     if not isinstance(query, Query):
-        raise TypeError(f"a query is a Query, not {query!r:.60}")
+        raise TypeError(f"a query must be a Query, not {query!r:.60}")
     return list(query.items)
 
 
@@ -47,7 +47,7 @@ def type_name(aggregate_type: object) -> str:
 def stream_name(stream: object) -> tuple[str, str]:
     """Returns the type and the id of a stream."""
     if not (isinstance(stream, tuple) and len(stream) == 2):
-        raise TypeError(f"a stream is (aggregate_type, aggregate_id), not {stream!r:.60}")
+        raise TypeError(f"a stream must be (aggregate_type, aggregate_id), not {stream!r:.60}")
     aggregate_type, aggregate_id = stream
     return type_name(aggregate_type), checked_text("aggregate_id", aggregate_id)
 
@@ -60,7 +60,7 @@ def microseconds(time: object, name: str) -> int:
         InvalidEventError: It has no time zone.
     """
     if not isinstance(time, datetime):
-        raise TypeError(f"{name} is a datetime, not {time!r:.60}")
+        raise TypeError(f"{name} must be a datetime, not {time!r:.60}")
     found = since_epoch(time)
     if found is None:
         raise InvalidEventError(f"{name} {time} has no time zone", field=name)

@@ -68,7 +68,7 @@ class Deciding:
         elif isinstance(proposal, Iterable) and not isinstance(proposal, _NO_EVENTS):
             self.events = several(proposal)
         else:
-            raise TypeError(f"a decision gives events or None, not {proposal!r:.60}")
+            raise TypeError(f"a decision must return events or None, not {proposal!r:.60}")
         self.condition = AppendCondition(self.condition.query, after=seen_to)
         self.settled = False
 
@@ -98,15 +98,15 @@ class Deciding:
             return self._in_doubt()
         times = "once" if self._sent == 1 else f"{self._sent} times"
         return AppendConditionError(
-            f"decided {times}, and was overtaken each time: an event that the decision depends on "
-            f"is at position {error.position}",
+            f"the decision was overtaken {times}: another writer appended an event that it depends "
+            f"on, at position {error.position}",
             after=error.after,
             position=error.position,
         )
 
     def _in_doubt(self) -> OutcomeUnknownError:
         return OutcomeUnknownError(
-            f"whether the decision is stored is not known, after {self._sent} attempts",
+            f"it is unknown whether the decision is stored, after {self._sent} attempts",
             event_ids=[event.meta.event_id for event in self.events],
         )
 
@@ -121,7 +121,7 @@ def immediate(decided: Any) -> Proposal:
         if iscoroutine(decided):
             decided.close()
         raise TypeError(
-            "a decision of the blocking store is no coroutine; use eventuali.EventStore"
+            "a decision of the blocking store can't be a coroutine; use eventuali.EventStore"
         )
     proposal: Proposal = decided
     return proposal

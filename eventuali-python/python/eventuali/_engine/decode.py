@@ -32,8 +32,8 @@ def readable(key: TypeKey, row: Row) -> str:
         return key
     name, codec = key
     text = (
-        f"the {name} at position {row.position} is stored by the codec {codec!r}, which this "
-        "release can't read; a newer one wrote it"
+        f"the {name} at position {row.position} is stored with the codec {codec!r}, which this "
+        "release can't read: a newer release wrote it"
     )
     raise SerializationError(text, event_type=name)
 
@@ -71,7 +71,7 @@ def meta_from_row(
     try:
         timestamp, recorded_at = utc(happened), utc(recorded)
     except OverflowError as error:
-        text = f"the {kind[0]} at position {position} has a time that no datetime can have"
+        text = f"the {kind[0]} at position {position} has a time outside the range of datetime"
         raise SerializationError(text, event_type=kind[0]) from error
     return EventMeta(
         event_id=event_id,
@@ -161,8 +161,8 @@ class Decoders:
         if found:
             claims = " and ".join(map(_registry.shown, found))
             text = (
-                f"{name} is claimed by {claims}; say which with register_event_class, "
-                "read with raw=True, and give one of them a wire name of its own"
+                f"{name} is claimed by {claims}; choose one with register_event_class or read "
+                "with raw=True, and give one of them a wire name of its own"
             )
         else:
             text = (

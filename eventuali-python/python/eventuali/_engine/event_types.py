@@ -33,7 +33,7 @@ class EventTypes:
         if not (isinstance(cls, type) and issubclass(cls, Event)):
             raise TypeError(f"{cls!r:.60} is not a class of events")
         if not isinstance(name, str) or not name:
-            raise InvalidEventError("an event type is a name", field="event_type")
+            raise InvalidEventError("an event type must be a non-empty str", field="event_type")
         self._named[name] = cls
 
     def unregister(self, name: str) -> None:
@@ -106,7 +106,7 @@ class EventTypes:
 
 
 _TWO_CLAIM = (
-    "{} and {} have the same wire name {!r}, so that who reads could take one for the other; "
+    "{} and {} have the same wire name {!r}, so a reader could take one for the other; "
     "give one of them a name of its own: class …(Event, name='…')"
 )
 

@@ -44,7 +44,7 @@ class Following:
         if name is not None:
             check_name("name", name)
             if after != 0:
-                raise TypeError("a subscription goes on after a position or by its name, not both")
+                raise TypeError("give `after` or `name`, not both: a name has its own position")
         core = store.subscribe(items, PAGE)
         self._core: Subscription | None = core
         self._checkpoint: Checkpoint | None = None if name is None else core.checkpoint(name)

@@ -46,19 +46,19 @@ def begin(place: Place, tenant: str, durability: Durability) -> Pending:
     if not isinstance(place, str | os.PathLike | EventStoreConfig):
         # Only its type: bytes may hold a password.
         kind = type(place).__name__
-        raise TypeError(f"a store is opened by a URL, a path or a config, not by {kind}")
+        raise TypeError(f"a store is opened with a URL, a path or a config, not with {kind}")
     checked_text("tenant", tenant)
     if durability not in ("full", "relaxed"):
-        message = f"durability is 'full' or 'relaxed', not {durability!r:.60}"
+        message = f"durability must be 'full' or 'relaxed', not {durability!r:.60}"
         raise ConfigurationError(message)
     relaxed = durability == "relaxed"
     if isinstance(place, EventStoreConfig):
         return Store.open(options_of(place), tenant, relaxed)
     path = os.fspath(place)
     if not isinstance(path, str):
-        raise TypeError(f"a path is a str, not {type(path).__name__}")
+        raise TypeError(f"a path must be a str, not {type(path).__name__}")
     if not encodable(path):
-        raise ConfigurationError("a store URL has no lone surrogate")
+        raise ConfigurationError("the store URL contains a lone surrogate")
     return Store.open(path, tenant, relaxed)
 
 
@@ -70,7 +70,7 @@ def named_tenant(tenant: object) -> str:
     """
     name = checked_text("tenant", tenant)
     if not name:
-        raise InvalidEventError("a tenant to see the store as is not empty", field="tenant")
+        raise InvalidEventError("the tenant of for_tenant must not be empty", field="tenant")
     return name
 
 
@@ -96,7 +96,7 @@ def refuse_in_loop() -> None:
     if trio is not None and _in_trio(trio):
         raise RuntimeError(
             "eventuali.sync.EventStore blocks, and trio is running here; "
-            "call it in a thread, by trio.to_thread.run_sync"
+            "call it in a thread, with trio.to_thread.run_sync"
         )
 
 

@@ -43,7 +43,7 @@ def save(
             raise TypeError(f"save takes aggregates, not {aggregate!r:.60}")
         classes.saves(aggregate.__aggregate_type__, aggregate._uncommitted, applied=True)
     if len(aggregates) > 1 and len(set(map(id, aggregates))) < len(aggregates):
-        raise InvalidEventError("an aggregate stands twice in one save", field="aggregates")
+        raise InvalidEventError("an aggregate is given twice in one save", field="aggregates")
     commits = []
     while (commit := _open_commit(aggregates)) is not None:
         if not commit.failed:
@@ -93,12 +93,12 @@ def append(
         if not isinstance(event, Event):
             raise TypeError(f"append takes events, not {event!r:.60}")
     if len({id(event) for event in listed}) < len(listed):
-        raise InvalidEventError("an event stands twice in one commit", field="event_id")
+        raise InvalidEventError("an event is given twice in one commit", field="event_id")
     wanted = wire(expected)
     conditions: list[Condition] = []
     if condition is not None:
         if not isinstance(condition, AppendCondition):
-            raise TypeError(f"a condition is an AppendCondition, not {condition!r:.60}")
+            raise TypeError(f"a condition must be an AppendCondition, not {condition!r:.60}")
         query_items(condition.query)
         after = checked_position(condition.after, "after")
         conditions.append((list(condition.query.items), after))

@@ -320,19 +320,19 @@ def _wire_name(cls: type[Aggregate], name: str | None) -> str:
 
 def _check_fields(cls: type[Aggregate]) -> None:
     if cls.model_config.get("extra") == "allow":
-        raise TypeError(f"{cls.__name__}: the state of an aggregate is declared, no extra='allow'")
+        raise TypeError(f"{cls.__name__}: an aggregate must declare its fields, not extra='allow'")
     for name, own in Aggregate.__pydantic_fields__.items():
         kept = cls.__pydantic_fields__.get(name)
         if any(getattr(kept, part, None) != getattr(own, part) for part in _PARTS):
             raise TypeError(
-                f"{cls.__name__}: {name!r} says which stream this is and how far; it can't be "
-                "declared anew, so give yours another name"
+                f"{cls.__name__}: {name!r} is a field of every aggregate and can't be declared "
+                "again; give yours another name"
             )
     for name, field in cls.__pydantic_fields__.items():
         if field.is_required():
             raise TypeError(
-                f"{cls.__name__}.{name} needs a default: before its first event an aggregate has "
-                f"none but that, so write `{name}: ... = <value>`"
+                f"{cls.__name__}.{name} needs a default, its value before the first event: "
+                f"write `{name}: ... = <value>`"
             )
 
 
@@ -351,7 +351,7 @@ def _check_next(aggregate: Aggregate, event: Event) -> None:
     meta = event.meta
     if meta.aggregate_id not in (None, aggregate.id):
         raise InvalidEventError(
-            f"an event of {meta.aggregate_id!r} among those of {aggregate.id!r}",
+            f"an event of {meta.aggregate_id!r} is among those of {aggregate.id!r}",
             field="aggregate_id",
         )
     if meta.aggregate_version not in (None, aggregate.version + 1):

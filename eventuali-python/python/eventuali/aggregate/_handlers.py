@@ -169,8 +169,8 @@ class Handlers(dict[type[Event], Handler]):
         except _UNRESOLVED as error:
             at = f"{self.aggregate.__name__}.{method}"
             told = TypeError(
-                f"{at}: the annotation of its event: {error}; import the class where the program "
-                "runs, not under TYPE_CHECKING alone"
+                f"{at}: the annotation of its event can't be resolved: {error}; import the class "
+                "at run time, not only under TYPE_CHECKING"
             )
             told.__cause__ = error
             return told
@@ -192,8 +192,8 @@ class Handlers(dict[type[Event], Handler]):
         elif classes and _is_lazy(handler):
             raise TypeError(
                 f"{self.aggregate.__name__}.{name} is a coroutine function or a generator: calling "
-                "it changes nothing; a handler is a plain `def`, and what is to be awaited is "
-                "awaited before `apply`"
+                "it changes nothing; a handler must be a plain `def`: await what you need before "
+                "`apply`"
             )
         for event_type in classes or ():
             other = self._annotated.setdefault(event_type, name)

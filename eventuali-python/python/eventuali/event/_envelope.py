@@ -311,7 +311,7 @@ def _event_id(field: str, value: object) -> UUID:
     if not isinstance(value, UUID):
         raise InvalidEventError(f"{field} {value!r:.60} is not a UUID", field=field)
     if value.int == 0:
-        raise InvalidEventError(f"{field} is the nil UUID", field=field)
+        raise InvalidEventError(f"{field} must not be the nil UUID", field=field)
     return value
 
 

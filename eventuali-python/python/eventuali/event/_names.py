@@ -58,7 +58,7 @@ def checked_text(field: str, given: object) -> str:
         InvalidEventError: It has a lone surrogate.
     """
     if not isinstance(given, str):
-        raise TypeError(f"{field} is a str, not {given!r:.60}")
+        raise TypeError(f"{field} must be a str, not {given!r:.60}")
     if not encodable(given):
         raise InvalidEventError(f"{field} has a lone surrogate", field=field)
     return str.__str__(given)  # whatever a subclass says

@@ -265,7 +265,7 @@ def _compare(
         payload, row = next(stored, (b"", None))
         if row is None or payload != event.payload or _own(row.meta()) != event.meta():
             name = (stream.aggregate_type, stream.aggregate_id)
-            text = f"{event}: the store has something else at this version of the stream"
+            text = f"{event}: the store has another event at this version of the stream"
             raise OptimisticConcurrencyError(
                 text, stream=name, expected_version=event.aggregate_version
             )

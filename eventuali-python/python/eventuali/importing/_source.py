@@ -145,7 +145,7 @@ def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
         connection = psycopg.connect(url)
     except psycopg.ProgrammingError:
         # Its text may quote the URL, with the password.
-        raise ConfigurationError("the source is no URL of a PostgreSQL database") from None
+        raise ConfigurationError("the source is not a valid PostgreSQL URL") from None
     except psycopg.Error as error:
         raise StorageUnavailableError(f"the source can't be reached: {error}") from error
     with closing(connection):

@@ -126,7 +126,7 @@ class StagingTable:
             return
         same = self._db.execute(f"{_SELECT} WHERE e.id = ? LIMIT 2", found)
         first, second = map(_event, same)
-        text = f"its id is that of {first}, too"
+        text = f"it has the same id as {first}"
         raise told(InvalidEventError(text, field="event_id"), str(second))
 
     @property
@@ -167,7 +167,7 @@ def _check_version(event: LegacyEvent, last: LegacyEvent | None) -> None:
     if version == before + 1:
         return
     if version == before:
-        text = f"its version is that of {last}, too"
+        text = f"it has the same version as {last}"
     else:
         text = f"version {before + 1} is missing"
     raise told(InvalidEventError(text, field="aggregate_version"), str(event))
