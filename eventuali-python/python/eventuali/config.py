@@ -1,4 +1,4 @@
-"""Settings for opening a store, where a URL is not enough."""
+"""Settings for opening a store if a URL is not enough."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 
 def options_of(config: EventStoreConfig) -> Postgres:
-    """Returns a configuration as the extension takes it.
+    """Returns a configuration in the form for the extension.
 
     Raises:
         ConfigurationError: Something is wrong in it.

@@ -46,7 +46,7 @@ class AppendCondition:
 
 
 def wire(expected: object) -> int | Literal["any", "no_stream", "stream_exists"]:
-    """Returns an expectation as the core takes it.
+    """Returns an expected version in the form for the core.
 
     Raises:
         TypeError: It is neither an int nor an `ExpectedVersion`.
@@ -65,7 +65,7 @@ def checked_position(number: object, name: str) -> int:
     """Returns a version or position after checking that a store can have it.
 
     Raises:
-        TypeError: It is no int.
+        TypeError: It is not an int.
         InvalidEventError: It is negative or beyond 63 bits.
     """
     if type(number) is not int:
@@ -77,10 +77,10 @@ def checked_position(number: object, name: str) -> int:
 
 
 def at_least(least: int, number: object, name: str) -> int:
-    """Returns a number of things after checking that there can be so many.
+    """Returns a number after checking that it is not below `least`.
 
     Raises:
-        TypeError: It is no int.
+        TypeError: It is not an int.
         InvalidEventError: It is too low.
     """
     if type(number) is not int:
@@ -95,8 +95,8 @@ def duration(seconds: object, name: str) -> float:
     """Returns how long to wait, at most as long as a lock can.
 
     Raises:
-        TypeError: It is no number.
-        InvalidEventError: It is negative, or none that time can be.
+        TypeError: It is not a number.
+        InvalidEventError: It is negative or NaN.
     """
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise TypeError(f"{name} must be a number, not {seconds!r:.60}")

@@ -1,4 +1,4 @@
-"""What callers hand over, checked, and as the extension takes it."""
+"""Arguments of callers, checked and converted for the extension."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def query_items(query: object) -> Sequence[Item]:
     """Returns the items of a query.
 
     Raises:
-        TypeError: It is none.
+        TypeError: It is not a query.
     """
     if not isinstance(query, Query):
         raise TypeError(f"a query must be a Query, not {query!r:.60}")
@@ -30,7 +30,7 @@ def aggregate_class(cls: type[A], verb: str) -> type[A]:
     """Returns a class of aggregates.
 
     Raises:
-        TypeError: It is none.
+        TypeError: It is not one.
     """
     if not (isinstance(cls, type) and issubclass(cls, Aggregate) and cls is not Aggregate):
         raise TypeError(f"{verb} takes the class of an aggregate, not {cls!r:.60}")
@@ -56,7 +56,7 @@ def microseconds(time: object, name: str) -> int:
     """Returns a time as µs since 1970.
 
     Raises:
-        TypeError: It is no datetime.
+        TypeError: It is not a datetime.
         InvalidEventError: It has no time zone.
     """
     if not isinstance(time, datetime):

@@ -1,4 +1,4 @@
-"""How a store is opened, let through a fork, and closed when the interpreter ends."""
+"""How a store is opened, prepared for a fork, and closed when the interpreter ends."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def begin(place: Place, tenant: str, durability: Durability) -> Pending:
 
 
 def named_tenant(tenant: object) -> str:
-    """Returns the tenant to see a store as; a claim that is missing must not mean the default.
+    """Returns the tenant for a view of a store; a missing claim must not mean the default.
 
     Raises:
         InvalidEventError: It is empty.
@@ -75,13 +75,13 @@ def named_tenant(tenant: object) -> str:
 
 
 def opened(store: Store) -> Store:
-    """Notes a store that is to be closed at exit, should nobody do it before."""
+    """Notes a store, to close it at exit if nobody has closed it before."""
     _open.add(store)
     return store
 
 
 def refuse_in_loop() -> None:
-    """Refuses to block where an event loop would stand still meanwhile.
+    """Refuses to block in a thread that runs an event loop.
 
     Raises:
         RuntimeError: An event loop is running here, asyncio's or trio's.
@@ -110,7 +110,7 @@ def _in_trio(trio: Any) -> bool:
 
 @atexit.register
 def _close_all() -> None:
-    """Lets writes that have begun end; stores that take longer than 5 s are left as they are."""
+    """Closes every store, so that writes that have begun end; waits for at most 5 s."""
     deadline = monotonic() + _EXIT_SECONDS
     closing = []
     for store in list(_open):

@@ -1,4 +1,4 @@
-"""Loading: an aggregate made again from its events, as it is or as it was."""
+"""Loading: rebuilding an aggregate from its events, as it is or as it was."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def load(
     at_time: datetime | None,
     by: Literal["recorded_at", "timestamp"],
 ) -> Operation[A | None]:
-    """Rebuilds an aggregate from its events; None where nothing was ever stored."""
+    """Rebuilds an aggregate from its events; None if nothing was ever stored."""
     aggregate_class(cls, "load")
     bounds: _Bounds = {}
     happened_until = None
@@ -89,7 +89,7 @@ def load(
 
 
 def _cut(columns: Columns, until: int) -> bool:
-    """Drops what follows the first event that happened later; whether there was one."""
+    """Drops the first event that happened later and all after it; returns whether there was one."""
     for index, row in enumerate(columns[2]):
         if row.timestamp > until:
             for column in columns:

@@ -1,4 +1,4 @@
-"""One row of the older table, checked: what it is in a store of ours."""
+"""One row of the older table, checked, in the form for the store."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class LegacyEvent:
         event_version: The version of the schema.
         timestamp: When it happened, µs since 1970 UTC.
         payload: The bytes as they are.
-        metadata: The metadata as it is written: JSON, or empty where there is none.
+        metadata: The metadata as it is written: JSON, or empty if there is none.
     """
 
     event_id: UUID
@@ -65,7 +65,7 @@ class LegacyEvent:
         return f"row {self.event_id} ({stream}, version {self.aggregate_version})"
 
     def meta(self) -> EventMeta:
-        """Returns what a store is to know of it besides its fields."""
+        """Returns its metadata for the store."""
         given = _envelope(self.event_id, self.timestamp, self.metadata)
         return EventMeta(
             event_id=self.event_id,
@@ -83,7 +83,7 @@ class LegacyEvent:
         )
 
     def event(self) -> UnknownEvent:
-        """Returns it as something to append, whether or not a class for it is known."""
+        """Returns it as an event to append, whether or not a class for it is known."""
         return UnknownEvent.from_stored(DetachedMeta(self.meta()), self.payload)
 
 
@@ -232,14 +232,14 @@ def _envelope(event_id: UUID, timestamp: int, metadata: str) -> Envelope:
 
 
 def _texts(written: object) -> list[str]:
-    """Returns which references look like a UUID and are none, as a store of ours notes it."""
+    """Returns which references look like a UUID but are text, as the store notes it."""
     if not isinstance(written, list) or any(each not in _REFERENCES for each in written):
         raise InvalidEventError(_NO_PLACE.format("text"), field="metadata")
     return written
 
 
 def _check_kept(envelope: Envelope, written: dict[str, Any]) -> None:
-    """Refuses what an event would not say as it is written."""
+    """Refuses metadata that an event would not keep as it is written."""
     for field in written.keys() - {"text"}:
         kept, wanted = getattr(envelope, field), written[field]
         if isinstance(kept, UUID):
@@ -254,7 +254,7 @@ def _check_kept(envelope: Envelope, written: dict[str, Any]) -> None:
 
 
 def _metadata(metadata: str) -> dict[str, Any]:
-    """Returns what is written, without what is null."""
+    """Returns the parts of the metadata that are not null."""
     if not metadata:
         return {}
     try:
