@@ -1,4 +1,4 @@
-"""A page of rows that have something to reach: what was found, beside what, and whether it does."""
+"""A page of rows with targets: what was measured, compared with what, and whether it is met."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from benchmarks.machine import busy, machine
 from benchmarks.page import table
 
 SQLITE, POSTGRES = "SQLite file", "PostgreSQL"
-HEAD = ("", "found", "times", "to reach", "")
+HEAD = ("", "measured", "ratio", "target", "")
 Line = tuple[str, ...]
 Measure = Callable[[Path, str | None], Sequence[Line]]
 """Measures in a folder, and in the empty database at a URL where a server is to be had."""
 
 
 def line(name: str, found: str, ratio: float, limit: str = "", *, met: bool = False) -> Line:
-    """Returns the cells of a row; without a limit there is nothing to be met."""
+    """Returns the cells of a row; without a limit it has no target."""
     verdict = ("met" if met else "missed") if limit else ""
     return name, found, f"{ratio:.2f}x", limit, verdict
 

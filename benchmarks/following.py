@@ -277,14 +277,14 @@ def wake_lines(waking: Figures) -> list[Line]:
     for name in (SQLITE, POSTGRES):
         if name in waking:
             half = max(statistics.median(waking[name]), 0.0)
-            text = f"{half * 1e6:.0f} µs; a wake-up {bare * 1e6:.0f} µs"
-            title = f"commit to handler in the same process, p50, {name}, beside a wake-up"
+            text = f"{half * 1e6:.0f} µs; wake-up {bare * 1e6:.0f} µs"
+            title = f"commit to handler in the same process, p50, {name}, compared with a wake-up"
             rows.append(line(title, text, half / bare, "≤ 4x", met=half <= 4 * bare))
             alone, followed = (
                 statistics.median(waking[f"{name}, {how}"]) for how in ("alone", "followed")
             )
-            text = f"{duration(followed)}; one that nobody follows {duration(alone)}"
-            title = f"a commit that the same process follows, p50, {name}"
+            text = f"{duration(followed)}; without a subscription {duration(alone)}"
+            title = f"a commit with a subscription in the same process, p50, {name}"
             rows.append(line(title, text, followed / alone))
     return rows
 
@@ -296,8 +296,8 @@ def between_lines(between: Figures) -> list[Line]:
         for part, limit in ((0.5, 1.5), (0.99, 5.0)):
             bare, told = (percentile(between[each], part) for each in ("bare", name))
             title = f"PostgreSQL: commit to {what} another process, p{part * 100:.0f}"
-            text = f"{told * 1e6:.0f} µs; a NOTIFY {bare * 1e6:.0f} µs"
-            row = f"{title}, beside NOTIFY"
+            text = f"{told * 1e6:.0f} µs; NOTIFY {bare * 1e6:.0f} µs"
+            row = f"{title}, compared with NOTIFY"
             rows.append(line(row, text, told / bare, f"≤ {limit}x", met=told <= limit * bare))
     return rows
 
@@ -307,19 +307,19 @@ def catch_up_line(following: Sequence[float], decoded: Sequence[float]) -> Line:
     ratio = statistics.median(d / f for d, f in zip(decoded, following, strict=True))
     one, other = (statistics.median(values) * 1e6 for values in (following, decoded))
     text = f"{one:.2f} µs an event; decoding {other:.2f} µs"
-    title = f"following {STORED:,} stored events, beside decoding them from memory"
+    title = f"catching up with {STORED:,} stored events, compared with decoding them from memory"
     return line(title, text, ratio, "≥ 0.5x", met=ratio >= 0.5)
 
 
 def uma_lines(beside: dict[str, list[list[float]]]) -> list[Line]:
     """Returns the rows beside UmaDB."""
     rows = []
-    titles = {"append": "appending on condition of a tag", "read": "reading the event of a tag"}
+    titles = {"append": "appending with a condition on a tag", "read": "reading the event of a tag"}
     for name, rounds in beside.items():
         ours, theirs = (statistics.median(one) for one in zip(*rounds, strict=True))
         ratio = statistics.median(theirs / ours for ours, theirs in rounds)
         text = f"{ours * 1e6:.0f} µs; UmaDB {theirs * 1e6:.0f} µs"
-        title = f"{titles[name]}, 64 callers, beside UmaDB"
+        title = f"{titles[name]}, 64 callers, compared with UmaDB"
         rows.append(line(title, text, ratio, "≥ 1x", met=ratio >= 1))
     return rows
 
@@ -380,14 +380,16 @@ async def opening(place: str) -> EventStore:
 def run(data: Path, page: Path = PAGE) -> None:
     """Measures in a folder, and writes the page."""
     method = (
-        f"Medians of {ROUNDS} rounds, in turns. From a commit to a handler is from the answer "
-        f"to the one to the first line of the other, {WAKES} times a round; a wake-up is an "
-        "idle event loop that runs what another thread calls; where a handler runs before the "
-        "answer arrives, it is 0, and what that costs who commits stands below it. A NOTIFY "
-        "is from sending it to receiving it, by two programs that do nothing else. A process is "
-        "woken when its store signals that there may be events; from the answer to a commit, "
-        "when the announcement is under way already. A handler there has read what it is told of. "
-        "Every commit is flushed before it is answered."
+        f"The figures are medians of {ROUNDS} rounds, taking turns. *Commit to handler* is the "
+        "time from the acknowledgement of a commit to the first line of the handler, "
+        f"{WAKES} times a round. A handler may run before the acknowledgement arrives; the time is "
+        "then 0, and the row below shows how much longer the commit takes. A *wake-up* is the time "
+        "that an idle event loop takes to run a callback from another thread. A *NOTIFY* is the "
+        "time from sending to receiving it between two programs that do nothing else. *Waking "
+        "another process* is the time from the acknowledgement of a commit until the store of that "
+        "process signals that there may be new events; the announcement is already under way at "
+        "the acknowledgement. A *handler in another process* has also read the event. Every commit "
+        "is flushed before it is acknowledged."
     )
     with asyncio.Runner() as runner:
         measuring = partial(measure, runner=runner)

@@ -150,16 +150,16 @@ def lines(backend: str, figures: Figures, sizes: Sizes) -> list[Line]:
 
     found: list[Line] = []
     for name in ("correlation id", "aggregate type"):
-        title = f"{backend}: the 1 % of {large} events of one {name}, beside following them all"
+        title = f"{backend}: reading the 1 % of {large} events of one {name}, compared with all"
         ratio = times(figures["all"], figures[name])
-        found.append(line(title, text(name, "following", "all"), ratio, "≥ 8x", met=ratio >= 8))
-    title = f"{backend}: reading a tag of {STREAM:,} among {large} events, beside a stream of them"
+        found.append(line(title, text(name, "reading all", "all"), ratio, "≥ 8x", met=ratio >= 8))
+    title = f"{backend}: reading {STREAM:,} of {large} events by tag, compared with by stream"
     ratio = times(figures["tag"], figures["stream"])
-    found.append(line(title, text("tag", "the stream", "stream"), ratio, "≤ 2x", met=ratio <= 2))
-    title = f"{backend}: appending on condition of a tag, {large} stored, beside {small} stored"
+    found.append(line(title, text("tag", "by stream", "stream"), ratio, "≤ 2x", met=ratio <= 2))
+    title = f"{backend}: appending with a condition on a tag, {large} stored, compared with {small}"
     ratio = times(figures["large"], figures["small"])
-    found.append(line(title, text("large", "beside few", "small"), ratio, "≤ 2x", met=ratio <= 2))
-    title = f"{backend}: the first event since a time, beside the first after a position"
+    found.append(line(title, text("large", "with few", "small"), ratio, "≤ 2x", met=ratio <= 2))
+    title = f"{backend}: the first event since a time, compared with the first after a position"
     ratio = times(figures["time"], figures["position"])
     found.append((title, text("time", "after a position", "position"), f"{ratio:.2f}x", "", ""))
     return found
@@ -188,14 +188,14 @@ def measure(folder: Path, url: str | None, sizes: Sizes = SIZES) -> list[Line]:
 def run(data: Path, page: Path = PAGE, sizes: Sizes = SIZES) -> None:
     """Measures in a folder, and writes the page."""
     method = (
-        f"Medians of {sizes.rounds} rounds, in turns. A correlation id has no index: the events "
-        "are passed in SQL. So are the first of an aggregate type alone; the others are found "
-        "through the runs of its streams, which are ten here, written in commits of a thousand. "
-        "Following them all decodes each event. "
-        f"The time of a short read is the mean of {sizes.reads}, that of a commit the mean of "
-        f"{sizes.commits}, each flushed before it is answered; no event has the tag of its "
-        "condition. PostgreSQL has vacuumed and analyzed what was stored, as it does by itself "
-        "after a while."
+        f"The figures are medians of {sizes.rounds} rounds, taking turns. A correlation id has no "
+        "index, so its events are found by a scan in SQL. The first events of an aggregate type "
+        "alone are found by a scan, too; the others are found through the index of its streams, "
+        "ten here, written in commits of a thousand events. Reading all events decodes each of "
+        f"them. The time of a short read is the mean of {sizes.reads} reads. The time of a commit "
+        f"is the mean of {sizes.commits} commits, each flushed before it is acknowledged; no event "
+        "has the tag of its condition. PostgreSQL has vacuumed and analyzed the tables, as it does "
+        "by itself after a while."
     )
     measuring = partial(measure, sizes=sizes)
     acceptance.run("queries", "queries and conditions", method, measuring, data, page)

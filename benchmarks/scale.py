@@ -124,12 +124,13 @@ def markdown(
     lines = [
         "# Benchmarks: size",
         "",
-        "`make bench ARGS=--scale` wrote this page; nothing on it is written by hand. Streams of "
-        f"{STREAM} events under random ids; each commit goes to a random stored stream and is "
-        f"flushed to the device. Medians of {ROUNDS} rounds of {SAVES} commits, in turns; "
-        "the ratio is the median of the ratios of each round.",
+        "`make bench ARGS=--scale` wrote this page; nothing on it is written by hand. The stores "
+        f"contain streams of {STREAM} events with random ids. Each commit appends to a random "
+        "stored stream and is flushed to the device. The figures are medians of "
+        f"{ROUNDS} rounds of {SAVES} commits, taking turns; the ratio is the median of the ratios "
+        "within each round.",
         "",
-        f"|  | beside {small} events | beside {large} events | ratio | at most |  |",
+        f"|  | with {small} stored events | with {large} stored events | ratio | at most |  |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for events, times in found.items():
@@ -145,9 +146,9 @@ def markdown(
         "",
         "|  | memory | at most |  |",
         "|---|---:|---:|---:|",
-        f"| an event of {LOADED:,} that are loaded and held | {held:.0f} B | 800 B "
+        f"| one event, of {LOADED:,} that are loaded and kept | {held:.0f} B | 800 B "
         f"| {'met' if held <= 800 else 'missed'} |",
-        f"| growth of the process that reads {READ:,} events page by page "
+        f"| growth of a process that reads {READ:,} events page by page "
         f"| {grown / 2**20:.1f} MiB | 64 MiB | {'met' if grown <= 64 << 20 else 'missed'} |",
         "",
         "|  |  |",

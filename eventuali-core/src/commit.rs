@@ -143,11 +143,14 @@ impl Commit {
         for write in &self.writes {
             write.stream.check()?;
             if !streams.insert(&write.stream) {
-                let text = format!("stream {} stands twice in one commit", write.stream);
+                let text = format!("stream {} appears twice in one commit", write.stream);
                 return Err(Error::invalid("stream", text));
             }
             if write.stream.is_none() && write.expected != ExpectedVersion::Any {
-                return Err(Error::invalid("expected", "events without a stream have no version"));
+                return Err(Error::invalid(
+                    "expected",
+                    "events without a stream take no expected version",
+                ));
             }
         }
         // Ids that rise, as those of one save do, are known to differ.
@@ -161,7 +164,7 @@ impl Commit {
             }
             event.check_own(limits)?;
             if !rising && !ids.insert(event.event_id) {
-                let text = format!("event_id {} stands twice in one commit", event.event_id);
+                let text = format!("event_id {} appears twice in one commit", event.event_id);
                 return Err(Error::invalid("event_id", text));
             }
         }
@@ -169,7 +172,7 @@ impl Commit {
         for change in &self.records {
             change.check(limits)?;
             if !keys.insert(&change.key) {
-                let text = format!("record {:?} stands twice in one commit", change.key.key);
+                let text = format!("record {:?} appears twice in one commit", change.key.key);
                 return Err(Error::invalid("key", text));
             }
         }

@@ -153,7 +153,8 @@ impl Error {
     #[must_use]
     pub fn idempotency_conflict(event_ids: Vec<Uuid>) -> Self {
         let text = format!(
-            "{} of the commit's event ids are stored already: with other content, in another order, or beside new ones",
+            "{} of the commit's event ids are already stored: with other content, in another \
+             order, or without its other events; use new events for new facts",
             event_ids.len()
         );
         Self::new(ErrorKind::IdempotencyConflict { event_ids }, text)

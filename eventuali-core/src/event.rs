@@ -34,7 +34,7 @@ impl EventKind {
     pub fn check(&self) -> Result<()> {
         check_event_type(&self.event_type)?;
         if self.event_version == 0 {
-            return Err(Error::invalid("event_version", "event_version counts from 1"));
+            return Err(Error::invalid("event_version", "event_version must be at least 1"));
         }
         check_name("codec", &self.codec)
     }
@@ -280,7 +280,7 @@ impl NewEvent {
     /// Checks what it does not share with other events of its kind.
     pub(crate) fn check_own(&self, limits: &Limits) -> Result<()> {
         if self.event_id.is_nil() {
-            return Err(Error::invalid("event_id", "event_id is the nil UUID"));
+            return Err(Error::invalid("event_id", "event_id must not be the nil UUID"));
         }
         self.check_sizes(limits).map_err(|error| error.of(&self.kind.event_type))
     }
@@ -342,7 +342,7 @@ impl EventHead {
     pub fn corrupted(position: u64) -> Error {
         Error::new(
             ErrorKind::Corrupted { position: Some(position) },
-            format!("the event at position {position} is not what was written"),
+            format!("the event at position {position} differs from what was written"),
         )
     }
 }

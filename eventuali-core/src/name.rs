@@ -67,7 +67,7 @@ pub fn check_tenant(name: &str) -> Result<()> {
     let shown: String = name.chars().take(40).collect();
     Err(Error::invalid(
         "tenant",
-        format!("tenant {shown:?} is not made of at most 64 letters, digits, '_' and '-'"),
+        format!("tenant {shown:?} must be at most 64 of A-Z, a-z, 0-9, '_' and '-'"),
     ))
 }
 

@@ -214,7 +214,7 @@ impl Query {
             return Err(Error::too_large("query items", self.items.len(), MAX_QUERY_ITEMS));
         }
         if self.partition.is_some_and(|part| part.index >= part.count) {
-            return Err(Error::invalid("partition", "a partition's index is below its count"));
+            return Err(Error::invalid("partition", "a partition's index must be below its count"));
         }
         self.items.iter().try_for_each(QueryItem::check)
     }

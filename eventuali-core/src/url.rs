@@ -38,20 +38,20 @@ impl Location {
     /// connection string that is not quite right, or a variable that nobody has set.
     pub fn parse(url: &str) -> Result<Self> {
         if url.contains('\0') || url.is_empty() {
-            return Err(refuse("a store URL is not empty and has no NUL"));
+            return Err(refuse("the store URL is empty or contains a NUL character"));
         }
         if url.trim_ascii() != url {
-            return Err(refuse("a store URL neither begins nor ends with white space"));
+            return Err(refuse("the store URL begins or ends with white space; remove it"));
         }
         if url.starts_with(['"', '\'']) {
-            return Err(refuse("a store URL stands in no quotes of its own"));
+            return Err(refuse("the store URL begins with a quote; write it without quotes"));
         }
         let Some((scheme, rest)) = url.split_once("://") else {
             return bare(url);
         };
         match scheme.to_ascii_lowercase().as_str() {
             "memory" if rest.is_empty() => Ok(Self::Memory),
-            "memory" => Err(refuse("memory:// takes nothing behind it")),
+            "memory" => Err(refuse("nothing may follow memory://")),
             "sqlite" => sqlite(rest),
             "postgres" | "postgresql" => PostgresUrl::parse(url).map(Self::Postgres),
             other => Err(unknown_scheme(other)),
@@ -104,7 +104,7 @@ fn bare(path: &str) -> Result<Location> {
     let mut words = plain.split([' ', ';', '\n']).filter_map(|word| word.split_once('='));
     if words.any(|(name, _)| KEYWORDS.contains(&name.trim().to_ascii_lowercase().as_str())) {
         return Err(refuse(
-            "this is a connection string; a store takes it as a URL: \
+            "this looks like a connection string; write it as a URL: \
              postgresql://user:password@host:5432/database",
         ));
     }
@@ -113,27 +113,26 @@ fn bare(path: &str) -> Result<Location> {
         |part: &str| part.split_once(':').is_some_and(|(_, behind)| behind.contains('@'));
     if path.split(['/', '\\']).any(is_login) {
         return Err(refuse(
-            "this looks like a database's address without its scheme, such as postgresql://; a \
-             file of that name is written sqlite:///…",
+            "this looks like the address of a database without a scheme; begin it with \
+             postgresql://, or write sqlite:///… for a file of that name",
         ));
     }
     if let Some((scheme, _)) = first.split_once(':').filter(|(scheme, _)| scheme.len() != 1) {
         let scheme = scheme.to_ascii_lowercase();
         if ["sqlite", "memory", "postgresql", "postgres"].contains(&scheme.as_str()) {
-            return Err(refuse("a store URL has '://' behind its scheme"));
+            return Err(refuse(format!("'://' is missing after the scheme; write {scheme}://…")));
         }
         return Err(unknown_scheme(&scheme));
     }
     let word = path.trim_end_matches('/').to_ascii_lowercase();
     if ["sqlite", "memory", "postgresql", "postgres"].contains(&word.as_str()) {
-        return Err(refuse(format!("a URL is missing behind the scheme: {word}://…")));
+        return Err(refuse(format!("this is only the scheme of a URL; write {word}://…")));
     }
     if let Some((_, option)) = path.rsplit_once('?')
         && option.contains('=')
     {
         return Err(refuse(
-            "SQLite files are opened without ?options; a '?' in a name is written \
-                           sqlite:///a%3Fb.db",
+            "SQLite files take no ?options; write a '?' in a name as in sqlite:///a%3Fb.db",
         ));
     }
     check_filled(path)?;
@@ -144,10 +143,10 @@ fn bare(path: &str) -> Result<Location> {
 fn file(path: &str) -> Result<Location> {
     check_set(path)?;
     if path.starts_with("~/") || path.starts_with("~\\") {
-        return Err(refuse("'~' is not replaced by a home directory; use os.path.expanduser"));
+        return Err(refuse("'~' is not expanded to a home directory; use os.path.expanduser"));
     }
     if path.chars().any(char::is_control) {
-        return Err(refuse("a path has no control characters"));
+        return Err(refuse("the path contains a control character"));
     }
     Ok(Location::Sqlite(PathBuf::from(path)))
 }
@@ -156,8 +155,8 @@ fn file(path: &str) -> Result<Location> {
 fn check_set(text: &str) -> Result<()> {
     if ["none", "null", "nil", "undefined"].contains(&text.to_ascii_lowercase().as_str()) {
         return Err(refuse(format!(
-            "{text:?} is what an unset variable becomes; is the one with the store's URL set? A \
-             file of that name is written ./{text}"
+            "{text:?} looks like the value of an unset variable; set the one with the store's URL, \
+             or write ./{text} for a file of that name"
         )));
     }
     Ok(())
@@ -181,7 +180,7 @@ fn check_filled(text: &str) -> Result<()> {
         });
     if is_left {
         return Err(refuse(
-            "this holds a placeholder, such as ${DATABASE_URL}, that nobody has filled in",
+            "the store URL contains a placeholder, such as ${DATABASE_URL}, that was not replaced",
         ));
     }
     Ok(())
@@ -201,8 +200,8 @@ fn unknown_scheme(scheme: &str) -> Error {
     } else if scheme.contains("pos") || like("pg") || like("psql") {
         "use postgresql://user:password@host/database"
     } else {
-        "use memory://, sqlite://, postgresql:// or a file name; a file whose name begins so is \
-         written ./…"
+        "use memory://, sqlite://, postgresql:// or a file name; write ./… for a file whose name \
+         begins like this"
     };
     refuse(format!("the scheme {shown:?} is unknown; {cure}"))
 }
@@ -221,7 +220,7 @@ fn sqlite(rest: &str) -> Result<Location> {
     match path {
         "" => Err(refuse("sqlite:// needs a file, or ':memory:'")),
         ":memory:" => Ok(Location::SqliteMemory),
-        path if path.contains('\0') => Err(refuse("a path has no NUL")),
+        path if path.contains('\0') => Err(refuse("the path contains a NUL character")),
         path => file(path),
     }
 }

@@ -33,7 +33,7 @@ impl VerifyCursor {
     /// The error for a cursor that no check gave.
     #[must_use]
     pub fn unknown() -> Error {
-        Error::invalid("after", "this is no cursor of a check")
+        Error::invalid("after", "this is not a cursor that a check returned")
     }
 }
 

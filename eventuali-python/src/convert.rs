@@ -144,7 +144,7 @@ pub(crate) fn add_events(events: &mut Vec<NewEvent>, run: RunTuple<'_>) -> PyRes
     let (kind, first, times, payloads, metadata) = run;
     let py = payloads.py();
     if times.len() != payloads.len() {
-        return Err(PyValueError::new_err("each event of a run has a time and a payload"));
+        return Err(PyValueError::new_err("each event of a run needs a time and a payload"));
     }
     let kind = &kind.get().kind;
     let metadata = metadata.map(metadata_of);
@@ -352,7 +352,7 @@ impl Row {
     /// The `EventMeta` of the event.
     fn meta<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let build = BUILD.get(py).ok_or_else(|| {
-            PyRuntimeError::new_err("nobody has said how the metadata of an event is built")
+            PyRuntimeError::new_err("the class that builds the metadata of an event is not set")
         })?;
         let head = &self.head;
         let metadata = Metadata::decode(&self.metadata).map_err(|e| to_python(py, &e))?;

@@ -55,7 +55,7 @@ impl Pending {
         if self.generation != generation() {
             // The thread that would answer is in the parent, and may have held any of its locks.
             std::mem::forget(answer);
-            let text = "this was begun before the process was forked; open the store again here";
+            let text = "this call began before the process was forked; open the store again here";
             return Err(to_python(py, &Error::new(ErrorKind::Forked, text)));
         }
         answer.ok_or_else(|| PyRuntimeError::new_err("the answer was taken already"))

@@ -1326,7 +1326,7 @@ def test_id_and_version_are_not_declared_anew(name, annotation, value):
     body = {"__module__": __name__, name: value}
     if annotation is not None:
         body["__annotations__"] = {name: annotation}
-    with pytest.raises(TypeError, match=f"Own: '{name}' says which stream|overridden"):
+    with pytest.raises(TypeError, match=f"Own: '{name}' is a field of every|overridden"):
         type(Aggregate)("Own", (Aggregate,), body)
 
 

@@ -92,7 +92,7 @@ def test_an_aggregate_is_saved_and_not_appended(log):
     refused(log, lambda: log.append(counted("a", 1)), TypeError)
     with pytest.raises(TypeError, match=r"write save\(…\) for the Ledger"):
         log.append(counted("a", 1))
-    with pytest.raises(TypeError, match="a decision gives events or None, not Ledger"):
+    with pytest.raises(TypeError, match="a decision must return events or None, not Ledger"):
         log.decide(Query(), lambda events: counted("a", 1))
 
 

@@ -1,4 +1,4 @@
-"""The same event ids again give the same answer again, or a conflict that names them."""
+"""The same event ids, sent again, give the same answer, or a conflict that names them."""
 
 from __future__ import annotations
 

@@ -214,7 +214,7 @@ def test_a_time_has_a_zone(api, bound, tmp_path):
         with pytest.raises(ValueError, match=f"{bound} .* has no time zone"):
             await gathered(store.read(**{bound: datetime(2026, 1, 1)}))
         for wrong in ("2026-01-01", 1, datetime(2026, 1, 1, tzinfo=UTC).date()):
-            with pytest.raises(TypeError, match=f"{bound} is a datetime"):
+            with pytest.raises(TypeError, match=f"{bound} must be a datetime"):
                 await gathered(store.read(**{bound: wrong}))
         zone = datetime.now().astimezone().tzinfo
         assert await gathered(store.read(**{bound: datetime(2026, 1, 1, tzinfo=zone)})) == []

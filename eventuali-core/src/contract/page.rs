@@ -1,4 +1,4 @@
-//! The reference page, made of the list.
+//! The reference page, generated from the list.
 
 use std::fmt::Write;
 
@@ -9,20 +9,20 @@ const HEAD: &str = "\
 
 What every backend promises, and the tests that hold it to that. Each line below is a clause of the
 suite in `eventuali_core::contract` (feature `contract`), and runs as a test of its own on each
-backend, `sqlite::commit::conflict_names_expected_and_actual` for example. A clause that a backend
-cannot keep by its `capabilities()` says so in its sentence: \"where durable\", \"where shared\".
+backend, for example `sqlite::commit::conflict_names_expected_and_actual`. Some clauses apply only to
+backends whose `capabilities()` say so; their sentences end in \"where durable\" or \"where shared\".
 
-This page is made from `contract::CLAUSES`; a test compares the two. To write it anew:
+This page is generated from `contract::CLAUSES`; a test compares the two. To regenerate it:
 `EVENTUALI_WRITE_DOCS=1 cargo test -p eventuali-core --test contract page`.
 ";
 
 const PROMISES: [&str; 10] = [
     "A commit is atomic, durable before it is acknowledged, and isolated",
-    "Versions are 1, 2, 3 … without a hole; positions rise and are unique for ever",
-    "No skipping: below a position that a reader has seen, nothing ever appears",
+    "Versions are 1, 2, 3 … without gaps; positions rise and are never assigned twice",
+    "No skipping: nothing ever appears below a position that a reader has seen",
     "Expected versions, and conflicts that name what was found",
-    "The same event ids again give the same answer again",
-    "A write once begun runs to its end; repeating it settles an unknown outcome",
+    "The same commit, sent again, gets the same answer",
+    "A write that has begun runs to its end; repeating it settles an unknown outcome",
     "What was stored comes back byte for byte",
     "Signals wake readers; data comes from the store",
     "The same bad input gives the same error, writes nothing, and breaks nothing",

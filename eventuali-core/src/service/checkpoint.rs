@@ -248,7 +248,8 @@ impl Inner {
         match begun {
             Ok(_) => state.running = true,
             Err(error) => {
-                let text = format!("no thread to write the checkpoint of {:?}", self.key.key);
+                let text =
+                    format!("cannot start a thread to write the checkpoint of {:?}", self.key.key);
                 let error = Error::new(ErrorKind::Unavailable, text).with_source(error);
                 for flush in state.flushes.drain(..) {
                     drop(flush.send(Err(error.clone())));
@@ -385,7 +386,7 @@ impl Inner {
                     self.lock().attempt = Some(again);
                     return self.put(again);
                 }
-                let text = "moved: somebody else follows under this name";
+                let text = "was moved by another subscriber; use one subscriber for each name";
                 let fenced = self.mismatch(attempt.place, text).with_source(error);
                 self.lock().fenced = Some(fenced.clone());
                 Err(fenced)
@@ -445,8 +446,8 @@ impl Inner {
         if found.is_none_or(|found| found.event_id != place.event_id) {
             let there = found.map_or("no event".to_owned(), |e| format!("event {}", e.event_id));
             let text = format!(
-                "is at position {}, event {}, but {there} is there now: the store is not the one \
-                 that was followed, or lost events; follow under another name",
+                "is at position {}, event {}, but {there} is there now: this is another store, or \
+                 it lost events; find out which, or subscribe under another name",
                 place.position, place.event_id
             );
             return Err(self.mismatch(place, &text));
@@ -482,7 +483,7 @@ impl Place {
         position
             .zip(event_id)
             .map(|(position, event_id)| Self { position, event_id })
-            .ok_or_else(|| "it names no event".to_owned())
+            .ok_or_else(|| "it has no valid position and event id".to_owned())
     }
 }
 

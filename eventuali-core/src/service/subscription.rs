@@ -162,7 +162,7 @@ impl Subscription {
 /// The error of a follower whose past is gone.
 fn replaced(position: u64) -> Error {
     let text = format!(
-        "another copy of the store was put under it, while somebody followed the log up to \
+        "another copy of the store was put in its place while its log was followed, up to \
          position {position}; subscribe again"
     );
     let (name, event_id) = (String::new(), Uuid::nil());

@@ -79,16 +79,16 @@ const PARAMETERS: [(&str, Parameter); 52] = [
     ("pgbouncer", Instead("leave it out; a PgBouncer has to be in session mode")),
     ("pool_timeout", Instead("use EventStoreConfig.with_connect_timeout")),
     ("replication", Instead("leave it out: a store needs no replication connection")),
-    ("require_auth", Instead("use sslmode=verify-full, which makes sure of the server")),
-    ("requirepeer", Instead("use sslmode=verify-full, which makes sure of the server")),
+    ("require_auth", Instead("use sslmode=verify-full, which verifies the server")),
+    ("requirepeer", Instead("use sslmode=verify-full, which verifies the server")),
     ("schema", Instead("use EventStoreConfig.with_schema")),
     ("search_path", Instead("use EventStoreConfig.with_schema")),
     ("service", Instead("write what the service file says into the URL")),
     ("servicefile", Instead("write what the service file says into the URL")),
     ("sslcrl", Instead("revocation lists are not read: leave it out")),
     ("sslcrldir", Instead("revocation lists are not read: leave it out")),
-    ("sslpassword", Instead("give a key that is not encrypted as sslkey")),
-    ("ssl_max_protocol_version", Instead("leave it out: TLS 1.2 and 1.3 are known")),
+    ("sslpassword", Instead("give an unencrypted key as sslkey")),
+    ("ssl_max_protocol_version", Instead("leave it out: TLS 1.2 and 1.3 are supported")),
     ("statement_timeout", Instead("use EventStoreConfig.with_statement_timeout")),
 ];
 
@@ -109,14 +109,14 @@ impl PostgresUrl {
     /// part may be missing, as libpq reads it. Several hosts stand side by side with commas.
     pub fn parse(url: &str) -> Result<Self> {
         let Some((scheme, rest)) = url.split_once("://") else {
-            return Err(refuse("a PostgreSQL URL begins with postgresql://"));
+            return Err(refuse("a PostgreSQL URL must begin with postgresql://"));
         };
         if !["postgres", "postgresql"].contains(&scheme.to_ascii_lowercase().as_str()) {
-            return Err(refuse("a PostgreSQL URL begins with postgresql://"));
+            return Err(refuse("a PostgreSQL URL must begin with postgresql://"));
         }
         // It would end a field of PostgreSQL's protocol, and begin another one.
         if rest.contains('\0') || rest.contains("%00") {
-            return Err(refuse("a PostgreSQL URL has no NUL"));
+            return Err(refuse("the PostgreSQL URL contains a NUL character"));
         }
         let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = place.split_once('/').unwrap_or((place, ""));
@@ -195,7 +195,7 @@ impl std::fmt::Debug for PostgresUrl {
 
 fn decoded(text: &str) -> Result<String> {
     let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(String::from).map_err(|_| refuse("a PostgreSQL URL is encoded in UTF-8"))
+    decoded.map(String::from).map_err(|_| refuse("the PostgreSQL URL is not valid UTF-8"))
 }
 
 /// What was last said of a part; empty where nothing was.
@@ -225,8 +225,8 @@ fn parameter(option: &str) -> Result<(&'static str, String)> {
         let taken = PARAMETERS.iter().filter(|(_, treatment)| !matches!(treatment, Instead(_)));
         let names: Vec<_> = taken.map(|(name, _)| *name).collect();
         return Err(refuse(format!(
-            "a PostgreSQL URL takes these options: {}; in a password, '?', '/', '&' and '@' are \
-             written %3F, %2F, %26 and %40",
+            "the PostgreSQL URL has an unknown option; known are {}. In a password, write '?', \
+             '/', '&' and '@' as %3F, %2F, %26 and %40",
             names.join(", ")
         )));
     };
@@ -235,10 +235,14 @@ fn parameter(option: &str) -> Result<(&'static str, String)> {
         Known => {}
         OneOf(values) => {
             if !values.iter().any(|one| one.eq_ignore_ascii_case(&value)) {
-                return Err(refuse(format!("{name} is one of {}{}", values.join(", "), why(name))));
+                return Err(refuse(format!(
+                    "{name} must be one of {}{}",
+                    values.join(", "),
+                    why(name)
+                )));
             }
         }
-        Instead(cure) => return Err(refuse(format!("{name} is not taken; {cure}"))),
+        Instead(cure) => return Err(refuse(format!("{name} is not accepted; {cure}"))),
     }
     Ok((name, value))
 }
@@ -248,7 +252,7 @@ fn why(name: &str) -> &'static str {
     match name {
         "target_session_attrs" => ": a store needs the primary",
         "gssencmode" => ": GSSAPI is not supported",
-        "client_encoding" => ": a store speaks UTF-8",
+        "client_encoding" => ": a store uses UTF-8",
         "sslnegotiation" => ": a connection begins without encryption and asks for it",
         _ => "",
     }
@@ -261,7 +265,7 @@ fn seconds(text: &str) -> Result<Option<Duration>> {
     // Zero and less mean no limit to libpq, as nothing does; a store always has one.
     match text.trim().parse::<i64>() {
         Ok(seconds) => Ok(u64::try_from(seconds).ok().filter(|s| *s > 0).map(Duration::from_secs)),
-        Err(_) => Err(refuse("connect_timeout is a whole number of seconds")),
+        Err(_) => Err(refuse("connect_timeout must be a whole number of seconds")),
     }
 }
 
@@ -270,12 +274,12 @@ fn servers(parts: &Parts) -> Result<Vec<String>> {
     for name in ["keepalives_count", "keepalives_idle", "keepalives_interval", "tcp_user_timeout"] {
         let value = value(parts, name);
         if !value.is_empty() && value.parse::<i64>().is_err() {
-            return Err(refuse(format!("{name} is a whole number")));
+            return Err(refuse(format!("{name} must be a whole number")));
         }
     }
     let capacity = value(parts, "statement-cache-capacity");
     if !capacity.is_empty() && capacity.parse::<u32>().is_err() {
-        return Err(refuse("statement-cache-capacity is a whole number"));
+        return Err(refuse("statement-cache-capacity must be a whole number"));
     }
     let mut common: Vec<_> = PASSED_ON.map(|name| (name, value(parts, name))).into();
     common.push(("sslmode", ssl_mode(parts)?));
@@ -288,12 +292,12 @@ fn servers(parts: &Parts) -> Result<Vec<String>> {
     let hosts: Vec<_> = value(parts, "host").split(',').collect();
     let numbers: Vec<_> = value(parts, "port").split(',').collect();
     if numbers.len() > 1 && numbers.len() != hosts.len() {
-        return Err(refuse("a PostgreSQL URL has one port, or one for each host"));
+        return Err(refuse("a PostgreSQL URL must have one port, or one for each host"));
     }
     let server = |(index, host): (usize, &&str)| {
         let port = numbers.get(index).unwrap_or(&numbers[0]);
         if !port.is_empty() && !port.parse::<u16>().is_ok_and(|port| port > 0) {
-            return Err(refuse("the port of a PostgreSQL URL is a number from 1 to 65535"));
+            return Err(refuse("the port of a PostgreSQL URL must be a number from 1 to 65535"));
         }
         let mut own = common.clone();
         own.extend([("host", *host), ("port", *port)].into_iter().filter(|one| !one.1.is_empty()));
@@ -328,13 +332,13 @@ fn ssl_mode(parts: &Parts) -> Result<&'static str> {
     let binding = value(parts, "channel_binding").eq_ignore_ascii_case("require");
     match given {
         "disable" | "prefer" if binding => {
-            Err(refuse("channel_binding=require goes with sslmode=require or verify-full"))
+            Err(refuse("channel_binding=require needs sslmode=require or verify-full"))
         }
         // The driver binds no channel. That the certificate is the server's own keeps away the
         // same third party.
         _ if binding => Ok("verify-full"),
         "verify-full" | "" if roots == SYSTEM => Ok("verify-full"),
-        _ if roots == SYSTEM => Err(refuse("sslrootcert=system goes with sslmode=verify-full")),
+        _ if roots == SYSTEM => Err(refuse("sslrootcert=system needs sslmode=verify-full")),
         "require" if !roots.is_empty() => Ok("verify-ca"),
         given => Ok(given),
     }

@@ -1,7 +1,7 @@
-"""The values of a model as `to_dict` gives them: by the names of fields, and not as they are shown.
+"""The values of a model as `to_dict` returns them: by the names of its fields, unconverted.
 
-What a model shows, `model_dump`, may lack excluded fields and have computed ones, and custom
-serializers may give something that its fields don't take back.
+`model_dump` may lack excluded fields and have computed ones, and custom serializers may return
+something that the fields don't accept.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pydantic import BaseModel, RootModel
 
 
 def values(model: BaseModel) -> dict[str, Any]:
-    """Returns the fields of a model by name, with what came beside them; models in it as dicts."""
+    """Returns the fields and extra values of a model by name; models among them become dicts."""
     names = type(model).__pydantic_fields__
     held = {name: plain(value) for name, value in model.__dict__.items() if name in names}
     return held | {name: plain(value) for name, value in (model.__pydantic_extra__ or {}).items()}
 
 
 def plain(value: Any) -> Any:
-    """Returns a value in which models and dataclasses are dicts; its collections are copies."""
+    """Returns a value with models and dataclasses as dicts, and collections copied."""
     if isinstance(value, RootModel):
         return plain(value.root)
     if isinstance(value, BaseModel):

@@ -1,4 +1,4 @@
-"""Settings for opening a store, where a URL is not enough."""
+"""Settings for opening a store if a URL is not enough."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class EventStoreConfig:
             TypeError: `url` is not a string.
         """
         if not isinstance(url, str):
-            raise TypeError(f"a PostgreSQL URL is a str, not {type(url).__name__}")
+            raise TypeError(f"a PostgreSQL URL must be a str, not {type(url).__name__}")
         config = cls(_secret=url)
         limit = options_of(config).connect_timeout_of_url
         return config if limit is None else config.with_connect_timeout(limit)
@@ -135,7 +135,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 
 def options_of(config: EventStoreConfig) -> Postgres:
-    """Returns a configuration as the extension takes it.
+    """Returns a configuration in the form for the extension.
 
     Raises:
         ConfigurationError: Something is wrong in it.
@@ -144,9 +144,9 @@ def options_of(config: EventStoreConfig) -> Postgres:
     for name, value in options.items():
         if type(value) not in _KINDS[name]:
             wanted = " or ".join(kind.__name__ for kind in _KINDS[name])
-            raise ConfigurationError(f"{name} takes {wanted}, not {value!r:.60}")
+            raise ConfigurationError(f"{name} must be {wanted}, not {value!r:.60}")
     if not all(map(encodable, (config._secret, config.schema, config.table_name))):
-        raise ConfigurationError("a URL or a name has no lone surrogate")
+        raise ConfigurationError("the URL or a name contains a lone surrogate")
     try:
         return Postgres(config._secret, **options)
     except OverflowError:

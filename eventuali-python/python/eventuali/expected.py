@@ -46,7 +46,7 @@ class AppendCondition:
 
 
 def wire(expected: object) -> int | Literal["any", "no_stream", "stream_exists"]:
-    """Returns an expectation as the core takes it.
+    """Returns an expected version in the form for the core.
 
     Raises:
         TypeError: It is neither an int nor an `ExpectedVersion`.
@@ -56,7 +56,7 @@ def wire(expected: object) -> int | Literal["any", "no_stream", "stream_exists"]
         return expected.value
     if type(expected) is not int:
         raise TypeError(
-            f"an expected version is an int or an ExpectedVersion, not {expected!r:.60}"
+            f"an expected version must be an int or an ExpectedVersion, not {expected!r:.60}"
         )
     return checked_position(expected, "expected")
 
@@ -65,27 +65,29 @@ def checked_position(number: object, name: str) -> int:
     """Returns a version or position after checking that a store can have it.
 
     Raises:
-        TypeError: It is no int.
+        TypeError: It is not an int.
         InvalidEventError: It is negative or beyond 63 bits.
     """
     if type(number) is not int:
-        raise TypeError(f"{name} is an int, not {number!r:.60}")
+        raise TypeError(f"{name} must be an int, not {number!r:.60}")
     if not 0 <= number < 1 << 63:
-        raise InvalidEventError(f"{name} is from 0 to 2**63 - 1, not {number!r:.60}", field=name)
+        text = f"{name} must be from 0 to 2**63 - 1, not {number!r:.60}"
+        raise InvalidEventError(text, field=name)
     return number
 
 
 def at_least(least: int, number: object, name: str) -> int:
-    """Returns a number of things after checking that there can be so many.
+    """Returns a number after checking that it is not below `least`.
 
     Raises:
-        TypeError: It is no int.
+        TypeError: It is not an int.
         InvalidEventError: It is too low.
     """
     if type(number) is not int:
-        raise TypeError(f"{name} is an int, not {number!r:.60}")
+        raise TypeError(f"{name} must be an int, not {number!r:.60}")
     if number < least:
-        raise InvalidEventError(f"{name} counts from {least}, not {number!r:.60}", field=name)
+        text = f"{name} must be at least {least}, not {number!r:.60}"
+        raise InvalidEventError(text, field=name)
     return number
 
 
@@ -93,11 +95,11 @@ def duration(seconds: object, name: str) -> float:
     """Returns how long to wait, at most as long as a lock can.
 
     Raises:
-        TypeError: It is no number.
-        InvalidEventError: It is negative, or none that time can be.
+        TypeError: It is not a number.
+        InvalidEventError: It is negative or NaN.
     """
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise TypeError(f"{name} is a number, not {seconds!r:.60}")
+        raise TypeError(f"{name} must be a number, not {seconds!r:.60}")
     if not seconds >= 0:
-        raise InvalidEventError(f"{name} is at least 0, not {seconds!r:.60}", field=name)
+        raise InvalidEventError(f"{name} must be at least 0, not {seconds!r:.60}", field=name)
     return float(min(seconds, TIMEOUT_MAX))

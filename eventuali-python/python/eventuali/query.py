@@ -117,7 +117,7 @@ def _several(given: Iterable[object] | None, field: str) -> list[object]:
 
 
 def too_many(what: str, size: int, limit: int) -> PayloadTooLargeError:
-    """Says that there is more of something than a store takes; `size` may be a part of it."""
+    """Returns the error for too much of something; `size` may be only a part of it."""
     text = f"{what}: {size} or more, and the limit is {limit}"
     return PayloadTooLargeError(text, what=what, size=size, limit=limit)
 

@@ -90,7 +90,7 @@ class Subscription(Following):
         self._holder = task
 
     def _done(self, task: asyncio.Task[Any]) -> None:
-        """Tells who waits for the end of the catch-up that nobody takes events any more."""
+        """Wakes `caught_up` if the task that takes events was cancelled."""
         if task is self._holder and task.cancelled():
             self._leave("was cancelled")
 

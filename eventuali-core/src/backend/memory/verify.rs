@@ -17,10 +17,10 @@ impl State {
             if head.position != position
                 || row.checksum != head.checksum(&row.metadata, &row.payload)
             {
-                damage.push(Damage::at(position, "the event is not what was written"));
+                damage.push(Damage::at(position, "the event differs from what was written"));
             }
             if self.ids.get(&head.event_id).map(|known| known.0) != Some(index) {
-                damage.push(Damage::at(position, "the index of ids does not have the event"));
+                damage.push(Damage::at(position, "the event is missing in the index of ids"));
             }
             if head.recorded_at < before {
                 damage.push(Damage::at(position, "recorded_at is lower than before"));
@@ -31,7 +31,7 @@ impl State {
             for (position, version) in positions.iter().zip(1..) {
                 let found = self.events.get((*position as usize).wrapping_sub(1));
                 if !found.is_some_and(|r| *r.head.stream == *stream && r.head.version == version) {
-                    let text = format!("version {version} of {stream} is not there");
+                    let text = format!("version {version} of {stream} is missing");
                     damage.push(Damage::at(*position, text));
                 }
             }

@@ -213,7 +213,7 @@ impl<'c> Append<'c> {
             None => batch.write(session, &self.families).await?,
         };
         let Some(written) = written else {
-            let text = "what was locked has changed";
+            let text = "PostgreSQL: a stream changed while it was locked";
             return Err(Error::new(ErrorKind::Corrupted { position: None }, text));
         };
         for ((index, versions), answer) in self.waiting.drain(..).zip(batch.answers(&written)) {

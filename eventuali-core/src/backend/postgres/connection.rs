@@ -72,8 +72,8 @@ impl Shared {
     pub(super) fn server(&self) -> Result<&PgConnectOptions> {
         let server = &self.servers[self.primary.load(Ordering::Relaxed)];
         if bridge::may_encrypt(server) && SystemTime::now() < UNIX_EPOCH {
-            let text = "PostgreSQL: the clock of this machine stands before 1970, and no \
-                        certificate can be checked by it; set the clock, or use sslmode=disable";
+            let text = "PostgreSQL: the clock of this machine is set before 1970, so no \
+                        certificate can be checked; set the clock, or use sslmode=disable";
             return Err(Error::new(ErrorKind::Unavailable, text));
         }
         Ok(server)
@@ -124,8 +124,8 @@ impl Shared {
             return Ok(());
         }
         let text = format!(
-            "PostgreSQL: another store stands at {} than the one that was opened; what was read of \
-             that does not hold here: open it anew",
+            "PostgreSQL: {} is now another store than the one that was opened, and what was read \
+             before does not apply to it; open the store again",
             self.channel
         );
         Err(Error::new(ErrorKind::SchemaMismatch, text))
@@ -143,11 +143,12 @@ impl Shared {
             return refuse(ErrorKind::Configuration, "the server is older than version 13");
         }
         if row.try_get::<bool, _>("standby")? {
-            let text = "the server is a standby, on which nobody can see who is writing";
+            let text =
+                "the server is a standby, which does not show who is writing; use the primary";
             return refuse(purpose.kind_of_standby(), text);
         }
         if row.try_get::<&str, _>("encoding")? != "UTF8" {
-            return refuse(ErrorKind::Configuration, "the database is not encoded in UTF8");
+            return refuse(ErrorKind::Configuration, "the encoding of the database is not UTF8");
         }
         Ok(())
     }

@@ -89,7 +89,7 @@ impl Learned {
 }
 
 fn missing(what: &str) -> Error {
-    let text = format!("the {what} of an event is not in the dictionary");
+    let text = format!("the {what} of an event is missing in the table of names");
     Error::new(ErrorKind::Corrupted { position: None }, text)
 }
 

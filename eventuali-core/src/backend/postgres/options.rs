@@ -74,7 +74,7 @@ impl PostgresOptions {
         check_identifier("schema", &self.schema)?;
         check_identifier("table_name", &self.table_name)?;
         if !(1..=MAX_CONNECTIONS).contains(&self.max_connections) {
-            return Err(refuse(format!("max_connections is from 1 to {MAX_CONNECTIONS}")));
+            return Err(refuse(format!("max_connections must be from 1 to {MAX_CONNECTIONS}")));
         }
         for (name, time) in [
             ("connect_timeout", self.connect_timeout),
@@ -82,7 +82,7 @@ impl PostgresOptions {
         ] {
             // PostgreSQL counts milliseconds, and takes none for no limit at all.
             if time < Duration::from_millis(1) || time > Duration::from_hours(24) {
-                return Err(refuse(format!("{name} is from a millisecond to 24 hours")));
+                return Err(refuse(format!("{name} must be from 1 ms to 24 hours")));
             }
         }
         self.servers().map(drop)
@@ -107,7 +107,7 @@ impl PostgresOptions {
     fn server(&self, url: &str) -> Result<PgConnectOptions> {
         // The cause stays unsaid: its text may quote the URL.
         let mut options = PgConnectOptions::from_str(url)
-            .map_err(|_| refuse(format!("{} is no URL of a PostgreSQL database", self.url)))?;
+            .map_err(|_| refuse(format!("{} is not a valid PostgreSQL URL", self.url)))?;
         // Numbers come in binary form, so that no setting takes digits from them; and a PgBouncer
         // refuses whoever asks for this one.
         options = options.extra_float_digits(None);
@@ -123,7 +123,7 @@ fn check_file(name: &str, path: &Path) -> Result<()> {
     let opened = File::open(path).and_then(|file| file.metadata());
     match opened {
         Ok(found) if found.is_file() => Ok(()),
-        Ok(_) => Err(refuse(format!("{name}: {} is no file", path.display()))),
+        Ok(_) => Err(refuse(format!("{name}: {} is not a file", path.display()))),
         Err(cause) => {
             Err(refuse(format!("{name}: cannot read {}: {cause}", path.display()))
                 .with_source(cause))
@@ -140,8 +140,8 @@ fn check_identifier(option: &str, name: &str) -> Result<()> {
     }
     let shown: String = name.chars().take(40).collect();
     Err(refuse(format!(
-        "{option} {shown:?} is not made of at most {MAX_IDENTIFIER} of a-z, 0-9 and '_', beginning \
-         with a letter or '_'"
+        "{option} {shown:?} must be 1 to {MAX_IDENTIFIER} of a-z, 0-9 and '_', and must not begin \
+         with a digit"
     )))
 }
 

@@ -45,8 +45,8 @@ pub(super) async fn connect_apart(server: &PgConnectOptions) -> Result<PgConnect
     if kept {
         return Ok(conn);
     }
-    let text = "PostgreSQL: a pooler gives the sessions of the store to others between \
-                transactions; it needs session mode";
+    let text = "PostgreSQL: a connection pooler gives the store's sessions to other clients \
+                between transactions; set it to session mode";
     Err(Error::new(ErrorKind::Configuration, text))
 }
 

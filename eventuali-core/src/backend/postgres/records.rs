@@ -208,7 +208,7 @@ impl<'s> Parts<'s> {
 }
 
 fn corrupted(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    let text = "the index of a record is not what was written";
+    let text = "the index of a record differs from what was written";
     Error::new(ErrorKind::Corrupted { position: None }, text).with_source(cause)
 }
 

@@ -117,15 +117,15 @@ pub(super) async fn prepare(conn: &mut PgConnection, options: &PostgresOptions) 
         }
         if !options.migrate {
             let text = format!(
-                "PostgreSQL: the functions of {} are those of another name, since its schema was \
-                 renamed, and migrations are off; open it once with migrations to name them anew",
+                "PostgreSQL: the schema of {} was renamed, its functions still use the old name, \
+                 and migrations are off; open it once with migrations on to update them",
                 relations.channel()
             );
             return Err(Error::new(ErrorKind::SchemaMismatch, text));
         }
     } else if !options.migrate {
         let text = format!(
-            "{} has format {format} and needs {}, and migrations are off",
+            "{} has format {format} and needs {}, but migrations are off; open it with them on",
             relations.channel(),
             MIGRATIONS.len()
         );
@@ -146,8 +146,8 @@ async fn refuse_a_copy(conn: &mut PgConnection, relations: &Relations) -> Result
             .await?
             .try_get::<bool, _>(0)?;
     if fed {
-        let text = "PostgreSQL: logical replication feeds this log, and a reader would skip what \
-                    arrives late; drop the subscription first";
+        let text = "PostgreSQL: logical replication writes to this log, and a reader would skip \
+                    what arrives late; drop the subscription first";
         return Err(Error::new(ErrorKind::Configuration, text));
     }
     Ok(())

@@ -272,14 +272,14 @@ impl Step<'_> {
             self.page.streams += u64::from(version > 0 && !kind.is_empty());
             if let Some(astray) = astray {
                 let text = format!(
-                    "stream {kind} {id}: its index does not lead from the versions before to {astray}"
+                    "stream {kind} {id}: version {astray} does not follow those before in its index"
                 );
                 self.find(Damage::of(text));
             }
             if (version, position) != (versions, end) {
                 let text = format!(
                     "stream {kind} {id} was written up to version {version} at position {position}, \
-                     and its index has {versions} versions up to position {end}"
+                     but its index has {versions} versions up to position {end}"
                 );
                 self.find(Damage::of(text));
             }
@@ -300,14 +300,14 @@ impl Step<'_> {
             let (named, there): (bool, i64) = (row.try_get(4)?, row.try_get(5)?);
             next = first.as_u128().checked_add(1).map(u128::to_be_bytes);
             if !named {
-                let text = format!("the stream of the events from {first} on has no name");
+                let text = format!("the stream of the events from id {first} on has no name");
                 self.find(Damage::at(position as u64, text));
             }
             let ids = last.as_u128().wrapping_sub(first.as_u128()).wrapping_add(1);
             if there != i64::from(count) || ids != there as u128 || ids == 0 {
                 let text = format!(
-                    "of {count} events from {first} on, {there} are where the index of streams and \
-                     ids has them"
+                    "of {count} events from id {first} on, {there} are at the positions in the \
+                     index of streams and ids"
                 );
                 self.find(Damage::at(position as u64, text));
             }
@@ -327,8 +327,8 @@ impl Step<'_> {
             last = Some(Part::Kinds(kind, first));
             if !row.try_get::<bool, _>(3)? {
                 let text = format!(
-                    "the index of event types names kind {kind} at positions {first} and {end}, and \
-                     one of them has it not"
+                    "the index of event types lists kind {kind} at positions {first} and {end}, \
+                     but not both have an event of it"
                 );
                 self.find(Damage::at(first as u64, text));
             }
@@ -351,7 +351,7 @@ impl Step<'_> {
             let tags = Metadata::decode_tags(metadata.unwrap_or_default().as_bytes());
             if owner != Some(&tenant) || !tags.unwrap_or_default().contains(&tag) {
                 let text =
-                    format!("the index of tags names an event under {tag:?} that has it not");
+                    format!("the index of tags lists an event under {tag:?} that lacks the tag");
                 self.find(Damage::at(position as u64, text));
             }
             last = Some(Part::Tags(tenant, tag, position));
@@ -370,7 +370,8 @@ impl Step<'_> {
             let (version, present): (i64, bool) = (row.try_get(3)?, row.try_get(4)?);
             // At version 0 it was claimed and never written.
             if version < i64::from(present) {
-                let text = format!("record {key:?} of {space:?} has version {version}");
+                let text =
+                    format!("record {key:?} of {space:?} has the impossible version {version}");
                 self.find(Damage::of(text));
             }
             self.page.records += u64::from(version != 0 || present);
@@ -389,7 +390,7 @@ impl Step<'_> {
             let (count, index): (i64, String) = (row.try_get(3)?, row.try_get(4)?);
             if !row.try_get::<bool, _>(5)? {
                 let text = format!(
-                    "the index {index:?} of {space:?} names record {key:?}, which is not there"
+                    "the index {index:?} of {space:?} lists record {key:?}, which does not exist"
                 );
                 self.find(Damage::of(text));
             }

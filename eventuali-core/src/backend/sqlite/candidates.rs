@@ -151,5 +151,5 @@ fn of_stream(
 }
 
 fn broken() -> Error {
-    damaged("the index of a stream is not what was written; verify() tells more")
+    damaged("the index of a stream differs from what was written; run verify()")
 }

@@ -198,7 +198,7 @@ impl Session {
         if version < end && is_there && self.placed(id, version + 1)? > position {
             return Ok(version);
         }
-        Err(damaged("the index of a stream is not what was written"))
+        Err(damaged("the index of a stream differs from what was written"))
     }
 
     /// The position of a version that a stream has; refuses one where it is not.
@@ -215,7 +215,7 @@ impl Session {
         if statement.query_row(bounds, |row| row.get(0))? || !is_checked() {
             return Ok(());
         }
-        Err(damaged("the index of a stream is not what was written"))
+        Err(damaged("the index of a stream differs from what was written"))
     }
 
     /// The position of a version that a stream has.
@@ -316,7 +316,7 @@ impl Session {
             return Ok(());
         }
         Err(damaged(format!(
-            "of the {due} events at positions {first} to {last} there are {there}; verify() tells more"
+            "only {there} of the {due} events at positions {first} to {last} exist; run verify()"
         )))
     }
 

@@ -89,7 +89,7 @@ impl Dictionary {
         if right {
             return Ok(found.map(|(id, _)| id));
         }
-        Err(damaged("the index of stream names is not what was written; verify() tells more"))
+        Err(damaged("the index of stream names differs from what was written; run verify()"))
     }
 
     /// Whether a name that the index has not isn't there.

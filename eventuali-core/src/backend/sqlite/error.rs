@@ -29,7 +29,7 @@ impl From<rusqlite::Error> for Error {
         let hint = match (&kind, code) {
             (ErrorKind::Busy, _) => " by another connection, in another process or in this one",
             (_, Some(SQLITE_IOERR_LOCK | SQLITE_IOERR_RDLOCK)) => {
-                ": a lock can't be had; the process may have too many files open"
+                ": cannot get a lock; the process may have too many files open"
             }
             _ => "",
         };
@@ -57,7 +57,7 @@ pub(super) fn damaged(text: impl Into<String>) -> Error {
 
 /// Something that ends elsewhere than where it was written up to.
 pub(super) fn incomplete(what: &str, end: Option<i64>, found: Option<i64>) -> Error {
-    let shown = |end: Option<i64>| end.map_or_else(|| "nowhere".to_owned(), |end| end.to_string());
+    let shown = |end: Option<i64>| end.map_or_else(|| "no event".to_owned(), |end| end.to_string());
     let (end, found) = (shown(end), shown(found));
-    damaged(format!("{what} ends at {found} and was written up to {end}; verify() tells more"))
+    damaged(format!("{what} ends at {found}, but was written up to {end}; run verify()"))
 }

@@ -51,7 +51,7 @@ fn categories(
     if selection.aggregate_id.is_none() {
         let mut statement = session.statement(include_str!("sql/categories_are_indexed.sql"))?;
         if !statement.query_row([&selection.tenant], |row| row.get(0))? && is_checked() {
-            return Err(damaged("the index of aggregate types is not what was written"));
+            return Err(damaged("the index of aggregate types differs from what was written"));
         }
     }
     let mut statement = session.statement(include_str!("sql/categories_of_tenant.sql"))?;
@@ -80,7 +80,7 @@ fn ids(
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         if !row.get(2)? && is_checked() {
-            return Err(damaged("the index of stream names is not what was written"));
+            return Err(damaged("the index of stream names differs from what was written"));
         }
         found.push((row.get(0)?, row.get(1)?));
     }

@@ -130,7 +130,7 @@ impl Sqlite {
             Target::Memory => Target::Memory,
             // Readers open the file later, and the process may be elsewhere by then.
             Target::File(path) => Target::File(std::path::absolute(path).map_err(|cause| {
-                let text = format!("{} has no absolute form", path.display());
+                let text = format!("cannot find the absolute path of {}", path.display());
                 Error::new(ErrorKind::Configuration, text).with_source(cause)
             })?),
         };
@@ -335,7 +335,7 @@ impl Storage for Sqlite {
 fn without_links(target: &Target) -> Result<Target> {
     let Target::File(path) = target else { return Ok(target.clone()) };
     let found = path.canonicalize().map_err(|cause| {
-        let text = format!("{} is not there any more", path.display());
+        let text = format!("{} no longer exists", path.display());
         Error::new(ErrorKind::Unavailable, text).with_source(cause)
     })?;
     Ok(Target::File(found))

@@ -196,7 +196,7 @@ impl Names {
         if self.stream_counts.get(&category).copied().unwrap_or(0) == indexed || !is_checked() {
             return Ok(());
         }
-        Err(damaged("the index of stream names is not what was written; verify() tells more"))
+        Err(damaged("the index of stream names differs from what was written; run verify()"))
     }
 
     fn remember(&mut self, stream: &StreamId, id: i64) {
@@ -245,7 +245,7 @@ fn kinds_by_type(conn: &Connection) -> Result<HashMap<String, BTreeSet<i64>>> {
         let found = indexed.query_map([name], |row| row.get(0))?;
         let found: BTreeSet<i64> = found.collect::<rusqlite::Result<_>>()?;
         if found != *ids && is_checked() {
-            return Err(damaged("the names of event types are not what was written"));
+            return Err(damaged("the names of event types differ from what was written"));
         }
     }
     Ok(by_type)

@@ -32,7 +32,7 @@ pub(super) fn prepare(path: &Path) -> Result<Registered> {
     match file {
         // SQLite writes such a file on some systems, and so takes it for an empty one on all.
         Some(1) => {
-            let text = format!("{} has one byte and is no database", place.display());
+            let text = format!("{} has one byte and is not a database", place.display());
             Err(Error::new(ErrorKind::Corrupted { position: None }, text))
         }
         Some(_) => Registered::noting(place, || Ok(())),
@@ -72,7 +72,7 @@ fn end_of_links(path: &Path) -> Result<PathBuf> {
         let Ok(target) = place.read_link() else { return Ok(place) };
         place = folder(&place).join(target);
     }
-    refuse(path, "its links lead nowhere")
+    refuse(path, "its symbolic links form a loop, or are too many")
 }
 
 /// Makes an empty file that only its owner can read. Its content becomes durable with the first
@@ -126,8 +126,8 @@ fn size_of(path: &Path) -> u64 {
 fn left_over(place: &Path, suffix: &str) -> Error {
     let place = place.display();
     let text = format!(
-        "{place} is missing or empty, and {place}{suffix}, which may hold its events, is there; \
-         bring the database back, or move that file away to begin a new store"
+        "{place} is missing or empty, but {place}{suffix} exists and may hold its events; restore \
+         the database, or move that file away to create a new store"
     );
     Error::new(ErrorKind::Corrupted { position: None }, text)
 }

@@ -353,10 +353,10 @@ impl Sequence {
 
     fn lacks(&self, next: u64) -> Error {
         if self.stream.is_none() {
-            let text = format!("the event at position {next} is missing; verify() tells more");
+            let text = format!("the event at position {next} is missing; run verify()");
             return Error::new(ErrorKind::Corrupted { position: Some(next) }, text);
         }
-        damaged(format!("version {next} of a stream is missing; verify() tells more"))
+        damaged(format!("version {next} of a stream is missing; run verify()"))
     }
 }
 

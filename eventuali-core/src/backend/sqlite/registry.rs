@@ -100,7 +100,8 @@ fn alone() -> Result<MutexGuard<'static, Vec<Entry>>> {
                 std::thread::sleep(Duration::from_micros(200));
             }
             Err(TryLockError::WouldBlock) => {
-                let text = "a file was being opened when this process was forked";
+                let text = "another thread was opening a file when this process was forked; fork \
+                            again, or start the process with the spawn method";
                 return Err(Error::new(ErrorKind::Busy, text));
             }
         }

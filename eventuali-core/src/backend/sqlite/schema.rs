@@ -14,7 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/0002_ends.sql"),
     include_str!("sql/0003_chains.sql"),
 ];
-const SOMETHING_ELSE: &str = "the database holds something else than an Eventuali store";
+const SOMETHING_ELSE: &str = "the database belongs to something else, not to Eventuali";
 /// Older ones can corrupt a WAL that two connections write and checkpoint at once.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
@@ -39,12 +39,13 @@ pub(super) fn is_still_known(conn: &Connection) -> Result<()> {
     }
     let known = MIGRATIONS.len();
     let cure = if format as usize > known {
-        "end this process, and begin it again with the newer version"
+        "restart this process with the newer version of Eventuali"
     } else {
         "open the store again, which migrates it"
     };
     let text = format!(
-        "the database was put to format {format} while it was open here, where format {known} is kept; {cure}"
+        "the database was changed to format {format} while it was open here with format {known}; \
+         {cure}"
     );
     Err(Error::new(ErrorKind::SchemaMismatch, text))
 }
@@ -111,7 +112,7 @@ fn format_of_tables(conn: &Connection) -> Result<usize> {
         || SOMETHING_ELSE.to_owned(),
         |missing| {
             let missing = missing.join(", ");
-            format!("the database holds a part of a store; missing or changed: {missing}")
+            format!("the database contains only a part of a store; missing or changed: {missing}")
         },
     );
     Err(Error::new(ErrorKind::SchemaMismatch, text))

@@ -306,7 +306,7 @@ impl Step<'_> {
         let unnamed = "SELECT DISTINCT stream FROM stream_runs
             WHERE stream NOT IN (SELECT id FROM streams)";
         self.listed(unnamed, |row| {
-            Ok(format!("stream number {} has events and no name", row.get::<_, i64>(0)?))
+            Ok(format!("stream number {} has events but no name", row.get::<_, i64>(0)?))
         })?;
         Ok(None)
     }
@@ -334,15 +334,17 @@ impl Step<'_> {
             let there: i64 = self.session.statement(sql)?.query_row(bounds, |row| row.get(0))?;
             if there != count {
                 let text = format!(
-                    "stream {name}: of {count} events from version {first} on, {there} are where its \
-                     index has them"
+                    "stream {name}: of {count} events from version {first} on, {there} are at the \
+                     positions that its index lists"
                 );
                 self.find(Damage::at(position as u64, text));
             }
         }
         if due - 1 != end {
-            let text =
-                format!("stream {name} was written up to {end}, and its index ends at {}", due - 1);
+            let text = format!(
+                "stream {name} was written up to version {end}, but its index ends at {}",
+                due - 1
+            );
             self.find(Damage::of(text));
         }
         Ok(())
@@ -370,7 +372,7 @@ impl Step<'_> {
                 .collect::<rusqlite::Result<_>>()?;
             if !there.into_iter().map(u128::from_be_bytes).eq(due) {
                 let id = Uuid::from_bytes(*first);
-                let text = format!("the index of ids names other events than those from {id} on");
+                let text = format!("the index of ids does not match the events from id {id} on");
                 self.find(Damage::at(*position as u64, text));
             }
         }
@@ -401,15 +403,15 @@ impl Step<'_> {
             let (first, last) = ((*block << 6).max(1), (*block << 6) + 63);
             if !there {
                 let text = format!(
-                    "the index of event types names kind {kind} between positions {first} and {last}, \
-                     where there is none"
+                    "the index of event types lists kind {kind} between positions {first} and \
+                     {last}, where no event has it"
                 );
                 self.find(Damage::at(first as u64, text));
             }
             if !follows {
                 let text = format!(
-                    "the index of event types lacks kind {kind} before position {first}, or names what \
-                     is not there"
+                    "the index of event types lacks kind {kind} before position {first}, or \
+                     lists one that does not exist"
                 );
                 self.find(Damage::at(first as u64, text));
             }
@@ -456,13 +458,13 @@ impl Step<'_> {
         for (_, tag, position, there, follows) in &entries {
             if !there {
                 let text =
-                    format!("the index of tags names an event under {tag:?} that has it not");
+                    format!("the index of tags lists an event under {tag:?} that lacks the tag");
                 self.find(Damage::at(*position as u64, text));
             }
             if !follows {
                 let text = format!(
-                    "the index of tags lacks an event under {tag:?} before this one, or names one that \
-                     is not there"
+                    "the index of tags lacks an event under {tag:?} before this one, or lists one \
+                     that does not exist"
                 );
                 self.find(Damage::at(*position as u64, text));
             }
@@ -499,7 +501,9 @@ impl Step<'_> {
             })?
             .collect::<rusqlite::Result<_>>()?;
         for (_, space, key, version) in records.iter().filter(|record| record.3 < 1) {
-            self.find(Damage::of(format!("record {key:?} of {space:?} has version {version}")));
+            self.find(Damage::of(format!(
+                "record {key:?} of {space:?} has the impossible version {version}"
+            )));
         }
         self.page.records += records.len() as u64;
         self.page.checked += records.len() as u64;
@@ -514,7 +518,9 @@ impl Step<'_> {
         self.listed(sql, |row| {
             let (space, key, name): (String, String, String) =
                 (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok(format!("the index {name:?} of {space:?} names record {key:?}, which is not there"))
+            Ok(format!(
+                "the index {name:?} of {space:?} lists record {key:?}, which does not exist"
+            ))
         })?;
         let count: Option<i64> = self
             .session

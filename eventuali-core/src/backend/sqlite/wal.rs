@@ -37,9 +37,9 @@ pub(super) fn inspect(path: &Path) -> Result<()> {
         let Some(bad) = found else { return Ok(()) };
         if before == found {
             let text = format!(
-                "{}: frame {} is damaged, and commits lie behind it. Restore a backup. If the store was \
-                 written with relaxed durability, this may be what a power cut left: opened so, it \
-                 goes on with what lies before",
+                "{}: frame {} is damaged, and there are commits after it. Restore a backup. If the \
+                 store was written with relaxed durability, a power cut may have caused this; \
+                 opened with relaxed durability, it continues with the commits before the frame",
                 wal.display(),
                 bad.1
             );

@@ -76,8 +76,8 @@ pub(super) fn refuse_company(path: &Path) -> Result<()> {
     }
     let text = format!(
         "something else in this process has {} open, such as a connection of sqlite3, SQLAlchemy or \
-         Django, and on this platform no lock holds between the two; close it, or use it from another \
-         process",
+         Django, and on this platform no lock protects the two from each other; close it, or use \
+         it from another process",
         path.display()
     );
     Err(Error::new(ErrorKind::Configuration, text))

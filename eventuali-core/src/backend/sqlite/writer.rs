@@ -140,7 +140,7 @@ impl Writer {
 
     fn begin(&mut self) -> Result<()> {
         if let Some(cause) = &self.poisoned {
-            let text = "a write to this store failed before; open it again";
+            let text = "an earlier write to this store failed; open the store again";
             return Err(Error::new(ErrorKind::Unavailable, text).with_source(cause.clone()));
         }
         self.witness.is_alone()?;

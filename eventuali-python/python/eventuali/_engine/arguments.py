@@ -1,4 +1,4 @@
-"""What callers hand over, checked, and as the extension takes it."""
+"""Arguments of callers, checked and converted for the extension."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def query_items(query: object) -> Sequence[Item]:
     """Returns the items of a query.
 
     Raises:
-        TypeError: It is none.
+        TypeError: It is not a query.
     """
     if not isinstance(query, Query):
-        raise TypeError(f"a query is a Query, not {query!r:.60}")
+        raise TypeError(f"a query must be a Query, not {query!r:.60}")
     return list(query.items)
 
 
@@ -30,7 +30,7 @@ def aggregate_class(cls: type[A], verb: str) -> type[A]:
     """Returns a class of aggregates.
 
     Raises:
-        TypeError: It is none.
+        TypeError: It is not one.
     """
     if not (isinstance(cls, type) and issubclass(cls, Aggregate) and cls is not Aggregate):
         raise TypeError(f"{verb} takes the class of an aggregate, not {cls!r:.60}")
@@ -47,7 +47,7 @@ def type_name(aggregate_type: object) -> str:
 def stream_name(stream: object) -> tuple[str, str]:
     """Returns the type and the id of a stream."""
     if not (isinstance(stream, tuple) and len(stream) == 2):
-        raise TypeError(f"a stream is (aggregate_type, aggregate_id), not {stream!r:.60}")
+        raise TypeError(f"a stream must be (aggregate_type, aggregate_id), not {stream!r:.60}")
     aggregate_type, aggregate_id = stream
     return type_name(aggregate_type), checked_text("aggregate_id", aggregate_id)
 
@@ -56,11 +56,11 @@ def microseconds(time: object, name: str) -> int:
     """Returns a time as µs since 1970.
 
     Raises:
-        TypeError: It is no datetime.
+        TypeError: It is not a datetime.
         InvalidEventError: It has no time zone.
     """
     if not isinstance(time, datetime):
-        raise TypeError(f"{name} is a datetime, not {time!r:.60}")
+        raise TypeError(f"{name} must be a datetime, not {time!r:.60}")
     found = since_epoch(time)
     if found is None:
         raise InvalidEventError(f"{name} {time} has no time zone", field=name)

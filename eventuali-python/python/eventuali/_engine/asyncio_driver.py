@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 _tokens = count()
 _TURN = 0.001
-"""How long answers that are at hand may keep a loop from going round, in seconds."""
+"""How long answers that come at once may block a loop, in seconds."""
 
 
 class AsyncioDriver:
@@ -36,7 +36,7 @@ class AsyncioDriver:
         self._closed = False
 
     def answer(self, pending: Pending) -> asyncio.Future[Any]:
-        """Returns a future of the running loop for an answer; cancelling it stops nothing."""
+        """Returns a future for an answer; cancelling it does not stop the call."""
         loop = asyncio.get_running_loop()
         box = self._box(loop)
         if box is None or box.gone:
@@ -69,7 +69,7 @@ class AsyncioDriver:
             return result
 
     def _at_hand(self, pending: Pending) -> tuple[Any] | None:
-        """Returns an answer that comes at once, in a tuple, without a turn of the loop."""
+        """Returns an answer that comes at once, in a tuple, without an iteration of the loop."""
         loop = asyncio.get_running_loop()
         box = self._box(loop)
         free = box is not None and not box.waiting
@@ -95,9 +95,9 @@ class AsyncioDriver:
         return box
 
     def close(self) -> None:
-        """Stops watching, on every loop that is still open, once nobody waits there any more.
+        """Closes the mailbox of every loop that is still open, once nobody waits for it.
 
-        Other threads go on meanwhile: a loop may find its mailbox here when it has let go of it.
+        Other threads continue meanwhile: a loop may still find its mailbox here after closing it.
         """
         self._closed = True
         self._last = None
@@ -112,7 +112,7 @@ class AsyncioDriver:
 
 
 def _now(loop: asyncio.AbstractEventLoop, pending: Pending) -> asyncio.Future[Any]:
-    """Returns a future that is done: a closed store answers at once."""
+    """Returns a completed future: a closed store answers at once."""
     future = loop.create_future()
     try:
         future.set_result(pending.wait())
@@ -122,7 +122,7 @@ def _now(loop: asyncio.AbstractEventLoop, pending: Pending) -> asyncio.Future[An
 
 
 class _Box:
-    """What one loop waits for. The loop does not keep it: a store that is dropped goes."""
+    """What one loop waits for. The loop holds it weakly, so that a dropped store is freed."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.mailbox = Mailbox()
@@ -141,7 +141,7 @@ class _Box:
         self.end.atexit = False
 
     def deliver(self) -> None:
-        """Gives what has arrived to those who wait for it; runs on the loop."""
+        """Completes the futures whose answers have arrived; runs on the loop."""
         for token, value, error in self.mailbox.drain():
             future = self.waiting.pop(token)
             if future.done():
@@ -156,7 +156,7 @@ class _Box:
                 asyncio.get_running_loop().remove_reader(self.mailbox.fileno())
 
     def close(self) -> None:
-        """Lets go of the loop as soon as every answer has arrived; runs on the loop."""
+        """Leaves the loop once every answer has arrived; runs on the loop."""
         self._closing = True
         # The driver lets go of this box; until the last answer it keeps itself.
         self._self = self if self.waiting else None
@@ -164,10 +164,10 @@ class _Box:
 
 
 def _may_stand_still(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether a loop may wait for an answer on the spot, where nobody else waits for one.
+    """Whether a loop may block for an answer while nobody else waits for one.
 
-    To go round takes the loop longer than an answer that is at hand. But others have their turn:
-    after a millisecond of such answers, of all stores, it goes round.
+    An iteration of the loop takes longer than an answer that comes at once. To let other tasks run,
+    the loop goes on after a millisecond of such answers, counted over all stores.
     """
     now = monotonic()
     since = _standing.get(loop)
@@ -179,7 +179,7 @@ def _may_stand_still(loop: asyncio.AbstractEventLoop) -> bool:
 
 
 _standing: WeakKeyDictionary[asyncio.AbstractEventLoop, float] = WeakKeyDictionary()
-"""Since when each loop stands still; none in here has gone round since."""
+"""Since when each loop has been blocked without an iteration."""
 
 
 def _deliver(box: ref[_Box]) -> None:
@@ -203,7 +203,7 @@ def _remove(loop: ref[asyncio.AbstractEventLoop], mailbox: Mailbox) -> None:
 
 
 def _watch(box: ref[_Box], loop: ref[asyncio.AbstractEventLoop]) -> None:
-    """Waits for answers in a thread, for as long as somebody holds box and loop."""
+    """Waits for answers in a thread, as long as box and loop are alive."""
     while True:
         here, there = box(), loop()
         if here is None or there is None or not here.end.alive or there.is_closed():
@@ -217,7 +217,7 @@ def _watch(box: ref[_Box], loop: ref[asyncio.AbstractEventLoop]) -> None:
 
 
 def _hand_over(box: _Box, loop: asyncio.AbstractEventLoop) -> None:
-    """Empties the mailbox on the loop, and waits until that is done."""
+    """Empties the mailbox on the loop, and waits for that."""
     done: Future[None] = Future()
 
     def deliver() -> None:

@@ -1,4 +1,4 @@
-"""How a named subscription waits until it is written down how far it came."""
+"""How a named subscription waits for the write of its checkpoint."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ if TYPE_CHECKING:
     from eventuali._eventuali import Checkpoint, Pending
 
 SHIELDED_S = 5.0
-"""How long a write is waited for by somebody who was cancelled."""
+"""How long a cancelled task waits for a write."""
 
 
 def flushed(checkpoint: Checkpoint) -> Operation[None]:
-    """Waits until what is handled is written down, also after the wait was broken off.
+    """Waits until the position of the handled events is written, even if it is cancelled.
 
-    Who goes on under the name in another process must not meet the write on its way. It is waited
-    for so many seconds then, however often that is broken off. A second Ctrl-C ends this wait, too.
+    Another process that resumes by this name must not meet a write that is still under way. A
+    cancelled wait therefore continues for `SHIELDED_S`, however often it is cancelled. A second
+    Ctrl-C ends it.
 
     Raises:
-        CheckpointMismatchError: Somebody else follows under this name.
+        CheckpointMismatchError: Another subscriber uses this name.
     """
     broken_off: BaseException | None = None
     step: Pending | ShieldedWait = checkpoint.flush()

@@ -1,4 +1,4 @@
-"""What a commit sends: runs of events that share a kind, their metadata and a sequence of ids."""
+"""The content of a commit: runs of events that share a kind, metadata and a sequence of ids."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Part(NamedTuple):
 
 
 def encode(events: Sequence[Event]) -> list[Part]:
-    """Encodes events; changes nothing, but for the tags that their classes say.
+    """Encodes events; changes nothing but the tags that their classes add.
 
     Raises:
         SerializationError: A value would not come back as it is; `path` says which.
-        InvalidEventError: A class says a tag that is no name.
+        InvalidEventError: A class adds a tag that is not a valid name.
     """
     if len(set(map(type, events))) == 1:
         return _parts(type(events[0]), events)
@@ -58,10 +58,10 @@ class CommitBuilder:
     """The events of one commit.
 
     Attributes:
-        writes: What the extension takes.
-        ids: Of events that are in no other range; there, they are numbered as in the commit.
-        ranges: All ranges of ids of which events are in the commit.
-        count: How many events there are.
+        writes: The arguments for the extension.
+        ids: The ids of events that are in no other range, numbered as in the commit.
+        ranges: All ranges of ids with events in the commit.
+        count: The number of events.
         counts: The number of events for each stream.
     """
 
@@ -88,7 +88,7 @@ class CommitBuilder:
         Args:
             stream: Its type and id.
             expected: The version that it must be at.
-            before: The version of the aggregate before them; None where they were not applied.
+            before: The version of the aggregate before them; None if they were not applied.
             parts: The events.
         """
         start = self.count
@@ -108,9 +108,10 @@ class CommitBuilder:
         self.counts[stream] = self.count - start
 
     def _run(self, part: Part) -> Run | None:
-        """Returns all events of a part at once, where their ids follow one another.
+        """Returns all events of a part as one run if their ids are consecutive.
 
-        None where more is known of one than its time, or something of their range is stored.
+        None if they are not, if one has other metadata than its time, or if an event of their range
+        is stored.
         """
         found = applied_in_order(list(map(content, part.events)))
         if found is None:
@@ -134,7 +135,7 @@ class CommitBuilder:
         return kind, envelope.fix_id().bytes, [envelope.timestamp], [payload], _given(envelope)
 
     def _id(self, ids: IdRange, index: int, events: int = 1) -> bytes:
-        """Returns the id of an event of a range; it and those after it are in the commit now."""
+        """Returns the id of an event of a range, and adds it and those after it to the commit."""
         if self._spans:
             last, start, place, many = self._spans[-1]
             if last is ids and start + many == index and place + many == self.count:
@@ -145,7 +146,7 @@ class CommitBuilder:
         return (ids.fix_first() + index).to_bytes(16)
 
     def stored(self, positions: Sequence[int], recorded_at: int) -> None:
-        """Notes where the events are stored, and when they were."""
+        """Notes the positions of the events and the time of the commit."""
         for ids, index, place, many in self._spans:
             whole = place == 0 and many == len(positions)
             found = positions if whole else positions[place : place + many]
@@ -153,7 +154,7 @@ class CommitBuilder:
 
 
 def as_is(stream: tuple[str, str], expected: int, events: Sequence[Event]) -> Write:
-    """Returns what is sent of events that were stored elsewhere: all that is known of them."""
+    """Returns a write of events that were stored elsewhere, with all their metadata."""
     builder = CommitBuilder()
     builder.add(stream, expected, None, encode(events))
     (write,) = builder.writes
@@ -176,7 +177,7 @@ _NO_METADATA: Metadata = (None, None, None, [], [])
 
 
 def _envelope_of(meta: EventMeta) -> Envelope:
-    """Returns what an event that was stored takes along."""
+    """Returns the metadata that a stored event keeps in another commit."""
     since = meta.timestamp - utc(0)
     envelope = Envelope((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
     envelope.event_id = meta.event_id

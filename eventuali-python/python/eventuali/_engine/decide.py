@@ -1,4 +1,4 @@
-"""Deciding on what was read, and storing the decision only if it still holds."""
+"""Deciding from the events of a query, and storing the result unless more match by then."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from eventuali.query import Query
 Proposal: TypeAlias = Event | Iterable[Event] | None
 """What is to be stored."""
 Decision: TypeAlias = Callable[[list[Event]], Proposal]
-"""Looks at what happened and says what is to happen; raises to refuse."""
+"""Takes the events so far and returns new ones; raises an exception to refuse."""
 AsyncDecision: TypeAlias = Callable[[list[Event]], Proposal | Awaitable[Proposal]]
-"""The same, or a coroutine function that does."""
+"""The same, or a coroutine function that does this."""
 
 _NO_EVENTS = (str, bytes, BaseModel)
-"""What is iterable and gives no events."""
+"""Types that are iterable but do not contain events."""
 ATTEMPTS = 20
-"""As many as let each of 64 callers at once come through, where each is in the others' way."""
+"""Enough for each of 64 concurrent callers with conflicting decisions to succeed."""
 _FIRST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.25
 
@@ -40,16 +40,16 @@ class Deciding:
     """A decision in progress.
 
     Attributes:
-        events: What was decided, to be appended; the same objects until their outcome is known.
-        condition: On which.
-        settled: Whether it is known that they were not stored, so that it takes a new decision.
+        events: The events to append; the same objects until their outcome is known.
+        condition: The condition on which they are appended.
+        settled: Whether it is known that they were not stored, so that a new decision is needed.
     """
 
     def __init__(self, query: Query, attempts: int) -> None:
         """Begins without a decision.
 
         Raises:
-            TypeError: `attempts` is no int.
+            TypeError: `attempts` is not an int.
             InvalidEventError: It is below 1.
         """
         self.events: list[Event] = []
@@ -60,7 +60,7 @@ class Deciding:
         self._doubt: OutcomeUnknownError | None = None
 
     def propose(self, proposal: Proposal, seen_to: int) -> None:
-        """Takes what was decided on events up to a position."""
+        """Takes the result of a decision from the events up to a position."""
         if proposal is None:
             self.events = []
         elif isinstance(proposal, Event):  # which is iterable, as any pydantic model
@@ -68,15 +68,15 @@ class Deciding:
         elif isinstance(proposal, Iterable) and not isinstance(proposal, _NO_EVENTS):
             self.events = several(proposal)
         else:
-            raise TypeError(f"a decision gives events or None, not {proposal!r:.60}")
+            raise TypeError(f"a decision must return events or None, not {proposal!r:.60}")
         self.condition = AppendCondition(self.condition.query, after=seen_to)
         self.settled = False
 
     def refused(self, error: EventStoreError) -> float:
-        """Returns how long to wait, in seconds, before the events are sent again or decided anew.
+        """Returns the seconds to wait before sending the events again or making a new decision.
 
         Raises:
-            EventStoreError: Nothing is to be tried again.
+            EventStoreError: There is to be no further attempt.
         """
         self._sent += 1
         if isinstance(error, AppendConditionError):
@@ -98,15 +98,15 @@ class Deciding:
             return self._in_doubt()
         times = "once" if self._sent == 1 else f"{self._sent} times"
         return AppendConditionError(
-            f"decided {times}, and was overtaken each time: an event that the decision depends on "
-            f"is at position {error.position}",
+            f"the decision was overtaken {times}: another writer appended an event that it depends "
+            f"on, at position {error.position}",
             after=error.after,
             position=error.position,
         )
 
     def _in_doubt(self) -> OutcomeUnknownError:
         return OutcomeUnknownError(
-            f"whether the decision is stored is not known, after {self._sent} attempts",
+            f"it is unknown whether the decision is stored, after {self._sent} attempts",
             event_ids=[event.meta.event_id for event in self.events],
         )
 
@@ -115,13 +115,13 @@ def immediate(decided: Any) -> Proposal:
     """Returns a decision of the blocking store.
 
     Raises:
-        TypeError: It is to be awaited.
+        TypeError: It is awaitable.
     """
     if isawaitable(decided):
         if iscoroutine(decided):
             decided.close()
         raise TypeError(
-            "a decision of the blocking store is no coroutine; use eventuali.EventStore"
+            "a decision of the blocking store can't be a coroutine; use eventuali.EventStore"
         )
     proposal: Proposal = decided
     return proposal

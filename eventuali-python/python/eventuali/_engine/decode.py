@@ -18,7 +18,7 @@ from eventuali.event._slot import set_stored
 
 Decode: TypeAlias = Callable[[bytes], Event]
 TypeKey: TypeAlias = str | tuple[str, str]
-"""The type of a stored event; with its codec, where that is not JSON."""
+"""The type of a stored event; with its codec if that is not JSON."""
 Columns: TypeAlias = tuple[list[TypeKey], list[bytes], list[Row]]
 
 
@@ -32,14 +32,14 @@ def readable(key: TypeKey, row: Row) -> str:
         return key
     name, codec = key
     text = (
-        f"the {name} at position {row.position} is stored by the codec {codec!r}, which this "
-        "release can't read; a newer one wrote it"
+        f"the {name} at position {row.position} is stored with the codec {codec!r}, which this "
+        "release can't read: a newer release wrote it"
     )
     raise SerializationError(text, event_type=name)
 
 
 def decode(codec: Codec[Any], payload: bytes, row: Row) -> Event:
-    """Returns the event of a payload, after the fast way to do so has failed.
+    """Returns the event of a payload after fast decoding has failed.
 
     Raises:
         SerializationError: The payload does not fit the class; `path` says where.
@@ -64,14 +64,14 @@ def meta_from_row(
     """Makes the metadata of a stored event, for its row.
 
     Raises:
-        SerializationError: A time is none that Python has.
+        SerializationError: A time is outside the range of datetime.
     """
     position, event_id, (aggregate_type, aggregate_id, version), kind, happened, recorded = stored
     correlation_id, causation_id, user_id, headers, tags = given
     try:
         timestamp, recorded_at = utc(happened), utc(recorded)
     except OverflowError as error:
-        text = f"the {kind[0]} at position {position} has a time that no datetime can have"
+        text = f"the {kind[0]} at position {position} has a time outside the range of datetime"
         raise SerializationError(text, event_type=kind[0]) from error
     return EventMeta(
         event_id=event_id,
@@ -92,7 +92,7 @@ def meta_from_row(
 
 
 class Decoders:
-    """Turns pages into events; looks each event type up once."""
+    """Turns pages into events; looks up each event type once."""
 
     def __init__(self, classes: EventTypes, *, raw: bool) -> None:
         self._classes = classes
@@ -101,7 +101,7 @@ class Decoders:
         self._closer: dict[tuple[str, str], tuple[Decode, Codec[Any]] | None] = {}
 
     def events(self, columns: Columns) -> Iterator[Event]:
-        """Yields the events of a page, each decoded when its turn comes."""
+        """Yields the events of a page, each decoded when it is requested."""
         table = self._table
         for name, payload, row in zip(*columns, strict=True):
             try:
@@ -127,11 +127,11 @@ class Decoders:
             yield event
 
     def _steps_over(self, key: TypeKey) -> bool:
-        """Whether an event that does not fit its class is given as it is stored."""
+        """Whether an event that does not fit its class is returned raw."""
         return self._raw
 
     def _find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any]] | None:
-        """Returns how the events of a type are decoded in every stream; None where that differs."""
+        """Returns how the events of a type are decoded in every stream; None if streams differ."""
         name = readable(key, row)
         cls = self._classes.find(name)
         return None if cls is None else self._decoder(cls, name)
@@ -161,8 +161,8 @@ class Decoders:
         if found:
             claims = " and ".join(map(_registry.shown, found))
             text = (
-                f"{name} is claimed by {claims}; say which with register_event_class, "
-                "read with raw=True, and give one of them a wire name of its own"
+                f"{name} is claimed by {claims}; choose one with register_event_class or read "
+                "with raw=True, and give one of them a wire name of its own"
             )
         else:
             text = (
@@ -173,7 +173,7 @@ class Decoders:
 
 
 def decoder(cls: type[Event]) -> tuple[Decode, Codec[Any]]:
-    """Returns how events of a class are decoded: fast, and for what that refuses."""
+    """Returns the fast decoder of a class, and the codec for what that refuses."""
     codec = wire(cls).codec
     return codec.validate_json, codec
 

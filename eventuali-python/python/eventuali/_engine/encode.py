@@ -1,4 +1,4 @@
-"""From events to what is stored."""
+"""From events to their stored form."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Wire(NamedTuple):
 
 
 def wire(cls: type[Event]) -> Wire:
-    """Returns how events of `cls` are stored; worked out once a class."""
+    """Returns how events of `cls` are stored; determined once per class."""
     found: Wire | None = cls.__codec__
     if found is None:
         codec = Codec(cls)
@@ -29,7 +29,7 @@ def wire(cls: type[Event]) -> Wire:
 
 
 def encoded(how: Wire, events: Iterable[Event]) -> list[bytes]:
-    """Returns the payloads of events of one class, exact.
+    """Returns the exact payloads of events of one class.
 
     Raises:
         SerializationError: A value would not come back as it is; `path` says which.
@@ -44,6 +44,6 @@ def encoded(how: Wire, events: Iterable[Event]) -> list[bytes]:
 
 
 def as_stored(event: UnknownEvent) -> tuple[Kind, list[Event], list[bytes]]:
-    """Returns an event that no class claimed when it was read, with the kind and payload it had."""
+    """Returns a raw event with the kind and payload that it was stored with."""
     meta = event.meta
     return Kind(meta.event_type, meta.event_version, "json"), [event], [event.payload]

@@ -1,4 +1,4 @@
-"""Which class of events a stored name stands for."""
+"""Which class a stored event type stands for."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ R = TypeVar("R")
 
 
 class EventTypes:
-    """Which class a stored event type stands for, where no aggregate is loaded.
+    """Which class a stored event type stands for if no aggregate is loaded.
 
-    In this order: the one that `register_event_class` says; the one that this store has saved under
-    the name; the one that aggregates of the stream's type take; the only one that claims the name.
+    In this order: the class given to `register_event_class`; the class that this store has saved
+    under the name; the class that aggregates of the stream's type handle; the only class that
+    claims the name.
     """
 
     def __init__(self, named: dict[str, type[Event]] | None = None) -> None:
@@ -33,15 +34,15 @@ class EventTypes:
         if not (isinstance(cls, type) and issubclass(cls, Event)):
             raise TypeError(f"{cls!r:.60} is not a class of events")
         if not isinstance(name, str) or not name:
-            raise InvalidEventError("an event type is a name", field="event_type")
+            raise InvalidEventError("an event type must be a non-empty str", field="event_type")
         self._named[name] = cls
 
     def unregister(self, name: str) -> None:
-        """Takes back what `register` said of a name, if anything."""
+        """Undoes `register` for a name."""
         self._named.maps[0].pop(name, None)
 
     def named(self) -> dict[str, type[Event]]:
-        """Returns what `register` said, for this store and for all."""
+        """Returns the registered classes, of this store and of all stores."""
         return dict(self._named)
 
     def saves(self, aggregate_type: str, events: Iterable[Event], *, applied: bool) -> None:
@@ -53,7 +54,7 @@ class EventTypes:
             applied: Whether an aggregate of that type has taken them.
 
         Raises:
-            InvalidEventError: Another class has the wire name: who reads could not tell the two.
+            InvalidEventError: Another class has the wire name; a reader could not tell them apart.
         """
         for cls in set(map(type, events)):
             if (aggregate_type, cls) not in self._noted:
@@ -83,7 +84,7 @@ class EventTypes:
         self._noted.add((aggregate_type, cls))
 
     def find(self, name: str) -> type[Event] | None:
-        """Returns the class of a name, whatever the stream; None where that needs a closer look."""
+        """Returns the class of a name in any stream; None if it depends on the stream."""
         if name in self._named:
             return self._named[name]
         claims = _registry.registered(name)
@@ -106,20 +107,20 @@ class EventTypes:
 
 
 _TWO_CLAIM = (
-    "{} and {} have the same wire name {!r}, so that who reads could take one for the other; "
+    "{} and {} have the same wire name {!r}, so a reader could take one for the other; "
     "give one of them a name of its own: class …(Event, name='…')"
 )
 
 
 def _taken(aggregate_type: str, name: str) -> list[type[Event]]:
-    """Returns the classes of a wire name that aggregates of a type take, each once."""
+    """Returns the classes of a wire name that aggregates of a type handle, each once."""
     handlers = (cls.__dispatch__ for cls in _registry.aggregates(aggregate_type))
     taken = (found for each in handlers if (found := each.taken(name)) is not None)
     return list(dict.fromkeys(taken))
 
 
 class StoreOrClass(Generic[P, R]):
-    """A method of stores that can be called on their class as well: it is about all of them then.
+    """A method that can be called on a store, or on the class of stores for all of them.
 
     Its first argument is the store or the class.
     """
@@ -134,7 +135,7 @@ class StoreOrClass(Generic[P, R]):
 
 
 def classes_of(store: Any) -> EventTypes:
-    """Returns the classes that a store goes by, or, of the class of stores, all of them."""
+    """Returns the event types of a store, or those of all stores if given the class."""
     classes: EventTypes = _all if isinstance(store, type) else store._classes
     return classes
 

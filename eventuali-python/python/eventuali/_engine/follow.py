@@ -1,4 +1,4 @@
-"""Following the log, without a word about how to wait: the two subscriptions differ in that."""
+"""Following the log. How to wait is left to the two subscriptions, which differ only in that."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from eventuali.query import Query
 
 
 class Following:
-    """Where a subscription stands: the page in hand, and at most one that is on its way.
+    """The state of a subscription: the current page, and at most one more that is requested.
 
-    Pages are sent for by position, so that whatever becomes of an answer, nothing is lost: what
-    was not handed out is read again.
+    Pages are requested by position. If an answer is lost, no event is lost with it: events that
+    were not returned are read again.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Following:
         name: str | None,
         raw: bool,
     ) -> None:
-        """Is not called directly: use `EventStore.subscribe`."""
+        """Don't call this directly; use `EventStore.subscribe`."""
         items = query_items(query)
         self._store = store
         self._decoders = Decoders(classes, raw=raw)
@@ -44,33 +44,33 @@ class Following:
         if name is not None:
             check_name("name", name)
             if after != 0:
-                raise TypeError("a subscription goes on after a position or by its name, not both")
+                raise TypeError("give `after` or `name`, not both: a name has its own position")
         core = store.subscribe(items, PAGE)
         self._core: Subscription | None = core
         self._checkpoint: Checkpoint | None = None if name is None else core.checkpoint(name)
         self._started = self._checkpoint is None
         self._live = False
         self._busy = False
-        self._left: str | None = None  # what kept the one who takes events from going on
+        self._left: str | None = None  # why the task that takes events has stopped
         self._pending: Pending | None = None
         self._page: Iterator[tuple[Row, Event]] = iter(())
         self._looked_to, self._end = self._after, False
-        self._row: Row | None = None  # of the event that was handed out last, on this page
-        self._unhandled = False  # whether that one counts as handled yet
+        self._row: Row | None = None  # of the event that was returned last, on this page
+        self._unhandled = False  # whether that event is not handled yet
 
     @property
     def name(self) -> str | None:
-        """The name under which it goes on; None without one."""
+        """The name of its checkpoint; None without one."""
         return self._name
 
     @property
     def position(self) -> int:
-        """How far it has looked: every match up to here was handed out."""
+        """How far it has looked: every matching event up to here was returned."""
         return self._after if self._row is None else self._row.position
 
     @property
     def live(self) -> bool:
-        """Whether it has come to the end of the log once, and the next event was asked for then."""
+        """Whether it reached the end of the log once, and the next event was then requested."""
         return self._live
 
     @property
@@ -79,11 +79,11 @@ class Following:
         return self._core is None
 
     def _held(self) -> Event | None:
-        """Hands out the next event of the page in hand; None at its end."""
+        """Returns the next event of the current page; None at its end."""
         try:
             held = next(self._page, None)
         except BaseException:
-            # The page is read again for whoever goes on, from this very event.
+            # The next call reads the page again, from this event on.
             self._forget(self.position)
             raise
         if held is None:
@@ -99,7 +99,7 @@ class Following:
     def _advance(self) -> Operation[bool]:
         """Gets the next page with events; False once it is closed."""
         if self._core is None:
-            return False  # the rest of its page was not handed out: it stays where it is
+            return False  # the rest of its page was not returned: the position stays
         self._after, self._row = self._looked_to, None
         while self._core is not None:
             if not self._started:
@@ -121,7 +121,7 @@ class Following:
             self._started = True
 
     def _arrival(self) -> Operation[Page | None]:
-        """Waits for the page that is on its way; None where the wait was broken off."""
+        """Waits for the requested page; None if the wait was ended."""
         if self._checkpoint is not None and self._checkpoint.looked(self._after):
             yield from flushed(self._checkpoint)
         core, pending = self._core, self._pending
@@ -138,35 +138,35 @@ class Following:
         return page
 
     def _take(self, page: Page, core: Subscription) -> None:
-        """Takes a page in hand, and sends for the one after it."""
+        """Makes a page the current one, and requests the one after it."""
         self._looked_to, self._end = page.looked_to, page.end
         columns = page.columns()
         self._page = zip(columns[2], self._decoders.events(columns), strict=True)
         self._pending = core.next(page.looked_to, self._live or page.end)
 
     def _leave(self, why: str) -> None:
-        """Notes that whoever takes events does not go on, and wakes who waits for the catch-up."""
+        """Notes why the task that takes events has stopped, and wakes callers of `caught_up`."""
         self._left = why
         self._tell()
 
     def _ended(self) -> StreamingError:
-        """Says why the catch-up does not come to its end."""
+        """Returns the error that says why the catch-up does not end."""
         why = "was closed" if self.closed else self._left
         return StreamingError(f"the subscription {why} before it had caught up")
 
     def _tell(self) -> None:
-        """Wakes those who wait for the end of the catch-up: it has come, or will not."""
+        """Wakes the callers of `caught_up`: the catch-up has ended, or it will not."""
         raise NotImplementedError
 
     def _acknowledge(self) -> bool:
-        """Notes that the event that was handed out last is handled; whether it is time to flush."""
+        """Notes that the event returned last is handled; returns whether it is time to flush."""
         unhandled, self._unhandled = self._unhandled, False
         if unhandled and self._row is not None and self._checkpoint is not None:
             return self._checkpoint.handled(self._row)
         return False
 
     def _stop(self) -> None:
-        """Gives up everything; whoever waits for an event hears of the end."""
+        """Releases everything, and ends a wait for the next event."""
         core, self._core = self._core, None
         if core is not None:
             core.stop()

@@ -1,4 +1,4 @@
-"""How a store is opened, let through a fork, and closed when the interpreter ends."""
+"""How a store is opened, prepared for a fork, and closed when the interpreter ends."""
 
 from __future__ import annotations
 
@@ -46,42 +46,42 @@ def begin(place: Place, tenant: str, durability: Durability) -> Pending:
     if not isinstance(place, str | os.PathLike | EventStoreConfig):
         # Only its type: bytes may hold a password.
         kind = type(place).__name__
-        raise TypeError(f"a store is opened by a URL, a path or a config, not by {kind}")
+        raise TypeError(f"a store is opened with a URL, a path or a config, not with {kind}")
     checked_text("tenant", tenant)
     if durability not in ("full", "relaxed"):
-        message = f"durability is 'full' or 'relaxed', not {durability!r:.60}"
+        message = f"durability must be 'full' or 'relaxed', not {durability!r:.60}"
         raise ConfigurationError(message)
     relaxed = durability == "relaxed"
     if isinstance(place, EventStoreConfig):
         return Store.open(options_of(place), tenant, relaxed)
     path = os.fspath(place)
     if not isinstance(path, str):
-        raise TypeError(f"a path is a str, not {type(path).__name__}")
+        raise TypeError(f"a path must be a str, not {type(path).__name__}")
     if not encodable(path):
-        raise ConfigurationError("a store URL has no lone surrogate")
+        raise ConfigurationError("the store URL contains a lone surrogate")
     return Store.open(path, tenant, relaxed)
 
 
 def named_tenant(tenant: object) -> str:
-    """Returns the tenant to see a store as; a claim that is missing must not mean the default.
+    """Returns the tenant for a view of a store; a missing claim must not mean the default.
 
     Raises:
         InvalidEventError: It is empty.
     """
     name = checked_text("tenant", tenant)
     if not name:
-        raise InvalidEventError("a tenant to see the store as is not empty", field="tenant")
+        raise InvalidEventError("the tenant of for_tenant must not be empty", field="tenant")
     return name
 
 
 def opened(store: Store) -> Store:
-    """Notes a store that is to be closed at exit, should nobody do it before."""
+    """Notes a store, to close it at exit if nobody has closed it before."""
     _open.add(store)
     return store
 
 
 def refuse_in_loop() -> None:
-    """Refuses to block where an event loop would stand still meanwhile.
+    """Refuses to block in a thread that runs an event loop.
 
     Raises:
         RuntimeError: An event loop is running here, asyncio's or trio's.
@@ -96,7 +96,7 @@ def refuse_in_loop() -> None:
     if trio is not None and _in_trio(trio):
         raise RuntimeError(
             "eventuali.sync.EventStore blocks, and trio is running here; "
-            "call it in a thread, by trio.to_thread.run_sync"
+            "call it in a thread, with trio.to_thread.run_sync"
         )
 
 
@@ -110,7 +110,7 @@ def _in_trio(trio: Any) -> bool:
 
 @atexit.register
 def _close_all() -> None:
-    """Lets writes that have begun end; stores that take longer than 5 s are left as they are."""
+    """Closes every store, so that writes that have begun end; waits for at most 5 s."""
     deadline = monotonic() + _EXIT_SECONDS
     closing = []
     for store in list(_open):

@@ -1,4 +1,4 @@
-"""Loading: an aggregate made again from its events, as it is or as it was."""
+"""Loading: rebuilding an aggregate from its events, as it is or as it was."""
 
 from __future__ import annotations
 
@@ -33,14 +33,15 @@ def load(
     at_time: datetime | None,
     by: Literal["recorded_at", "timestamp"],
 ) -> Operation[A | None]:
-    """Rebuilds an aggregate from its events; None where nothing was ever stored."""
+    """Rebuilds an aggregate from its events; None if nothing was ever stored."""
     aggregate_class(cls, "load")
     bounds: _Bounds = {}
     happened_until = None
     if by not in ("recorded_at", "timestamp"):
-        raise InvalidEventError(f"by is 'recorded_at' or 'timestamp', not {by!r:.60}", field="by")
+        text = f"by must be 'recorded_at' or 'timestamp', not {by!r:.60}"
+        raise InvalidEventError(text, field="by")
     if at_version is not None and at_time is not None:
-        raise TypeError("an earlier state is that at a version or at a time, not both")
+        raise TypeError("give at_version or at_time, not both")
     if at_version is not None:
         bounds["until_version"] = checked_position(at_version, "at_version")
     if at_time is not None:
@@ -78,8 +79,7 @@ def load(
             check_replayed(aggregate)
     if aggregate is not None and at_version is not None and aggregate.version < at_version:
         raise InvalidEventError(
-            f"{name} {key!r:.260} is at version {aggregate.version}, and at_version={at_version} "
-            "is exact",
+            f"{name} {key!r:.260} is at version {aggregate.version}, below at_version={at_version}",
             field="at_version",
         )
     if aggregate is None and (at_version is not None or at_time is not None):
@@ -89,7 +89,7 @@ def load(
 
 
 def _cut(columns: Columns, until: int) -> bool:
-    """Drops what follows the first event that happened later; whether there was one."""
+    """Drops the first event that happened later and all after it; returns whether there was one."""
     for index, row in enumerate(columns[2]):
         if row.timestamp > until:
             for column in columns:
@@ -104,7 +104,7 @@ def load_one(store: Store, cls: type[A], aggregate_id: str, *bounds: Any) -> Ope
     if aggregate is None:
         name = cls.__aggregate_type__
         raise AggregateNotFoundError(
-            f"nothing is stored of {name} {aggregate_id!r:.260}",
+            f"no event is stored for {name} {aggregate_id!r:.260}",
             aggregate_type=name,
             aggregate_id=aggregate_id,
         )

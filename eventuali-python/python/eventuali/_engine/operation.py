@@ -1,7 +1,7 @@
 """Operations, and how one is run by blocking; `AsyncioDriver.run` is how it is awaited.
 
-An operation is a generator: it yields what the extension has begun, and is sent the answer, or
-thrown what came instead of one.
+An operation is a generator: it yields a call that the extension has begun, and is sent the answer
+or thrown the exception.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ T = TypeVar("T")
 
 
 class ShieldedWait:
-    """An answer to wait for whatever comes, for so many seconds at most.
+    """A wait for an answer that can be continued after an interruption, up to a time limit.
 
-    Whoever is thrown what broke the wait off may yield it again, and goes on waiting.
+    An operation that is thrown the interruption may yield the wait again to continue it.
     """
 
     def __init__(self, pending: Pending, seconds: float) -> None:
@@ -34,7 +34,7 @@ class ShieldedWait:
         return max(self.until - monotonic(), 0.0)
 
     def wait(self) -> Any:
-        """Blocks until the answer is there; raises `TimeoutError` where it takes too long."""
+        """Blocks until the answer is there; raises `TimeoutError` if it takes too long."""
         return self.pending.wait(self.left())
 
 

@@ -1,4 +1,4 @@
-"""What a save sends, and what becomes of the events when its answer comes, or doesn't."""
+"""The commit of a save, and its effect on the events once the answer comes or fails."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ class Committed:
 
 
 class PendingCommit:
-    """A commit: what is sent. Sending it again gives the same answer.
+    """A commit that was or will be sent. Sending it again gives the same answer.
 
-    An aggregate keeps the commit of its save until it knows what became of it. Several aggregates
-    can share one, and copies of an aggregate do.
+    An aggregate keeps the commit of its save until the outcome is known. Several aggregates can
+    share one, and copies of an aggregate do.
 
     Attributes:
-        builder: What is sent.
-        answer: What the commit became, once that is known.
+        builder: The content.
+        answer: The result, once it is known.
         failed: Whether it is certain that nothing was written.
     """
 
@@ -98,10 +98,10 @@ class PendingCommit:
         return self.answer
 
     def fail(self, error: BaseException) -> None:
-        """Notes what an error says of the commit.
+        """Notes what an error means for the commit.
 
-        Once a commit was cut off, only a verdict on its content says that it was not written:
-        that the store is closed or full now says nothing of what was sent before.
+        After an unknown outcome, only an error about its content means that it was not written. A
+        store that is closed or full now says nothing about what was sent before.
         """
         self._end()
         cut_off = not isinstance(error, Exception) or isinstance(error, OutcomeUnknownError)
@@ -112,7 +112,7 @@ class PendingCommit:
             self._release()
 
     def settle(self, aggregate: Aggregate) -> None:
-        """Tells an aggregate that keeps this what became of it."""
+        """Tells the outcome to an aggregate that keeps this commit."""
         if aggregate._pending is not self:
             return
         if self.answer is not None:
@@ -128,9 +128,9 @@ class PendingCommit:
             bind_appended(event, stream, version, self.builder.ranges)
 
     def _release(self) -> None:
-        """Frees events that were not appended; they keep their ids.
+        """Releases events that were not appended; they keep their ids.
 
-        Another commit of the same events that is under way decides for itself.
+        Not if another commit of the same events is under way.
         """
         ranges = {ids for ids in self.builder.ranges if not ids.under_way}
         for event in self._events:
@@ -146,7 +146,7 @@ _VERDICTS = (
 
 
 def of_aggregates(aggregates: Iterable[Aggregate]) -> PendingCommit | None:
-    """Returns the commit of what the aggregates have not saved; None where that is nothing.
+    """Returns the commit of the unsaved events of the aggregates; None without any.
 
     The aggregates keep it from now on.
 
@@ -207,7 +207,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def merged(commits: Sequence[PendingCommit]) -> Committed:
-    """Returns the answer to a save that took several commits."""
+    """Returns the result of a save that took several commits."""
     if len(commits) == 1 and (answer := commits[0].answer) is not None:
         return answer
     answers = [commit.answer for commit in commits if commit.answer is not None]

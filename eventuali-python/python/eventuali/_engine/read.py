@@ -1,6 +1,6 @@
 """Reading: the events that match, page by page, and what the store knows of its streams.
 
-Each verb is an operation without a word about how to wait, as in `write`.
+Each function is an operation that leaves open how to wait, as in `write`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from eventuali.expected import at_least, checked_position
 from eventuali.query import Item
 
 PAGE = 1000
-"""Events a page: large enough to hide the hand-over, small enough to stay in the cache."""
+"""Events in a page: enough to hide the cost of a request, few enough to stay in the cache."""
 _NO_BOUND = 2**63 - 1
 
 
@@ -79,10 +79,10 @@ class _Times(TypedDict, total=False):
 
 
 class Reading:
-    """A reading in progress: `pending` is the page that is on its way, None at the end.
+    """A read in progress: `pending` is the requested page, None at the end.
 
     Attributes:
-        last: The last event of the page at hand that was given out; whoever gives them sets it.
+        last: The last event of the current page that was returned; set by the caller.
     """
 
     def __init__(
@@ -99,10 +99,10 @@ class Reading:
         backwards: bool = False,
         after_version: int = 0,
     ) -> None:
-        """Checks what is asked for; the first look at `pending` begins to read.
+        """Checks the arguments; the first access to `pending` begins to read.
 
         Raises:
-            TypeError: A number is no int, or a time no datetime.
+            TypeError: A number is not an int, or a time not a datetime.
             InvalidEventError: A number is out of range, or a time has no time zone.
         """
         self._store = store
@@ -128,7 +128,7 @@ class Reading:
 
     @property
     def pending(self) -> Pending | None:
-        """The page that is on its way; None at the end."""
+        """The requested page; None at the end."""
         if not self._begun:
             self._begun = True
             self._pending = self._begin()
@@ -136,7 +136,7 @@ class Reading:
 
     @property
     def position(self) -> int:
-        """How far the reading has looked: what matches up to here, or down to here, was given."""
+        """How far it has looked: every match up to here, or down to here, was returned."""
         last = None if self.last is None else self.last.meta.position
         return self._looked_to if last is None else last
 
@@ -154,10 +154,10 @@ class Reading:
         )
 
     def take(self, answer: Any) -> Iterator[Event]:
-        """Sends for the next page, and returns the events of the one that has arrived.
+        """Requests the next page, and returns the events of the one that has arrived.
 
-        Where the first page is not the last, nothing is given before it is known where the log
-        ends: what is appended while its events are handled lies behind that.
+        If the first page is not the last, no event is returned before the end of the log is known:
+        events that are appended while the caller handles others are after it, and not read.
         """
         page: Page = answer
         if self._first is not None:
@@ -178,7 +178,7 @@ class Reading:
         return self._decoders.events(page.columns())
 
     def done(self) -> None:
-        """Notes that every event that `take` returned was given out."""
+        """Notes that the caller has returned every event of `take`."""
         if self._given is not None:
             self.last, self._looked_to, self._given = None, self._given.looked_to, None
 
@@ -225,7 +225,7 @@ def _all(reading: Reading) -> Operation[list[Event]]:
 def version(
     store: Store, aggregate_id: str, aggregate_type: str | type[Aggregate] | None
 ) -> Operation[int | None]:
-    """Returns the version of an aggregate; None where nothing was ever stored."""
+    """Returns the version of an aggregate; None if nothing was ever stored."""
     name = yield from _type_of(store, aggregate_id, aggregate_type)
     if name is None:
         return None
@@ -250,9 +250,9 @@ def _type_of(
 
 
 class Listing:
-    """A listing of streams in progress: `pending` is what is on its way, None at the end.
+    """A listing of streams in progress: `pending` is the requested answer, None at the end.
 
-    It ends where the log ended when it began: streams that come meanwhile are left out.
+    It ends where the log ended at its beginning: streams that are added meanwhile are left out.
     """
 
     def __init__(self, store: Store, aggregate_type: str | type[Aggregate] | None) -> None:
@@ -261,14 +261,14 @@ class Listing:
         self._end: int | None = None
         self._streams: list[Any] | None = None
         self._next: tuple[str, str] | None = None
-        self._late: list[Any] = []  # of these streams, the first event may come after the end
+        self._late: list[Any] = []  # of these streams, the first event may be after the end
         self.pending: Pending | None = self._begin(None)
 
     def _begin(self, after: tuple[str, str] | None) -> Pending:
         return self._store.streams(self._type, None, after, PAGE)
 
     def take(self, answer: Any) -> Iterator[StreamInfo]:
-        """Returns the streams that are known to be listed, and sends for what comes next."""
+        """Returns the streams that belong to the list, and requests what comes next."""
         if self._streams is None:
             self._streams, self._next = answer
             if self._end is None and self._next is not None:

@@ -60,7 +60,7 @@ class Replay:
             aggregate.__dict__["version"] = row.version
 
     def find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any], Any] | None:
-        """Returns how the events of a type are decoded and handled; None where they are ignored.
+        """Returns how the events of a type are decoded and handled; None if they are ignored.
 
         Raises:
             SerializationError: They are not JSON.
@@ -81,7 +81,7 @@ class Replay:
 
 
 class OwnEvents(Decoders):
-    """Turns pages of one aggregate into events, by the classes that its handlers take."""
+    """Turns pages of one aggregate into events of the classes that its handlers take."""
 
     def __init__(self, cls: type[Aggregate], classes: EventTypes) -> None:
         super().__init__(classes, raw=True)
@@ -97,13 +97,13 @@ class OwnEvents(Decoders):
 
 
 class History(Generic[A]):
-    """A history in progress: `pending` is the page that is on its way, None at the end."""
+    """A history in progress: `pending` is the requested page, None at the end."""
 
     def __init__(self, store: Store, classes: EventTypes, cls: type[A], aggregate_id: str) -> None:
-        """Checks what is asked for; the first look at `pending` begins to read.
+        """Checks the arguments; the first access to `pending` begins to read.
 
         Raises:
-            TypeError: `cls` is no class of aggregates, or the id no text.
+            TypeError: `cls` is not a class of aggregates, or the id not a str.
         """
         cls = aggregate_class(cls, "history")
         self._aggregate = cls(id=checked_text("aggregate_id", aggregate_id))
@@ -114,11 +114,11 @@ class History(Generic[A]):
 
     @property
     def pending(self) -> Pending | None:
-        """The page that is on its way; None at the end."""
+        """The requested page; None at the end."""
         return self._reading.pending
 
     def take(self, answer: Any) -> Iterator[Step[A]]:
-        """Sends for the next page, and yields the steps of the one that has arrived."""
+        """Requests the next page, and yields the steps of the one that has arrived."""
         return map(self._step, self._reading.take(answer))
 
     def _step(self, event: Event) -> Step[A]:

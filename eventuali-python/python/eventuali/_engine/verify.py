@@ -74,7 +74,7 @@ def verify(store: Store, progress: Progress | bool | None, limit: int) -> Operat
 
 
 def _bar() -> Progress:
-    """What draws a bar on stderr."""
+    """Returns a function that draws a progress bar on stderr."""
 
     def draw(checked: int, total: int) -> None:
         part = min(checked / total, 1.0) if total else 1.0

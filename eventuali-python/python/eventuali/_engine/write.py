@@ -1,6 +1,6 @@
-"""Writing: what the new events of aggregates become, and events of no aggregate.
+"""Writing: saving the new events of aggregates, and appending events of no aggregate.
 
-Each verb is an operation without a word about how to wait. The two stores differ only in that: one
+Each function is an operation that leaves open how to wait. The two stores differ only in that: one
 awaits, the other blocks.
 """
 
@@ -37,13 +37,13 @@ COMMIT = 10_000
 def save(
     store: Store, classes: EventTypes, aggregates: Sequence[Aggregate]
 ) -> Operation[Committed]:
-    """Commits what the aggregates have not saved, after what an earlier save left open."""
+    """Settles what an earlier save left open, then commits the unsaved events of the aggregates."""
     for aggregate in aggregates:
         if not isinstance(aggregate, Aggregate):
             raise TypeError(f"save takes aggregates, not {aggregate!r:.60}")
         classes.saves(aggregate.__aggregate_type__, aggregate._uncommitted, applied=True)
     if len(aggregates) > 1 and len(set(map(id, aggregates))) < len(aggregates):
-        raise InvalidEventError("an aggregate stands twice in one save", field="aggregates")
+        raise InvalidEventError("an aggregate is given twice in one save", field="aggregates")
     commits = []
     while (commit := _open_commit(aggregates)) is not None:
         if not commit.failed:
@@ -56,7 +56,7 @@ def save(
 
 
 def _open_commit(aggregates: Sequence[Aggregate]) -> PendingCommit | None:
-    """Returns what an earlier save left open, or another task's save has begun; else what is new.
+    """Returns a commit that an earlier or concurrent save left open, else one of the new events.
 
     New events are sent only when nothing is open: two commits at once could overtake each other.
     """
@@ -70,7 +70,7 @@ def _open_commit(aggregates: Sequence[Aggregate]) -> PendingCommit | None:
 def _nothing(
     store: Store, writes: Sequence[Write] = (), conditions: Sequence[Condition] = ()
 ) -> Operation[Committed]:
-    """Commits no events, which a closed store refuses all the same, and whatever does not hold."""
+    """Commits no events: checks only that the store is open and that the expectations hold."""
     yield store.commit(writes, conditions)
     return Committed()
 
@@ -93,12 +93,12 @@ def append(
         if not isinstance(event, Event):
             raise TypeError(f"append takes events, not {event!r:.60}")
     if len({id(event) for event in listed}) < len(listed):
-        raise InvalidEventError("an event stands twice in one commit", field="event_id")
+        raise InvalidEventError("an event is given twice in one commit", field="event_id")
     wanted = wire(expected)
     conditions: list[Condition] = []
     if condition is not None:
         if not isinstance(condition, AppendCondition):
-            raise TypeError(f"a condition is an AppendCondition, not {condition!r:.60}")
+            raise TypeError(f"a condition must be an AppendCondition, not {condition!r:.60}")
         query_items(condition.query)
         after = checked_position(condition.after, "after")
         conditions.append((list(condition.query.items), after))
@@ -111,7 +111,7 @@ def append(
 
 
 def several(events: Iterable[Event]) -> list[Event]:
-    """Returns the events of a commit; where there may be no end, no more than are refused."""
+    """Returns the events of a commit; of an endless iterable, one more than the limit."""
     return list(events if isinstance(events, Sized) else islice(events, COMMIT + 1))
 
 

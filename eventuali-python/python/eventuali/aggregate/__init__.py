@@ -231,10 +231,10 @@ class Aggregate(_Slots):
 
     @classmethod
     def __handlers__(cls) -> Handlers:
-        """Returns the handlers by exact event class; a subclass is filled in at first look.
+        """Returns the handlers by exact event class; a subclass is added when it is looked up.
 
         Raises:
-            TypeError: The annotation of a method names nothing.
+            TypeError: The annotation of a method names a class that does not exist.
         """
         return cls.__dispatch__.complete()
 
@@ -274,14 +274,14 @@ set_savepoint: Callable[[Aggregate, Savepoint | None], None] = vars(Aggregate)["
 
 
 def committed(aggregate: Aggregate, count: int) -> None:
-    """Forgets the first `count` events that wait; for the store, after it saved them."""
+    """Forgets the first `count` unsaved events; called by the store after it has saved them."""
     del aggregate._uncommitted[:count]
     set_pending(aggregate, None)
     set_savepoint(aggregate, None)
 
 
 def replay(aggregate: Aggregate, event: Event) -> None:
-    """Changes the state by an event that the aggregate has been through; for the store, too."""
+    """Applies a stored event to the state; called by the store, too."""
     returned = aggregate.__dispatch__.isolating[type(event)](aggregate, event)
     if returned is not None:
         raise returned_value(aggregate, event, returned)
@@ -289,10 +289,10 @@ def replay(aggregate: Aggregate, event: Event) -> None:
 
 
 def check_replayed(aggregate: Aggregate) -> None:
-    """Refuses what handlers applied while stored events were replayed; for the store, after it.
+    """Checks that no handler applied an event during a replay; called by the store after it.
 
     Raises:
-        InvalidEventError: An event waits to be saved, where the replay began with none.
+        InvalidEventError: An event waits to be saved.
     """
     if aggregate._uncommitted:
         raise _applied_itself(aggregate)
@@ -304,7 +304,7 @@ def _applied_itself(aggregate: Aggregate) -> InvalidEventError:
 
 
 def _begin(aggregate: Aggregate) -> Savepoint:
-    """Keeps the state from which a failing handler's damage can be undone."""
+    """Keeps the state, so that the changes of a failing handler can be undone."""
     savepoint = Savepoint(aggregate)
     set_savepoint(aggregate, savepoint)
     return savepoint
@@ -320,19 +320,19 @@ def _wire_name(cls: type[Aggregate], name: str | None) -> str:
 
 def _check_fields(cls: type[Aggregate]) -> None:
     if cls.model_config.get("extra") == "allow":
-        raise TypeError(f"{cls.__name__}: the state of an aggregate is declared, no extra='allow'")
+        raise TypeError(f"{cls.__name__}: an aggregate must declare its fields, not extra='allow'")
     for name, own in Aggregate.__pydantic_fields__.items():
         kept = cls.__pydantic_fields__.get(name)
         if any(getattr(kept, part, None) != getattr(own, part) for part in _PARTS):
             raise TypeError(
-                f"{cls.__name__}: {name!r} says which stream this is and how far; it can't be "
-                "declared anew, so give yours another name"
+                f"{cls.__name__}: {name!r} is a field of every aggregate and can't be declared "
+                "again; give yours another name"
             )
     for name, field in cls.__pydantic_fields__.items():
         if field.is_required():
             raise TypeError(
-                f"{cls.__name__}.{name} needs a default: before its first event an aggregate has "
-                f"none but that, so write `{name}: ... = <value>`"
+                f"{cls.__name__}.{name} needs a default, its value before the first event: "
+                f"write `{name}: ... = <value>`"
             )
 
 
@@ -351,7 +351,7 @@ def _check_next(aggregate: Aggregate, event: Event) -> None:
     meta = event.meta
     if meta.aggregate_id not in (None, aggregate.id):
         raise InvalidEventError(
-            f"an event of {meta.aggregate_id!r} among those of {aggregate.id!r}",
+            f"an event of {meta.aggregate_id!r} is among those of {aggregate.id!r}",
             field="aggregate_id",
         )
     if meta.aggregate_version not in (None, aggregate.version + 1):
@@ -362,7 +362,7 @@ def _check_next(aggregate: Aggregate, event: Event) -> None:
 
 
 def _give(aggregate: Aggregate, events: list[Event], pending: Any) -> None:
-    """Gives a copy of an aggregate what waits in the original."""
+    """Gives a copy of an aggregate the unsaved events of the original."""
     set_uncommitted(aggregate, events)
     set_pending(aggregate, pending)
 

@@ -1,8 +1,8 @@
-"""Events and the states made of them share nothing that can change.
+"""Keeps events and aggregates from sharing mutable values.
 
 A handler may keep a list of its event and change it later. The event is encoded when it is saved,
-so it would no longer say what it said. Where a value of an event can change, its handler gets a
-twin, made of copies.
+and would then contain the change. If a value of an event is mutable, its handler gets a copy of the
+event.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _NESTING = {
 
 
 def isolating(handler: Handler, event_type: type[Event]) -> Handler:
-    """Returns a handler that shares no part of an event of exactly this class that can change."""
+    """Returns a handler that gets no mutable value of an event of exactly this class."""
     if _is_fixed(event_type):
         return handler
     return lambda aggregate, event: handler(aggregate, _isolated(event))
 
 
 def _isolated(event: Event) -> Event:
-    """Returns the event, or a twin that has its metadata, also what becomes known of it later."""
+    """Returns the event, or a copy with its metadata, including what is set later."""
     if not event.__pydantic_extra__ and all(map(immutable, event.__dict__.values())):
         return event
     try:
@@ -63,7 +63,7 @@ def _isolated(event: Event) -> Event:
 
 
 def _is_fixed(event_type: type[Event]) -> bool:
-    """Tells whether no field of a class can hold a value that can change."""
+    """Tells whether no field of a class can have a mutable value."""
     schema: Any = event_type.__pydantic_core_schema__
     if schema["type"] != "model" or schema["schema"]["type"] != "model-fields":
         return False
@@ -81,7 +81,7 @@ def _holds_no_changes(node: dict[str, Any]) -> bool:
 
 
 def immutable(value: Any) -> bool:
-    """Tells whether a value can't change: a scalar, or a tuple or frozen model of such."""
+    """Tells whether a value is immutable: a scalar, or a tuple or frozen model of such."""
     kind = type(value)
     if kind in IMMUTABLE or issubclass(kind, Enum):
         return True

@@ -1,8 +1,8 @@
 """Which handler of an aggregate takes which event.
 
 A method `apply_<something>(self, event)` is a handler. The annotation of `event` says which classes
-it takes; where there is none, the method's name does: `apply_order_placed` takes the event whose
-class or wire name is `OrderPlaced`, `order.placed` or alike.
+it takes; without one, the method's name does: `apply_order_placed` takes the event whose class or
+wire name is `OrderPlaced`, `order.placed` or similar.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _PREFIX = "apply_"
 # Annotations that leave it to the method's name.
 _TELLS_NOTHING = (Event, DomainEvent, SystemEvent, Any, object)
 _UNRESOLVED = (NameError, AttributeError, SyntaxError, TypeError)
-"""What the evaluation of an annotation raises whose names are not there, or not yet."""
+"""What evaluating an annotation raises if a name in it does not exist, or not yet."""
 _OR_IGNORE = "or list it in `ignores`"
 _WORD = re.compile(r"\w+")
 # What annotations said, so that a subclass of an aggregate does not have to resolve them again.
 _resolved: WeakKeyDictionary[FunctionType, Classes] = WeakKeyDictionary()
 
 Classes = tuple[type[Event], ...] | None
-"""The classes that a handler takes: none where its name decides; None where it is no handler."""
+"""The classes that a handler takes: empty if its name decides; None if it is not a handler."""
 
 
 class Handlers(dict[type[Event], Handler]):
@@ -52,8 +52,8 @@ class Handlers(dict[type[Event], Handler]):
     nearest base that a handler is annotated with.
 
     Attributes:
-        isolating: The same handlers, for events that somebody keeps.
-        cached: What `cached_property` keeps in the state; it is true until the next event.
+        isolating: The same handlers, for events that the caller keeps.
+        cached: The names of the `cached_property`s; their values are valid until the next event.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Handlers(dict[type[Event], Handler]):
         """Resolves annotations that named classes not defined yet, as far as they are now.
 
         Raises:
-            TypeError: Handlers contradict each other.
+            TypeError: Handlers conflict.
         """
         if self._pending:
             self._resolve({})
@@ -90,7 +90,7 @@ class Handlers(dict[type[Event], Handler]):
         """Resolves all annotations.
 
         Raises:
-            TypeError: An annotation still names nothing, or handlers contradict each other.
+            TypeError: An annotation names a class that does not exist, or handlers conflict.
         """
         for name in self.settled()._pending:
             raise self._unresolved(name)
@@ -111,7 +111,7 @@ class Handlers(dict[type[Event], Handler]):
     def taken(self, name: str) -> type[Event] | None:
         """Returns the class that events of a wire name have in streams of the aggregate.
 
-        None where it has no handler for them, ignores their name, or several classes fit.
+        None if it has no handler for them, ignores their name, or several classes fit.
         """
         if name in self._ignored_names:
             return None
@@ -163,14 +163,14 @@ class Handlers(dict[type[Event], Handler]):
         )
 
     def _unresolved(self, method: str) -> TypeError:
-        """Returns the error for a method of which it can't be told which events it takes."""
+        """Returns the error for a method whose annotation can't be resolved."""
         try:
             _classes(self._pending[method], {})
         except _UNRESOLVED as error:
             at = f"{self.aggregate.__name__}.{method}"
             told = TypeError(
-                f"{at}: the annotation of its event: {error}; import the class where the program "
-                "runs, not under TYPE_CHECKING alone"
+                f"{at}: the annotation of its event can't be resolved: {error}; import the class "
+                "at run time, not only under TYPE_CHECKING"
             )
             told.__cause__ = error
             return told
@@ -192,8 +192,8 @@ class Handlers(dict[type[Event], Handler]):
         elif classes and _is_lazy(handler):
             raise TypeError(
                 f"{self.aggregate.__name__}.{name} is a coroutine function or a generator: calling "
-                "it changes nothing; a handler is a plain `def`, and what is to be awaited is "
-                "awaited before `apply`"
+                "it changes nothing; a handler must be a plain `def`: await what you need before "
+                "`apply`"
             )
         for event_type in classes or ():
             other = self._annotated.setdefault(event_type, name)
@@ -206,7 +206,7 @@ class Handlers(dict[type[Event], Handler]):
 
 
 class Isolating(dict[type[Event], Handler]):
-    """The handlers, made so that state and event share nothing that can change."""
+    """The handlers, wrapped so that state and event share no mutable value."""
 
     def __init__(self, handlers: Handlers) -> None:
         super().__init__()
@@ -265,7 +265,7 @@ class HandledTypes(dict[str, type[Event]]):
 
 
 def outer_locals() -> Mapping[str, Any]:
-    """Returns the local names around the class statement that is being carried out."""
+    """Returns the local names around the class statement that is being executed."""
     frame = sys._getframe(1)
     while frame.f_back is not None:
         module = frame.f_globals.get("__name__", "")
@@ -276,7 +276,7 @@ def outer_locals() -> Mapping[str, Any]:
 
 
 def returned_value(aggregate: Aggregate, event: Event, returned: object) -> TypeError:
-    """Returns the error for a handler that gave something back: it may have changed nothing."""
+    """Returns the error for a handler that returned a value: it may have changed nothing."""
     close = getattr(returned, "close", None)
     if iscoroutine(returned) and callable(close):
         close()  # or Python warns that it was never awaited
@@ -287,13 +287,13 @@ def returned_value(aggregate: Aggregate, event: Event, returned: object) -> Type
 
 
 def forget(state: dict[str, Any], cached: Iterable[str]) -> None:
-    """Drops what was computed from a state that is no longer."""
+    """Drops the values that were computed from an earlier state."""
     for name in cached:
         state.pop(name, None)
 
 
 def _forgetting(handler: Handler, cached: Sequence[str]) -> Handler:
-    """Returns a handler that neither finds nor leaves what was computed from another state."""
+    """Returns a handler that drops cached values before and after it runs."""
     if not cached:
         return handler
 
@@ -312,7 +312,7 @@ def _cached(aggregate: type) -> tuple[str, ...]:
 
 
 def _is_lazy(handler: Handler) -> bool:
-    """Tells whether a call does nothing but make something that could run."""
+    """Tells whether a call only makes a coroutine or a generator."""
     call = handler.func if isinstance(handler, partial) else handler
     if not isinstance(call, FunctionType | MethodType):
         call = type(call).__call__

@@ -1,7 +1,7 @@
-"""Putting an aggregate back as it was when a handler raises.
+"""Restoring an aggregate when a handler raises.
 
-Immutable values come back from a shallow copy made before each event. Mutable ones may have been
-changed in place, so they are made again: from a copy taken once a save, and the events since.
+Immutable values are restored from a shallow copy made before each event. Mutable ones may have been
+changed in place, so they are rebuilt from a copy taken once per save, and the events since.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _NOTHING = Beside(None, {})
 class Savepoint:
     """The state before the first event of a save; it shares nothing mutable with the aggregate.
 
-    Beside it stands what `Aggregate.apply` needs for each event.
+    It also holds what `Aggregate.apply` needs for each event.
     """
 
     __slots__ = (
@@ -66,7 +66,7 @@ class Savepoint:
         self.aggregate_type = aggregate.__aggregate_type__
 
     def replay(self, aggregate: Aggregate) -> Aggregate:
-        """Makes the state anew that the aggregate has by the events that wait in it."""
+        """Rebuilds the state of the aggregate from its unsaved events."""
         cls = type(aggregate)
         scratch = _made(cls, self.state, self.beside, self.fields_set)
         for event in aggregate._uncommitted[self.start :]:
@@ -128,7 +128,7 @@ def restore(
     kept: Beside | None,
     error: BaseException,
 ) -> None:
-    """Puts an aggregate back as it was before an event whose handler raised.
+    """Restores an aggregate to its state before an event whose handler raised.
 
     Args:
         aggregate: What to put back; only the events that it had wait in it.

@@ -229,7 +229,7 @@ class Event(_Model):
         """
         read = from_json(text)
         if not isinstance(read, dict):
-            raise InvalidEventError("an event in JSON is an object", field="event")
+            raise InvalidEventError("an event in JSON must be an object", field="event")
         given = {name: read.pop(name) for name in cls.__meta_keywords__ & read.keys()}
         envelope = parse(from_text(given))
         rest = to_json(read, inf_nan_mode="constants")

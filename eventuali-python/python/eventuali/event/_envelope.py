@@ -1,4 +1,4 @@
-"""Metadata of an event: what it is, how it is given, and its ids. `_slot` says where it is."""
+"""Metadata of an event: its parts, how it is given, and its ids. `_slot` is where it is kept."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def utc(microseconds: int) -> datetime:
 
 
 def since_epoch(time: datetime) -> int | None:
-    """Returns the µs since 1970 of a datetime, by its UTC offset; None where it has none.
+    """Returns the µs since 1970 of a datetime, by its UTC offset; None if it has none.
 
-    Nothing but its parts is asked of it: subclasses have an arithmetic of their own.
+    It uses only the parts of the datetime, because subclasses may redefine its arithmetic.
     """
     offset = time.utcoffset()
     if offset is None:
@@ -72,22 +72,22 @@ NO_HEADERS = Headers()
 
 @dataclass(frozen=True, slots=True)
 class EventMeta:
-    """What is known of an event besides its fields.
+    """The metadata of an event: data about it besides its fields.
 
     Attributes:
-        event_id: Made once and kept for ever.
+        event_id: The id of the event, which never changes.
         event_type: The wire name.
         event_version: The version of the schema, from 1.
         timestamp: When it happened: aware, UTC, in µs.
         aggregate_id: The stream's id; None before `apply` and for events of no stream.
         aggregate_type: The stream's type; None like `aggregate_id`.
         aggregate_version: The number in its stream, from 1; None like `aggregate_id`.
-        correlation_id: What this belongs to, of the type it was given in.
-        causation_id: What this follows from, of the type it was given in.
-        user_id: Who did it.
-        headers: Anything else, as texts; can't be changed.
-        tags: What a query can find it by.
-        position: The number in the store; None before it is stored.
+        correlation_id: What the event belongs to, such as a request; a UUID or a str, as given.
+        causation_id: What caused the event; a UUID or a str, as given.
+        user_id: Who caused it.
+        headers: Other metadata, as strings; can't be changed.
+        tags: The tags by which queries find it.
+        position: Its position in the log; None before it is stored.
         recorded_at: The store's clock when it was stored; None before.
     """
 
@@ -108,7 +108,7 @@ class EventMeta:
 
 
 class IdRange:
-    """The ids of events that were made one after another. Event `i` has the id `first + i`.
+    """The consecutive ids of a range of events. Event `i` has the id `first + i`.
 
     The events of a range are saved together as a rule, but a copy of an aggregate can save a part
     of one, and so can a second attempt at an append.
@@ -137,7 +137,7 @@ class IdRange:
 
     @property
     def untouched(self) -> bool:
-        """Whether nothing of it is stored."""
+        """Whether no event of the range is stored."""
         return not self._stored
 
     def note(self, index: int, positions: Sequence[int], recorded_at: int) -> None:
@@ -170,7 +170,7 @@ class IdRange:
 class Envelope:
     """The metadata of an event that is not stored yet, as far as it was given or read.
 
-    `version` is 0 and the stream's names are empty where there is no stream.
+    `version` is 0 and the names of the stream are empty if there is no stream.
     """
 
     __slots__ = (
@@ -203,7 +203,7 @@ class Envelope:
     def bind(
         self, aggregate_type: str, aggregate_id: str, version: int, ids: IdRange | None, index: int
     ) -> None:
-        """Says which stream the event belongs to, and which save it is part of."""
+        """Notes which stream the event belongs to, and which save it is part of."""
         self.aggregate_type = aggregate_type
         self.aggregate_id = aggregate_id
         self.version = version
@@ -258,7 +258,7 @@ class DetachedMeta:
 
 
 def stored_at(ids: IdRange | None, index: int) -> tuple[int | None, datetime | None]:
-    """Returns position and `recorded_at` of an event of a range, where they are known."""
+    """Returns position and `recorded_at` of an event of a range, if they are known."""
     found = None if ids is None else ids.at(index)
     return (None, None) if found is None else (found[0], utc(found[1]))
 
@@ -272,7 +272,7 @@ def from_text(given: Mapping[str, Any]) -> dict[str, Any]:
     """Returns metadata that was written as JSON as it is given to an event.
 
     Raises:
-        InvalidEventError: The time is none in ISO 8601.
+        InvalidEventError: The time is not in ISO 8601.
     """
     read = dict(given)
     for field in ("correlation_id", "causation_id"):
@@ -311,7 +311,7 @@ def _event_id(field: str, value: object) -> UUID:
     if not isinstance(value, UUID):
         raise InvalidEventError(f"{field} {value!r:.60} is not a UUID", field=field)
     if value.int == 0:
-        raise InvalidEventError(f"{field} is the nil UUID", field=field)
+        raise InvalidEventError(f"{field} must not be the nil UUID", field=field)
     return value
 
 
@@ -352,7 +352,7 @@ def checked_tags(field: str, value: object) -> tuple[str, ...]:
     """Returns tags.
 
     Raises:
-        InvalidEventError: They are no iterable of names.
+        InvalidEventError: They are not an iterable of names.
     """
     if value is None:
         return ()

@@ -35,10 +35,10 @@ _NOT_WORD = re.compile(r"[\W_]+")
 def check_name(field: str, name: object) -> str:
     """Returns a wire name: 1-255 bytes of UTF-8 that people can see and tell apart.
 
-    One of a subclass of `str`, such as a `StrEnum`, is the text that it holds, as everywhere.
+    For a subclass of `str`, such as a `StrEnum`, it is the plain text.
 
     Raises:
-        TypeError: The name is no string.
+        TypeError: The name is not a str.
         InvalidEventError: The name breaks the grammar; `field` is in the attribute `field`.
     """
     if not isinstance(name, str):
@@ -54,11 +54,11 @@ def checked_text(field: str, given: object) -> str:
     """Returns a plain string that can be encoded; the core checks the rest.
 
     Raises:
-        TypeError: It is no string.
+        TypeError: It is not a str.
         InvalidEventError: It has a lone surrogate.
     """
     if not isinstance(given, str):
-        raise TypeError(f"{field} is a str, not {given!r:.60}")
+        raise TypeError(f"{field} must be a str, not {given!r:.60}")
     if not encodable(given):
         raise InvalidEventError(f"{field} has a lone surrogate", field=field)
     return str.__str__(given)  # whatever a subclass says
@@ -95,10 +95,10 @@ def check_event_type(name: str, own_path: str | None = None) -> str:
     """Returns an event type: a name, no `__dunder__`, and not the path of anything loaded.
 
     Nothing is imported and no attribute is computed to find out. `own_path` is the path of the
-    event class itself, which is not to be seen yet while the class is made.
+    event class itself, which can't be found yet while the class is being made.
 
     Raises:
-        TypeError: The name is no string.
+        TypeError: The name is not a str.
         InvalidEventError: The name is not acceptable; `field` is `"event_type"`.
     """
     name = check_name("event_type", name)

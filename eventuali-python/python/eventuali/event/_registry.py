@@ -1,7 +1,7 @@
 """Which classes of events and aggregates exist, by wire name. They register when they are defined.
 
-A class inside of a function is *local*: it is one of that function's, as in a test, and ends with
-it. The library's own classes, the demo's, give way to those of the program.
+A class inside a function, as in a test, is *local*: it belongs to that function and ends with it.
+The classes of the library's demo give way to those of the program.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def registered(name: str) -> list[type[Event]]:
 
 
 def living(name: str) -> list[type[Event]]:
-    """Like `registered`, without classes that nobody has any more.
+    """Like `registered`, without classes that are no longer referenced.
 
-    Such a class lasts until the garbage collector comes by; the answer is not to depend on when.
+    Such a class exists until the garbage collector runs; the result must not depend on when.
     """
     found = registered(name)
     if len(found) > 1 or any(map(is_local, found)):
@@ -65,7 +65,7 @@ def aggregates(name: str) -> list[type[Aggregate]]:
 
 
 def same(cls: type[Event], other: type[Event]) -> bool:
-    """Tells whether one class replaces the other, or is it."""
+    """Tells whether two classes are the same, or one replaces the other."""
     return cls is other or _path(cls) == _path(other)
 
 
@@ -84,7 +84,7 @@ def shown(cls: type[Any]) -> str:
 
 
 def _path(cls: type[Any]) -> _Path:
-    """Returns what a class is known by: `Changed[Address]` of two `Address`es are two classes."""
+    """Returns what identifies a class: `Changed[Address]` of two `Address`es are two classes."""
     return cls.__module__, cls.__qualname__, shown(cls)
 
 

@@ -45,7 +45,7 @@ Applied: TypeAlias = tuple[int, str, str, int, IdRange, int]
 
 
 class Slotted(BaseModel):
-    """A model that has the slot. It stands below `Event`, so that all that sets it stands here."""
+    """A model with the slot: the base of `Event`, so that only this module sets the slot."""
 
     __slots__ = ("__weakref__", "_envelope")
 
@@ -76,7 +76,7 @@ def meta_of(event: Event) -> EventMeta:
 
 
 def at_hand(event: Event, name: str) -> tuple[Any] | None:
-    """Returns a piece of the metadata where the row has it as an attribute; the id stays open."""
+    """Returns a part of the metadata if the row has it as an attribute; does not fix the id."""
     state = getattr(event, "_envelope", None)
     if type(state) in _OURS or not hasattr(state, name):
         return None
@@ -112,7 +112,7 @@ def successor(event: Event, given: Mapping[str, Any]) -> Any:
 
 
 def share(event: Event, twin: Event) -> None:
-    """Gives a twin the metadata of an event, also what becomes known of it later."""
+    """Gives a copy the metadata of an event, including what is set later."""
     state = content(event)
     if type(state) is int:
         state = Envelope(state // 1000)
@@ -121,10 +121,10 @@ def share(event: Event, twin: Event) -> None:
 
 
 def take_own_tags(event: Event) -> Any:
-    """Adds the tags that the class of an event says, unless it is stored; returns the content.
+    """Adds the tags of an event's class, unless it is stored; returns the slot's content.
 
     Raises:
-        InvalidEventError: One of them is no name.
+        InvalidEventError: One of them is not a valid name.
     """
     state = _state(event)
     if type(state) is int:
@@ -157,7 +157,7 @@ def _settled(event: Event) -> Any:
 
 
 def _state(event: Event) -> Any:
-    """Returns the slot's content; the time where there is none yet, which is not noted."""
+    """Returns the slot's content, or the current time, which is not kept, if it is unset."""
     try:
         return content(event)
     except AttributeError:  # built by pydantic
@@ -194,7 +194,7 @@ def _saved_meta(event: Event, state: Applied) -> EventMeta:
 
 
 def begin(event: Event) -> None:
-    """Sees to it that an event can be applied, and that its time is taken.
+    """Checks that an event can be applied, and sets its time.
 
     Raises:
         InvalidEventError: It belongs to a stream, or is stored.
@@ -213,7 +213,7 @@ def begin(event: Event) -> None:
 
 
 def bind_given(event: Event, aggregate_type: str, aggregate_id: str, version: int) -> None:
-    """Says which stream an event belongs to that was applied; for a new one, see `set_applied`."""
+    """Notes the stream of an event that was applied; for a new one, see `set_applied`."""
     envelope: Envelope = content(event)
     envelope.bind(aggregate_type, aggregate_id, version, None, 0)
 
@@ -244,7 +244,7 @@ def adopt(events: Iterable[Event], ids: IdRange, first: int) -> None:
 def in_range(event: Event) -> tuple[IdRange, int, int] | None:
     """Returns the range of an event that is not stored, its index there, and its time in µs.
 
-    None where more is known of it than that.
+    None if it has other metadata than that.
     """
     state = _state(event)
     if type(state) is tuple and state[4].at(state[5]) is None:

@@ -1,7 +1,7 @@
-"""Tags that the class of an event says: by a field `tags`, a property, or a class variable.
+"""Tags that the class of an event adds: by a field `tags`, a property, or a class variable.
 
-They are asked for once, when the metadata is first read or the event is saved, and stand before
-the tags that were given at creation.
+They are read once, when the metadata is first read or the event is saved, and come before the tags
+that were given at creation.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SEVERAL = (list, tuple, set, frozenset)
 
 
 def says_tags(cls: type[Event]) -> bool:
-    """Tells whether a class of events says tags."""
+    """Tells whether a class of events adds tags."""
     if "tags" in cls.__pydantic_fields__:
         return True
     said = getattr_static(cls, "tags", None)
@@ -27,12 +27,12 @@ def says_tags(cls: type[Event]) -> bool:
 
 
 def own_tags(event: Event) -> tuple[str, ...]:
-    """Returns the tags that the class of an event says.
+    """Returns the tags that the class of an event adds.
 
     A field of another type than a collection of texts is a field and nothing more.
 
     Raises:
-        InvalidEventError: One is no name, or a property gives something else.
+        InvalidEventError: One is not a valid name, or a property returns something else.
     """
     said: Any = event.tags
     is_field = "tags" in type(event).__pydantic_fields__

@@ -153,10 +153,10 @@ class _Commit(NamedTuple):
     """Events that are stored together.
 
     Attributes:
-        streams: The events of each stream. A stream stands once in a commit.
-        size: About their bytes.
-        follows: Whether a stream of the commit before comes back in this one: without that one,
-            it is refused.
+        streams: The events of each stream; each stream once.
+        size: The approximate number of bytes.
+        follows: Whether a stream of the commit before continues in this one, which is refused
+            without it.
     """
 
     streams: dict[tuple[str, str], list[LegacyEvent]]
@@ -190,7 +190,8 @@ def _commits(log: Iterable[LegacyEvent]) -> Iterator[_Commit]:
 def _stored(store: EventStore, staged: StagingTable) -> Iterator[int]:
     """Stores what is missing in the order of the log; yields the number of events of each commit.
 
-    A commit is sent before the one that it follows is answered: it can't overtake it.
+    A commit that continues a stream of the one before does not wait for its answer: it can't
+    overtake it.
     """
     sender = store._store.blocking(False)
     under_way: deque[tuple[Any, int]] = deque()
@@ -230,7 +231,7 @@ def _compared(
 
 
 class _Rows:
-    """The first `stored` events of a stream as the store has them, on their way."""
+    """The first `stored` events of a stream in the store, requested page by page."""
 
     def __init__(self, store: EventStore, stream: StagedStream) -> None:
         self._store = store._store
@@ -265,14 +266,14 @@ def _compare(
         payload, row = next(stored, (b"", None))
         if row is None or payload != event.payload or _own(row.meta()) != event.meta():
             name = (stream.aggregate_type, stream.aggregate_id)
-            text = f"{event}: the store has something else at this version of the stream"
+            text = f"{event}: the store has another event at this version of the stream"
             raise OptimisticConcurrencyError(
                 text, stream=name, expected_version=event.aggregate_version
             )
 
 
 def _own(meta: EventMeta) -> EventMeta:
-    """What is the event's own, and not the store's."""
+    """Returns the metadata without what the store sets."""
     return replace(meta, position=None, recorded_at=None)
 
 
@@ -286,4 +287,4 @@ def _refuse_itself(table: LegacyTable, store: EventStore) -> None:
 
 
 def _silent(step: str, done: int, total: int | None) -> None:
-    """Tells nobody."""
+    """Reports no progress."""

@@ -1,4 +1,4 @@
-"""One row of the older table, checked: what it is in a store of ours."""
+"""One row of the older table, checked, in the form for the store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_PAYLOAD = 1 << 20  # as `Limits` of the core
 _MAX_HEADERS = 64 << 10
 _MAX_TAGS = 64
 _REFERENCES = ("correlation_id", "causation_id")
-_NO_PLACE = "metadata has {!r}, for which an event has no place"
+_NO_PLACE = "metadata has {!r}, which an event can't store"
 _METADATA = {*_REFERENCES, "user_id", "headers", "tags", "text"}
 
 
@@ -42,7 +42,7 @@ class LegacyEvent:
         event_version: The version of the schema.
         timestamp: When it happened, µs since 1970 UTC.
         payload: The bytes as they are.
-        metadata: The metadata as it is written: JSON, or empty where there is none.
+        metadata: The metadata as it is written: JSON, or empty if there is none.
     """
 
     event_id: UUID
@@ -65,7 +65,7 @@ class LegacyEvent:
         return f"row {self.event_id} ({stream}, version {self.aggregate_version})"
 
     def meta(self) -> EventMeta:
-        """Returns what a store is to know of it besides its fields."""
+        """Returns its metadata for the store."""
         given = _envelope(self.event_id, self.timestamp, self.metadata)
         return EventMeta(
             event_id=self.event_id,
@@ -83,7 +83,7 @@ class LegacyEvent:
         )
 
     def event(self) -> UnknownEvent:
-        """Returns it as something to append, whether or not a class for it is known."""
+        """Returns it as an event to append, whether or not a class for it is known."""
         return UnknownEvent.from_stored(DetachedMeta(self.meta()), self.payload)
 
 
@@ -115,7 +115,7 @@ def told(error: EventualiError, where: str) -> EventualiError:
 def _checked(values: dict[str, Any]) -> LegacyEvent:
     for field in ("aggregate_type", "aggregate_id", "event_type"):
         if not isinstance(values[field], str):
-            raise InvalidEventError(f"{field} is no text", field=field)
+            raise InvalidEventError(f"{field} is not text", field=field)
         check_name(field, values[field])
     event_type: str = values["event_type"]
     if event_type.startswith("__") and event_type.endswith("__"):
@@ -186,7 +186,7 @@ def _payload(given: object, kind: object, event_type: str) -> bytes:
             f"event_data is not JSON: {error}", event_type=event_type
         ) from error
     if not isinstance(value, dict):
-        raise SerializationError("event_data is no JSON object", event_type=event_type)
+        raise SerializationError("event_data is not a JSON object", event_type=event_type)
     return payload
 
 
@@ -199,7 +199,7 @@ def _metadata_text(given: object) -> str:
         except UnicodeDecodeError as error:
             raise InvalidEventError("metadata is not UTF-8", field="metadata") from error
     if not isinstance(given, str):
-        raise InvalidEventError(f"metadata {given!r:.60} is no text", field="metadata")
+        raise InvalidEventError(f"metadata {given!r:.60} is not text", field="metadata")
     return given
 
 
@@ -215,7 +215,7 @@ def _envelope(event_id: UUID, timestamp: int, metadata: str) -> Envelope:
     headers = given.get("headers")
     if isinstance(headers, list):
         if not all(isinstance(pair, list) and len(pair) == 2 for pair in headers):
-            raise InvalidEventError("headers are pairs or an object", field="headers")
+            raise InvalidEventError("headers must be pairs or an object", field="headers")
         given["headers"] = dict(headers)
     envelope = parse(given)
     _check_kept(envelope, written)
@@ -232,14 +232,14 @@ def _envelope(event_id: UUID, timestamp: int, metadata: str) -> Envelope:
 
 
 def _texts(written: object) -> list[str]:
-    """Returns which references look like a UUID and are none, as a store of ours notes it."""
+    """Returns which references look like a UUID but are text, as the store notes it."""
     if not isinstance(written, list) or any(each not in _REFERENCES for each in written):
         raise InvalidEventError(_NO_PLACE.format("text"), field="metadata")
     return written
 
 
 def _check_kept(envelope: Envelope, written: dict[str, Any]) -> None:
-    """Refuses what an event would not say as it is written."""
+    """Refuses metadata that an event would not keep as it is written."""
     for field in written.keys() - {"text"}:
         kept, wanted = getattr(envelope, field), written[field]
         if isinstance(kept, UUID):
@@ -249,12 +249,12 @@ def _check_kept(envelope: Envelope, written: dict[str, Any]) -> None:
         elif isinstance(wanted, list):
             kept = list(map(list, kept.items()))
         if kept != wanted:
-            text = f"{field} {wanted!r:.60} can't be kept: an event would say {kept!r:.60}"
+            text = f"{field} {wanted!r:.60} can't be kept: an event would have {kept!r:.60}"
             raise InvalidEventError(text, field=field)
 
 
 def _metadata(metadata: str) -> dict[str, Any]:
-    """Returns what is written, without what is null."""
+    """Returns the parts of the metadata that are not null."""
     if not metadata:
         return {}
     try:
@@ -264,7 +264,7 @@ def _metadata(metadata: str) -> dict[str, Any]:
     if given is None:
         return {}
     if not isinstance(given, dict):
-        raise InvalidEventError("metadata is no JSON object", field="metadata")
+        raise InvalidEventError("metadata is not a JSON object", field="metadata")
     if strange := sorted(given.keys() - _METADATA):
         raise InvalidEventError(_NO_PLACE.format(strange[0][:60]), field="metadata")
     return {field: value for field, value in given.items() if value is not None}

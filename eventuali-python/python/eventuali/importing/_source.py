@@ -1,4 +1,4 @@
-"""The older table of events, in SQLite or PostgreSQL: its rows as they are, and nothing changed."""
+"""The older table of events, in SQLite or PostgreSQL: its rows, unchanged."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Row: TypeAlias = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class LegacyTable:
-    """Where a table of the older shape is.
+    """The place of an older table.
 
     Attributes:
         url: `postgresql://…`, or empty for a file.
@@ -53,7 +53,7 @@ class LegacyTable:
 
     @classmethod
     def at(cls, source: str | PathLike[str], name: str, schema: str | None) -> LegacyTable:
-        """Finds out what a source means.
+        """Finds the place that a source names.
 
         Raises:
             ConfigurationError: It names neither a file nor a PostgreSQL database.
@@ -135,7 +135,7 @@ class LegacyTable:
 
 @contextmanager
 def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A connection in a transaction that sees one moment and changes nothing."""
+    """A connection in a read-only transaction with one snapshot."""
     try:
         import psycopg
     except ImportError as error:
@@ -145,7 +145,7 @@ def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
         connection = psycopg.connect(url)
     except psycopg.ProgrammingError:
         # Its text may quote the URL, with the password.
-        raise ConfigurationError("the source is no URL of a PostgreSQL database") from None
+        raise ConfigurationError("the source is not a valid PostgreSQL URL") from None
     except psycopg.Error as error:
         raise StorageUnavailableError(f"the source can't be reached: {error}") from error
     with closing(connection):
@@ -168,7 +168,7 @@ def _quoted(name: str) -> str:
 
 
 def _text(stored: bytes) -> str | bytes:
-    """What SQLite holds as a text; as bytes where it is none."""
+    """A text of SQLite; as bytes if it is not UTF-8."""
     try:
         return stored.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""The older table, checked, in a temporary file from which its rows come in any order."""
+"""The older table, checked, in a temporary file that can be read in several orders."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class StagedStream(NamedTuple):
 
 
 class StagingTable:
-    """Rows of an older table in a temporary file, which is gone when this is closed."""
+    """Rows of an older table in a temporary file, which is deleted when this is closed."""
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None)  # a file of SQLite's own
@@ -81,7 +81,7 @@ class StagingTable:
         """Takes events, stream by stream and each in its order; yields how many there are so far.
 
         Raises:
-            InvalidEventError: A stream has a gap, or a version or an id twice.
+            InvalidEventError: A stream has a gap, or a version or an id is duplicate.
         """
         self._db.execute("BEGIN")
         last: LegacyEvent | None = None
@@ -126,7 +126,7 @@ class StagingTable:
             return
         same = self._db.execute(f"{_SELECT} WHERE e.id = ? LIMIT 2", found)
         first, second = map(_event, same)
-        text = f"its id is that of {first}, too"
+        text = f"it has the same id as {first}"
         raise told(InvalidEventError(text, field="event_id"), str(second))
 
     @property
@@ -144,13 +144,13 @@ class StagingTable:
         )
 
     def streams(self, *, stored: bool = False) -> Iterator[StagedStream]:
-        """Yields the streams, or those of which something was in the store before."""
+        """Yields the streams, or only those that had events in the store before."""
         select = "SELECT number, aggregate_type, aggregate_id, events, stored FROM streams"
         rows = self._db.execute(f"{select} WHERE stored >= ? ORDER BY number", (int(stored),))
         return map(StagedStream._make, rows)
 
     def log(self) -> Iterator[LegacyEvent]:
-        """Yields what was not in the store before, in the order of the log."""
+        """Yields the events that were not in the store before, in the order of the log."""
         return map(_event, self._db.execute(_IN_LOG))
 
     def stream(self, stream: StagedStream, until: int) -> Iterator[LegacyEvent]:
@@ -167,7 +167,7 @@ def _check_version(event: LegacyEvent, last: LegacyEvent | None) -> None:
     if version == before + 1:
         return
     if version == before:
-        text = f"its version is that of {last}, too"
+        text = f"it has the same version as {last}"
     else:
         text = f"version {before + 1} is missing"
     raise told(InvalidEventError(text, field="aggregate_version"), str(event))

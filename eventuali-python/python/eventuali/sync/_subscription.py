@@ -80,7 +80,7 @@ class Subscription(Following):
             if not self._told.wait_for(
                 lambda: self._live or self.closed or self._left or self._times != before, limit
             ):
-                raise TimeoutError(f"it has not caught up in {seconds} s")
+                raise TimeoutError(f"the subscription has not caught up in {seconds} s")
         if not self._live:
             raise self._ended()
 
