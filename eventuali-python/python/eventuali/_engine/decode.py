@@ -94,8 +94,8 @@ def meta_from_row(
 class Decoders:
     """Turns pages into events; looks each event type up once."""
 
-    def __init__(self, classes: EventTypes, *, raw: bool) -> None:
-        self._classes = classes
+    def __init__(self, event_types: EventTypes, *, raw: bool) -> None:
+        self._event_types = event_types
         self._raw = raw
         self._table: dict[TypeKey, tuple[Decode, Codec[Any]] | None] = {}
         self._closer: dict[tuple[str, str], tuple[Decode, Codec[Any]] | None] = {}
@@ -133,7 +133,7 @@ class Decoders:
     def _find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any]] | None:
         """Returns how the events of a type are decoded in every stream; None where that differs."""
         name = readable(key, row)
-        cls = self._classes.find(name)
+        cls = self._event_types.find(name)
         return None if cls is None else self._decoder(cls, name)
 
     def _decoder(self, cls: type[Event], name: str) -> tuple[Decode, Codec[Any]] | None:
@@ -153,7 +153,7 @@ class Decoders:
 
     def _find_in(self, key: tuple[str, str], row: Row) -> tuple[Decode, Codec[Any]] | None:
         name = key[0]
-        found = self._classes.of(*key)
+        found = self._event_types.of(*key)
         if len(found) == 1:
             return self._decoder(found[0], name)
         if self._raw:

@@ -133,10 +133,10 @@ class StoreOrClass(Generic[P, R]):
         return bound
 
 
-def classes_of(store: Any) -> EventTypes:
-    """Returns the classes that a store goes by, or, of the class of stores, all of them."""
-    classes: EventTypes = _all if isinstance(store, type) else store._classes
-    return classes
+def event_types_of(store: Any) -> EventTypes:
+    """Returns the event types of a store, or, of the class of stores, those of all of them."""
+    event_types: EventTypes = _all if isinstance(store, type) else store._event_types
+    return event_types
 
 
 _all = EventTypes(_registry.named)
