@@ -17,7 +17,7 @@ pub(crate) struct FlatName {
     descriptor: Py<PyAny>,
 }
 
-/// What a row has at hand.
+/// A field of a row.
 #[derive(Clone, Copy)]
 enum Piece {
     AggregateId,
@@ -39,7 +39,7 @@ impl FlatName {
             "event_type" => Piece::EventType,
             "event_version" => Piece::EventVersion,
             "position" => Piece::Position,
-            _ => return Err(PyValueError::new_err(format!("a row has no {name} at hand"))),
+            _ => return Err(PyValueError::new_err(format!("a row has no field {name}"))),
         };
         Ok(Self { piece, descriptor })
     }

@@ -82,7 +82,7 @@ class Reading:
     """A reading in progress: `pending` is the page that is on its way, None at the end.
 
     Attributes:
-        last: The last event of the page at hand that was given out; whoever gives them sets it.
+        last: The last event of the current page that was given out; whoever gives them sets it.
     """
 
     def __init__(
