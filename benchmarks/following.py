@@ -30,6 +30,7 @@ from benchmarks.subjects.ours import Added
 from benchmarks.subjects.uma import Uma, query, written
 from benchmarks.workers import ROOT, built
 from eventuali import AppendCondition, EventStore, Query
+from eventuali._engine.decode import Decoders
 from eventuali.sync import EventStore as SyncEventStore
 
 PAGE = ROOT / "docs" / "benchmarks-following.md"
@@ -117,7 +118,7 @@ def decoding(place: Path) -> float:
     """Returns the seconds that decoding an event of pages that lie in memory takes."""
     pages = []
     with SyncEventStore.create(place) as store:
-        decoders, after = store._classes.decoders(raw=False), 0
+        decoders, after = Decoders(store._event_types, raw=False), 0
         while len(pages) * 1000 < STORED:
             pages.append(store._store.read([], after=after, limit=1000).wait())
             after = pages[-1].looked_to

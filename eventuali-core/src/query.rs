@@ -66,7 +66,7 @@ pub struct ReadRange {
     pub recorded_until: i64,
     /// From the end of the range to its beginning.
     pub backwards: bool,
-    /// What is at hand is enough: a page may end before the log does, where it comes sooner then.
+    /// Part of an answer is enough: a page may end before the log does, where it comes sooner then.
     /// Only for who asks again until a page says `end`, however many events come meanwhile.
     pub prompt: bool,
     /// Nothing is passed over unread: an event is looked at before it is taken for one that does not

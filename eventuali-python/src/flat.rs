@@ -17,7 +17,7 @@ pub(crate) struct FlatName {
     descriptor: Py<PyAny>,
 }
 
-/// What a row has at hand.
+/// A field of a row.
 #[derive(Clone, Copy)]
 enum Piece {
     AggregateId,

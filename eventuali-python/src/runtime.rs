@@ -27,9 +27,9 @@ type Answer = Pin<Box<dyn Future<Output = Result> + Send>>;
 
 /// How often a blocking wait looks for Ctrl-C.
 const SIGNALS: Duration = Duration::from_millis(50);
-/// How long an event loop stands still for an answer that may be at hand: about as long as it takes
-/// to go round once.
-const AT_HAND: Duration = Duration::from_micros(100);
+/// How long a caller spins for an answer before it sleeps: about as long as an event loop takes to
+/// go round once.
+const SPIN_LIMIT: Duration = Duration::from_micros(100);
 
 /// A call that has begun, and whose answer has not been taken yet.
 #[pyclass(frozen, module = "eventuali._eventuali")]
@@ -71,7 +71,7 @@ impl Pending {
     fn wait(&self, py: Python<'_>, seconds: Option<f64>) -> PyResult<Py<PyAny>> {
         let mut answer = self.take(py)?;
         if self.soon
-            && let Some(result) = py.detach(|| look_for(&mut answer, AT_HAND))
+            && let Some(result) = py.detach(|| spin(&mut answer, SPIN_LIMIT))
         {
             return to_object(py, result);
         }
@@ -90,18 +90,18 @@ impl Pending {
         }
     }
 
-    /// Whether the answer takes no network and no flush, so that it may be at hand.
+    /// Whether the answer takes no network and no flush, so that spinning may find it.
     #[getter]
     fn soon(&self) -> bool {
         self.soon
     }
 
-    /// The answer in a tuple, where it comes within 100 µs; else None, and it is still to be taken.
+    /// Spins for up to 100 µs: the answer in a tuple, else None, and it is still to be taken.
     ///
     /// Other threads run meanwhile.
-    fn at_hand(&self, py: Python<'_>) -> PyResult<Option<(Py<PyAny>,)>> {
+    fn spin(&self, py: Python<'_>) -> PyResult<Option<(Py<PyAny>,)>> {
         let mut answer = self.take(py)?;
-        if let Some(result) = py.detach(|| look_for(&mut answer, AT_HAND)) {
+        if let Some(result) = py.detach(|| spin(&mut answer, SPIN_LIMIT)) {
             return Ok(Some((to_object(py, result)?,)));
         }
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
@@ -126,8 +126,8 @@ fn to_object(py: Python<'_>, result: Result) -> PyResult<Py<PyAny>> {
 ///
 /// It looks again and again rather than sleep: a sleep this short takes longer than the answer, for
 /// a timer that is due before the next tick of the system costs it ten microseconds.
-fn look_for(answer: &mut Answer, limit: Duration) -> Option<Result> {
-    let _looking = Looking::begin()?;
+fn spin(answer: &mut Answer, limit: Duration) -> Option<Result> {
+    let _spinning = Spinning::begin()?;
     let bell = Arc::new(Bell(AtomicBool::new(true)));
     let waker = Waker::from(Arc::clone(&bell));
     let until = Instant::now() + limit;
@@ -144,23 +144,23 @@ fn look_for(answer: &mut Answer, limit: Duration) -> Option<Result> {
     }
 }
 
-/// A thread that looks for its answer. At least one processor is left to those who make answers.
-struct Looking;
+/// A thread that spins. At least one processor is left to those who make answers.
+struct Spinning;
 
-static LOOKING: AtomicUsize = AtomicUsize::new(0);
+static SPINNING: AtomicUsize = AtomicUsize::new(0);
 
-impl Looking {
+impl Spinning {
     fn begin() -> Option<Self> {
         static PROCESSORS: LazyLock<usize> =
             LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZero::get));
-        let looking = Self; // which counts itself down again, whatever comes of it
-        (LOOKING.fetch_add(1, Ordering::Relaxed) + 1 < *PROCESSORS).then_some(looking)
+        let spinning = Self; // which counts itself down again, whatever comes of it
+        (SPINNING.fetch_add(1, Ordering::Relaxed) + 1 < *PROCESSORS).then_some(spinning)
     }
 }
 
-impl Drop for Looking {
+impl Drop for Spinning {
     fn drop(&mut self) {
-        LOOKING.fetch_sub(1, Ordering::Relaxed);
+        SPINNING.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -109,7 +109,7 @@ POSTGRES: dict[str, dict[str, str]] = {
 NAMES_ONLY = {
     "aggregate_types", "categories_above", "categories_are_indexed", "count_streams",
     "count_streams_indexed", "categories_beside", "categories_of_tenant",
-    "category_unindexed", "horizon", "kind", "kind_end", "kind_name", "kinds", "kinds_by_name",
+    "category_unindexed", "kind", "kind_end", "kind_name", "kinds", "kinds_by_name",
     "kinds_of_type", "kinds_unindexed", "last_event", "last_kind", "last_position", "loose",
     "remember", "stream", "stream_head", "stream_name", "stream_names", "stream_unindexed",
     "streams_above", "streams_beside", "streams_of_category", "streams_of_type", "writers",
@@ -155,12 +155,12 @@ def statements_that_look_for_events(backend: str) -> set[str]:
     for path in (BACKENDS / backend / "sql").glob("*.sql"):
         text = path.read_text()
         reads = text.lstrip().upper().startswith(("SELECT", "WITH"))
-        checks = "record" in path.stem or path.stem.startswith("verify")
+        apart = "record" in path.stem or path.stem.startswith(("verify", "call_"))
         if TURNED in text:
             found |= {f"{path.stem}_forward", f"{path.stem}_backward"}
-        elif reads and not checks and path.stem not in NAMES_ONLY:
+        elif reads and not apart and path.stem not in NAMES_ONLY:
             found.add(path.stem)
-    return found - {"append", "announce", "keep", "listen", "look", "session", "tail"}
+    return found - {"announce", "listen", "session"}
 
 
 def of_sqlite(file: Path) -> dict[str, dict[str, list[str]]]:

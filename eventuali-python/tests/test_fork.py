@@ -134,14 +134,14 @@ pid = os.fork()
 if pid == 0:
     signal.alarm(20)
     refused = 0
-    for ask in (pending.at_hand, pending.wait, lambda: list(store.read())):
+    for ask in (pending.spin, pending.wait, lambda: list(store.read())):
         try:
             ask()
         except EventualiError as error:
             refused += "fork" in str(error)
     os._exit(0 if refused == 3 else 1)
 _, status = os.waitpid(pid, 0)
-found = pending.at_hand()
+found = pending.spin()
 print(status, len(pending.wait() if found is None else found[0]))
 store.close()
 """

@@ -543,12 +543,12 @@ def texts(meta):
     yield from meta.headers.values()
 
 
-# --- an answer that is at hand --------------------------------------------------------------------
+# --- an answer that is found by spinning ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_reads_in_a_row_leave_others_their_turn(kind, tmp_path):
-    """An answer that is at hand takes no turn of the loop; the loop goes round all the same."""
+    """Spinning for an answer takes no turn of the loop; the loop goes round all the same."""
 
     async def turns(counter):
         while True:
@@ -584,7 +584,7 @@ def test_a_task_that_reads_in_a_row_can_be_cancelled(tmp_path):
     asyncio.run(check())
 
 
-def test_an_answer_that_is_not_at_hand_is_still_to_be_taken(tmp_path):
+def test_an_answer_that_spinning_does_not_find_is_still_to_be_taken(tmp_path):
     async def check():
         async with eventuali.EventStore.create(tmp_path / "events.db") as store:
             for _ in range(2):
@@ -592,7 +592,7 @@ def test_an_answer_that_is_not_at_hand_is_still_to_be_taken(tmp_path):
             for _ in range(100):
                 pending = store._store.read([], limit=1000)
                 assert pending.soon
-                found = pending.at_hand()
+                found = pending.spin()
                 page = await store._driver.answer(pending) if found is None else found[0]
                 assert len(page) == 1000
             assert not store._store.commit([], []).soon, "it may take a flush"

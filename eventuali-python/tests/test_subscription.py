@@ -365,7 +365,7 @@ def test_an_event_that_cannot_be_decoded_is_not_stepped_over(kind, tmp_path):
         assert await take(events, 2) == [2, 3]
         kinds = [type(await anext(each)) for each in [store.subscribe(raw=True, after=1)]]
         assert kinds == [Stays]
-        store._classes._named.pop("Gone")
+        store._event_types._named.pop("Gone")
         assert type(await anext(store.subscribe(raw=True, after=1))) is UnknownEvent
 
     run(kind, tmp_path, test)

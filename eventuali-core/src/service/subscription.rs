@@ -138,7 +138,7 @@ impl Subscription {
                     }
                     range = range.continued(page.looked_to);
                     if passed {
-                        // What follows may match: to the end, and not by what is at hand.
+                        // What follows may match: it is read to the end, not promptly.
                         range.prompt = false;
                         reading = Some(inner.read(range));
                         continue;

@@ -83,10 +83,10 @@ class Pending:
 
     @property
     def soon(self) -> bool:
-        """Whether the answer takes no network and no flush, so that it may be at hand."""
+        """Whether the answer takes no network and no flush, so that spinning may find it."""
 
-    def at_hand(self) -> tuple[Any] | None:
-        """Returns the answer where it comes within 100 µs; else None, and it is still to be taken.
+    def spin(self) -> tuple[Any] | None:
+        """Spins for up to 100 µs; returns the answer in a tuple, or None: it is still to be taken.
 
         Other threads run meanwhile.
         """

@@ -16,7 +16,7 @@ from eventuali._engine import write as _write
 from eventuali._engine.arguments import query_items
 from eventuali._engine.decide import ATTEMPTS, AsyncDecision, Deciding
 from eventuali._engine.decode import Decoders
-from eventuali._engine.event_types import EventTypes, StoreOrClass, classes_of
+from eventuali._engine.event_types import EventTypes, StoreOrClass, event_types_of
 from eventuali._engine.lifecycle import Durability, Place, begin, named_tenant, opened
 from eventuali._engine.pending_commit import Committed
 from eventuali._engine.read import Horizon, StreamInfo
@@ -82,11 +82,11 @@ class EventStore:
     """
 
     def __init__(
-        self, store: Store, classes: EventTypes, driver: AsyncioDriver, *, root: bool = True
+        self, store: Store, event_types: EventTypes, driver: AsyncioDriver, *, root: bool = True
     ) -> None:
         """Don't call this directly; use `EventStore.create`."""
         self._store = store
-        self._classes = classes
+        self._event_types = event_types
         self._driver = driver
         self._root = root
 
@@ -117,7 +117,7 @@ class EventStore:
             SerializationError: A value would not come back exactly; `path` says where.
             OutcomeUnknownError: The storage failed during the write; saving again settles it.
         """
-        return await self._driver.run(_write.save(self._store, self._classes, aggregates))
+        return await self._driver.run(_write.save(self._store, self._event_types, aggregates))
 
     async def load(
         self,
@@ -175,7 +175,7 @@ class EventStore:
             UnknownEventTypeError: The class has no handler for a stored event.
             SerializationError: A stored event does not fit its class.
         """
-        history = History(self._store, self._classes, cls, aggregate_id)
+        history = History(self._store, self._event_types, cls, aggregate_id)
         while (pending := history.pending) is not None:
             for step in history.take(await self._driver.answer(pending)):
                 yield step
@@ -206,7 +206,7 @@ class EventStore:
                 stored with other content.
         """
         return await self._driver.run(
-            _write.append(self._store, self._classes, events, stream, expected, condition)
+            _write.append(self._store, self._event_types, events, stream, expected, condition)
         )
 
     async def decide(
@@ -286,7 +286,7 @@ class EventStore:
         """
         reading = _read.Reading(
             self._store,
-            Decoders(self._classes, raw=raw),
+            Decoders(self._event_types, raw=raw),
             query_items(query),
             after=after,
             before=before,
@@ -325,7 +325,7 @@ class EventStore:
             TypeError: Both `after` and `name` are given.
         """
         return Subscription(
-            self._driver, self._store, self._classes, query, after=after, name=name, raw=raw
+            self._driver, self._store, self._event_types, query, after=after, name=name, raw=raw
         )
 
     async def load_events(
@@ -341,14 +341,14 @@ class EventStore:
         """
         return await self._driver.run(
             _read.load_events(
-                self._store, self._classes, aggregate_id, aggregate_type, from_version
+                self._store, self._event_types, aggregate_id, aggregate_type, from_version
             )
         )
 
     async def load_events_by_type(self, aggregate_type: str | type[Aggregate]) -> list[Event]:
         """Returns the events of all aggregates of a type; for many, `read` takes less memory."""
         return await self._driver.run(
-            _read.load_events_by_type(self._store, self._classes, aggregate_type)
+            _read.load_events_by_type(self._store, self._event_types, aggregate_type)
         )
 
     async def get_aggregate_version(
@@ -380,17 +380,17 @@ class EventStore:
         Raises:
             TypeError: `cls` is not a class of events.
         """
-        classes_of(self).register(name, cls)
+        event_types_of(self).register(name, cls)
 
     @StoreOrClass
     def unregister_event_class(self, name: str) -> None:
         """Revokes what `register_event_class` registered for a name, if anything."""
-        classes_of(self).unregister(name)
+        event_types_of(self).unregister(name)
 
     @StoreOrClass
     def get_registered_event_classes(self) -> dict[str, type[Event]]:
         """Returns the registered classes by name; for a store, including those for all stores."""
-        return classes_of(self).named()
+        return event_types_of(self).named()
 
     def for_tenant(self, tenant: str) -> EventStore:
         """Returns the same store for another tenant; it is closed with the original store.
@@ -401,7 +401,7 @@ class EventStore:
             InvalidEventError: The tenant is not 1 to 64 letters, digits, `_` and `-`.
         """
         seen = self._store.for_tenant(named_tenant(tenant))
-        return EventStore(seen, self._classes, self._driver, root=False)
+        return EventStore(seen, self._event_types, self._driver, root=False)
 
     @property
     def url(self) -> str:

@@ -367,7 +367,7 @@ async fn look<'c>(
     let keys: BTreeSet<&RecordKey> = keys.collect();
     let (owners, firsts, lasts) = owned_runs(commits);
     let shared = Arc::clone(&session.shared);
-    let asked = shared.statements.look.query().bind(alone).bind(families);
+    let asked = shared.statements.call_look.query().bind(alone).bind(families);
     let asked = asked
         .bind(column(|name| &name.tenant))
         .bind(column(|name| &name.aggregate_type))

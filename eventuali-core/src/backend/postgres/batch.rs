@@ -222,7 +222,7 @@ impl<'c> Batch<'c> {
         let loose: Vec<i64> =
             self.loose.iter().map(|tenant| names.loose(tenant)).collect::<Result<_>>()?;
         let order = self.order();
-        let statement = shared.statements.append.query().bind(families);
+        let statement = shared.statements.call_append.query().bind(families);
         let statement = self.bind_streams(statement, &order).bind(loose);
         let statement = self.bind_events(statement, &order);
         let statement = self.runs.bind(statement);

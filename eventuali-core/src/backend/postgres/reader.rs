@@ -85,7 +85,7 @@ fn near_end(settled: u64, range: &ReadRange) -> bool {
 pub(super) async fn last_position(session: &mut Session, until: Until) -> Result<u64> {
     let statements = &session.shared.statements;
     let query = match until {
-        Until::Horizon => statements.horizon.query(),
+        Until::Horizon => statements.call_horizon.query(),
         Until::Last => statements.last_position.query(),
     };
     let last = query.fetch_one(&mut session.conn).await?.try_get::<i64, _>(0)? as u64;

@@ -125,7 +125,7 @@ impl<'c> Locked<'c> {
         let (dues, bytes): (Vec<Option<i64>>, Vec<Option<&[u8]>>) =
             values.map(|v| (v.and_then(|v| v.due), v.map(|v| v.bytes.as_slice()))).unzip();
         let shared = Arc::clone(&session.shared);
-        let asked = columns.bind(shared.statements.keep.query());
+        let asked = columns.bind(shared.statements.call_keep.query());
         let asked = asked.bind(versions).bind(commits).bind(dues).bind(bytes);
         self.bind_index(asked).execute(&mut session.conn).await?;
         Ok(())

@@ -78,7 +78,7 @@ impl Scan {
         let above = self.range.after;
         let most = if query.items.is_empty() { TAIL.min(self.range.page_limit()) } else { TAIL };
         let settled = self.range.prompt && session.is_settled(above);
-        let asked = session.shared.statements.tail.query();
+        let asked = session.shared.statements.call_tail.query();
         let asked = asked.bind(clamp(above)).bind(settled).bind(most as i32);
         let asked = asked.bind((ROWS_BYTES / TAIL) as i64);
         let mut rows = asked.fetch_all(&mut session.conn).await?;

@@ -13,7 +13,7 @@ pub(super) type Asked<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
 macro_rules! statements {
     (both_ways { $($both:ident)+ } reads { $($read:ident)+ } others { $($other:ident)+ }) => {
-        /// One statement a file of `sql/`.
+        /// One statement a file of `sql/`. A `call_` calls a function, which a migration defines.
         pub(super) struct Statements {
             $(pub(super) $both: BothWays,)+
             $(pub(super) $read: Statement,)+
@@ -45,14 +45,14 @@ statements! {
         events events_at kind_spans sift_events spans stream_events stream_runs tag_events tags
     }
     reads {
-        aggregate_types horizon kinds kinds_by_name kinds_of_type last_position loose
+        aggregate_types call_horizon call_tail kinds kinds_by_name kinds_of_type last_position loose
         position_before records_by_index records_by_keys records_by_prefix records_due runs_of_ids
         runs_of_streams sift sift_names sift_streams stream stream_names streams_of_id
-        streams_of_item streams_of_type tail
+        streams_of_item streams_of_type
         verify_events verify_kinds verify_record_index verify_records verify_runs verify_streams
         verify_tagged verify_tags verify_total writers
     }
-    others { announce append insert_kinds insert_loose keep listen look remember }
+    others { announce call_append call_keep call_look insert_kinds insert_loose listen remember }
 }
 
 /// A statement that is read in either direction.

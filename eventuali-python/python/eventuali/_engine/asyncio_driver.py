@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 _tokens = count()
 _TURN = 0.001
-"""How long answers that come at once may block a loop, in seconds."""
+"""How long a loop may spin for answers without an iteration, in seconds."""
 
 
 class AsyncioDriver:
@@ -56,7 +56,7 @@ class AsyncioDriver:
                 try:
                     if isinstance(step, ShieldedWait):
                         value = await self._shielded(step)
-                    elif step.soon and (found := self._at_hand(step)) is not None:
+                    elif step.soon and (found := self._spin(step)) is not None:
                         value = found[0]
                     else:
                         value = await answer(step)
@@ -68,12 +68,12 @@ class AsyncioDriver:
             result: T = end.value
             return result
 
-    def _at_hand(self, pending: Pending) -> tuple[Any] | None:
+    def _spin(self, pending: Pending) -> tuple[Any] | None:
         """Returns an answer that comes at once, in a tuple, without an iteration of the loop."""
         loop = asyncio.get_running_loop()
         box = self._box(loop)
         free = box is not None and not box.waiting
-        return pending.at_hand() if free and _may_stand_still(loop) else None
+        return pending.spin() if free and _may_spin(loop) else None
 
     async def _shielded(self, step: ShieldedWait) -> Any:
         future = step.future = step.future or self.answer(step.pending)
@@ -163,23 +163,23 @@ class _Box:
         self.deliver()
 
 
-def _may_stand_still(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether a loop may block for an answer while nobody else waits for one.
+def _may_spin(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether a loop may spin for an answer while nobody else waits for one.
 
     An iteration of the loop takes longer than an answer that comes at once. To let other tasks run,
     the loop goes on after a millisecond of such answers, counted over all stores.
     """
     now = monotonic()
-    since = _standing.get(loop)
+    since = _spinning.get(loop)
     if since is None:
-        _standing[loop] = now
-        loop.call_soon(_standing.pop, loop, None)
+        _spinning[loop] = now
+        loop.call_soon(_spinning.pop, loop, None)
         return True
     return now - since < _TURN
 
 
-_standing: WeakKeyDictionary[asyncio.AbstractEventLoop, float] = WeakKeyDictionary()
-"""Since when each loop has been blocked without an iteration."""
+_spinning: WeakKeyDictionary[asyncio.AbstractEventLoop, float] = WeakKeyDictionary()
+"""Since when each loop has been spinning without an iteration."""
 
 
 def _deliver(box: ref[_Box]) -> None:

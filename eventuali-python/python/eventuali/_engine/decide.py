@@ -39,6 +39,9 @@ _LONGEST_PAUSE = 0.25
 class Deciding:
     """A decision in progress.
 
+    Each store has its own loop around it. It calls the decision, which only one of them may await,
+    and pauses, and an operation yields neither; one that did would be longer than the two loops.
+
     Attributes:
         events: The events to append; the same objects until their outcome is known.
         condition: The condition on which they are appended.

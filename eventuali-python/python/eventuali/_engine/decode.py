@@ -13,7 +13,7 @@ from eventuali.codec.json import Codec
 from eventuali.codec.json._path import stored_place
 from eventuali.errors import SerializationError, UnknownEventTypeError
 from eventuali.event import Event, UnknownEvent, _registry
-from eventuali.event._envelope import AT_HAND, EventMeta, Headers, utc
+from eventuali.event._envelope import ROW_FIELDS, EventMeta, Headers, utc
 from eventuali.event._slot import set_stored
 
 Decode: TypeAlias = Callable[[bytes], Event]
@@ -94,8 +94,8 @@ def meta_from_row(
 class Decoders:
     """Turns pages into events; looks up each event type once."""
 
-    def __init__(self, classes: EventTypes, *, raw: bool) -> None:
-        self._classes = classes
+    def __init__(self, event_types: EventTypes, *, raw: bool) -> None:
+        self._event_types = event_types
         self._raw = raw
         self._table: dict[TypeKey, tuple[Decode, Codec[Any]] | None] = {}
         self._closer: dict[tuple[str, str], tuple[Decode, Codec[Any]] | None] = {}
@@ -133,7 +133,7 @@ class Decoders:
     def _find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any]] | None:
         """Returns how the events of a type are decoded in every stream; None if streams differ."""
         name = readable(key, row)
-        cls = self._classes.find(name)
+        cls = self._event_types.find(name)
         return None if cls is None else self._decoder(cls, name)
 
     def _decoder(self, cls: type[Event], name: str) -> tuple[Decode, Codec[Any]] | None:
@@ -153,7 +153,7 @@ class Decoders:
 
     def _find_in(self, key: tuple[str, str], row: Row) -> tuple[Decode, Codec[Any]] | None:
         name = key[0]
-        found = self._classes.of(*key)
+        found = self._event_types.of(*key)
         if len(found) == 1:
             return self._decoder(found[0], name)
         if self._raw:
@@ -179,6 +179,6 @@ def decoder(cls: type[Event]) -> tuple[Decode, Codec[Any]]:
 
 
 build_metadata_with(meta_from_row)
-for _name in AT_HAND:  # where the event is stored, in a third of the time that Python takes
+for _name in ROW_FIELDS:  # where the event is stored, in a third of the time that Python takes
     if not isinstance(vars(Event)[_name], FlatName):
         setattr(Event, _name, FlatName(_name, vars(Event)[_name]))

@@ -134,10 +134,10 @@ class StoreOrClass(Generic[P, R]):
         return bound
 
 
-def classes_of(store: Any) -> EventTypes:
+def event_types_of(store: Any) -> EventTypes:
     """Returns the event types of a store, or those of all stores if given the class."""
-    classes: EventTypes = _all if isinstance(store, type) else store._classes
-    return classes
+    event_types: EventTypes = _all if isinstance(store, type) else store._event_types
+    return event_types
 
 
 _all = EventTypes(_registry.named)

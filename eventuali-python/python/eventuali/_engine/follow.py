@@ -28,7 +28,7 @@ class Following:
     def __init__(
         self,
         store: Store,
-        classes: EventTypes,
+        event_types: EventTypes,
         query: Query,
         *,
         after: int,
@@ -38,7 +38,7 @@ class Following:
         """Don't call this directly; use `EventStore.subscribe`."""
         items = query_items(query)
         self._store = store
-        self._decoders = Decoders(classes, raw=raw)
+        self._decoders = Decoders(event_types, raw=raw)
         self._after = checked_position(after, "after")
         self._name = name
         if name is not None:

@@ -185,7 +185,7 @@ class Reading:
 
 def load_events(
     store: Store,
-    classes: EventTypes,
+    event_types: EventTypes,
     aggregate_id: str,
     aggregate_type: str | type[Aggregate] | None,
     from_version: int,
@@ -198,7 +198,7 @@ def load_events(
     item: Item = (name, aggregate_id, (), (), (), None)
     reading = Reading(
         store,
-        Decoders(classes, raw=False),
+        Decoders(event_types, raw=False),
         [item],
         after_version=max(first - 1, 0),
     )
@@ -206,11 +206,11 @@ def load_events(
 
 
 def load_events_by_type(
-    store: Store, classes: EventTypes, aggregate_type: str | type[Aggregate]
+    store: Store, event_types: EventTypes, aggregate_type: str | type[Aggregate]
 ) -> Operation[list[Event]]:
     """Returns the events of all aggregates of a type."""
     item: Item = (type_name(aggregate_type), None, (), (), (), None)
-    decoders = Decoders(classes, raw=False)
+    decoders = Decoders(event_types, raw=False)
     reading = Reading(store, decoders, [item])
     return (yield from _all(reading))
 

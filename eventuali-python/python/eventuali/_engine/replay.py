@@ -83,8 +83,8 @@ class Replay:
 class OwnEvents(Decoders):
     """Turns pages of one aggregate into events of the classes that its handlers take."""
 
-    def __init__(self, cls: type[Aggregate], classes: EventTypes) -> None:
-        super().__init__(classes, raw=True)
+    def __init__(self, cls: type[Aggregate], event_types: EventTypes) -> None:
+        super().__init__(event_types, raw=True)
         self._replay = Replay(cls)
         self._ignored = cls.__ignored_names__()
 
@@ -99,7 +99,9 @@ class OwnEvents(Decoders):
 class History(Generic[A]):
     """A history in progress: `pending` is the requested page, None at the end."""
 
-    def __init__(self, store: Store, classes: EventTypes, cls: type[A], aggregate_id: str) -> None:
+    def __init__(
+        self, store: Store, event_types: EventTypes, cls: type[A], aggregate_id: str
+    ) -> None:
         """Checks the arguments; the first access to `pending` begins to read.
 
         Raises:
@@ -108,7 +110,7 @@ class History(Generic[A]):
         cls = aggregate_class(cls, "history")
         self._aggregate = cls(id=checked_text("aggregate_id", aggregate_id))
         item: Item = (cls.__aggregate_type__, aggregate_id, (), (), (), None)
-        self._reading = Reading(store, OwnEvents(cls, classes), [item])
+        self._reading = Reading(store, OwnEvents(cls, event_types), [item])
         self._fields = cls.__pydantic_fields__.keys() - _NOT_STATE
         self._ignored = cls.__ignored_names__()
 

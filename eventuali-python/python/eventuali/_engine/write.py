@@ -35,13 +35,13 @@ COMMIT = 10_000
 
 
 def save(
-    store: Store, classes: EventTypes, aggregates: Sequence[Aggregate]
+    store: Store, event_types: EventTypes, aggregates: Sequence[Aggregate]
 ) -> Operation[Committed]:
     """Settles what an earlier save left open, then commits the unsaved events of the aggregates."""
     for aggregate in aggregates:
         if not isinstance(aggregate, Aggregate):
             raise TypeError(f"save takes aggregates, not {aggregate!r:.60}")
-        classes.saves(aggregate.__aggregate_type__, aggregate._uncommitted, applied=True)
+        event_types.saves(aggregate.__aggregate_type__, aggregate._uncommitted, applied=True)
     if len(aggregates) > 1 and len(set(map(id, aggregates))) < len(aggregates):
         raise InvalidEventError("an aggregate is given twice in one save", field="aggregates")
     commits = []
@@ -77,7 +77,7 @@ def _nothing(
 
 def append(
     store: Store,
-    classes: EventTypes,
+    event_types: EventTypes,
     events: Iterable[Event],
     stream: tuple[str, str] | None,
     expected: object,
@@ -105,7 +105,7 @@ def append(
     where = None if stream is None else stream_name(stream)
     if not listed:
         return (yield from _nothing(store, [(*(where or ("", "")), wanted, [])], conditions))
-    classes.saves("" if where is None else where[0], listed, applied=False)
+    event_types.saves("" if where is None else where[0], listed, applied=False)
     commit = of_events(listed, where, wanted)
     return (yield from _send(store, commit, (), conditions))
 

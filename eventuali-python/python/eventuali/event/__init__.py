@@ -26,9 +26,9 @@ from eventuali._values import values
 from eventuali.errors import InvalidEventError, SerializationError
 from eventuali.event import _registry
 from eventuali.event._envelope import (
-    AT_HAND,
     FIELDS,
     GIVEN,
+    ROW_FIELDS,
     DetachedMeta,
     Envelope,
     EventMeta,
@@ -42,9 +42,9 @@ from eventuali.event._names import check_event_type, keywords
 from eventuali.event._registry import registered
 from eventuali.event._slot import (
     Slotted,
-    at_hand,
     meta_of,
     portable,
+    row_field,
     set_content,
     set_given,
     set_stored,
@@ -293,13 +293,13 @@ class _Flat:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._at_hand = name in AT_HAND
+        self._in_row = name in ROW_FIELDS
 
     def __get__(self, event: Event | None, cls: type[Event]) -> Any:
         name = self._name
         if event is None or name in cls.__pydantic_fields__:
             raise AttributeError(f"{cls.__name__!r} has no attribute {name!r}")
-        if self._at_hand and (found := at_hand(event, name)) is not None:
+        if self._in_row and (found := row_field(event, name)) is not None:
             return found[0]
         return getattr(event.meta, name)
 

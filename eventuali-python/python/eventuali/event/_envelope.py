@@ -387,7 +387,7 @@ _READERS = {
 }
 FIELDS = frozenset(EventMeta.__dataclass_fields__)
 GIVEN = frozenset(_READERS)
-AT_HAND = frozenset(
+ROW_FIELDS = frozenset(
     {
         "aggregate_id",
         "aggregate_type",

@@ -6,7 +6,7 @@ new      `int`                     the time of creation, by `time.time_ns()`, an
 applied  `Applied`, a tuple        that time, the place in a stream, and the id by its place in a
                                    range; also an event that is being appended, of no stream
 given    `Envelope`                something was given or read
-stored   anything with `.meta()`   the row; it gives the `EventMeta`, and may have `AT_HAND`
+stored   anything with `.meta()`   the row; it gives the `EventMeta`, and may have `ROW_FIELDS`
 =======  ========================  =================================================================
 
 Only this module tells the shapes apart. Beside it, `Aggregate.apply` looks whether an event is new
@@ -75,7 +75,7 @@ def meta_of(event: Event) -> EventMeta:
     return meta
 
 
-def at_hand(event: Event, name: str) -> tuple[Any] | None:
+def row_field(event: Event, name: str) -> tuple[Any] | None:
     """Returns a part of the metadata if the row has it as an attribute; does not fix the id."""
     state = getattr(event, "_envelope", None)
     if type(state) in _OURS or not hasattr(state, name):

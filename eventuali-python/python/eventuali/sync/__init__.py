@@ -15,7 +15,7 @@ from eventuali._engine import write as _write
 from eventuali._engine.arguments import query_items
 from eventuali._engine.decide import ATTEMPTS, Deciding, Decision, immediate
 from eventuali._engine.decode import Decoders
-from eventuali._engine.event_types import EventTypes, StoreOrClass, classes_of
+from eventuali._engine.event_types import EventTypes, StoreOrClass, event_types_of
 from eventuali._engine.lifecycle import (
     Durability,
     Place,
@@ -56,10 +56,10 @@ class EventStore:
     `RuntimeError`; use `eventuali.EventStore` there.
     """
 
-    def __init__(self, store: Store, classes: EventTypes, *, root: bool = True) -> None:
+    def __init__(self, store: Store, event_types: EventTypes, *, root: bool = True) -> None:
         """Don't call this directly; use `EventStore.create`."""
         self._store = store
-        self._classes = classes
+        self._event_types = event_types
         self._root = root
 
     @classmethod
@@ -71,7 +71,7 @@ class EventStore:
 
     def save(self, *aggregates: Aggregate) -> Committed:
         """Saves the new events of the aggregates; see `eventuali.EventStore.save`."""
-        return _drive(_write.save(self._store, self._classes, aggregates))
+        return _drive(_write.save(self._store, self._event_types, aggregates))
 
     def load(
         self,
@@ -103,7 +103,7 @@ class EventStore:
 
     def history(self, cls: type[A], aggregate_id: str) -> Iterator[Step[A]]:
         """Yields an aggregate event by event; see `eventuali.EventStore.history`."""
-        history = History(self._store, self._classes, cls, aggregate_id)
+        history = History(self._store, self._event_types, cls, aggregate_id)
         while True:
             refuse_in_loop()
             if (pending := history.pending) is None:
@@ -120,7 +120,7 @@ class EventStore:
     ) -> Committed:
         """Appends events without an aggregate; see `eventuali.EventStore.append`."""
         return _drive(
-            _write.append(self._store, self._classes, events, stream, expected, condition)
+            _write.append(self._store, self._event_types, events, stream, expected, condition)
         )
 
     def decide(self, query: Query, decision: Decision, *, attempts: int = ATTEMPTS) -> Committed:
@@ -153,7 +153,7 @@ class EventStore:
         """Returns an iterator over the matching events; see `eventuali.EventStore.read`."""
         reading = _read.Reading(
             self._store,
-            Decoders(self._classes, raw=raw),
+            Decoders(self._event_types, raw=raw),
             query_items(query),
             after=after,
             before=before,
@@ -173,7 +173,7 @@ class EventStore:
         raw: bool = False,
     ) -> Subscription:
         """Follows the matching events, without end; see `eventuali.EventStore.subscribe`."""
-        return Subscription(self._store, self._classes, query, after=after, name=name, raw=raw)
+        return Subscription(self._store, self._event_types, query, after=after, name=name, raw=raw)
 
     def load_events(
         self,
@@ -184,13 +184,13 @@ class EventStore:
         """Returns the events of one aggregate; see `eventuali.EventStore.load_events`."""
         return _drive(
             _read.load_events(
-                self._store, self._classes, aggregate_id, aggregate_type, from_version
+                self._store, self._event_types, aggregate_id, aggregate_type, from_version
             )
         )
 
     def load_events_by_type(self, aggregate_type: str | type[Aggregate]) -> list[Event]:
         """Returns the events of all aggregates of a type; for many, `read` takes less memory."""
-        return _drive(_read.load_events_by_type(self._store, self._classes, aggregate_type))
+        return _drive(_read.load_events_by_type(self._store, self._event_types, aggregate_type))
 
     def get_aggregate_version(
         self, aggregate_id: str, aggregate_type: str | type[Aggregate] | None = None
@@ -208,21 +208,22 @@ class EventStore:
     @StoreOrClass
     def register_event_class(self, name: str, cls: type[Event]) -> None:
         """Decides which class a type means; see `eventuali.EventStore.register_event_class`."""
-        classes_of(self).register(name, cls)
+        event_types_of(self).register(name, cls)
 
     @StoreOrClass
     def unregister_event_class(self, name: str) -> None:
         """Revokes what `register_event_class` registered for a name, if anything."""
-        classes_of(self).unregister(name)
+        event_types_of(self).unregister(name)
 
     @StoreOrClass
     def get_registered_event_classes(self) -> dict[str, type[Event]]:
         """Returns the registered classes by name; for a store, including those for all stores."""
-        return classes_of(self).named()
+        return event_types_of(self).named()
 
     def for_tenant(self, tenant: str) -> EventStore:
         """Returns the same store for another tenant; it is closed with the original store."""
-        return EventStore(self._store.for_tenant(named_tenant(tenant)), self._classes, root=False)
+        seen = self._store.for_tenant(named_tenant(tenant))
+        return EventStore(seen, self._event_types, root=False)
 
     @property
     def url(self) -> str:
