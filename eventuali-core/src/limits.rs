@@ -32,7 +32,7 @@ impl Limits {
         headers_bytes: 64 << 10,
         event_tags: 64,
         commit_events: 10_000,
-        commit_records: 1_000,
+        commit_records: 10_000,
         commit_bytes: 16 << 20,
         record_bytes: 8 << 20,
         record_index_entries: 64,

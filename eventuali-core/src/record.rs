@@ -181,6 +181,38 @@ pub struct Record {
     pub commit_id: Uuid,
 }
 
+/// Records that nobody reads or writes any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordPurge {
+    /// Whose.
+    pub tenant: String,
+    /// Of what sort.
+    pub space: String,
+    /// How many at the most, 1 … [`MAX_PURGE`].
+    pub most: usize,
+}
+
+impl RecordPurge {
+    /// Checks its names, and that it purges some.
+    pub fn check(&self) -> Result<()> {
+        check_tenant(&self.tenant)?;
+        check_known_name("space", &self.space)?;
+        if self.most == 0 {
+            return Err(Error::invalid("most", "a purge of 0 records never ends"));
+        }
+        Ok(())
+    }
+
+    /// How many it purges at the most.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.most.min(MAX_PURGE)
+    }
+}
+
+/// The most records that are purged at a time: other writers wait meanwhile.
+pub const MAX_PURGE: usize = 1000;
+
 /// The most keys that a query of records may name.
 pub const MAX_RECORD_KEYS: usize = 1000;
 

@@ -1,4 +1,4 @@
-//! The port: eight verbs that every backend implements, and the promises behind them.
+//! The port: nine verbs that every backend implements, and the promises behind them.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventPage;
 use crate::limits::Limits;
 use crate::query::{Query, ReadRange};
-use crate::record::{RecordCursor, RecordPage, RecordQuery};
+use crate::record::{RecordCursor, RecordPage, RecordPurge, RecordQuery};
 use crate::stream::{StreamPage, StreamSelection};
 use crate::verify::{VerifyCursor, VerifyPage};
 
@@ -81,6 +81,11 @@ pub trait Storage: Send + Sync + 'static {
         after: Option<RecordCursor>,
         limit: usize,
     ) -> Answer<RecordPage>;
+
+    /// Removes records of a space for good, the first ones by key, and says how many: what a commit
+    /// deletes leaves its version behind, this leaves nothing. A key that is written again begins at
+    /// version 1, so this is for spaces whose name nobody uses again.
+    fn purge(&self, purge: RecordPurge) -> Answer<u64>;
 
     /// How far readers of the whole log may read, and who holds them back: for people who watch over
     /// a store. Nobody who reads has to ask.

@@ -17,7 +17,7 @@ use crate::event::EventPage;
 use crate::layer::tenant::Tenant;
 use crate::name::check_tenant;
 use crate::query::{Query, ReadRange};
-use crate::record::{RecordCursor, RecordKey, RecordPage, RecordQuery};
+use crate::record::{RecordCursor, RecordKey, RecordPage, RecordPurge, RecordQuery};
 use crate::storage::{Answer, Capabilities, Horizon, Storage};
 use crate::stream::{StreamPage, StreamSelection};
 use crate::url::Location;
@@ -188,6 +188,12 @@ impl EventStore {
         limit: usize,
     ) -> Answer<RecordPage> {
         self.ask(|storage| storage.records(query, after, limit))
+    }
+
+    /// See [`Storage::purge`].
+    #[must_use]
+    pub fn purge(&self, purge: RecordPurge) -> Answer<u64> {
+        self.ask(|storage| storage.purge(purge))
     }
 
     /// See [`Storage::horizon`]. It is that of all tenants.

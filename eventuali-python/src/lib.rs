@@ -5,6 +5,7 @@ mod error;
 mod flat;
 mod fork;
 mod postgres;
+mod projection;
 mod runtime;
 mod slot;
 mod store;
@@ -23,6 +24,8 @@ mod _eventuali {
     use super::fork::{after_fork_in_child, after_fork_in_parent, before_fork};
     #[pymodule_export]
     use super::postgres::Postgres;
+    #[pymodule_export]
+    use super::projection::Projection;
     #[pymodule_export]
     use super::runtime::{Mailbox, Pending};
     #[pymodule_export]

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::convert::{ItemTuple, Outcome, RunTuple, add_events, expected_version, query};
 use crate::error::to_python;
 use crate::postgres::Postgres;
+use crate::projection::{self, Projection, ScalarArgument};
 use crate::runtime::Pending;
 use crate::subscription::Subscription;
 
@@ -225,6 +226,30 @@ impl Store {
         let made = subscription::Subscription::new(&store, query.clone(), limit);
         let inner = Arc::new(made.map_err(|e| to_python(py, &e))?);
         Ok(Subscription { store, query, inner })
+    }
+
+    /// A projection of this store, in a version.
+    fn projection(&self, py: Python<'_>, name: &str, version: u32) -> PyResult<Projection> {
+        Projection::new(py, &self.core, name, version)
+    }
+
+    /// One page of a model's documents: ([(key, JSON)], where to go on: (value, key)).
+    #[pyo3(signature = (
+        model, *, keys=None, prefix=None, index=None, bounds=(None, None), after=None, limit=1000
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "they are the fields of a selection")]
+    fn documents(
+        &self,
+        model: &str,
+        keys: Option<Vec<String>>,
+        prefix: Option<String>,
+        index: Option<String>,
+        bounds: (Option<ScalarArgument>, Option<ScalarArgument>),
+        after: Option<(Option<ScalarArgument>, String)>,
+        limit: usize,
+    ) -> Pending {
+        projection::documents(&self.core, model, keys, prefix, index, bounds, after, limit)
+            .coming(self.near)
     }
 
     /// The record of a key: (version, bytes), or None.

@@ -228,6 +228,8 @@ macro_rules! contract_clauses {
             4 the_first_record_in_conflict_is_named "A conflict names the first such key, the expected and the actual version; a deleted record has one, too.";
             7 deleted_records_are_hidden "No selection finds a deleted record; put again, it has no old due time or index entries.";
             7 spaces_stay_apart "The same key in two spaces is two records.";
+            2 a_purge_leaves_nothing "A purge removes records of a space in the order of the key, deleted ones and index entries included; their versions begin anew.";
+            2 a_purge_is_of_one_tenant "A purge removes no record of another tenant, and says how many it removed.";
             1 a_thousand_changes_are_one_commit "A commit may change as many records as the limit allows, without events.";
         }
         selections {

@@ -11,7 +11,7 @@ use crate::commit::Commit;
 use crate::error::{ErrorKind, Result};
 use crate::limits::Limits;
 use crate::query::{Query, ReadRange};
-use crate::record::RecordSelection;
+use crate::record::{RecordPurge, RecordSelection};
 use crate::stream::ExpectedVersion::{self, Exact};
 use crate::stream::{StreamId, StreamSelection};
 
@@ -26,6 +26,8 @@ pub async fn every_verb_says_closed(fixture: &dyn Fixture) {
         is_closed(store.streams(StreamSelection::default(), None, 10).await);
         let all = select(RecordSelection::Prefix(String::new()));
         is_closed(store.records(all, None, 10).await);
+        let purge = RecordPurge { tenant: String::new(), space: "doc".to_owned(), most: 1 };
+        is_closed(store.purge(purge).await);
         is_closed(store.horizon().await);
     }
 }

@@ -2,14 +2,14 @@
 
 use super::Fixture;
 use super::given::{
-    Store, deposits, done, key, open, put, put_expecting, record, records, refused, reopen, select,
-    together,
+    OTHER, Store, deposits, done, key, open, put, put_expecting, record, records, refused, reopen,
+    select, together,
 };
 use crate::commit::Commit;
 use crate::error::ErrorKind;
 use crate::record::ExpectedRecord::{self, Absent, Any, Exact};
 use crate::record::{
-    Record, RecordChange, RecordKey, RecordQuery, RecordSelection, RecordValue, Scalar,
+    Record, RecordChange, RecordKey, RecordPurge, RecordQuery, RecordSelection, RecordValue, Scalar,
 };
 
 pub async fn what_was_put_is_there(fixture: &dyn Fixture) {
@@ -228,4 +228,73 @@ async fn everywhere(store: &Store) -> Vec<Record> {
         found.extend(records(store, &select(chosen), 10).await);
     }
     found
+}
+
+pub async fn a_purge_leaves_nothing(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let of = |space: &str, key: &str| {
+        let value = RecordValue {
+            bytes: b"x".to_vec(),
+            due: Some(1),
+            index: vec![
+                ("n".to_owned(), Scalar::Int(1)),
+                ("t".to_owned(), Scalar::Text("a".into())),
+            ],
+        };
+        let key = RecordKey::new(space, key);
+        RecordChange { key, expected: Any, value: Some(value) }
+    };
+    let keys = ["a", "b", "c", "d", "e"];
+    let changes = ["old", "older", "new"].iter().flat_map(|space| keys.map(|key| of(space, key)));
+    done(&store, Commit::change(changes.collect())).await;
+    done(&store, Commit::change(vec![RecordChange::delete(RecordKey::new("old", "b"))])).await;
+    let purge = |most| RecordPurge { tenant: String::new(), space: "old".to_owned(), most };
+    // Two at a time, the deleted one among them, in the order of the key.
+    for (purged, left) in [(2, vec!["c", "d", "e"]), (2, vec!["e"]), (1, vec![]), (0, vec![])] {
+        assert_eq!(store.purge(purge(2)).await.expect("it purges"), purged);
+        for select in [
+            RecordSelection::Prefix(String::new()),
+            RecordSelection::Index { name: "n".to_owned(), from: None, to: None },
+            RecordSelection::Due { until: Some(1) },
+        ] {
+            let query = RecordQuery { tenant: String::new(), space: "old".to_owned(), select };
+            let page = store.records(query, None, 10).await.expect("it reads");
+            let found: Vec<_> = page.records.iter().map(|r| r.key.key.as_str()).collect();
+            assert_eq!(found, left);
+        }
+    }
+    for space in ["older", "new"] {
+        let select = RecordSelection::Prefix(String::new());
+        let query = RecordQuery { tenant: String::new(), space: space.to_owned(), select };
+        assert_eq!(store.records(query, None, 10).await.expect("it reads").records.len(), 5);
+    }
+    assert_eq!(changed(&store, of("old", "b")).await, 1, "a version begins anew");
+    let again = Commit::change(vec![of("old", "c").expecting(Exact(1))]);
+    assert_eq!(
+        refused(&store, again).await,
+        ErrorKind::RecordConflict {
+            key: RecordKey::new("old", "c"),
+            expected: Exact(1),
+            actual: 0
+        },
+        "whoever still writes there is told"
+    );
+}
+
+pub async fn a_purge_is_of_one_tenant(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    for tenant in ["", OTHER] {
+        let mut change = put("a", "x");
+        tenant.clone_into(&mut change.key.tenant);
+        done(&store, Commit::change(vec![change])).await;
+    }
+    let purge = |tenant: &str, most| {
+        let space = key("a").space;
+        store.purge(RecordPurge { tenant: tenant.to_owned(), space, most })
+    };
+    assert_eq!(purge(OTHER, usize::MAX).await.expect("it purges"), 1);
+    assert_eq!(record(&store, "a").await.expect("that of the other tenant").version, 1);
+    assert_eq!(purge(OTHER, 1).await.expect("it purges"), 0);
+    let nothing = purge("", 0).await.expect_err("it would never end");
+    assert!(matches!(nothing.kind(), ErrorKind::Invalid { .. }), "{nothing:?}");
 }

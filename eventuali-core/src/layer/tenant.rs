@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::event::EventPage;
 use crate::name::check_tenant;
 use crate::query::{Query, ReadRange};
-use crate::record::{RecordCursor, RecordPage, RecordQuery};
+use crate::record::{RecordCursor, RecordPage, RecordPurge, RecordQuery};
 use crate::storage::{Answer, Capabilities, Horizon, Storage};
 use crate::stream::{StreamId, StreamPage, StreamSelection};
 use crate::verify::{VerifyCursor, VerifyPage};
@@ -91,6 +91,11 @@ impl Storage for Tenant {
     ) -> Answer<RecordPage> {
         query.tenant.clone_from(&self.name);
         self.storage.records(query, after, limit)
+    }
+
+    fn purge(&self, mut purge: RecordPurge) -> Answer<u64> {
+        purge.tenant.clone_from(&self.name);
+        self.storage.purge(purge)
     }
 
     fn horizon(&self) -> Answer<Horizon> {

@@ -1,4 +1,5 @@
 //! What stands above a store and uses nothing else of it.
 
 pub mod checkpoint;
+pub mod projection;
 pub mod subscription;

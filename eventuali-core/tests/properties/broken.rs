@@ -8,7 +8,9 @@ use eventuali_core::contract::block_on;
 use eventuali_core::error::ErrorKind;
 use eventuali_core::event::EventPage;
 use eventuali_core::query::{Query, ReadRange};
-use eventuali_core::record::{RecordCursor, RecordPage, RecordQuery, RecordSelection, Scalar};
+use eventuali_core::record::{
+    RecordCursor, RecordPage, RecordPurge, RecordQuery, RecordSelection, Scalar,
+};
 use eventuali_core::storage::{Answer, Capabilities, Horizon, Storage};
 use eventuali_core::stream::{ExpectedVersion, StreamPage, StreamSelection};
 use eventuali_core::verify::{VerifyCursor, VerifyPage};
@@ -154,6 +156,10 @@ impl Storage for Broken {
             (_, select) => select,
         };
         self.memory.records(query, after, limit)
+    }
+
+    fn purge(&self, purge: RecordPurge) -> Answer<u64> {
+        self.memory.purge(purge)
     }
 
     fn horizon(&self) -> Answer<Horizon> {

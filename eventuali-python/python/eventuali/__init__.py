@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from eventuali import expected as expected
     from eventuali import history as history
     from eventuali import importing as importing
+    from eventuali import projection as projection
     from eventuali import query as query
+    from eventuali import running as running
     from eventuali import store as store
     from eventuali import subscription as subscription
     from eventuali import sync as sync
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
     )
     from eventuali.event import DomainEvent, Event, EventMeta, SystemEvent, UnknownEvent
     from eventuali.expected import ANY, NO_STREAM, STREAM_EXISTS, AppendCondition, ExpectedVersion
+    from eventuali.projection import Projection, ProjectionStatus, ReadModel, Retry
     from eventuali.query import ALL, Query
+    from eventuali.running import Documents, Running
     from eventuali.store import (
         Committed,
         Damage,
@@ -62,6 +66,7 @@ __all__ = [
     "ConfigurationError",
     "Damage",
     "DatabaseError",
+    "Documents",
     "DomainEvent",
     "Event",
     "EventMeta",
@@ -75,7 +80,12 @@ __all__ = [
     "InvalidEventError",
     "OptimisticConcurrencyError",
     "OutcomeUnknownError",
+    "Projection",
+    "ProjectionStatus",
     "Query",
+    "ReadModel",
+    "Retry",
+    "Running",
     "SerializationError",
     "StoreStats",
     "StreamInfo",
@@ -106,7 +116,9 @@ _HOMES = {
     ),
     "event": ("DomainEvent", "Event", "EventMeta", "SystemEvent", "UnknownEvent"),
     "expected": ("ANY", "AppendCondition", "ExpectedVersion", "NO_STREAM", "STREAM_EXISTS"),
+    "projection": ("Projection", "ProjectionStatus", "ReadModel", "Retry"),
     "query": ("ALL", "Query"),
+    "running": ("Documents", "Running"),
     "store": (
         "Committed",
         "Damage",
@@ -126,7 +138,9 @@ _MODULES = {
     "expected",
     "history",
     "importing",
+    "projection",
     "query",
+    "running",
     "store",
     "subscription",
     "sync",

@@ -8,6 +8,7 @@ from uuid import UUID
 from eventuali._engine.commit_builder import Write
 from eventuali.event import Event, EventMeta
 from eventuali.event._envelope import IdRange
+from eventuali.projection._model import Scalar
 from eventuali.query import Item
 
 __version__: str
@@ -20,6 +21,7 @@ __all__ = [
     "Page",
     "Pending",
     "Postgres",
+    "Projection",
     "Row",
     "Store",
     "Subscription",
@@ -201,6 +203,40 @@ class Postgres:
         """Returns the SQL that makes the schema."""
 
 @final
+class Projection:
+    """One projection of a store, in a version.
+
+    A cursor is (position, (position, id) of the last event that matched, attempts, version).
+    """
+
+    def begin(self, rebuild: bool, models: Sequence[str]) -> Pending:
+        """Finds the generation to go on with, or makes one: (number, whether live, cursor)."""
+
+    def add_model(self, number: int, model: str) -> Pending:
+        """Adds a model to a generation, before its first document is written."""
+
+    def advance(
+        self,
+        number: int,
+        from_cursor: tuple[int, tuple[int, UUID] | None, int, int],
+        to_cursor: tuple[int, tuple[int, UUID] | None, int, int],
+        documents: Sequence[tuple[str, str, bytes | None, Sequence[tuple[str, Scalar]]]],
+    ) -> Pending:
+        """Writes documents with the cursor, which must be where it was; gives the cursor."""
+
+    def swap(self, number: int, at: tuple[int, tuple[int, UUID] | None, int, int]) -> Pending:
+        """Puts a generation in the place of the live one; gives the cursor."""
+
+    def discard(self, number: int) -> Pending:
+        """Gives up a generation that is being filled."""
+
+    def cursor(self, number: int) -> Pending:
+        """How far a generation has come."""
+
+    def documents(self, number: int, model: str, keys: Sequence[str]) -> Pending:
+        """The documents of a generation with these keys: ([(key, JSON)], None)."""
+
+@final
 class Store:
     """An open store; every verb begins its work at once and answers through a `Pending`."""
 
@@ -280,6 +316,22 @@ class Store:
 
     def subscribe(self, items: Sequence[Item], limit: int) -> Subscription:
         """Follows what a query asks for, in pages of at most `limit` events."""
+
+    def projection(self, name: str, version: int) -> Projection:
+        """A projection of this store, in a version."""
+
+    def documents(
+        self,
+        model: str,
+        *,
+        keys: Sequence[str] | None = None,
+        prefix: str | None = None,
+        index: str | None = None,
+        bounds: tuple[Scalar | None, Scalar | None] = (None, None),
+        after: tuple[Scalar | None, str] | None = None,
+        limit: int = 1000,
+    ) -> Pending:
+        """One page of a model's documents: ([(key, JSON)], where to go on: (value, key))."""
 
     def record(self, space: str, key: str) -> Pending:
         """Reads the record of a key; the answer is (version, bytes), or None."""

@@ -9,6 +9,7 @@ from inspect import isawaitable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
+from eventuali._engine import find as _find
 from eventuali._engine import load as _load
 from eventuali._engine import read as _read
 from eventuali._engine import verify as _verifying
@@ -17,23 +18,27 @@ from eventuali._engine.arguments import query_items
 from eventuali._engine.decide import ATTEMPTS, AsyncDecision, Deciding
 from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes, StoreOrClass, event_types_of
+from eventuali._engine.find import DocumentPlace, Found
 from eventuali._engine.lifecycle import Durability, Place, begin, named_tenant, opened
 from eventuali._engine.pending_commit import Committed
+from eventuali._engine.progress import Progress, shown
 from eventuali._engine.read import Horizon, StreamInfo
 from eventuali._engine.readers import EventReader
 from eventuali._engine.replay import History
-from eventuali._engine.verify import Damage, Progress, Verification
+from eventuali._engine.verify import Damage, Verification
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected
 from eventuali.history import Step
+from eventuali.projection import Projection, ProjectionStatus, ReadModel, Retry
 from eventuali.query import ALL, Query
 from eventuali.subscription import Subscription
 
 if TYPE_CHECKING:
     from eventuali._engine.asyncio_driver import AsyncioDriver
+    from eventuali.running import Running
 
 __all__ = [
     "Committed",
@@ -46,6 +51,7 @@ __all__ = [
 ]
 
 A = TypeVar("A", bound=Aggregate)
+M = TypeVar("M", bound=ReadModel)
 
 # A pickle names what the store answers where no part of the path is private. The names in the
 # annotations are looked up here then, too.
@@ -249,6 +255,97 @@ class EventStore:
                 except EventStoreError as error:
                     pause = deciding.refused(error)
                 await asyncio.sleep(pause)
+
+    async def get(self, model: type[M], key: str) -> M | None:
+        """Returns the document of a key; None if there is none.
+
+        Raises:
+            SerializationError: The stored document does not fit the class.
+        """
+        return await self._driver.run(_find.get(self._store, model, key))
+
+    async def find(
+        self,
+        model: type[M],
+        *,
+        order_by: str | None = None,
+        after: DocumentPlace | None = None,
+        limit: int = 100,
+        **where: Any,
+    ) -> Found[M]:
+        """Finds documents by indexed fields.
+
+            page = await store.find(AccountView, owner="Ada", limit=50)
+            more = await store.find(AccountView, owner="Ada", limit=50, after=page.next)
+
+        A page continues after the last document of the page before it, whatever was inserted or
+        deleted in the meantime.
+
+        Args:
+            model: The class of the documents.
+            order_by: An indexed field, or `"key"`; by default the field of the first condition.
+            after: The `next` of the page before.
+            limit: The maximum number of documents.
+            where: Conditions, which all must hold: `field=value`, or `field__in`, `__prefix`,
+                `__ge`, `__gt`, `__le` or `__lt` with a value.
+
+        Returns:
+            A list of documents, with `next`: where to continue, None at the end.
+
+        Raises:
+            ValueError: A field is not indexed.
+            SerializationError: A stored document does not fit the class.
+        """
+        return await self._driver.run(_find.find(self._store, model, where, order_by, after, limit))
+
+    def run(self, *projections: Projection[Any], on_error: Retry = Retry()) -> Running:  # noqa: B008
+        """Keeps projections up to date while the block runs.
+
+            async with store.run(Accounts(), Sales()) as running:
+                committed = await store.save(account)
+                await running.wait_for(committed)
+
+        The documents of a page of events are committed together with the place in the log, so that
+        each event counts exactly once, whatever dies. Several processes may run the same
+        projection. A version that is newer than the live one is built beside it, and takes its
+        place when it has caught up.
+
+        Args:
+            projections: The projections, at least one.
+            on_error: What to do if a handler raises; by default, the projection stops at that
+                event with the state `"faulted"`, and the others continue.
+
+        Raises:
+            TypeError: There is no projection, or it has no handlers.
+        """
+        from eventuali.running import Running  # brings asyncio, which `import eventuali` need not
+
+        return Running(self._store, self._driver, projections, on_error)
+
+    async def rebuild(
+        self,
+        projection: Projection[Any],
+        *,
+        on_error: Retry = Retry(),  # noqa: B008
+        progress: Progress | bool | None = None,
+    ) -> ProjectionStatus:
+        """Builds the documents of a projection anew, beside the live ones, which serve until then.
+
+        When it has caught up, one commit puts the new ones in the place of the old ones, which are
+        removed. If it is cancelled or fails, nothing of it remains.
+
+        Args:
+            projection: The projection.
+            on_error: What to do if a handler raises; by default, the rebuild fails.
+            progress: Called with the position and the end of the log; True draws a bar on stderr.
+
+        Raises:
+            ProjectionError: A handler failed. The live documents are unchanged.
+        """
+        from eventuali.running import rebuild  # brings asyncio, which `import eventuali` need not
+
+        told = shown(progress, f"rebuild {type(projection).__projection_name__}", "positions")
+        return await rebuild(self._store, self._driver, projection, on_error, told)
 
     def read(
         self,

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::event::{EventHead, EventPage, EventRef};
 use crate::limits::Limits;
 use crate::query::{Query, ReadRange};
-use crate::record::{RecordCursor, RecordKey, RecordPage, RecordQuery, RecordValue};
+use crate::record::{RecordCursor, RecordKey, RecordPage, RecordPurge, RecordQuery, RecordValue};
 use crate::storage::{Answer, Capabilities, Horizon, Storage};
 use crate::stream::{StreamId, StreamPage, StreamSelection};
 use crate::verify::{VerifyCursor, VerifyPage};
@@ -146,6 +146,10 @@ impl Storage for Memory {
         limit: usize,
     ) -> Answer<RecordPage> {
         answer(self.with(|state| state.records(&query, after, limit)))
+    }
+
+    fn purge(&self, purge: RecordPurge) -> Answer<u64> {
+        answer(self.with(|state| state.purge(&purge)))
     }
 
     fn horizon(&self) -> Answer<Horizon> {

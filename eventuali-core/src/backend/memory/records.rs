@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::State;
+use super::{State, StoredRecord};
 use crate::clock;
 use crate::error::Result;
 use crate::query::MAX_PAGE_EVENTS;
 use crate::record::{
-    Record, RecordCursor, RecordPage, RecordQuery, RecordSelection, RecordValue, Scalar,
+    Record, RecordCursor, RecordKey, RecordPage, RecordPurge, RecordQuery, RecordSelection,
+    RecordValue, Scalar,
 };
 
 /// Where a record stands in the order of a query.
@@ -23,11 +24,8 @@ impl State {
     ) -> Result<RecordPage> {
         query.check()?;
         let mut found = BTreeMap::<Place, Record>::new();
-        for (key, stored) in &self.records {
+        for (key, stored) in self.of_space(&query.tenant, &query.space) {
             let Some(value) = &stored.value else { continue };
-            if key.tenant != query.tenant || key.space != query.space {
-                continue;
-            }
             for sorted_by in sorted_by(&query.select, &key.key, value) {
                 let record = Record {
                     key: key.clone(),
@@ -48,6 +46,29 @@ impl State {
         }
         page.next = last.filter(|_| left.next().is_some());
         Ok(page)
+    }
+
+    /// Removes records for good, the first ones by key.
+    pub(super) fn purge(&mut self, purge: &RecordPurge) -> Result<u64> {
+        purge.check()?;
+        let all = self.of_space(&purge.tenant, &purge.space);
+        let first: Vec<_> = all.map(|(key, _)| key.clone()).take(purge.limit()).collect();
+        for key in &first {
+            self.records.remove(key);
+        }
+        Ok(first.len() as u64)
+    }
+
+    /// The records of a space, deleted ones included, in the order of the key.
+    fn of_space<'s>(
+        &'s self,
+        tenant: &'s str,
+        space: &'s str,
+    ) -> impl Iterator<Item = (&'s RecordKey, &'s StoredRecord)> {
+        let mut first = RecordKey::new(space, "");
+        tenant.clone_into(&mut first.tenant);
+        let all = self.records.range(first..);
+        all.take_while(move |(key, _)| key.tenant == tenant && key.space == space)
     }
 }
 

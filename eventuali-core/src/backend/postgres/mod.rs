@@ -48,7 +48,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventPage;
 use crate::limits::Limits;
 use crate::query::{Query, ReadRange};
-use crate::record::{RecordCursor, RecordPage, RecordQuery};
+use crate::record::{RecordCursor, RecordPage, RecordPurge, RecordQuery};
 use crate::storage::{Answer, Capabilities, Horizon, Storage, answer_from, lost};
 use crate::stream::{StreamPage, StreamSelection};
 use crate::verify::{VerifyCursor, VerifyPage};
@@ -190,6 +190,18 @@ impl Storage for Postgres {
         self.read_with(move |session| {
             let asked = Arc::clone(&asked);
             Box::pin(async move { records::page(session, &asked.0, asked.1.as_ref(), limit).await })
+        })
+    }
+
+    fn purge(&self, purge: RecordPurge) -> Answer<u64> {
+        if let Some(refused) = self.refused(|| purge.check()) {
+            return refused;
+        }
+        let purge = Arc::new(purge);
+        // It can be repeated as a read can: a second time, the next ones are removed.
+        self.read_with(move |session| {
+            let purge = Arc::clone(&purge);
+            Box::pin(async move { records::purge(session, &purge).await })
         })
     }
 

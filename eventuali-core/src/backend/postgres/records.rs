@@ -15,8 +15,8 @@ use crate::commit::{Commit, Committed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::MAX_PAGE_EVENTS;
 use crate::record::{
-    ExpectedRecord, Record, RecordChange, RecordCursor, RecordKey, RecordPage, RecordQuery,
-    RecordSelection, RecordValue, Scalar,
+    ExpectedRecord, Record, RecordChange, RecordCursor, RecordKey, RecordPage, RecordPurge,
+    RecordQuery, RecordSelection, RecordValue, Scalar,
 };
 
 /// Above and below every rank of a scalar.
@@ -168,6 +168,14 @@ impl<'c> Columns<'c> {
     pub(super) fn bind<'q>(&self, statement: Asked<'q>) -> Asked<'q> {
         statement.bind(self.0.clone()).bind(self.1.clone()).bind(self.2.clone())
     }
+}
+
+/// Removes records for good, the first ones by key; says how many.
+pub(super) async fn purge(session: &mut Session, purge: &RecordPurge) -> Result<u64> {
+    let shared = Arc::clone(&session.shared);
+    let asked = shared.statements.purge_records.query().bind(&purge.tenant).bind(&purge.space);
+    let row = asked.bind(purge.limit() as i64).fetch_one(&mut session.conn).await?;
+    Ok(row.try_get::<i64, _>(0)? as u64)
 }
 
 /// A scalar as the index holds it: its rank, and three columns of which one says something.

@@ -52,7 +52,8 @@ statements! {
         verify_events verify_kinds verify_record_index verify_records verify_runs verify_streams
         verify_tagged verify_tags verify_total writers
     }
-    others { announce call_append call_keep call_look insert_kinds insert_loose listen remember }
+    others { announce call_append call_keep call_look insert_kinds insert_loose listen
+        purge_records remember }
 }
 
 /// A statement that is read in either direction.

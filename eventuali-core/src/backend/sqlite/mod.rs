@@ -48,7 +48,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventPage;
 use crate::limits::Limits;
 use crate::query::{Query, ReadRange};
-use crate::record::{RecordCursor, RecordPage, RecordQuery};
+use crate::record::{RecordCursor, RecordPage, RecordPurge, RecordQuery};
 use crate::storage::{Answer, Capabilities, Horizon, Storage, answer_from, lost};
 use crate::stream::{StreamPage, StreamSelection};
 use crate::verify::{VerifyCursor, VerifyPage};
@@ -282,6 +282,17 @@ impl Storage for Sqlite {
         limit: usize,
     ) -> Answer<RecordPage> {
         self.read_with(move |session| records::page(session, &query, after.as_ref(), limit))
+    }
+
+    fn purge(&self, purge: RecordPurge) -> Answer<u64> {
+        if !self.with_threads(|_| true) {
+            return Box::pin(std::future::ready(Err(Error::closed())));
+        }
+        if let Err(error) = purge.check() {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        let (sender, answer) = oneshot::channel();
+        answer_from(self.queue.put(Job::Purge(purge, sender)), answer, lost)
     }
 
     fn horizon(&self) -> Answer<Horizon> {

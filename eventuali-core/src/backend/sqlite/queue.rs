@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::connection::Session;
 use crate::commit::{Commit, Committed};
 use crate::error::Result;
+use crate::record::RecordPurge;
 
 /// How long the writer's thread stays awake when there is nothing to do: about as long as a caller
 /// takes from an answer to its next commit.
@@ -21,6 +22,8 @@ pub(super) enum Job {
     Commit(Box<Request>),
     /// Anything else, for a store whose readers share this connection.
     Read(Box<dyn FnOnce(&mut Session) + Send>),
+    /// Records that are removed for good, and where their number goes.
+    Purge(RecordPurge, oneshot::Sender<Result<u64>>),
     /// The end, once everything before it is done. The readers are about to end; the writer's
     /// connection is the last to go, so that SQLite folds the WAL into the database.
     Close(Vec<JoinHandle<()>>),

@@ -10,8 +10,8 @@ use crate::commit::{Commit, Committed};
 use crate::error::{Error, Result};
 use crate::query::MAX_PAGE_EVENTS;
 use crate::record::{
-    ExpectedRecord, Record, RecordChange, RecordCursor, RecordKey, RecordPage, RecordQuery,
-    RecordSelection, RecordValue, Scalar,
+    ExpectedRecord, Record, RecordChange, RecordCursor, RecordKey, RecordPage, RecordPurge,
+    RecordQuery, RecordSelection, RecordValue, Scalar,
 };
 
 /// Above and below every rank of a scalar.
@@ -70,6 +70,17 @@ pub(super) fn apply(session: &Session, change: &RecordChange, commit_id: Uuid) -
         insert.execute(params![key.tenant, key.space, name, rank, to_sql(scalar), key.key])?;
     }
     Ok(version)
+}
+
+/// Removes records for good, the first ones by key; says how many.
+pub(super) fn purge(session: &Session, purge: &RecordPurge) -> Result<u64> {
+    let last: Option<String> = session
+        .statement(include_str!("sql/last_record_to_purge.sql"))?
+        .query_row(params![purge.tenant, purge.space, purge.limit() as i64], |row| row.get(0))?;
+    let Some(last) = last else { return Ok(0) };
+    let until = params![purge.tenant, purge.space, last];
+    session.statement(include_str!("sql/purge_record_index.sql"))?.execute(until)?;
+    Ok(session.statement(include_str!("sql/purge_records.sql"))?.execute(until)? as u64)
 }
 
 /// The answer to a commit of records alone that was made before, and that nothing has touched since.

@@ -12,9 +12,10 @@ use super::error::is_io;
 use super::queue::{Job, Queue, Request};
 use super::rows::Tail;
 use super::witness::Witness;
-use super::{fork, schema};
+use super::{fork, records, schema};
 use crate::commit::Committed;
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::RecordPurge;
 
 /// The most bytes that go into one transaction.
 const GROUP_BYTES: usize = 32 << 20;
@@ -67,6 +68,11 @@ impl Writer {
                 // A job that panics has only read.
                 drop(catch_unwind(AssertUnwindSafe(|| work(&mut self.session))));
             }
+            Job::Purge(purge, answer) => {
+                let _inside = fork::at_work();
+                // Nobody has to wait for an answer.
+                drop(answer.send(self.purge(&purge)));
+            }
             Job::Close(readers) => {
                 for reader in readers {
                     // A reader that panicked has ended too.
@@ -106,6 +112,18 @@ impl Writer {
             Ok(()) => self.carry_out(group),
             Err(error) => fail(group, &error),
         }
+    }
+
+    /// Removes records for good, in a transaction of its own.
+    fn purge(&mut self, purge: &RecordPurge) -> Result<u64> {
+        self.begin()?;
+        let purged = schema::is_still_known(&self.session.conn)
+            .and_then(|()| records::purge(&self.session, purge))
+            .and_then(|purged| self.session.run("COMMIT").map(|()| purged));
+        purged.inspect_err(|error| {
+            self.roll_back();
+            self.judge(error);
+        })
     }
 
     /// The rest of a transaction that has begun, and the answers.

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
+from eventuali._engine.progress import Progress, shown
 from eventuali.errors import InvalidEventError
 
 if TYPE_CHECKING:
     from eventuali._engine.operation import Operation
     from eventuali._eventuali import Store
-
-Progress: TypeAlias = Callable[[int, int], object]
-"""Called with the number of rows checked and the total."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,7 @@ def verify(store: Store, progress: Progress | bool | None, limit: int) -> Operat
     """Checks part after part, up to `limit` findings."""
     if limit < 1:
         raise InvalidEventError(f"limit must be at least 1, not {limit}", field="limit")
-    tell = _bar() if progress is True else progress or None
+    tell = shown(progress, "verify", "rows")
     checked = events = streams = records = 0
     damage: list[Damage] = []
     cursor: bytes | None = None
@@ -71,15 +67,3 @@ def verify(store: Store, progress: Progress | bool | None, limit: int) -> Operat
             tell(checked, rows[1] if cursor else checked)
         if cursor is None or len(damage) >= limit:
             return Verification(events, streams, records, tuple(damage), cursor is None)
-
-
-def _bar() -> Progress:
-    """Returns a function that draws a progress bar on stderr."""
-
-    def draw(checked: int, total: int) -> None:
-        part = min(checked / total, 1.0) if total else 1.0
-        text = f"verify [{'#' * int(part * 30):30}] {part:4.0%} of {total:,} rows"
-        end = "\n" if checked >= total else ""
-        print(f"\r{text}", end=end, file=sys.stderr, flush=True)
-
-    return draw

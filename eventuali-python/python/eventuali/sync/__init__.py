@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from time import sleep
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
+from eventuali._engine import find as _find
 from eventuali._engine import load as _load
 from eventuali._engine import read as _read
 from eventuali._engine import verify as _verifying
@@ -16,6 +17,7 @@ from eventuali._engine.arguments import query_items
 from eventuali._engine.decide import ATTEMPTS, Deciding, Decision, immediate
 from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes, StoreOrClass, event_types_of
+from eventuali._engine.find import DocumentPlace, Found
 from eventuali._engine.lifecycle import (
     Durability,
     Place,
@@ -26,23 +28,28 @@ from eventuali._engine.lifecycle import (
 )
 from eventuali._engine.operation import Operation, run
 from eventuali._engine.pending_commit import Committed
+from eventuali._engine.progress import Progress, shown
 from eventuali._engine.read import Horizon, StreamInfo
 from eventuali._engine.readers import BlockingReader
 from eventuali._engine.replay import History
-from eventuali._engine.verify import Progress, Verification
+from eventuali._engine.verify import Verification
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected
 from eventuali.history import Step
+from eventuali.projection import Projection, ProjectionStatus, ReadModel, Retry
 from eventuali.query import ALL, Query
 from eventuali.store import StoreStats
+from eventuali.sync._running import Documents, Running
+from eventuali.sync._running import rebuild as _rebuild
 from eventuali.sync._subscription import Subscription
 
-__all__ = ["EventStore", "Subscription"]
+__all__ = ["Documents", "EventStore", "Running", "Subscription"]
 
 A = TypeVar("A", bound=Aggregate)
+M = TypeVar("M", bound=ReadModel)
 T = TypeVar("T")
 
 
@@ -137,6 +144,37 @@ class EventStore:
                 except EventStoreError as error:
                     pause = deciding.refused(error)
                 sleep(pause)
+
+    def get(self, model: type[M], key: str) -> M | None:
+        """Returns the document of a key; see `eventuali.EventStore.get`."""
+        return _drive(_find.get(self._store, model, key))
+
+    def find(
+        self,
+        model: type[M],
+        *,
+        order_by: str | None = None,
+        after: DocumentPlace | None = None,
+        limit: int = 100,
+        **where: Any,
+    ) -> Found[M]:
+        """Finds documents by indexed fields; see `eventuali.EventStore.find`."""
+        return _drive(_find.find(self._store, model, where, order_by, after, limit))
+
+    def run(self, *projections: Projection[Any], on_error: Retry = Retry()) -> Running:  # noqa: B008
+        """Keeps projections up to date in threads; see `eventuali.EventStore.run`."""
+        return Running(self._store, projections, on_error)
+
+    def rebuild(
+        self,
+        projection: Projection[Any],
+        *,
+        on_error: Retry = Retry(),  # noqa: B008
+        progress: Progress | bool | None = None,
+    ) -> ProjectionStatus:
+        """Builds the documents of a projection anew; see `eventuali.EventStore.rebuild`."""
+        told = shown(progress, f"rebuild {type(projection).__projection_name__}", "positions")
+        return _rebuild(self._store, projection, on_error, told)
 
     def read(
         self,

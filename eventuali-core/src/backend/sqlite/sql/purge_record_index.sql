@@ -1,0 +1,1 @@
+DELETE FROM record_index WHERE tenant = ?1 AND space = ?2 AND key <= ?3

@@ -1,0 +1,120 @@
+"""Documents of read models: as they are stored, as they are changed, and as they are found."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias, TypeVar
+
+from eventuali._eventuali import Pending, Row
+from eventuali._eventuali import Projection as Core
+from eventuali.codec.json import Codec, Inexact
+from eventuali.errors import SerializationError
+from eventuali.projection._model import ReadModel, Scalar, entries, set_key
+
+M = TypeVar("M", bound=ReadModel)
+
+Document: TypeAlias = tuple[str, str, bytes | None, list[tuple[str, Scalar]]]
+"""(model, key, JSON or None, entries of the index)"""
+
+
+def codec(model: type[ReadModel]) -> Codec[Any]:
+    """Returns how documents of a model are stored; worked out once a class."""
+    found: Codec[Any] | None = model.__codec__
+    if found is None:
+        found = model.__codec__ = Codec(model)
+    return found
+
+
+def encoded(model: type[ReadModel], key: str, document: ReadModel | None) -> Document:
+    """Returns what is stored of a document; None deletes it.
+
+    Raises:
+        SerializationError: A value would not come back as it is; `path` says which.
+        TypeError: A value can't be indexed.
+    """
+    name = model.__model_name__
+    if document is None:
+        return name, key, None, []
+    try:
+        json = codec(model).encode(document)
+    except Inexact as refused:
+        where = f"{name}.{refused.path}" if refused.path else name
+        text = f"{where} can't be stored exactly: {refused.reason}"
+        raise SerializationError(text, path=refused.path) from refused.__cause__
+    set_key(document, key)
+    return name, key, json, entries(document)
+
+
+def decoded(model: type[M], key: str, json: bytes) -> M:
+    """Returns the document of what is stored.
+
+    Raises:
+        SerializationError: It does not fit its class.
+    """
+    try:
+        document: M = codec(model).decode(json)
+    except Exception as error:
+        text = (
+            f"the document {key!r:.260} of {model.__model_name__} does not fit its class: "
+            f"{error or repr(error)}; raise the version of the projection to build it anew"
+        )
+        raise SerializationError(text) from error
+    set_key(document, key)
+    return document
+
+
+class Changes:
+    """The documents that the free form has read and written within a page."""
+
+    def __init__(self, core: Core, number: int) -> None:
+        self._core = core
+        self._number = number
+        self._known: dict[tuple[type[ReadModel], str], ReadModel | None] = {}
+        self._changed: dict[tuple[type[ReadModel], str], None] = {}
+        self.models: set[str] = set()
+        self.row: Row | None = None
+
+    def _pending(self, model: type[ReadModel], key: str) -> Pending | None:
+        """Returns the read of a document that is not known yet."""
+        _checked(model, key)
+        if (model, key) in self._known:
+            return None
+        return self._core.documents(self._number, model.__model_name__, [key])
+
+    def _take(self, model: type[M], key: str, answer: Any) -> M | None:
+        if answer is not None:
+            found, _ = answer
+            self._known[model, key] = decoded(model, key, found[0][1]) if found else None
+        document: Any = self._known[model, key]
+        return None if document is None else document.model_copy(deep=True)
+
+    def put(self, key: str, document: ReadModel) -> None:
+        """Writes a document under a key.
+
+        Raises:
+            TypeError: It is not a document, or the key not a str.
+            SerializationError: A value would not come back as it is.
+        """
+        model = type(document)
+        _checked(model, key)
+        encoded(model, key, document)
+        self._known[model, key] = document.model_copy(deep=True)
+        self._changed[model, key] = None
+        self.models.add(model.__model_name__)
+
+    def delete(self, model: type[ReadModel], key: str) -> None:
+        """Deletes a document, if there is one."""
+        _checked(model, key)
+        self._known[model, key] = None
+        self._changed[model, key] = None
+        self.models.add(model.__model_name__)
+
+    def changed(self) -> list[Document]:
+        """Returns what is to be written."""
+        return [encoded(model, key, self._known[model, key]) for model, key in self._changed]
+
+
+def _checked(model: object, key: object) -> None:
+    if not (isinstance(model, type) and issubclass(model, ReadModel) and model is not ReadModel):
+        raise TypeError(f"a document must be of a class derived from ReadModel, not {model!r:.60}")
+    if not isinstance(key, str):
+        raise TypeError(f"the key of a document must be a str, not {key!r:.60}")

@@ -1,0 +1,510 @@
+"""A projection at work, without a word about how to wait: the two runners differ in that.
+
+A page of events is folded into documents, which are committed together with the cursor, while the
+next page is on its way. What fails is worked out again from the cursor, which alone says what was
+handled: nothing in here has to survive.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic, time
+from typing import Any, NamedTuple, TypeAlias
+from uuid import UUID
+
+from eventuali._engine.decode import Columns, Decode, TypeKey, decode, decoder, readable
+from eventuali._engine.documents import Changes, Document, decoded, encoded
+from eventuali._engine.read import PAGE
+from eventuali._eventuali import Page, Pending, Row, Store
+from eventuali._eventuali import Projection as Core
+from eventuali.codec.json import Codec
+from eventuali.errors import (
+    CheckpointMismatchError,
+    EventStoreError,
+    OptimisticConcurrencyError,
+    ProjectionError,
+    StorageCorruptedError,
+    StoreClosedError,
+)
+from eventuali.event import Event
+from eventuali.event._slot import set_stored
+from eventuali.projection import (
+    Projection,
+    ProjectionState,
+    ProjectionStatus,
+    ReadModel,
+    Retry,
+    apply,
+)
+from eventuali.projection._handlers import Handler
+from eventuali.query import Item
+
+__all__ = ["Call", "Core", "Pause", "Projecting", "Store", "Work"]
+
+Cursor: TypeAlias = tuple[int, tuple[int, UUID] | None, int, int]
+"""(position, (position, id) of the last event that matched, attempts, version)"""
+
+CACHE = 10_000
+"""How many documents are kept from page to page."""
+CRASHES = 5
+"""How often an event is tried whose handler ends the process."""
+_AHEAD = 1000
+"""How many positions without a match are passed before that is written down."""
+_LONGEST = 5.0
+"""The longest pause before an error of the store is retried, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A pause in an operation, in seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A coroutine of a handler, for the event loop to run."""
+
+    coroutine: Awaitable[Any]
+
+
+Work: TypeAlias = Generator[Pending | Pause | Call, Any, None]
+
+
+class _Failed(Exception):
+    """A handler failed at an event."""
+
+    def __init__(self, row: Row, cause: BaseException) -> None:
+        super().__init__(row, cause)
+        self.position = row.position
+        self.cause = cause
+
+
+class _Gone(Exception):
+    """Another process has written the page, or has put another generation in the place of this."""
+
+
+class _Taken(NamedTuple):
+    """An event that a handler takes."""
+
+    event: Event
+    handler: Handler
+    row: Row
+
+
+class Projecting:
+    """One projection under a runner.
+
+    Attributes:
+        status_of: What it does now.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        projection: Projection[Any],
+        *,
+        on_error: Retry,
+        changes: Callable[[Core, int], Changes],
+        tell: Callable[[], None],
+        rebuild: bool = False,
+    ) -> None:
+        """Is not called directly: use `EventStore.run`."""
+        cls = type(projection)
+        if not cls.__handlers__:
+            raise TypeError(f"{cls.__name__} has no handlers: write methods on_…(self, event, doc)")
+        self.projection = projection
+        self.name = cls.__projection_name__
+        self.rebuild = rebuild
+        self._store = store
+        self._model = cls.__model__
+        self._core = store.projection(self.name, cls.__projection_version__)
+        self._on_error = on_error
+        self._changes_of = changes
+        self._tell = tell
+        self._classes = {event.__event_type__: event for event in cls.__handlers__}
+        self.items: list[Item] = [(None, None, tuple(self._classes), (), (), None)]
+        self._own_key = cls.key is not Projection.key
+        self._table: dict[TypeKey, tuple[Decode, Codec[Any], Handler]] = {}
+        self._log = store.subscribe(self.items, PAGE)
+        self._stopped = False
+        self._number = 0
+        self._live_generation = False
+        self._cursor: Cursor = (0, None, 0, 0)
+        self._documents: dict[str, Any] = {}  # of the pure form, None where there is none
+        self._models: set[str] = set()
+        self._sent: tuple[Pending, int] | None = None  # a page that is being written; its events
+        self._state: ProjectionState = "catching up"
+        self._error: BaseException | None = None
+        self._failed_at: int | None = None
+        self._handled = 0
+        self._recent: deque[tuple[float, int]] = deque()
+        self._behind: tuple[int, int] | None = None  # position and time of an event to come
+
+    # --- what others see --------------------------------------------------------------------------
+
+    @property
+    def state(self) -> ProjectionState:
+        """What it does."""
+        return self._state
+
+    @property
+    def error(self) -> BaseException | None:
+        """What stopped it, or is being retried."""
+        return self._error
+
+    @property
+    def position(self) -> int:
+        """The documents hold everything that concerns them up to here."""
+        return self._cursor[0]
+
+    def status(self) -> ProjectionStatus:
+        """Returns where it stands."""
+        now = monotonic()
+        while self._recent and self._recent[0][0] < now - _WINDOW:
+            self._recent.popleft()
+        events = sum(count for _, count in self._recent)
+        since = now - self._recent[0][0] if self._recent else 0.0
+        end = self._store.last_position()
+        behind = self._behind if self._behind and self._behind[0] > self.position else None
+        return ProjectionStatus(
+            name=self.name,
+            version=type(self.projection).__projection_version__,
+            state=self._state,
+            rebuilding=not self._live_generation,
+            position=self.position,
+            lag=0 if behind is None and self._idle() else max(end - self.position, 0),
+            lag_time=None if behind is None else _age(behind[1]),
+            rate=events / max(since, 1.0),
+            handled=self._handled,
+            error=self._error,
+            failed_at=self._failed_at,
+        )
+
+    def _idle(self) -> bool:
+        return self._state == "live" and self._sent is None
+
+    def stop(self) -> None:
+        """Ends the work after the page in hand."""
+        self._stopped = True
+        self._log.stop()
+
+    # --- the work ---------------------------------------------------------------------------------
+
+    def work(self) -> Work:
+        """Works until it is stopped or faulted; a rebuild, until its documents are live."""
+        failures = 0
+        try:
+            while not self._stopped:
+                try:
+                    yield from self._begin()
+                    failures = 0
+                    if (yield from self._follow()):
+                        return
+                except (_Gone, OptimisticConcurrencyError):
+                    self._forget()
+                except StoreClosedError:
+                    raise
+                except (CheckpointMismatchError, StorageCorruptedError, ProjectionError):
+                    raise
+                except EventStoreError as error:
+                    self._forget()
+                    self._note(error)
+                    yield Pause(min(0.05 * 2**failures, _LONGEST))
+                    failures += 1
+            self._become("stopped")
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self._fault(error)
+            if not isinstance(error, Exception):
+                raise
+
+    def _begin(self) -> Work:
+        models = [] if self._model is None else [self._model.__model_name__]
+        rebuild = self.rebuild and not self._number
+        self._number, self._live_generation, self._cursor = yield self._core.begin(rebuild, models)
+        self._models = set(models)
+        self._documents.clear()
+        self._tell()
+
+    def _follow(self) -> Generator[Pending | Pause | Call, Any, bool]:
+        """Handles page after page; whether there is nothing more to do."""
+        crashed = self._cursor[2]
+        begun = False
+        waits = False  # whether the page that is requested comes only with new events
+        noted = self.position
+        pending = self._log.next(self.position, waits)
+        while True:
+            if waits or self._stopped:
+                yield from self._settle()
+            if waits and not self._stopped:
+                if not self._live_generation and (yield from self._swap()):
+                    return True
+                self._become("live")
+            page: Page | None = yield pending
+            if page is None:
+                yield from self._settle()
+                return self._stopped
+            if len(page) and not begun:
+                begun = True
+                yield from self._settle()
+                yield from self._mark(crashed)
+                if crashed:  # then it begins anew from where it is
+                    return (yield from self._carefully(page, crashed))
+            waits = page.end or (waits and len(page) < PAGE)
+            pending = self._log.next(page.looked_to, waits)
+            try:
+                if len(page):
+                    columns = page.columns()
+                    self._behind = columns[2][-1].position, columns[2][-1].timestamp
+                    if not waits:
+                        self._become("catching up")
+                    yield from self._page(columns, page.looked_to)
+                    noted = page.looked_to
+                elif page.looked_to > noted + _AHEAD:
+                    yield from self._write([], self._reached(page.looked_to, None), 0)
+                    noted = page.looked_to
+                elif self._sent is None:
+                    self._cursor = (page.looked_to, *self._cursor[1:])
+                    self._tell()
+            except _Failed as failed:
+                return (yield from self._recover(failed))
+
+    def _swap(self) -> Generator[Any, Any, bool]:
+        """Puts what was built in the place of the live documents; whether that was all to do."""
+        self._cursor = yield self._core.swap(self._number, self._cursor)
+        self._live_generation = True
+        self._tell()
+        if self.rebuild:
+            self._become("stopped")
+        return self.rebuild
+
+    def _mark(self, crashed: int) -> Work:
+        """Writes down that the next event is tried, for whoever comes if that ends the process."""
+        position, last, _, _ = self._cursor
+        yield from self._write([], (position, last, crashed + 1, 0), 0)
+        yield from self._settle()
+
+    def _carefully(self, page: Page, crashed: int) -> Generator[Any, Any, bool]:
+        """Handles the events of a page one by one, since a process ended among them."""
+        columns = page.columns()
+        if crashed >= CRASHES:
+            row = columns[2][0]
+            self._fault(
+                ProjectionError(
+                    f"the process ended {crashed} times while {self.name} handled the "
+                    f"{row.event_type} at position {row.position}"
+                ),
+                row.position,
+            )
+            return True
+        for row in columns[2]:
+            try:
+                yield from self._until(row.position, attempts=1)
+            except _Failed as failed:
+                return (yield from self._recover(failed))
+            if self._stopped:
+                return True
+        position, last, _, _ = self._cursor
+        yield from self._write([], (position, last, 0, 0), 0)
+        yield from self._settle()
+        return False
+
+    def _recover(self, failed: _Failed) -> Generator[Any, Any, bool]:
+        """Handles what precedes the event that failed, and tries that again; whether to stop."""
+        attempt = 0
+        while True:
+            yield from self._settle()
+            self._documents.clear()
+            try:
+                yield from self._until(failed.position - 1)
+                if attempt == 0:
+                    self._note(failed.cause)
+                if attempt == self._on_error.times:
+                    self._fault(failed.cause, failed.position)
+                    return True
+                yield Pause(self._on_error.backoff * 2**attempt)
+                attempt += 1
+                if self._stopped:
+                    return True
+                yield from self._until(failed.position)
+            except _Failed as again:
+                if again.position != failed.position:
+                    attempt = 0
+                failed = again
+            else:
+                self._error = None
+                return False
+
+    def _until(self, position: int, attempts: int = 0) -> Work:
+        """Handles everything up to a position."""
+        while self.position < position and not self._stopped:
+            page: Page = yield self._store.read(
+                self.items, after=self.position, until=position, limit=PAGE
+            )
+            columns = page.columns()
+            yield from self._page(columns, page.looked_to, attempts)
+            yield from self._settle()
+
+    def _page(self, columns: Columns, looked_to: int, attempts: int = 0) -> Work:
+        """Folds a page, and sends what it gives."""
+        rows = columns[2]
+        taken = self._decoded(columns)
+        if self._model is not None:
+            changes = yield from self._folded(taken)
+        else:
+            changes = yield from self._handled_by_hand(taken)
+        last = rows[-1] if rows else None
+        yield from self._write(changes, self._reached(looked_to, last, attempts), len(rows))
+
+    def _reached(self, position: int, row: Row | None, attempts: int = 0) -> Cursor:
+        last = self._cursor[1] if row is None else (row.position, row.event_id)
+        return position, last, attempts, 0
+
+    def _decoded(self, columns: Columns) -> list[_Taken]:
+        table = self._table
+        taken = []
+        for name, payload, row in zip(*columns, strict=True):
+            try:
+                found = table.get(name) or self._find(name, row)
+                validate, codec, handler = found
+                try:
+                    event = validate(payload)
+                except Exception:
+                    event = decode(codec, payload, row)
+            except Exception as error:
+                raise _Failed(row, error) from error
+            set_stored(event, row)
+            taken.append(_Taken(event, handler, row))
+        return taken
+
+    def _find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any], Handler]:
+        cls = self._classes[readable(key, row)]
+        found = *decoder(cls), type(self.projection).__handlers__[cls]
+        self._table[key] = found
+        return found
+
+    def _folded(self, taken: Sequence[_Taken]) -> Generator[Any, Any, list[Document]]:
+        """Applies a page to the documents; they are read in one go, where they are not known."""
+        model = self._model
+        projection, documents = self.projection, self._documents
+        assert model is not None  # noqa: S101
+        keys: list[str | None] = []
+        for event, _, row in taken:
+            if self._own_key:
+                try:
+                    keys.append(projection.key(event))
+                except Exception as error:
+                    raise _Failed(row, error) from error
+            else:
+                keys.append(row.aggregate_id)
+        unknown = [key for key in dict.fromkeys(keys) if key is not None and key not in documents]
+        for first in range(0, len(unknown), _KEYS):
+            part = unknown[first : first + _KEYS]
+            found, _ = yield self._core.documents(self._number, model.__model_name__, part)
+            documents |= dict.fromkeys(part)
+            documents |= {key: decoded(model, key, json) for key, json in found}
+        changed: dict[str, Row] = {}
+        for (event, handler, row), key in zip(taken, keys, strict=True):
+            if key is None:
+                continue
+            try:
+                documents[key] = apply(projection, handler, event, documents[key])
+            except Exception as error:
+                raise _Failed(row, error) from error
+            changed[key] = row
+        changes = [_encoded(model, key, documents[key], row) for key, row in changed.items()]
+        if len(documents) > CACHE:
+            for key in list(documents)[: len(documents) - CACHE]:
+                if key not in changed:
+                    del documents[key]
+        return changes
+
+    def _handled_by_hand(self, taken: Sequence[_Taken]) -> Generator[Any, Any, list[Document]]:
+        """Calls the handlers of the free form with the documents of a page."""
+        docs = self._changes_of(self._core, self._number)
+        yield from self._settle()  # a page reads what the one before it has written
+        for event, handler, row in taken:
+            docs.row = row
+            try:
+                answer = handler.function(self.projection, event, docs)
+                if handler.is_async:
+                    answer = yield Call(answer)
+                if answer is not None:
+                    raise TypeError(
+                        f"{type(self.projection).__name__}.{handler.name} returned {answer!r:.60}; "
+                        "in the free form, use docs.put and docs.delete"
+                    )
+            except Exception as error:
+                raise _Failed(row, error) from error
+        for model in docs.models - self._models:
+            yield self._core.add_model(self._number, model)
+            self._models.add(model)
+        return docs.changed()
+
+    def _write(self, changes: list[Document], to: Cursor, events: int) -> Work:
+        """Sends a page of documents, once the one before it is written."""
+        yield from self._settle()
+        self._sent = self._core.advance(self._number, self._cursor, to, changes), events
+
+    def _settle(self) -> Work:
+        """Waits for the page that is being written."""
+        if self._sent is None:
+            return
+        pending, events = self._sent
+        self._sent = None
+        try:
+            self._cursor = yield pending
+        except EventStoreError as error:
+            if type(error) is EventStoreError or isinstance(error, OptimisticConcurrencyError):
+                raise _Gone from error
+            raise
+        self._handled += events
+        self._recent.append((monotonic(), events))
+        self._error = None
+        self._tell()
+
+    def _forget(self) -> None:
+        self._sent = None
+        self._documents.clear()
+
+    # --- what becomes of it -----------------------------------------------------------------------
+
+    def _become(self, state: ProjectionState) -> None:
+        if self._state != state:
+            self._state = state
+            self._tell()
+
+    def _note(self, error: BaseException) -> None:
+        self._error = error
+        self._tell()
+
+    def _fault(self, error: BaseException, position: int | None = None) -> None:
+        self._error, self._failed_at, self._state = error, position, "faulted"
+        self._log.stop()
+        self._tell()
+
+    def discard(self) -> Pending | None:
+        """Gives up what a rebuild has filled; None where there is nothing to give up."""
+        if self._number and not self._live_generation:
+            return self._core.discard(self._number)
+        return None
+
+
+_KEYS = 1000
+_WINDOW = 5.0
+
+
+def _age(stored: int) -> timedelta:
+    return timedelta(seconds=max(time() - stored / 1e6, 0))
+
+
+def _encoded(model: type[ReadModel], key: str, document: ReadModel | None, row: Row) -> Document:
+    try:
+        return encoded(model, key, document)
+    except Exception as error:
+        raise _Failed(row, error) from error

@@ -1,0 +1,219 @@
+"""Projections: what the log says, as documents that people query.
+
+A projection is a pure fold, an event and a document in, a document out, or free to write any
+documents. `EventStore.run` keeps it up to date.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import (
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    Self,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_origin,
+)
+
+from eventuali.errors import InvalidEventError, ProjectionError
+from eventuali.event import Event
+from eventuali.event._names import check_name
+from eventuali.projection._handlers import Handler, handlers_of
+from eventuali.projection._model import ReadModel
+
+__all__ = ["Projection", "ProjectionState", "ProjectionStatus", "ReadModel", "Retry"]
+
+M = TypeVar("M", bound=ReadModel)
+
+ProjectionState: TypeAlias = Literal["catching up", "live", "faulted", "stopped"]
+"""What a projection does: it works through what is stored, it waits for new events, it stopped at
+an event or at an error of the store, or it was stopped."""
+
+
+class Projection(Generic[M]):
+    """Keeps documents up to date with the log.
+
+    The pure form names its model. A handler takes an event and the document of the event's key,
+    None if there is none, and returns the document, which it may have changed; None deletes it:
+
+        class Accounts(Projection[AccountView], version=2):
+            def on_opened(self, event: AccountOpened, doc: None) -> AccountView:
+                return AccountView(owner=event.owner)
+
+            def on_deposited(self, event: Deposited, doc: AccountView) -> AccountView:
+                doc.balance += event.amount
+                return doc
+
+    The free form takes `docs`, and reads and writes documents of any models:
+
+        class Funnel(Projection, version=1):
+            async def on_placed(self, event: OrderPlaced, docs: Documents) -> None:
+                step = await docs.get(Step, "placed") or Step()
+                step.count += 1
+                docs.put("placed", step)
+
+    Class keywords: `version`, which a change of what the documents say raises, so that they are
+    built anew beside the old ones; `name`, by default the class name.
+    """
+
+    __projection_name__: ClassVar[str] = ""
+    __projection_version__: ClassVar[int] = 1
+    __model__: ClassVar[type[ReadModel] | None] = None
+    __handlers__: ClassVar[dict[type[Event], Handler]] = {}
+
+    def __init_subclass__(cls, *, version: int = 1, name: str | None = None) -> None:
+        super().__init_subclass__()
+        cls.__projection_name__ = check_name("name", cls.__name__ if name is None else name)
+        if type(version) is not int or not 0 < version < 2**32:
+            raise InvalidEventError(
+                f"{cls.__name__}: version must be an int of 1 or more, not {version!r:.60}",
+                field="version",
+            )
+        cls.__projection_version__ = version
+        cls.__model__ = _model_of(cls) or cls.__model__
+        local = sys._getframe(1).f_locals
+        cls.__handlers__ = handlers_of(cls, local, cls.__model__)
+        if "key" in vars(cls) and cls.__model__ is None:
+            raise TypeError(
+                f"{cls.__name__}: key is of the pure form; name the model: Projection[Model]"
+            )
+
+    def key(self, event: Any) -> str | None:
+        """Returns the key of the document that an event concerns; None passes the event over.
+
+        It is the id of the event's aggregate unless this is overridden.
+        """
+        key: str | None = event.meta.aggregate_id
+        return key
+
+    def fold(self, events: Iterable[Event], documents: dict[str, M] | None = None) -> dict[str, M]:
+        """Applies events to documents without a store, as for a test.
+
+        Args:
+            events: The events; those without a handler are passed over. With the default `key`,
+                they must have been applied to an aggregate or read from a store.
+            documents: The documents so far by key; it is changed.
+
+        Raises:
+            TypeError: The projection is of the free form.
+            ProjectionError: A handler returned something else than a document.
+        """
+        if self.__model__ is None:
+            raise TypeError(f"{type(self).__name__} is of the free form, which needs a store")
+        found: dict[str, M] = {} if documents is None else documents
+        for event in events:
+            handler = self.__handlers__.get(type(event))
+            key = None if handler is None else self.key(event)
+            if handler is None or key is None:
+                continue
+            after = apply(self, handler, event, found.get(key))
+            if after is None:
+                found.pop(key, None)
+            else:
+                found[key] = after
+        return found
+
+
+def apply(
+    projection: Projection[M], handler: Handler, event: Event, document: M | None
+) -> M | None:
+    """Calls a handler of the pure form.
+
+    Raises:
+        ProjectionError: There is no document, or the handler returned none and may not delete.
+    """
+    if document is None and handler.needs_document:
+        raise ProjectionError(
+            f"{type(projection).__name__}.{handler.name} takes a document, but there is none for "
+            f"this {type(event).__name__}; annotate it with `| None` to take that, too"
+        )
+    after = handler.function(projection, event, document)
+    if after is None:
+        if handler.may_delete:
+            return None
+        raise ProjectionError(
+            f"{type(projection).__name__}.{handler.name} returned None, which deletes the "
+            "document; return the document, or annotate the result with `| None`"
+        )
+    if type(after) is not projection.__model__:
+        raise ProjectionError(
+            f"{type(projection).__name__}.{handler.name} returned {after!r:.60}, not a document"
+        )
+    return after  # type: ignore[return-value]
+
+
+def _model_of(cls: type) -> type[ReadModel] | None:
+    for base in vars(cls).get("__orig_bases__", ()):
+        if get_origin(base) is Projection:
+            (model,) = get_args(base)
+            if isinstance(model, type) and issubclass(model, ReadModel) and model is not ReadModel:
+                return model
+            if not isinstance(model, TypeVar):
+                raise TypeError(f"{cls.__name__}: {model!r:.60} is not a class of read models")
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often an event is tried again whose handler failed, before the projection stops at it.
+
+    Attributes:
+        times: How many attempts follow the first.
+        backoff: The pause before the second attempt, in seconds; it doubles with each attempt.
+        otherwise: What happens then; `"stop"`: the projection is faulted at that event.
+    """
+
+    times: int = 0
+    backoff: float = 0.1
+    otherwise: Literal["stop"] = "stop"
+
+    def __post_init__(self) -> None:
+        if type(self.times) is not int or self.times < 0:
+            raise ValueError(f"times must be an int of 0 or more, not {self.times!r:.60}")
+        if not 0 <= self.backoff < float("inf"):
+            raise ValueError(f"backoff must be seconds, not {self.backoff!r:.60}")
+        if self.otherwise != "stop":
+            raise ValueError(f"a projection can only 'stop' then, not {self.otherwise!r:.60}")
+
+    def then(self, otherwise: Literal["stop"]) -> Self:
+        """Returns the same policy with another end."""
+        return replace(self, otherwise=otherwise)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionStatus:
+    """Where a projection stands.
+
+    Attributes:
+        name: The name of the projection.
+        version: Its version.
+        state: What it does.
+        rebuilding: Whether it fills documents beside the live ones.
+        position: The documents hold everything that concerns them up to this position.
+        lag: How many positions of the log lie behind that, of which not all may concern it.
+        lag_time: How long the oldest of these has been stored; None if there is none or it is
+            not known.
+        rate: Events per second that were handled in the last seconds.
+        handled: Events that were handled since it was started here.
+        error: What stopped it, or is being retried; None if nothing is wrong.
+        failed_at: The position of the event at which it stopped; None if there is none.
+    """
+
+    name: str
+    version: int
+    state: ProjectionState
+    rebuilding: bool
+    position: int
+    lag: int
+    lag_time: timedelta | None
+    rate: float
+    handled: int
+    error: BaseException | None
+    failed_at: int | None

@@ -1,0 +1,122 @@
+"""Which handler of a projection takes which event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from inspect import (
+    Parameter,
+    isasyncgenfunction,
+    iscoroutinefunction,
+    isgeneratorfunction,
+    signature,
+)
+from types import NoneType, UnionType
+from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+from eventuali.event import Event
+
+PREFIX = "on_"
+
+
+class Handler(NamedTuple):
+    """A method that reacts to events.
+
+    Attributes:
+        name: Its name.
+        function: The function, which takes the projection, the event and what it works on.
+        events: The classes that it takes.
+        needs_document: Whether it takes no None for the document.
+        may_delete: Whether None, as an answer, deletes the document.
+        is_async: Whether it is a coroutine function.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    events: tuple[type[Event], ...]
+    needs_document: bool
+    may_delete: bool
+    is_async: bool
+
+
+def handlers_of(
+    cls: type, local: Mapping[str, Any], model: type | None
+) -> dict[type[Event], Handler]:
+    """Returns the handlers of a class by the class of events.
+
+    Args:
+        cls: The projection.
+        local: The names around its class statement.
+        model: The class of its documents in the pure form, None in the free form.
+
+    Raises:
+        TypeError: A method that begins with `on_` is no handler, or two take the same events.
+    """
+    found: dict[type[Event], Handler] = {}
+    names = dict.fromkeys(
+        name for base in reversed(cls.__mro__) for name in vars(base) if name.startswith(PREFIX)
+    )
+    for name in names:
+        handler = _handler(cls, name, local, model)
+        for event in handler.events:
+            other = found.setdefault(event, handler)
+            if other is not handler:
+                raise TypeError(
+                    f"{cls.__name__}: {other.name} and {name} both take {event.__name__}"
+                )
+    wire: dict[str, type[Event]] = {}
+    for event in found:
+        other_class = wire.setdefault(event.__event_type__, event)
+        if other_class is not event:
+            raise TypeError(
+                f"{cls.__name__}: {other_class.__qualname__} and {event.__qualname__} both have "
+                f"the wire name {event.__event_type__!r}"
+            )
+    return found
+
+
+def _handler(cls: type, name: str, local: Mapping[str, Any], model: type | None) -> Handler:
+    function = getattr(cls, name)
+    at = f"{cls.__name__}.{name}"
+    third = "doc" if model is not None else "docs"
+    if not callable(function) or isinstance(vars(cls).get(name), staticmethod | classmethod):
+        raise TypeError(f"{at} must be a method: def {name}(self, event, {third})")
+    if isgeneratorfunction(function) or isasyncgenfunction(function):
+        raise TypeError(f"{at} is a generator: calling it does nothing; write a plain function")
+    is_async = iscoroutinefunction(function)
+    if is_async and model is not None:
+        raise TypeError(
+            f"{at} is a coroutine function, but a fold has nothing to wait for: make it a plain "
+            "`def`, or derive from Projection without a model and take `docs`"
+        )
+    parameters = list(signature(function).parameters.values())
+    positional = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    required = [p for p in parameters if p.kind in positional and p.default is Parameter.empty]
+    if len(required) != 3:
+        raise TypeError(f"{at} must take the event and {third}: def {name}(self, event, {third})")
+    try:
+        hints = get_type_hints(function, localns=dict(local))
+    except (NameError, AttributeError, SyntaxError, TypeError) as error:
+        raise TypeError(f"{at}: an annotation can't be resolved: {error}") from error
+    events = _members(hints.get(required[1].name))
+    if not events or not all(isinstance(e, type) and issubclass(e, Event) for e in events):
+        raise TypeError(f"{at}: annotate its event with the class or classes that it takes")
+    document = hints.get(required[2].name, Any)
+    answer = hints.get("return", Any)
+    return Handler(
+        name,
+        function,
+        events,
+        needs_document=model is not None
+        and document is not Any
+        and NoneType not in _members(document),
+        may_delete=answer is Any or NoneType in _members(answer),
+        is_async=is_async,
+    )
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    if annotation is None:
+        return (NoneType,)
+    if get_origin(annotation) in (Union, UnionType):
+        return get_args(annotation)
+    return (annotation,)

@@ -1,0 +1,198 @@
+"""Projections at work in an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from eventuali._engine.documents import Changes
+from eventuali._engine.projecting import Call, Core, Pause, Projecting, Store, Work
+from eventuali._engine.waiting import UNSETTLED, remaining, target_of
+from eventuali.errors import ProjectionError
+from eventuali.expected import duration
+from eventuali.projection import Projection, ProjectionStatus, ReadModel, Retry
+
+if TYPE_CHECKING:
+    from eventuali._engine.asyncio_driver import AsyncioDriver
+    from eventuali._engine.pending_commit import Committed
+
+__all__ = ["Documents", "Running"]
+
+M = TypeVar("M", bound=ReadModel)
+
+
+class Documents(Changes):
+    """What a handler of the free form reads and writes; each event finds what those before wrote.
+
+    All changes of a page are committed together, with the place in the log.
+    """
+
+    def __init__(self, driver: AsyncioDriver, core: Core, number: int) -> None:
+        """Is given to handlers; don't make one."""
+        super().__init__(core, number)
+        self._driver = driver
+
+    async def get(self, model: type[M], key: str) -> M | None:
+        """Returns a copy of the document of a key; None if there is none."""
+        pending = self._pending(model, key)
+        return self._take(
+            model, key, None if pending is None else await self._driver.answer(pending)
+        )
+
+
+class Running:
+    """Projections that are kept up to date; see `EventStore.run`.
+
+    Each has its state: one that is faulted stops no other.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        driver: AsyncioDriver,
+        projections: Sequence[Projection[Any]],
+        on_error: Retry,
+    ) -> None:
+        """Don't call this directly; use `EventStore.run`."""
+        self._store = store
+        self._driver = driver
+        self._changed = asyncio.Event()
+        names = [type(projection).__projection_name__ for projection in projections]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two projections have the name {name!r}")
+        self._all = [
+            Projecting(store, each, on_error=on_error, changes=self._documents, tell=self._tell)
+            for each in projections
+        ]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _documents(self, core: Core, number: int) -> Documents:
+        return Documents(self._driver, core, number)
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [
+            asyncio.create_task(drive(self._driver, each.work()), name=f"projection {each.name}")
+            for each in self._all
+        ]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for each in self._all:
+            each.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def status(self) -> list[ProjectionStatus]:
+        """Returns where each projection stands."""
+        return [each.status() for each in self._all]
+
+    async def wait_for(
+        self, committed: Committed | int, *projections: type[Projection[Any]], timeout: float = 5.0
+    ) -> None:
+        """Waits until projections show a commit, so that its author reads the result.
+
+        Args:
+            committed: What `save` or `append` returned, or a position.
+            projections: The classes to wait for; without any, all that run here.
+            timeout: The longest wait, in seconds.
+
+        Raises:
+            ProjectionError: One of them is faulted, or was stopped.
+            TimeoutError: It took longer.
+        """
+        target = target_of(committed)
+        chosen = [e for e in self._all if not projections or type(e.projection) in projections]
+        async with asyncio.timeout(duration(timeout, "timeout")):
+            for each in chosen:
+                await self._wait(each, target)
+
+    async def _wait(self, each: Projecting, target: int) -> None:
+        last: int | None = None
+        while True:
+            changed = self._changed
+            if last is None:
+                last = await self._driver.run(remaining(self._store, each, target))
+            if last is not None and each.position >= last:
+                return
+            if each.state in ("faulted", "stopped"):
+                raise ProjectionError(
+                    f"{each.name} is {each.state} at position {each.position}, before {target}"
+                ) from each.error
+            if last is None:
+                await asyncio.sleep(UNSETTLED)
+            else:
+                await changed.wait()
+
+    def __repr__(self) -> str:
+        states = ", ".join(f"{each.name} {each.state}" for each in self._all)
+        return f"<Running {states}>"
+
+
+async def drive(driver: AsyncioDriver, work: Work) -> None:
+    """Runs the work of a projection."""
+    try:
+        step = work.send(None)
+        while True:
+            try:
+                value = await _answer(driver, step)
+            except BaseException as error:
+                step = work.throw(error)
+            else:
+                step = work.send(value)
+    except StopIteration:
+        return
+
+
+async def _answer(driver: AsyncioDriver, step: Any) -> Any:
+    if isinstance(step, Pause):
+        return await asyncio.sleep(step.seconds)
+    if isinstance(step, Call):
+        return await step.coroutine
+    return await driver.answer(step)
+
+
+async def rebuild(
+    store: Store,
+    driver: AsyncioDriver,
+    projection: Projection[Any],
+    on_error: Retry,
+    progress: Callable[[int, int], object] | None,
+) -> ProjectionStatus:
+    """Fills documents beside the live ones, and puts them in their place."""
+    end = (await driver.answer(store.horizon()))[1]
+
+    def tell() -> None:
+        if progress is not None:
+            progress(min(working.position, end), end)
+
+    working = Projecting(
+        store,
+        projection,
+        on_error=on_error,
+        changes=lambda core, number: Documents(driver, core, number),
+        tell=tell,
+        rebuild=True,
+    )
+    try:
+        await drive(driver, working.work())
+    finally:
+        pending = working.discard()
+        if pending is not None:
+            await asyncio.shield(driver.answer(pending))
+    if working.state == "faulted":
+        raise ProjectionError(
+            f"the rebuild of {working.name} failed at position {working.status().failed_at}; the "
+            "live documents are unchanged"
+        ) from working.error
+    return working.status()

@@ -1,0 +1,187 @@
+"""Projections at work in threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from eventuali._engine.documents import Changes
+from eventuali._engine.operation import run
+from eventuali._engine.projecting import Call, Pause, Projecting, Store, Work
+from eventuali._engine.waiting import UNSETTLED, remaining, target_of
+from eventuali.errors import ProjectionError
+from eventuali.expected import duration
+from eventuali.projection import Projection, ProjectionStatus, ReadModel, Retry
+
+if TYPE_CHECKING:
+    from eventuali._engine.pending_commit import Committed
+
+M = TypeVar("M", bound=ReadModel)
+
+
+class Documents(Changes):
+    """What a handler of the free form reads and writes; see `eventuali.running.Documents`."""
+
+    def get(self, model: type[M], key: str) -> M | None:
+        """Returns a copy of the document of a key; None if there is none."""
+        pending = self._pending(model, key)
+        return self._take(model, key, None if pending is None else pending.wait())
+
+
+class Running:
+    """Projections that are kept up to date, a thread each; see `eventuali.running.Running`."""
+
+    def __init__(
+        self, store: Store, projections: Sequence[Projection[Any]], on_error: Retry
+    ) -> None:
+        """Don't call this directly; use `EventStore.run`."""
+        self._store = store
+        self._told = threading.Condition()
+        names = [type(projection).__projection_name__ for projection in projections]
+        for projection in projections:
+            refuse_coroutines(projection)
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two projections have the name {name!r}")
+        self._stopping = threading.Event()
+        self._all = [
+            Projecting(store, each, on_error=on_error, changes=Documents, tell=self._tell)
+            for each in projections
+        ]
+        self._threads: list[threading.Thread] = []
+
+    def _tell(self) -> None:
+        with self._told:
+            self._told.notify_all()
+
+    def __enter__(self) -> Self:
+        for each in self._all:
+            thread = threading.Thread(
+                target=drive,
+                args=(each.work(), self._stopping),
+                name=f"projection {each.name}",
+                daemon=True,
+            )
+            thread.start()
+            self._threads.append(thread)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stopping.set()
+        for each in self._all:
+            each.stop()
+        for thread in self._threads:
+            thread.join()
+
+    def status(self) -> list[ProjectionStatus]:
+        """Returns where each projection stands."""
+        return [each.status() for each in self._all]
+
+    def wait_for(
+        self, committed: Committed | int, *projections: type[Projection[Any]], timeout: float = 5.0
+    ) -> None:
+        """Waits until projections show a commit; see `eventuali.running.Running.wait_for`."""
+        target = target_of(committed)
+        end = monotonic() + duration(timeout, "timeout")
+        for each in self._all:
+            if not projections or type(each.projection) in projections:
+                self._wait(each, target, end)
+
+    def _wait(self, each: Projecting, target: int, end: float) -> None:
+        last: int | None = None
+        while True:
+            if last is None:
+                last = run(remaining(self._store, each, target))
+            with self._told:
+                if last is not None and each.position >= last:
+                    return
+                if each.state in ("faulted", "stopped"):
+                    raise ProjectionError(
+                        f"{each.name} is {each.state} at position {each.position}, before {target}"
+                    ) from each.error
+                left = end - monotonic()
+                if left <= 0:
+                    raise TimeoutError(
+                        f"{each.name} is at position {each.position}, before {target}"
+                    )
+                self._told.wait(min(left, UNSETTLED) if last is None else left)
+
+    def __repr__(self) -> str:
+        states = ", ".join(f"{each.name} {each.state}" for each in self._all)
+        return f"<Running {states}>"
+
+
+def drive(work: Work, stopping: threading.Event) -> None:
+    """Runs the work of a projection, blocking."""
+    try:
+        step = work.send(None)
+        while True:
+            try:
+                value = _answer(step, stopping)
+            except BaseException as error:
+                step = work.throw(error)
+            else:
+                step = work.send(value)
+    except StopIteration:
+        return
+
+
+def _answer(step: Any, stopping: threading.Event) -> Any:
+    if isinstance(step, Pause):
+        return stopping.wait(step.seconds)
+    if isinstance(step, Call):
+        raise TypeError("a blocking store can't run a coroutine")
+    return step.wait()
+
+
+def refuse_coroutines(projection: Projection[Any]) -> None:
+    """Refuses a projection whose handlers need an event loop.
+
+    Raises:
+        TypeError: It has such a handler.
+    """
+    for handler in type(projection).__handlers__.values():
+        if handler.is_async:
+            raise TypeError(
+                f"{type(projection).__name__}.{handler.name} is a coroutine function, which needs "
+                "an event loop; use eventuali.EventStore, or make it a plain `def`"
+            )
+
+
+def rebuild(
+    store: Store,
+    projection: Projection[Any],
+    on_error: Retry,
+    progress: Callable[[int, int], object] | None,
+) -> ProjectionStatus:
+    """Fills documents beside the live ones, and puts them in their place."""
+    refuse_coroutines(projection)
+    end = store.horizon().wait()[1]
+
+    def tell() -> None:
+        if progress is not None:
+            progress(min(working.position, end), end)
+
+    working = Projecting(
+        store, projection, on_error=on_error, changes=Documents, tell=tell, rebuild=True
+    )
+    try:
+        drive(working.work(), threading.Event())
+    finally:
+        pending = working.discard()
+        if pending is not None:
+            pending.wait()
+    if working.state == "faulted":
+        raise ProjectionError(
+            f"the rebuild of {working.name} failed at position {working.status().failed_at}; the "
+            "live documents are unchanged"
+        ) from working.error
+    return working.status()

@@ -1,0 +1,187 @@
+//! Projections and their documents.
+
+use eventuali_core::record::{RecordCursor, RecordPage, RecordSelection, RecordValue, Scalar};
+use eventuali_core::service::projection::{self, Begun, Cursor, DocumentChange, Purpose};
+use eventuali_core::store::EventStore;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use uuid::Uuid;
+
+use crate::convert::Outcome;
+use crate::error::to_python;
+use crate::runtime::Pending;
+
+/// (position, (position, id) of the last event that matched, attempts, version).
+type CursorTuple = (u64, Option<(u64, Uuid)>, u32, u64);
+/// (model, key, JSON or None, entries of the index).
+type DocumentTuple<'py> =
+    (String, String, Option<Bound<'py, PyBytes>>, Vec<(String, ScalarArgument)>);
+
+/// A value of an index from Python.
+#[derive(FromPyObject)]
+pub(crate) enum ScalarArgument {
+    Int(i64),
+    Real(f64),
+    Text(String),
+}
+
+impl From<ScalarArgument> for Scalar {
+    fn from(given: ScalarArgument) -> Self {
+        match given {
+            ScalarArgument::Int(number) => Self::Int(number),
+            ScalarArgument::Real(number) => Self::Real(number),
+            ScalarArgument::Text(text) => Self::Text(text),
+        }
+    }
+}
+
+fn scalar<'py>(py: Python<'py>, value: Scalar) -> PyResult<Bound<'py, PyAny>> {
+    Ok(match value {
+        Scalar::Int(number) => number.into_pyobject(py)?.into_any(),
+        Scalar::Real(number) => number.into_pyobject(py)?.into_any(),
+        Scalar::Text(text) => text.into_pyobject(py)?.into_any(),
+    })
+}
+
+fn cursor((position, last, attempts, version): CursorTuple) -> Cursor {
+    Cursor { position, last, attempts, version }
+}
+
+fn tuple(cursor: Cursor) -> CursorTuple {
+    (cursor.position, cursor.last, cursor.attempts, cursor.version)
+}
+
+fn made(cursor: Cursor) -> Outcome {
+    Outcome::Made(Box::new(move |py| Ok(tuple(cursor).into_pyobject(py)?.into_any().unbind())))
+}
+
+/// ([(key, JSON)], where to go on: (value, key)).
+fn listed(page: RecordPage) -> Outcome {
+    Outcome::Made(Box::new(move |py| {
+        let documents: Vec<_> = page
+            .records
+            .into_iter()
+            .map(|record| (record.key.key, PyBytes::new(py, &record.value.bytes)))
+            .collect();
+        let next = match page.next {
+            None => None,
+            Some(RecordCursor { value, key }) => {
+                Some((value.map(|value| scalar(py, value)).transpose()?, key))
+            }
+        };
+        Ok((documents, next).into_pyobject(py)?.into_any().unbind())
+    }))
+}
+
+/// One projection of a store, in a version.
+#[pyclass(frozen, module = "eventuali._eventuali")]
+pub(crate) struct Projection {
+    inner: projection::Projection,
+}
+
+impl Projection {
+    pub(crate) fn new(
+        py: Python<'_>,
+        store: &EventStore,
+        name: &str,
+        version: u32,
+    ) -> PyResult<Self> {
+        let inner = projection::Projection::new(store, name, version);
+        Ok(Self { inner: inner.map_err(|error| to_python(py, &error))? })
+    }
+}
+
+#[pymethods]
+impl Projection {
+    /// Finds the generation to go on with, or makes one: (number, whether it is live, cursor).
+    fn begin(&self, rebuild: bool, models: Vec<String>) -> Pending {
+        let purpose = if rebuild { Purpose::Rebuild } else { Purpose::Run };
+        let answer = self.inner.begin(purpose, models);
+        Pending::new(async {
+            let Begun { number, live, cursor } = answer.await?;
+            Ok(Outcome::Made(Box::new(move |py| {
+                Ok((number, live, tuple(cursor)).into_pyobject(py)?.into_any().unbind())
+            })))
+        })
+    }
+
+    /// Adds a model to a generation, before its first document is written.
+    fn add_model(&self, number: u64, model: String) -> Pending {
+        let answer = self.inner.add_model(number, model);
+        Pending::new(async { answer.await.map(|()| Outcome::Closed) })
+    }
+
+    /// Writes a page of documents together with the cursor, which must be where it was.
+    fn advance(
+        &self,
+        number: u64,
+        from_cursor: CursorTuple,
+        to_cursor: CursorTuple,
+        documents: Vec<DocumentTuple<'_>>,
+    ) -> Pending {
+        let changes = documents
+            .into_iter()
+            .map(|(model, key, json, entries)| {
+                let index =
+                    entries.into_iter().map(|(name, value)| (name, Scalar::from(value))).collect();
+                let value = json.map(|json| RecordValue {
+                    bytes: json.as_bytes().to_vec(),
+                    due: None,
+                    index,
+                });
+                DocumentChange { model, key, value }
+            })
+            .collect();
+        let answer = self.inner.advance(number, cursor(from_cursor), cursor(to_cursor), changes);
+        Pending::new(async { answer.await.map(made) })
+    }
+
+    /// Puts a generation in the place of the live one.
+    fn swap(&self, number: u64, at: CursorTuple) -> Pending {
+        let answer = self.inner.swap(number, cursor(at));
+        Pending::new(async { answer.await.map(made) })
+    }
+
+    /// Gives up a generation that is being filled.
+    fn discard(&self, number: u64) -> Pending {
+        let answer = self.inner.discard(number);
+        Pending::new(async { answer.await.map(|()| Outcome::Closed) })
+    }
+
+    /// How far a generation has come.
+    fn cursor(&self, number: u64) -> Pending {
+        let answer = self.inner.cursor(number);
+        Pending::new(async { answer.await.map(made) })
+    }
+
+    /// The documents of a generation with these keys: ([(key, JSON)], None).
+    fn documents(&self, number: u64, model: &str, keys: Vec<String>) -> Pending {
+        let answer = projection::documents_of(&self.inner, number, model, keys);
+        Pending::new(async { answer.await.map(listed) })
+    }
+}
+
+/// Which documents of a model: by keys, or by the prefix of the key, or by an entry of the index.
+#[expect(clippy::too_many_arguments, reason = "they are the fields of a selection")]
+pub(crate) fn documents(
+    store: &EventStore,
+    model: &str,
+    keys: Option<Vec<String>>,
+    prefix: Option<String>,
+    index: Option<String>,
+    bounds: (Option<ScalarArgument>, Option<ScalarArgument>),
+    after: Option<(Option<ScalarArgument>, String)>,
+    limit: usize,
+) -> Pending {
+    let select = match (keys, index) {
+        (Some(keys), _) => RecordSelection::Keys(keys),
+        (None, Some(name)) => {
+            let (from, to) = (bounds.0.map(Scalar::from), bounds.1.map(Scalar::from));
+            RecordSelection::Index { name, from, to }
+        }
+        (None, None) => RecordSelection::Prefix(prefix.unwrap_or_default()),
+    };
+    let after = after.map(|(value, key)| RecordCursor { value: value.map(Scalar::from), key });
+    let answer = projection::documents(store, model, select, after, limit);
+    Pending::new(async { answer.await.map(listed) })
+}
