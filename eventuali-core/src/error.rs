@@ -47,6 +47,8 @@ pub enum ErrorKind {
         /// The event that it stands on.
         event_id: Uuid,
     },
+    /// A projection can't go on: a newer version is live, or a read model is another one's.
+    Projection,
     /// Some of a commit's event ids are stored already, or with other content.
     IdempotencyConflict {
         /// The ids that are stored.

@@ -85,6 +85,7 @@ fn class_and_attributes(kind: &ErrorKind, with: &Bound<'_, PyDict>) -> PyResult<
         ErrorKind::Forked => "ForkedProcessError",
         ErrorKind::Busy => "StorageBusyError",
         ErrorKind::Unavailable => "StorageUnavailableError",
+        ErrorKind::Projection => "ProjectionError",
         ErrorKind::Refused => "DatabaseError",
         ErrorKind::Full => "StorageFullError",
         ErrorKind::SchemaMismatch => "SchemaMismatchError",

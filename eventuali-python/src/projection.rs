@@ -35,7 +35,7 @@ impl From<ScalarArgument> for Scalar {
     }
 }
 
-fn scalar<'py>(py: Python<'py>, value: Scalar) -> PyResult<Bound<'py, PyAny>> {
+fn scalar(py: Python<'_>, value: Scalar) -> PyResult<Bound<'_, PyAny>> {
     Ok(match value {
         Scalar::Int(number) => number.into_pyobject(py)?.into_any(),
         Scalar::Real(number) => number.into_pyobject(py)?.into_any(),

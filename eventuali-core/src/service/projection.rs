@@ -131,7 +131,8 @@ impl Projection {
 
     /// Finds the generation to go on with, or makes one.
     ///
-    /// The first one is live at once. [`ErrorKind::Refused`] where a newer version is live.
+    /// The first one is live at once. [`ErrorKind::Projection`] where a newer version is live, or a
+    /// model belongs to another projection.
     /// [`ErrorKind::CheckpointMismatch`] where the log is not the one that was projected.
     #[must_use]
     pub fn begin(&self, purpose: Purpose, models: Vec<String>) -> Answer<Begun> {
@@ -192,7 +193,7 @@ impl Projection {
              or rebuild with this one",
             live.version, self.name, self.version
         );
-        Error::new(ErrorKind::Refused, text)
+        Error::new(ErrorKind::Projection, text)
     }
 
     /// Adds a model to a generation, before its first document is written.
@@ -203,7 +204,7 @@ impl Projection {
             check_part("model", &model)?;
             loop {
                 match this.added(number, &model).await {
-                    Err(error) if is_conflict(&error) => {}
+                    Err(error) if is_conflict(&error) && this.has(number).await? => {}
                     answer => return answer,
                 }
             }
@@ -282,7 +283,7 @@ impl Projection {
     }
 
     async fn is_at(&self, number: u64, at: Cursor) -> Result<bool> {
-        Ok(self.cursor_of(number).await?.version == at.version)
+        Ok(self.has(number).await? && self.cursor_of(number).await?.version == at.version)
     }
 
     async fn swapped(&self, number: u64, at: Cursor) -> Result<Cursor> {
@@ -441,7 +442,7 @@ impl Projection {
                      another name",
                     place.projection
                 );
-                return Err(Error::new(ErrorKind::Refused, text));
+                return Err(Error::new(ErrorKind::Projection, text));
             }
             expected = ExpectedRecord::Exact(record.version);
         }
@@ -450,12 +451,14 @@ impl Projection {
         Ok(RecordChange::put(key, encoded(&place)?).expecting(expected))
     }
 
+    /// The conflict of a generation that somebody else has replaced or given up.
     fn replaced(&self, number: u64) -> Error {
-        let text = format!(
-            "generation {number} of the projection {:?} was replaced or given up by somebody else",
-            self.name
-        );
-        Error::new(ErrorKind::Refused, text)
+        Error::record_conflict(&self.cursor_key(number), ExpectedRecord::Any, 0)
+    }
+
+    async fn has(&self, number: u64) -> Result<bool> {
+        let (state, _) = self.state().await?;
+        Ok([state.live, state.building].iter().flatten().any(|each| each.number == number))
     }
 
     fn own_space(&self, number: u64) -> String {

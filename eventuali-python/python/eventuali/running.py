@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -68,6 +69,7 @@ class Running:
             for each in projections
         ]
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = asyncio.Event()
 
     def _documents(self, core: Core, number: int) -> Documents:
         return Documents(self._driver, core, number)
@@ -78,7 +80,9 @@ class Running:
 
     async def __aenter__(self) -> Self:
         self._tasks = [
-            asyncio.create_task(drive(self._driver, each.work()), name=f"projection {each.name}")
+            asyncio.create_task(
+                drive(self._driver, each.work(), self._stopping), name=f"projection {each.name}"
+            )
             for each in self._all
         ]
         return self
@@ -89,6 +93,7 @@ class Running:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._stopping.set()
         for each in self._all:
             each.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -139,13 +144,13 @@ class Running:
         return f"<Running {states}>"
 
 
-async def drive(driver: AsyncioDriver, work: Work) -> None:
-    """Runs the work of a projection."""
+async def drive(driver: AsyncioDriver, work: Work, stopping: asyncio.Event) -> None:
+    """Runs the work of a projection; its pauses end when it is to stop."""
     try:
         step = work.send(None)
         while True:
             try:
-                value = await _answer(driver, step)
+                value = await _answer(driver, step, stopping)
             except BaseException as error:
                 step = work.throw(error)
             else:
@@ -154,9 +159,11 @@ async def drive(driver: AsyncioDriver, work: Work) -> None:
         return
 
 
-async def _answer(driver: AsyncioDriver, step: Any) -> Any:
+async def _answer(driver: AsyncioDriver, step: Any, stopping: asyncio.Event) -> Any:
     if isinstance(step, Pause):
-        return await asyncio.sleep(step.seconds)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), step.seconds)
+        return None
     if isinstance(step, Call):
         return await step.coroutine
     return await driver.answer(step)
@@ -185,7 +192,7 @@ async def rebuild(
         rebuild=True,
     )
     try:
-        await drive(driver, working.work())
+        await drive(driver, working.work(), asyncio.Event())
     finally:
         pending = working.discard()
         if pending is not None:

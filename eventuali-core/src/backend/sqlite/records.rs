@@ -1,5 +1,7 @@
 //! Records: judged and changed within a commit, and read in pages.
 
+use std::collections::BTreeSet;
+
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{OptionalExtension, Row, params};
 use uuid::Uuid;
@@ -61,15 +63,35 @@ pub(super) fn apply(session: &Session, change: &RecordChange, commit_id: Uuid) -
         value.and_then(|value| value.due),
         value.map(|value| &value.bytes),
     ])?;
-    session
-        .statement(include_str!("sql/delete_record_index.sql"))?
-        .execute(params![key.tenant, key.space, key.key])?;
+    let index = value.map_or(&[][..], |value| &value.index);
+    if version > 1 {
+        let wanted: BTreeSet<_> = index.iter().collect();
+        if wanted.into_iter().eq(&entries(session, key)?) {
+            return Ok(version);
+        }
+        session
+            .statement(include_str!("sql/delete_record_index.sql"))?
+            .execute(params![key.tenant, key.space, key.key])?;
+    }
     let mut insert = session.statement(include_str!("sql/insert_record_index.sql"))?;
-    for (name, scalar) in value.map_or(&[][..], |value| &value.index) {
+    for (name, scalar) in index {
         let rank = i64::from(scalar.rank());
         insert.execute(params![key.tenant, key.space, name, rank, to_sql(scalar), key.key])?;
     }
     Ok(version)
+}
+
+/// The entries of a record in the index, in the order of (name, value).
+fn entries(session: &Session, key: &RecordKey) -> Result<Vec<(String, Scalar)>> {
+    let mut statement = session.statement(include_str!("sql/record_entries.sql"))?;
+    let mut rows = statement.query(params![key.tenant, key.space, key.key])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        if let Some(value) = scalar(row, 1)? {
+            found.push((row.get(0)?, value));
+        }
+    }
+    Ok(found)
 }
 
 /// Removes records for good, the first ones by key; says how many.
@@ -209,14 +231,7 @@ fn run(
 fn record(session: &Session, query: &RecordQuery, row: &Row<'_>) -> Result<Record> {
     let key =
         RecordKey { tenant: query.tenant.clone(), space: query.space.clone(), key: row.get(0)? };
-    let mut statement = session.statement(include_str!("sql/record_entries.sql"))?;
-    let mut entries = statement.query(params![key.tenant, key.space, key.key])?;
-    let mut index = Vec::new();
-    while let Some(entry) = entries.next()? {
-        if let Some(value) = scalar(entry, 1)? {
-            index.push((entry.get(0)?, value));
-        }
-    }
+    let index = entries(session, &key)?;
     Ok(Record {
         version: row.get::<_, i64>(1)? as u64,
         commit_id: Uuid::from_bytes(row.get(2)?),

@@ -44,6 +44,26 @@ def encoded(model: type[ReadModel], key: str, document: ReadModel | None) -> Doc
     return name, key, json, entries(document)
 
 
+def encoded_all(model: type[ReadModel], documents: dict[str, ReadModel]) -> list[Document]:
+    """Returns what is stored of documents, by their keys.
+
+    Raises:
+        Inexact: A value of one would not come back as it is.
+        TypeError: A value of one can't be indexed.
+    """
+    name = model.__model_name__
+    jsons = codec(model).encode_all(documents.values())
+    for key, document in documents.items():
+        set_key(document, key)
+    if not model.__indexed__:
+        none: list[tuple[str, Scalar]] = []
+        return [(name, key, json, none) for key, json in zip(documents, jsons, strict=True)]
+    return [
+        (name, key, json, entries(document))
+        for (key, document), json in zip(documents.items(), jsons, strict=True)
+    ]
+
+
 def decoded(model: type[M], key: str, json: bytes) -> M:
     """Returns the document of what is stored.
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from eventuali._engine.decode import Columns, Decode, TypeKey, decode, decoder, readable
-from eventuali._engine.documents import Changes, Document, decoded, encoded
+from eventuali._engine.documents import Changes, Document, decoded, encoded, encoded_all
 from eventuali._engine.read import PAGE
 from eventuali._eventuali import Page, Pending, Row, Store
 from eventuali._eventuali import Projection as Core
@@ -38,6 +38,7 @@ from eventuali.projection import (
     ReadModel,
     Retry,
     apply,
+    without_key,
 )
 from eventuali.projection._handlers import Handler
 from eventuali.query import Item
@@ -131,6 +132,7 @@ class Projecting:
         self._table: dict[TypeKey, tuple[Decode, Codec[Any], Handler]] = {}
         self._log = store.subscribe(self.items, PAGE)
         self._stopped = False
+        self._fresh = True  # whether this process has not begun before
         self._number = 0
         self._live_generation = False
         self._cursor: Cursor = (0, None, 0, 0)
@@ -203,38 +205,39 @@ class Projecting:
                     yield from self._begin()
                     failures = 0
                     if (yield from self._follow()):
-                        return
+                        break
                 except (_Gone, OptimisticConcurrencyError):
                     self._forget()
-                except StoreClosedError:
-                    raise
-                except (CheckpointMismatchError, StorageCorruptedError, ProjectionError):
+                except (StoreClosedError, CheckpointMismatchError, StorageCorruptedError):
                     raise
                 except EventStoreError as error:
                     self._forget()
                     self._note(error)
                     yield Pause(min(0.05 * 2**failures, _LONGEST))
                     failures += 1
-            self._become("stopped")
-        except GeneratorExit:
-            raise
-        except BaseException as error:
+            if self._state != "faulted":
+                self._become("stopped")
+        except Exception as error:
             self._fault(error)
-            if not isinstance(error, Exception):
-                raise
+        except BaseException:
+            self._become("stopped")
+            raise
 
     def _begin(self) -> Work:
         models = [] if self._model is None else [self._model.__model_name__]
-        rebuild = self.rebuild and not self._number
-        self._number, self._live_generation, self._cursor = yield self._core.begin(rebuild, models)
+        if self.rebuild and self._number:
+            raise ProjectionError(f"another rebuild of {self.name} has taken the place of this one")
+        begun = yield self._core.begin(self.rebuild, models)
+        self._number, self._live_generation, self._cursor = begun
         self._models = set(models)
         self._documents.clear()
         self._tell()
 
     def _follow(self) -> Generator[Pending | Pause | Call, Any, bool]:
         """Handles page after page; whether there is nothing more to do."""
-        crashed = self._cursor[2]
-        begun = False
+        # Another process that runs this projection may have begun just now: only a process that
+        # starts looks whether one before it has ended in the middle.
+        crashed = self._cursor[2] if self._fresh else 0
         waits = False  # whether the page that is requested comes only with new events
         noted = self.position
         pending = self._log.next(self.position, waits)
@@ -249,8 +252,8 @@ class Projecting:
             if page is None:
                 yield from self._settle()
                 return self._stopped
-            if len(page) and not begun:
-                begun = True
+            if len(page) and self._fresh:
+                self._fresh = False
                 yield from self._settle()
                 yield from self._mark(crashed)
                 if crashed:  # then it begins anew from where it is
@@ -400,6 +403,8 @@ class Projecting:
                     keys.append(projection.key(event))
                 except Exception as error:
                     raise _Failed(row, error) from error
+            elif row.aggregate_id is None:
+                raise _Failed(row, without_key(projection, event))
             else:
                 keys.append(row.aggregate_id)
         unknown = [key for key in dict.fromkeys(keys) if key is not None and key not in documents]
@@ -417,11 +422,12 @@ class Projecting:
             except Exception as error:
                 raise _Failed(row, error) from error
             changed[key] = row
-        changes = [_encoded(model, key, documents[key], row) for key, row in changed.items()]
+        for key in changed:  # the ones that were used last are kept
+            documents[key] = documents.pop(key)
+        changes = _written(model, documents, changed)
         if len(documents) > CACHE:
             for key in list(documents)[: len(documents) - CACHE]:
-                if key not in changed:
-                    del documents[key]
+                del documents[key]
         return changes
 
     def _handled_by_hand(self, taken: Sequence[_Taken]) -> Generator[Any, Any, list[Document]]:
@@ -503,8 +509,22 @@ def _age(stored: int) -> timedelta:
     return timedelta(seconds=max(time() - stored / 1e6, 0))
 
 
-def _encoded(model: type[ReadModel], key: str, document: ReadModel | None, row: Row) -> Document:
+def _written(
+    model: type[ReadModel], documents: dict[str, Any], changed: dict[str, Row]
+) -> list[Document]:
+    """Returns what is stored of the documents that a page has changed.
+
+    Raises:
+        _Failed: One can't be stored; it is the last event's that changed it.
+    """
+    there = {key: documents[key] for key in changed if documents[key] is not None}
     try:
-        return encoded(model, key, document)
-    except Exception as error:
-        raise _Failed(row, error) from error
+        found = encoded_all(model, there)
+    except Exception:
+        for key, document in there.items():
+            try:
+                encoded(model, key, document)
+            except Exception as error:
+                raise _Failed(changed[key], error) from error
+        raise
+    return found + [encoded(model, key, None) for key in changed if key not in there]

@@ -89,8 +89,13 @@ class Projection(Generic[M]):
         """Returns the key of the document that an event concerns; None passes the event over.
 
         It is the id of the event's aggregate unless this is overridden.
+
+        Raises:
+            ProjectionError: The event belongs to no aggregate.
         """
         key: str | None = event.meta.aggregate_id
+        if key is None:
+            raise without_key(self, event)
         return key
 
     def fold(self, events: Iterable[Event], documents: dict[str, M] | None = None) -> dict[str, M]:
@@ -119,6 +124,15 @@ class Projection(Generic[M]):
             else:
                 found[key] = after
         return found
+
+
+def without_key(projection: Projection[Any], event: Event) -> ProjectionError:
+    """Returns the error for an event that belongs to no aggregate, where its id is the key."""
+    name = type(projection).__name__
+    return ProjectionError(
+        f"this {type(event).__name__} belongs to no aggregate, whose id would be the key of the "
+        f"document; override {name}.key, which returns None for events to pass over"
+    )
 
 
 def apply(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -78,12 +78,12 @@ class ReadModel(BaseModel):
     @property
     def key(self) -> str:
         """The key of a document that was read; for a new one, AttributeError."""
-        key: str = _key.__get__(self)
+        try:
+            key: str = _key.__get__(self)
+        except AttributeError:
+            text = f"this {type(self).__name__} has no key: it was not read from a store"
+            raise AttributeError(text) from None
         return key
-
-    def _with_key(self, key: str) -> Self:
-        _key.__set__(self, key)
-        return self
 
 
 _key: Any = vars(ReadModel)["_key"]
