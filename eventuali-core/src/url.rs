@@ -120,13 +120,17 @@ fn bare(path: &str) -> Result<Location> {
     if let Some((scheme, _)) = first.split_once(':').filter(|(scheme, _)| scheme.len() != 1) {
         let scheme = scheme.to_ascii_lowercase();
         if ["sqlite", "memory", "postgresql", "postgres"].contains(&scheme.as_str()) {
-            return Err(refuse(format!("'://' is missing after the scheme; write {scheme}://…")));
+            let rest = if scheme == "memory" { "" } else { "…" };
+            return Err(refuse(format!(
+                "'://' is missing after the scheme; write {scheme}://{rest}"
+            )));
         }
         return Err(unknown_scheme(&scheme));
     }
     let word = path.trim_end_matches('/').to_ascii_lowercase();
     if ["sqlite", "memory", "postgresql", "postgres"].contains(&word.as_str()) {
-        return Err(refuse(format!("this is only the scheme of a URL; write {word}://…")));
+        let rest = if word == "memory" { "" } else { "…" };
+        return Err(refuse(format!("this is only the scheme of a URL; write {word}://{rest}")));
     }
     if let Some((_, option)) = path.rsplit_once('?')
         && option.contains('=')

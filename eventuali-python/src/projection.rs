@@ -93,14 +93,15 @@ impl Projection {
 
 #[pymethods]
 impl Projection {
-    /// Finds the generation to go on with, or makes one: (number, whether it is live, cursor).
+    /// Finds the generation to go on with, or makes one: (number, whether it is live, cursor, the
+    /// number of one that is rebuilt beside it).
     fn begin(&self, rebuild: bool, models: Vec<String>) -> Pending {
         let purpose = if rebuild { Purpose::Rebuild } else { Purpose::Run };
         let answer = self.inner.begin(purpose, models);
         Pending::new(async {
-            let Begun { number, live, cursor } = answer.await?;
+            let Begun { number, live, cursor, rebuilt } = answer.await?;
             Ok(Outcome::Made(Box::new(move |py| {
-                Ok((number, live, tuple(cursor)).into_pyobject(py)?.into_any().unbind())
+                Ok((number, live, tuple(cursor), rebuilt).into_pyobject(py)?.into_any().unbind())
             })))
         })
     }

@@ -170,7 +170,7 @@ macro_rules! contract_clauses {
             3 an_empty_range_is_at_its_end "A range that contains no position gives an empty last page.";
             3 versions_bound_a_stream "A range of versions selects that part of a stream.";
             3 positions_bound_a_stream "A range of positions selects that part of a stream, wherever its commits begin and end.";
-            3 positions_bound_a_long_stream "The same holds in a stream of hundreds of commits.";
+            3 positions_bound_a_long_stream "A range of positions selects that part of a stream of hundreds of commits, too.";
             3 times_bound_the_log "A range of recorded times selects that part of the log, bounds included.";
             3 times_end_what_was_looked_at "`looked_to` never passes the end of a range of recorded times.";
             3 a_rare_event_is_found_in_a_long_log "One match among thousands is found, page by page, in both directions.";
@@ -225,7 +225,7 @@ macro_rules! contract_clauses {
             4 exact_holds_only_there "`Exact(n)` holds for a record that exists and is at version n, and for no other.";
             4 exact_never_holds_where_nothing_is "`Exact` never holds for a record that was never written or is deleted, not even `Exact(0)`.";
             4 a_deletion_has_conditions_too "A deletion checks its expected version as any change does.";
-            4 the_first_record_in_conflict_is_named "A conflict names the first such key, the expected and the actual version; a deleted record has one, too.";
+            4 the_first_record_in_conflict_is_named "A conflict names the key of the first record in conflict, its expected and its actual version; a deleted record keeps its version.";
             7 deleted_records_are_hidden "No selection finds a deleted record; put again, it has no old due time or index entries.";
             7 spaces_stay_apart "The same key in two spaces is two records.";
             2 a_purge_leaves_nothing "A purge removes records of a space in the order of the key, deleted ones and index entries included; their versions begin anew.";
@@ -301,7 +301,7 @@ macro_rules! contract_clauses {
         }
         lifecycle {
             1 everybody_who_closes_waits_for_the_end "A second close, while the first is not done, also waits for the writes that have begun.";
-            9 every_verb_says_closed "After closing, every commit and every read fails with `Closed`.";
+            9 every_verb_says_closed "After closing, every commit, read, listing, record query, purge and horizon fails with `Closed`.";
             9 closed_comes_before_bad_input "A closed store answers `Closed` before it checks the input.";
             6 closing_twice_is_fine "Closing again does nothing.";
             6 closing_from_two_threads_is_fine "Several threads may close at once.";
@@ -336,7 +336,7 @@ macro_rules! contract_clauses {
             9 commits_and_queries_without_bound "Too many conditions, streams without events, query terms or keys are refused.";
             9 selections_of_streams "Bad selections of streams are refused.";
             9 selections_of_records "Bad selections of records are refused.";
-            9 names_that_were_allowed_are_looked_for "A query may contain a name that is no longer accepted for new events: it may be stored.";
+            9 names_that_were_allowed_are_looked_for "Queries and selections may contain a name that is no longer accepted: it may be stored.";
             9 bad_input_comes_before_conflicts "Bad input is reported before any conflict with the store.";
         }
         verify {

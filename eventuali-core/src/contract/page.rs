@@ -21,7 +21,7 @@ const PROMISES: [&str; 10] = [
     "Versions are 1, 2, 3 … without gaps; positions rise and are never assigned twice",
     "No skipping: nothing ever appears below a position that a reader has seen",
     "Expected versions, and conflicts that name what was found",
-    "The same commit, sent again, gets the same answer",
+    "An accepted commit, sent again, is recognised by its ids and gets the same answer",
     "A write that has begun runs to its end; repeating it settles an unknown outcome",
     "What was stored comes back byte for byte",
     "Signals wake readers; data comes from the store",

@@ -92,6 +92,8 @@ pub struct Begun {
     pub live: bool,
     /// How far it has come.
     pub cursor: Cursor,
+    /// The generation that somebody rebuilds beside it, or was rebuilding when they were killed.
+    pub rebuilt: Option<u64>,
 }
 
 /// A change to a document.
@@ -143,28 +145,36 @@ impl Projection {
                 match this.chosen(purpose, &models).await {
                     Err(error) if is_conflict(&error) => {}
                     Err(error) => return Err(error),
-                    Ok((generation, live)) => {
-                        let cursor = this.cursor_of(generation.number).await?;
+                    Ok((number, live, rebuilt)) => {
+                        let cursor = this.cursor_of(number).await?;
                         this.is_of_this_log(&cursor).await?;
-                        return Ok(Begun { number: generation.number, live, cursor });
+                        return Ok(Begun { number, live, cursor, rebuilt });
                     }
                 }
             }
         })
     }
 
-    async fn chosen(&self, purpose: Purpose, models: &[String]) -> Result<(Generation, bool)> {
+    /// The number of a generation, whether it is live, and of one that is rebuilt beside it.
+    async fn chosen(
+        &self,
+        purpose: Purpose,
+        models: &[String],
+    ) -> Result<(u64, bool, Option<u64>)> {
         let (mut state, expected) = self.state().await?;
         if purpose == Purpose::Run {
             match &state.live {
-                Some(live) if live.version == self.version => return Ok((live.clone(), true)),
+                Some(live) if live.version == self.version => {
+                    let beside = state.building.as_ref().map(|building| building.number);
+                    return Ok((live.number, true, beside));
+                }
                 Some(live) if live.version > self.version => return Err(self.superseded(live)),
                 _ => {}
             }
             if let Some(building) = &state.building
                 && building.version == self.version
             {
-                return Ok((building.clone(), false));
+                return Ok((building.number, false, None));
             }
         }
         state.last += 1;
@@ -184,7 +194,7 @@ impl Projection {
         }
         self.store.commit(Commit::change(changes)).await?;
         self.sweep().await?;
-        Ok((next, first))
+        Ok((next.number, first, None))
     }
 
     fn superseded(&self, live: &Generation) -> Error {

@@ -210,7 +210,11 @@ class Projection:
     """
 
     def begin(self, rebuild: bool, models: Sequence[str]) -> Pending:
-        """Finds the generation to go on with, or makes one: (number, whether live, cursor)."""
+        """Finds the generation to go on with, or makes one.
+
+        Returns:
+            (number, whether it is live, cursor, the number of one that is rebuilt beside it)
+        """
 
     def add_model(self, number: int, model: str) -> Pending:
         """Adds a model to a generation, before its first document is written."""

@@ -81,9 +81,10 @@ class Running:
     async def __aenter__(self) -> Self:
         self._tasks = [
             asyncio.create_task(
-                drive(self._driver, each.work(), self._stopping), name=f"projection {each.name}"
+                drive(self._driver, work, self._stopping), name=f"projection {each.name}"
             )
             for each in self._all
+            for work in (each.work(), each.sweep())
         ]
         return self
 
@@ -179,9 +180,14 @@ async def rebuild(
     """Fills documents beside the live ones, and puts them in their place."""
     end = (await driver.answer(store.horizon()))[1]
 
+    reached = -1
+
     def tell() -> None:
-        if progress is not None:
-            progress(min(working.position, end), end)
+        nonlocal reached
+        position = min(working.position, end)
+        if progress is not None and position > reached:
+            reached = position
+            progress(position, end)
 
     working = Projecting(
         store,

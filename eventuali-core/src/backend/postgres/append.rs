@@ -213,7 +213,8 @@ impl<'c> Append<'c> {
             None => batch.write(session, &self.families).await?,
         };
         let Some(written) = written else {
-            let text = "PostgreSQL: a stream changed while it was locked";
+            let text = "PostgreSQL: a stream changed, or an event id was stored, while the streams were locked; \
+                        run verify()";
             return Err(Error::new(ErrorKind::Corrupted { position: None }, text));
         };
         for ((index, versions), answer) in self.waiting.drain(..).zip(batch.answers(&written)) {

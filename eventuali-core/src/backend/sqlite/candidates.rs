@@ -151,5 +151,5 @@ fn of_stream(
 }
 
 fn broken() -> Error {
-    damaged("the index of a stream differs from what was written; run verify()")
+    damaged("the index of a stream differs from what was written")
 }

@@ -29,7 +29,7 @@ pub(super) static KIND_BLOCKS: Chain = Chain {
     forward: include_str!("sql/kind_blocks_forward.sql"),
     backward: include_str!("sql/kind_blocks_backward.sql"),
     end: None,
-    what: "the index of event types differs from what was written; run verify()",
+    what: "the index of event types differs from what was written",
 };
 
 /// The positions of a tenant's tag.
@@ -37,7 +37,7 @@ pub(super) static TAGS: Chain = Chain {
     forward: include_str!("sql/tags_forward.sql"),
     backward: include_str!("sql/tags_backward.sql"),
     end: Some(include_str!("sql/tag_end.sql")),
-    what: "the index of tags differs from what was written; run verify()",
+    what: "the index of tags differs from what was written",
 };
 
 /// The columns of a key.

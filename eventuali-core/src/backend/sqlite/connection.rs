@@ -316,7 +316,7 @@ impl Session {
             return Ok(());
         }
         Err(damaged(format!(
-            "only {there} of the {due} events at positions {first} to {last} exist; run verify()"
+            "only {there} of the {due} events at positions {first} to {last} exist"
         )))
     }
 

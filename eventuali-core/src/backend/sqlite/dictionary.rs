@@ -89,7 +89,7 @@ impl Dictionary {
         if right {
             return Ok(found.map(|(id, _)| id));
         }
-        Err(damaged("the index of stream names differs from what was written; run verify()"))
+        Err(damaged("the index of stream names differs from what was written"))
     }
 
     /// Whether a name that the index has not isn't there.

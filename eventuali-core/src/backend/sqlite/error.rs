@@ -51,13 +51,15 @@ pub(super) fn is_checked() -> bool {
 }
 
 /// Something that is not what was written, where no single event is to blame.
-pub(super) fn damaged(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Corrupted { position: None }, text)
+pub(super) fn damaged(text: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Corrupted { position: None }, format!("{text}; run verify()"))
 }
 
 /// Something that ends elsewhere than where it was written up to.
 pub(super) fn incomplete(what: &str, end: Option<i64>, found: Option<i64>) -> Error {
-    let shown = |end: Option<i64>| end.map_or_else(|| "no event".to_owned(), |end| end.to_string());
-    let (end, found) = (shown(end), shown(found));
-    damaged(format!("{what} ends at {found}, but was written up to {end}; run verify()"))
+    let found = found.map_or_else(|| "no event".to_owned(), |found| found.to_string());
+    damaged(match end {
+        Some(end) => format!("{what} ends at {found}, but was written up to {end}"),
+        None => format!("{what} ends at {found}, but the end that was written is missing"),
+    })
 }

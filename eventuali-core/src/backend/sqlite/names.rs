@@ -196,7 +196,7 @@ impl Names {
         if self.stream_counts.get(&category).copied().unwrap_or(0) == indexed || !is_checked() {
             return Ok(());
         }
-        Err(damaged("the index of stream names differs from what was written; run verify()"))
+        Err(damaged("the index of stream names differs from what was written"))
     }
 
     fn remember(&mut self, stream: &StreamId, id: i64) {

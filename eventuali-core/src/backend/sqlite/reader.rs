@@ -353,10 +353,10 @@ impl Sequence {
 
     fn lacks(&self, next: u64) -> Error {
         if self.stream.is_none() {
-            let text = format!("the event at position {next} is missing; run verify()");
+            let text = format!("the event at position {next} is missing");
             return Error::new(ErrorKind::Corrupted { position: Some(next) }, text);
         }
-        damaged(format!("version {next} of a stream is missing; run verify()"))
+        damaged(format!("version {next} of a stream is missing"))
     }
 }
 

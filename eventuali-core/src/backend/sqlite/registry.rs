@@ -100,8 +100,8 @@ fn alone() -> Result<MutexGuard<'static, Vec<Entry>>> {
                 std::thread::sleep(Duration::from_micros(200));
             }
             Err(TryLockError::WouldBlock) => {
-                let text = "another thread was opening a file when this process was forked; fork \
-                            again, or start the process with the spawn method";
+                let text = "the list of open files stayed locked for 10 s; if this process was forked \
+                            while another thread opened a file, fork again, or use the spawn method";
                 return Err(Error::new(ErrorKind::Busy, text));
             }
         }

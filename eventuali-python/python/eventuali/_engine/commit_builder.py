@@ -113,6 +113,7 @@ class CommitBuilder:
         None if they are not, if one has other metadata than its time, or if an event of their range
         is stored.
         """
+        # Every slot is set: these events were applied, adopted or stored.
         found = applied_in_order(list(map(content, part.events)))
         if found is None:
             return None

@@ -39,8 +39,8 @@ _LONGEST_PAUSE = 0.25
 class Deciding:
     """A decision in progress.
 
-    Each store has its own loop around it. It calls the decision, which only one of them may await,
-    and pauses, and an operation yields neither; one that did would be longer than the two loops.
+    Each store has its own loop around it, because the loop awaits the decision, in asyncio, and
+    sleeps, and an `Operation` yields neither. To share it would take more code than the two loops.
 
     Attributes:
         events: The events to append; the same objects until their outcome is known.
@@ -99,10 +99,10 @@ class Deciding:
     def _gave_up(self, error: EventStoreError) -> EventStoreError:
         if not isinstance(error, AppendConditionError):
             return self._in_doubt()
-        times = "once" if self._sent == 1 else f"{self._sent} times"
+        times = "one attempt" if self._sent == 1 else f"{self._sent} attempts"
         return AppendConditionError(
-            f"the decision was overtaken {times}: another writer appended an event that it depends "
-            f"on, at position {error.position}",
+            f"the decision was given up after {times}: another writer appended an event that it "
+            f"depends on, at position {error.position}",
             after=error.after,
             position=error.position,
         )

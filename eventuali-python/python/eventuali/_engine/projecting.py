@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic, time
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from eventuali._engine.decode import Columns, Decode, TypeKey, decode, decoder, readable
@@ -37,7 +37,8 @@ from eventuali.projection import (
     ProjectionStatus,
     ReadModel,
     Retry,
-    apply,
+    refuse_unless_none,
+    without_document,
     without_key,
 )
 from eventuali.projection._handlers import Handler
@@ -52,6 +53,8 @@ CACHE = 10_000
 """How many documents are kept from page to page."""
 CRASHES = 5
 """How often an event is tried whose handler ends the process."""
+ABANDONED = 60.0
+"""How long a rebuild stands still before it is taken for one that was killed, in seconds."""
 _AHEAD = 1000
 """How many positions without a match are passed before that is written down."""
 _LONGEST = 5.0
@@ -88,12 +91,8 @@ class _Gone(Exception):
     """Another process has written the page, or has put another generation in the place of this."""
 
 
-class _Taken(NamedTuple):
-    """An event that a handler takes."""
-
-    event: Event
-    handler: Handler
-    row: Row
+_Taken: TypeAlias = tuple[Event, Handler, Row]
+"""An event, the handler that takes it, and its row."""
 
 
 class Projecting:
@@ -132,6 +131,7 @@ class Projecting:
         self._table: dict[TypeKey, tuple[Decode, Codec[Any], Handler]] = {}
         self._log = store.subscribe(self.items, PAGE)
         self._stopped = False
+        self._rebuilt: int | None = None  # a generation that was being rebuilt when this began
         self._fresh = True  # whether this process has not begun before
         self._number = 0
         self._live_generation = False
@@ -228,7 +228,7 @@ class Projecting:
         if self.rebuild and self._number:
             raise ProjectionError(f"another rebuild of {self.name} has taken the place of this one")
         begun = yield self._core.begin(self.rebuild, models)
-        self._number, self._live_generation, self._cursor = begun
+        self._number, self._live_generation, self._cursor, self._rebuilt = begun
         self._models = set(models)
         self._documents.clear()
         self._tell()
@@ -382,7 +382,7 @@ class Projecting:
             except Exception as error:
                 raise _Failed(row, error) from error
             set_stored(event, row)
-            taken.append(_Taken(event, handler, row))
+            taken.append((event, handler, row))
         return taken
 
     def _find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any], Handler]:
@@ -414,14 +414,22 @@ class Projecting:
             documents |= dict.fromkeys(part)
             documents |= {key: decoded(model, key, json) for key, json in found}
         changed: dict[str, Row] = {}
-        for (event, handler, row), key in zip(taken, keys, strict=True):
-            if key is None:
-                continue
-            try:
-                documents[key] = apply(projection, handler, event, documents[key])
-            except Exception as error:
-                raise _Failed(row, error) from error
-            changed[key] = row
+        at: Row | None = None
+        try:
+            for (event, handler, at), key in zip(taken, keys, strict=True):
+                if key is None:
+                    continue
+                document = documents[key]
+                if document is None and handler.needs_document:
+                    raise without_document(projection, handler, event)
+                document = handler.function(projection, event, document)
+                if type(document) is not model:
+                    refuse_unless_none(projection, handler, document)
+                documents[key] = document
+                changed[key] = at
+        except Exception as error:
+            assert at is not None  # noqa: S101
+            raise _Failed(at, error) from error
         for key in changed:  # the ones that were used last are kept
             documents[key] = documents.pop(key)
         changes = _written(model, documents, changed)
@@ -493,6 +501,21 @@ class Projecting:
         self._error, self._failed_at, self._state = error, position, "faulted"
         self._log.stop()
         self._tell()
+
+    def sweep(self) -> Work:
+        """Removes what a rebuild has left that was killed: one that stands still for a while."""
+        while self._state == "catching up" and not self._number and not self._stopped:
+            yield Pause(0.1)
+        number = self._rebuilt
+        if number is None:
+            return
+        try:
+            before: Cursor = yield self._core.cursor(number)
+            yield Pause(ABANDONED)
+            if not self._stopped and (yield self._core.cursor(number)) == before:
+                yield self._core.discard(number)
+        except EventStoreError:
+            return  # whoever begins next looks again
 
     def discard(self) -> Pending | None:
         """Gives up what a rebuild has filled; None where there is nothing to give up."""

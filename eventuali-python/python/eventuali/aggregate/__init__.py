@@ -281,7 +281,7 @@ def committed(aggregate: Aggregate, count: int) -> None:
 
 
 def replay(aggregate: Aggregate, event: Event) -> None:
-    """Applies a stored event to the state; called by the store, too."""
+    """Applies an event without noting it as unsaved; called by the store, too."""
     returned = aggregate.__dispatch__.isolating[type(event)](aggregate, event)
     if returned is not None:
         raise returned_value(aggregate, event, returned)

@@ -44,7 +44,7 @@ _NESTING = {
 
 
 def isolating(handler: Handler, event_type: type[Event]) -> Handler:
-    """Returns a handler that gets no mutable value of an event of exactly this class."""
+    """Returns a handler that gets copies of the mutable values of events of exactly this class."""
     if _is_fixed(event_type):
         return handler
     return lambda aggregate, event: handler(aggregate, _isolated(event))

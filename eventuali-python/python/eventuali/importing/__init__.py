@@ -155,8 +155,8 @@ class _Commit(NamedTuple):
     Attributes:
         streams: The events of each stream; each stream once.
         size: The approximate number of bytes.
-        follows: Whether a stream of the commit before continues in this one, which is refused
-            without it.
+        follows: Whether a stream of the commit before continues in this one. If so, this commit is
+            refused unless that one was stored.
     """
 
     streams: dict[tuple[str, str], list[LegacyEvent]]

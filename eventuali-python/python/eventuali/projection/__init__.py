@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import (
+    TYPE_CHECKING,
     Any,
     ClassVar,
     Generic,
@@ -30,7 +31,12 @@ from eventuali.projection._model import ReadModel
 
 __all__ = ["Projection", "ProjectionState", "ProjectionStatus", "ReadModel", "Retry"]
 
-M = TypeVar("M", bound=ReadModel)
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    M = TypeVarWithDefault("M", bound=ReadModel, default=Any)
+else:
+    M = TypeVar("M", bound=ReadModel)
 
 ProjectionState: TypeAlias = Literal["catching up", "live", "faulted", "stopped"]
 """What a projection does: it works through what is stored, it waits for new events, it stopped at
@@ -144,23 +150,38 @@ def apply(
         ProjectionError: There is no document, or the handler returned none and may not delete.
     """
     if document is None and handler.needs_document:
-        raise ProjectionError(
-            f"{type(projection).__name__}.{handler.name} takes a document, but there is none for "
-            f"this {type(event).__name__}; annotate it with `| None` to take that, too"
-        )
+        raise without_document(projection, handler, event)
     after = handler.function(projection, event, document)
-    if after is None:
-        if handler.may_delete:
-            return None
-        raise ProjectionError(
-            f"{type(projection).__name__}.{handler.name} returned None, which deletes the "
-            "document; return the document, or annotate the result with `| None`"
-        )
     if type(after) is not projection.__model__:
-        raise ProjectionError(
-            f"{type(projection).__name__}.{handler.name} returned {after!r:.60}, not a document"
-        )
+        refuse_unless_none(projection, handler, after)
+        return None
     return after  # type: ignore[return-value]
+
+
+def without_document(
+    projection: Projection[Any], handler: Handler, event: Event
+) -> ProjectionError:
+    """Returns the error for an event whose handler takes no None for the document."""
+    return ProjectionError(
+        f"{type(projection).__name__}.{handler.name} takes a document, but there is none for "
+        f"this {type(event).__name__}; annotate it with `| None` to take that, too"
+    )
+
+
+def refuse_unless_none(projection: Projection[Any], handler: Handler, after: object) -> None:
+    """Takes None from a handler that may delete, and nothing else that is not a document.
+
+    Raises:
+        ProjectionError: It is not None, or the handler may not delete.
+    """
+    name = f"{type(projection).__name__}.{handler.name}"
+    if after is not None:
+        raise ProjectionError(f"{name} returned {after!r:.60}, not a document of its model")
+    if not handler.may_delete:
+        raise ProjectionError(
+            f"{name} returned None, which deletes the document; return the document, or annotate "
+            "the result with `| None`"
+        )
 
 
 def _model_of(cls: type) -> type[ReadModel] | None:

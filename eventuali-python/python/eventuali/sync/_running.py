@@ -59,14 +59,15 @@ class Running:
 
     def __enter__(self) -> Self:
         for each in self._all:
-            thread = threading.Thread(
-                target=drive,
-                args=(each.work(), self._stopping),
-                name=f"projection {each.name}",
-                daemon=True,
-            )
-            thread.start()
-            self._threads.append(thread)
+            for work in (each.work(), each.sweep()):
+                thread = threading.Thread(
+                    target=drive,
+                    args=(work, self._stopping),
+                    name=f"projection {each.name}",
+                    daemon=True,
+                )
+                thread.start()
+                self._threads.append(thread)
         return self
 
     def __exit__(
@@ -166,9 +167,14 @@ def rebuild(
     refuse_coroutines(projection)
     end = store.horizon().wait()[1]
 
+    reached = -1
+
     def tell() -> None:
-        if progress is not None:
-            progress(min(working.position, end), end)
+        nonlocal reached
+        position = min(working.position, end)
+        if progress is not None and position > reached:
+            reached = position
+            progress(position, end)
 
     working = Projecting(
         store, projection, on_error=on_error, changes=Documents, tell=tell, rebuild=True

@@ -1,0 +1,219 @@
+//! Generations of a projection: one takes the place of another, and nothing is left of it.
+
+#[allow(dead_code)]
+mod fixtures;
+
+use std::sync::Arc;
+
+use eventuali_core::contract::{Fixture, block_on};
+use eventuali_core::error::ErrorKind;
+use eventuali_core::record::{RecordPurge, RecordQuery, RecordSelection, RecordValue, Scalar};
+use eventuali_core::service::projection::{
+    Begun, Cursor, DocumentChange, Projection, Purpose, documents,
+};
+use eventuali_core::store::EventStore;
+
+use fixtures::{InProcess, PostgresTable, SqliteFile};
+
+fn opened(fixture: &dyn Fixture) -> EventStore {
+    EventStore::over(block_on(fixture.open()).expect("it opens"), "").expect("it is a tenant")
+}
+
+fn each(test: impl Fn(&EventStore)) {
+    let backends: [&dyn Fixture; 3] =
+        [&InProcess::memory(), &SqliteFile::new(), &PostgresTable::new()];
+    for fixture in backends {
+        test(&opened(fixture));
+    }
+}
+
+fn projection(store: &EventStore, version: u32) -> Projection {
+    Projection::new(store, "Accounts", version).expect("it has a name")
+}
+
+fn begin(projection: &Projection, purpose: Purpose) -> Begun {
+    block_on(projection.begin(purpose, vec!["View".to_owned()])).expect("it begins")
+}
+
+fn change(key: &str, json: Option<&str>) -> DocumentChange {
+    let value = json.map(|json| RecordValue {
+        bytes: json.as_bytes().to_vec(),
+        due: None,
+        index: vec![("owner".to_owned(), Scalar::Text(json.to_owned()))],
+    });
+    DocumentChange { model: "View".to_owned(), key: key.to_owned(), value }
+}
+
+/// Writes one document, and moves the cursor by one.
+fn write(projection: &Projection, begun: &Begun, from: Cursor, json: &str) -> Cursor {
+    let to = Cursor { position: from.position + 1, ..from };
+    let change = vec![change("a", Some(json)), change(json, Some(json))];
+    block_on(projection.advance(begun.number, from, to, change)).expect("it is written")
+}
+
+/// What people read.
+fn read(store: &EventStore) -> Vec<String> {
+    let all = RecordSelection::Prefix(String::new());
+    let page = block_on(documents(store, "View", all, None, 100)).expect("it is read");
+    page.records.into_iter().map(|record| record.key.key).collect()
+}
+
+/// Whether a space has neither records nor what deleted ones leave.
+fn is_empty(store: &EventStore, space: &str) -> bool {
+    let purge = RecordPurge { tenant: String::new(), space: space.to_owned(), most: 100 };
+    block_on(store.purge(purge)).expect("it purges") == 0
+}
+
+#[test]
+fn the_first_generation_is_read_at_once() {
+    each(|store| {
+        assert_eq!(read(store), Vec::<String>::new());
+        let begun = begin(&projection(store, 1), Purpose::Run);
+        assert_eq!((begun.number, begun.live, begun.cursor), (1, true, Cursor::default()));
+        let cursor = write(&projection(store, 1), &begun, begun.cursor, "one");
+        assert_eq!(read(store), ["a", "one"]);
+        let again = begin(&projection(store, 1), Purpose::Run);
+        assert_eq!(again, Begun { cursor, ..begun });
+    });
+}
+
+#[test]
+fn another_version_is_built_beside_it_and_swapped() {
+    each(|store| {
+        let (old, new) = (projection(store, 1), projection(store, 2));
+        let first = begin(&old, Purpose::Run);
+        let at = write(&old, &first, first.cursor, "one");
+        let second = begin(&new, Purpose::Run);
+        assert_eq!((second.number, second.live), (2, false));
+        let cursor = write(&new, &second, second.cursor, "two");
+        assert_eq!(read(store), ["a", "one"], "the live one serves until then");
+        assert_eq!(begin(&new, Purpose::Run), Begun { cursor, ..second.clone() }, "it is resumed");
+        block_on(new.swap(second.number, cursor)).expect("it is swapped");
+        assert_eq!(read(store), ["a", "two"]);
+        let late = old.advance(first.number, at, at, vec![change("late", Some("late"))]);
+        let told = block_on(late).expect_err("it was replaced");
+        assert!(matches!(told.kind(), ErrorKind::RecordConflict { .. }), "{told:?}");
+        let told = block_on(old.begin(Purpose::Run, Vec::new())).expect_err("it is too old");
+        assert_eq!(*told.kind(), ErrorKind::Projection);
+        for space in ["Accounts@1", "Accounts@1/View"] {
+            assert!(is_empty(store, space), "{space}");
+        }
+    });
+}
+
+#[test]
+fn a_swap_is_of_a_cursor_that_nobody_has_moved() {
+    each(|store| {
+        let (old, new) = (projection(store, 1), projection(store, 2));
+        write(&old, &begin(&old, Purpose::Run), Cursor::default(), "one");
+        let second = begin(&new, Purpose::Run);
+        let cursor = write(&new, &second, second.cursor, "two");
+        let moved = write(&new, &second, cursor, "three");
+        let told = block_on(new.swap(second.number, cursor)).expect_err("somebody went on");
+        assert!(matches!(told.kind(), ErrorKind::RecordConflict { .. }), "{told:?}");
+        block_on(new.swap(second.number, moved)).expect("it is swapped");
+        assert_eq!(read(store), ["a", "three", "two"]);
+        let told = block_on(new.swap(second.number, moved)).expect_err("it was");
+        assert!(matches!(told.kind(), ErrorKind::RecordConflict { .. }), "{told:?}");
+    });
+}
+
+#[test]
+fn what_is_given_up_leaves_nothing() {
+    each(|store| {
+        let live = projection(store, 1);
+        let first = begin(&live, Purpose::Run);
+        write(&live, &first, first.cursor, "one");
+        let rebuilt = begin(&live, Purpose::Rebuild);
+        let cursor = write(&live, &rebuilt, rebuilt.cursor, "two");
+        assert_eq!(begin(&live, Purpose::Run).rebuilt, Some(rebuilt.number));
+        block_on(live.discard(rebuilt.number)).expect("it is given up");
+        block_on(live.discard(rebuilt.number)).expect("it was");
+        assert_eq!(
+            (read(store), begin(&live, Purpose::Run).rebuilt),
+            (vec!["a".into(), "one".into()], None)
+        );
+        let late = live.advance(rebuilt.number, cursor, cursor, Vec::new());
+        assert!(block_on(late).is_err(), "whoever still fills it is told");
+        for space in ["Accounts@2", "Accounts@2/View"] {
+            assert!(is_empty(store, space), "{space}");
+        }
+        // Another rebuild takes the place of one that was killed.
+        let killed = begin(&live, Purpose::Rebuild);
+        write(&live, &killed, killed.cursor, "three");
+        let next = begin(&live, Purpose::Rebuild);
+        assert!(next.number > killed.number);
+        assert!(is_empty(store, &format!("Accounts@{}/View", killed.number)));
+        assert!(block_on(live.swap(killed.number, killed.cursor)).is_err());
+    });
+}
+
+#[test]
+fn a_model_belongs_to_one_projection() {
+    each(|store| {
+        begin(&projection(store, 1), Purpose::Run);
+        let other = Projection::new(store, "Others", 1).expect("it has a name");
+        let told =
+            block_on(other.begin(Purpose::Run, vec!["View".into()])).expect_err("it is taken");
+        assert_eq!(*told.kind(), ErrorKind::Projection);
+        let begun = block_on(other.begin(Purpose::Run, Vec::new())).expect("it begins");
+        let told = block_on(other.add_model(begun.number, "View".into())).expect_err("it is taken");
+        assert_eq!(*told.kind(), ErrorKind::Projection);
+        block_on(other.add_model(begun.number, "Mine".into())).expect("it is added");
+        for name in ["", "a/b", "a@1", &"x".repeat(101)] {
+            assert!(Projection::new(store, name, 1).is_err(), "{name:?}");
+        }
+    });
+}
+
+#[test]
+fn tenants_have_their_own() {
+    each(|store| {
+        let begun = begin(&projection(store, 1), Purpose::Run);
+        write(&projection(store, 1), &begun, begun.cursor, "one");
+        let other = store.for_tenant("other").expect("it is seen");
+        assert_eq!(read(&other), Vec::<String>::new());
+        let begun = begin(&projection(&other, 7), Purpose::Run);
+        assert_eq!((begun.number, begun.live), (1, true));
+    });
+}
+
+#[test]
+fn readers_meet_one_generation_while_others_take_its_place() {
+    each(|store| {
+        let live = projection(store, 1);
+        let first = begin(&live, Purpose::Run);
+        let mut at = first.cursor;
+        let many = |round: u64| -> Vec<_> {
+            (0..500).map(|key| change(&format!("{key:03}"), Some(&round.to_string()))).collect()
+        };
+        at = block_on(live.advance(first.number, at, Cursor { position: 1, ..at }, many(0)))
+            .expect("it is written");
+        assert_eq!(at.position, 1);
+        let ended = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let reader = std::thread::spawn({
+            let (store, ended) = (store.clone(), Arc::clone(&ended));
+            move || {
+                let mut rounds = 0;
+                while !ended.load(std::sync::atomic::Ordering::SeqCst) || rounds == 0 {
+                    let all = RecordSelection::Prefix(String::new());
+                    let page =
+                        block_on(documents(&store, "View", all, None, 1000)).expect("it is read");
+                    assert_eq!(page.records.len(), 500, "a generation is whole");
+                    let first = &page.records[0].value.bytes;
+                    assert!(page.records.iter().all(|record| record.value.bytes == *first));
+                    rounds += 1;
+                }
+            }
+        });
+        for round in 1..10 {
+            let next = begin(&live, Purpose::Rebuild);
+            let to = Cursor { position: 1, ..next.cursor };
+            let cursor = block_on(live.advance(next.number, next.cursor, to, many(round)))
+                .expect("it is written");
+            block_on(live.swap(next.number, cursor)).expect("it is swapped");
+        }
+        ended.store(true, std::sync::atomic::Ordering::SeqCst);
+        reader.join().expect("every page was whole");
+    });
+}
