@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use eventuali_core::contract::{Fixture, block_on};
 use eventuali_core::error::ErrorKind;
-use eventuali_core::record::{RecordPurge, RecordQuery, RecordSelection, RecordValue, Scalar};
+use eventuali_core::record::{RecordPurge, RecordSelection, RecordValue, Scalar};
 use eventuali_core::service::projection::{
     Begun, Cursor, DocumentChange, Projection, Purpose, documents,
 };

@@ -235,7 +235,7 @@ impl Store {
 
     /// One page of a model's documents: ([(key, JSON)], where to go on: (value, key)).
     #[pyo3(signature = (
-        model, *, keys=None, prefix=None, index=None, bounds=(None, None), after=None, limit=1000
+        model, *, keys=None, prefix=None, index=None, low=None, high=None, after=None, limit=1000
     ))]
     #[expect(clippy::too_many_arguments, reason = "they are the fields of a selection")]
     fn documents(
@@ -244,11 +244,12 @@ impl Store {
         keys: Option<Vec<String>>,
         prefix: Option<String>,
         index: Option<String>,
-        bounds: (Option<ScalarArgument>, Option<ScalarArgument>),
+        low: Option<ScalarArgument>,
+        high: Option<ScalarArgument>,
         after: Option<(Option<ScalarArgument>, String)>,
         limit: usize,
     ) -> Pending {
-        projection::documents(&self.core, model, keys, prefix, index, bounds, after, limit)
+        projection::documents(&self.core, model, keys, prefix, index, (low, high), after, limit)
             .coming(self.near)
     }
 

@@ -10,10 +10,12 @@ ROOT = Path(__file__).parents[2]
 
 NAMES = """
 ALL ANY Aggregate AggregateNotFoundError AppendCondition AppendConditionError Committed
-ConfigurationError Damage DatabaseError DomainEvent Event EventMeta EventStore EventStoreConfig
-EventStoreError EventualiError ExpectedVersion Horizon IdempotencyConflictError InvalidEventError
+ConfigurationError Damage DatabaseError Documents DomainEvent Event EventMeta EventStore
+EventStoreConfig EventStoreError EventualiError ExpectedVersion Horizon IdempotencyConflictError
+InvalidEventError
 NO_STREAM
-OptimisticConcurrencyError OutcomeUnknownError Query STREAM_EXISTS SerializationError
+OptimisticConcurrencyError OutcomeUnknownError Projection Query ReadModel Retry
+STREAM_EXISTS SerializationError
 StoreStats StreamInfo Subscription SystemEvent UnknownEvent User Verification
 __version__
 """

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     )
     from eventuali.event import DomainEvent, Event, EventMeta, SystemEvent, UnknownEvent
     from eventuali.expected import ANY, NO_STREAM, STREAM_EXISTS, AppendCondition, ExpectedVersion
-    from eventuali.projection import Projection, ProjectionStatus, ReadModel, Retry
+    from eventuali.projection import Projection, ReadModel, Retry
     from eventuali.query import ALL, Query
-    from eventuali.running import Documents, Running
+    from eventuali.running import Documents
     from eventuali.store import (
         Committed,
         Damage,
@@ -81,11 +81,9 @@ __all__ = [
     "OptimisticConcurrencyError",
     "OutcomeUnknownError",
     "Projection",
-    "ProjectionStatus",
     "Query",
     "ReadModel",
     "Retry",
-    "Running",
     "SerializationError",
     "StoreStats",
     "StreamInfo",
@@ -116,9 +114,9 @@ _HOMES = {
     ),
     "event": ("DomainEvent", "Event", "EventMeta", "SystemEvent", "UnknownEvent"),
     "expected": ("ANY", "AppendCondition", "ExpectedVersion", "NO_STREAM", "STREAM_EXISTS"),
-    "projection": ("Projection", "ProjectionStatus", "ReadModel", "Retry"),
+    "projection": ("Projection", "ReadModel", "Retry"),
     "query": ("ALL", "Query"),
-    "running": ("Documents", "Running"),
+    "running": ("Documents",),
     "store": (
         "Committed",
         "Damage",

@@ -331,7 +331,8 @@ class Store:
         keys: Sequence[str] | None = None,
         prefix: str | None = None,
         index: str | None = None,
-        bounds: tuple[Scalar | None, Scalar | None] = (None, None),
+        low: Scalar | None = None,
+        high: Scalar | None = None,
         after: tuple[Scalar | None, str] | None = None,
         limit: int = 1000,
     ) -> Pending:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -16,6 +15,8 @@ from eventuali.expected import duration
 from eventuali.projection import Projection, ProjectionStatus, ReadModel, Retry
 
 if TYPE_CHECKING:
+    import asyncio
+
     from eventuali._engine.asyncio_driver import AsyncioDriver
     from eventuali._engine.pending_commit import Committed
 
@@ -57,6 +58,8 @@ class Running:
         on_error: Retry,
     ) -> None:
         """Don't call this directly; use `EventStore.run`."""
+        import asyncio
+
         self._store = store
         self._driver = driver
         self._changed = asyncio.Event()
@@ -75,10 +78,14 @@ class Running:
         return Documents(self._driver, core, number)
 
     def _tell(self) -> None:
+        import asyncio
+
         self._changed.set()
         self._changed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
+        import asyncio
+
         self._tasks = [
             asyncio.create_task(
                 drive(self._driver, work, self._stopping), name=f"projection {each.name}"
@@ -94,6 +101,8 @@ class Running:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        import asyncio
+
         self._stopping.set()
         for each in self._all:
             each.stop()
@@ -117,6 +126,8 @@ class Running:
             ProjectionError: One of them is faulted, or was stopped.
             TimeoutError: It took longer.
         """
+        import asyncio
+
         target = target_of(committed)
         chosen = [e for e in self._all if not projections or type(e.projection) in projections]
         async with asyncio.timeout(duration(timeout, "timeout")):
@@ -124,6 +135,8 @@ class Running:
                 await self._wait(each, target)
 
     async def _wait(self, each: Projecting, target: int) -> None:
+        import asyncio
+
         last: int | None = None
         while True:
             changed = self._changed
@@ -161,6 +174,8 @@ async def drive(driver: AsyncioDriver, work: Work, stopping: asyncio.Event) -> N
 
 
 async def _answer(driver: AsyncioDriver, step: Any, stopping: asyncio.Event) -> Any:
+    import asyncio
+
     if isinstance(step, Pause):
         with suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), step.seconds)
@@ -178,6 +193,8 @@ async def rebuild(
     progress: Callable[[int, int], object] | None,
 ) -> ProjectionStatus:
     """Fills documents beside the live ones, and puts them in their place."""
+    import asyncio
+
     end = (await driver.answer(store.horizon()))[1]
 
     reached = -1

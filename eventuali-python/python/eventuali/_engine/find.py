@@ -148,7 +148,8 @@ def _page(
     found, next_place = yield store.documents(
         name,
         index=leading.field,
-        bounds=(leading.low, leading.high),
+        low=leading.low,
+        high=leading.high,
         after=after,
         limit=min(limit, PAGE),
     )
