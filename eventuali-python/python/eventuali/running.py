@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from eventuali._engine.documents import Changes
 from eventuali._engine.projecting import Call, Core, Pause, Projecting, Store, Work
-from eventuali._engine.waiting import UNSETTLED, remaining, target_of
+from eventuali._engine.waiting import UNSETTLED, chosen, ended, late, remaining, target_of
 from eventuali.errors import ProjectionError
 from eventuali.expected import duration
-from eventuali.projection import Projection, ProjectionStatus, ReadModel, Retry
+from eventuali.projection import (
+    Projection,
+    ProjectionStatus,
+    ReadModel,
+    Retry,
+    check_projections,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -63,10 +69,7 @@ class Running:
         self._store = store
         self._driver = driver
         self._changed = asyncio.Event()
-        names = [type(projection).__projection_name__ for projection in projections]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two projections have the name {name!r}")
+        check_projections(projections)
         self._all = [
             Projecting(store, each, on_error=on_error, changes=self._documents, tell=self._tell)
             for each in projections
@@ -86,6 +89,8 @@ class Running:
     async def __aenter__(self) -> Self:
         import asyncio
 
+        if self._tasks:
+            raise RuntimeError("a block is entered once; call `store.run` again")
         self._tasks = [
             asyncio.create_task(
                 drive(self._driver, work, self._stopping), name=f"projection {each.name}"
@@ -125,14 +130,20 @@ class Running:
         Raises:
             ProjectionError: One of them is faulted, or was stopped.
             TimeoutError: It took longer.
+            ValueError: One of the classes does not run here.
         """
         import asyncio
 
-        target = target_of(committed)
-        chosen = [e for e in self._all if not projections or type(e.projection) in projections]
-        async with asyncio.timeout(duration(timeout, "timeout")):
-            for each in chosen:
-                await self._wait(each, target)
+        target, seconds = target_of(committed), duration(timeout, "timeout")
+        each = None
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                for each in chosen(self._all, projections, entered=bool(self._tasks)):
+                    await self._wait(each, target)
+        except TimeoutError:
+            if each is None or not limit.expired():
+                raise
+            raise late(each, target) from None
 
     async def _wait(self, each: Projecting, target: int) -> None:
         import asyncio
@@ -144,10 +155,8 @@ class Running:
                 last = await self._driver.run(remaining(self._store, each, target))
             if last is not None and each.position >= last:
                 return
-            if each.state in ("faulted", "stopped"):
-                raise ProjectionError(
-                    f"{each.name} is {each.state} at position {each.position}, before {target}"
-                ) from each.error
+            if (error := ended(each, target)) is not None:
+                raise error
             if last is None:
                 await asyncio.sleep(UNSETTLED)
             else:
@@ -193,6 +202,7 @@ async def rebuild(
     progress: Callable[[int, int], object] | None,
 ) -> ProjectionStatus:
     """Fills documents beside the live ones, and puts them in their place."""
+    check_projections([projection])
     import asyncio
 
     end = (await driver.answer(store.horizon()))[1]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias, TypeVar
 
-from eventuali._eventuali import Pending, Row
+from eventuali._eventuali import Pending
 from eventuali._eventuali import Projection as Core
 from eventuali.codec.json import Codec, Inexact
 from eventuali.errors import SerializationError
+from eventuali.event._names import check_name
 from eventuali.projection._model import ReadModel, Scalar, entries, set_key
 
 M = TypeVar("M", bound=ReadModel)
@@ -28,10 +29,13 @@ def encoded(model: type[ReadModel], key: str, document: ReadModel | None) -> Doc
     """Returns what is stored of a document; None deletes it.
 
     Raises:
+        InvalidEventError: The key is not acceptable.
         SerializationError: A value would not come back as it is; `path` says which.
         TypeError: A value can't be indexed.
+        ValueError: A value is too large for the index.
     """
     name = model.__model_name__
+    check_name("key", key)
     if document is None:
         return name, key, None, []
     try:
@@ -83,21 +87,34 @@ def decoded(model: type[M], key: str, json: bytes) -> M:
 
 
 class Changes:
-    """The documents that the free form has read and written within a page."""
+    """The documents that the free form has read and written.
+
+    They are kept from page to page: nobody else changes them as long as the cursor is where it was.
+    """
 
     def __init__(self, core: Core, number: int) -> None:
         self._core = core
         self._number = number
         self._known: dict[tuple[type[ReadModel], str], ReadModel | None] = {}
         self._changed: dict[tuple[type[ReadModel], str], None] = {}
-        self.models: set[str] = set()
-        self.row: Row | None = None
+        self._models: set[str] = set()
+
+    def _begin_page(self, most: int) -> None:
+        """Begins a page; forgets what was used longest ago, but for the last page's changes."""
+        for place in self._changed:
+            self._known[place] = self._known.pop(place)
+        if len(self._known) > most:
+            for place in list(self._known)[: len(self._known) - most]:
+                if place not in self._changed:
+                    del self._known[place]
+        self._changed = {}
 
     def _pending(self, model: type[ReadModel], key: str) -> Pending | None:
         """Returns the read of a document that is not known yet."""
-        _checked(model, key)
+        check_model(model)
         if (model, key) in self._known:
             return None
+        check_name("key", key)
         return self._core.documents(self._number, model.__model_name__, [key])
 
     def _take(self, model: type[M], key: str, answer: Any) -> M | None:
@@ -112,29 +129,35 @@ class Changes:
 
         Raises:
             TypeError: It is not a document, or the key not a str.
+            InvalidEventError: The key is not 1 to 255 bytes of visible text.
             SerializationError: A value would not come back as it is.
         """
         model = type(document)
-        _checked(model, key)
+        check_model(model)
         encoded(model, key, document)
-        self._known[model, key] = document.model_copy(deep=True)
-        self._changed[model, key] = None
-        self.models.add(model.__model_name__)
+        self._note(model, key, document.model_copy(deep=True))
 
     def delete(self, model: type[ReadModel], key: str) -> None:
         """Deletes a document, if there is one."""
-        _checked(model, key)
-        self._known[model, key] = None
-        self._changed[model, key] = None
-        self.models.add(model.__model_name__)
+        check_model(model)
+        check_name("key", key)
+        self._note(model, key, None)
 
-    def changed(self) -> list[Document]:
+    def _note(self, model: type[ReadModel], key: str, document: ReadModel | None) -> None:
+        self._known[model, key] = document
+        self._changed[model, key] = None
+        self._models.add(model.__model_name__)
+
+    def _changed_documents(self) -> list[Document]:
         """Returns what is to be written."""
         return [encoded(model, key, self._known[model, key]) for model, key in self._changed]
 
 
-def _checked(model: object, key: object) -> None:
+def check_model(model: object) -> None:
+    """Refuses what is no class of read models.
+
+    Raises:
+        TypeError: It is none.
+    """
     if not (isinstance(model, type) and issubclass(model, ReadModel) and model is not ReadModel):
-        raise TypeError(f"a document must be of a class derived from ReadModel, not {model!r:.60}")
-    if not isinstance(key, str):
-        raise TypeError(f"the key of a document must be a str, not {key!r:.60}")
+        raise TypeError(f"a read model must be a class derived from ReadModel, not {model!r:.60}")

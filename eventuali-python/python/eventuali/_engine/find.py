@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeAlias, TypeVar
 
-from eventuali._engine.documents import decoded
+from eventuali._engine.documents import check_model, decoded
 from eventuali._engine.operation import Operation
 from eventuali._eventuali import Store
-from eventuali.projection._model import ReadModel, Scalar, scalar
+from eventuali.event._names import checked_text
+from eventuali.projection._model import LOOKUPS, ReadModel, Scalar, scalar
 
 M = TypeVar("M", bound=ReadModel)
 
 DocumentPlace: TypeAlias = tuple[Scalar | None, str]
+"""Where a page ends: the value that it is sorted by, None if that is the key, and the key."""
 
 PAGE = 1000
 
@@ -24,48 +27,61 @@ class Found(list[M], Generic[M]):
         next: What to give to `find` as `after` to get those that follow; None at the end.
     """
 
-    def __init__(self, documents: Iterable[M] = (), next: DocumentPlace | None = None) -> None:
+    def __init__(
+        self,
+        documents: Iterable[M] = (),
+        next: DocumentPlace | None = None,
+    ) -> None:
         super().__init__(documents)
         self.next = next
 
 
-class Condition(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Condition:
     """What must hold of a field: bounds, both included, and what else."""
 
     field: str
-    low: Scalar | None
-    high: Scalar | None
-    exclusive: tuple[Scalar | None, Scalar | None] = (None, None)
-    prefix: str | None = None
-    among: tuple[Scalar, ...] | None = None
+    low: Scalar | None = None
+    high: Scalar | None = None
+    tests: tuple[Callable[[Scalar], bool], ...] = ()
+    among: frozenset[Scalar] | None = None
 
     def holds(self, document: ReadModel) -> bool:
         """Whether it holds of a document."""
-        value = scalar(getattr(document, self.field), self.field)
-        if value is None:
-            return False
-        low, high = self.exclusive
+        value = value_of(document, self.field)
         return (
-            (self.among is None or value in self.among)
-            and (self.low is None or _below(self.low, value))
-            and (self.high is None or _below(value, self.high))
-            and (low is None or value != low)
-            and (high is None or value != high)
-            and (self.prefix is None or (isinstance(value, str) and value.startswith(self.prefix)))
+            value is not None
+            and (self.low is None or _order(self.low) <= _order(value))
+            and (self.high is None or _order(value) <= _order(self.high))
+            and (self.among is None or value in self.among)
+            and all(test(value) for test in self.tests)
+        )
+
+    def within(self, low: Scalar | None, high: Scalar | None) -> Condition:
+        """Returns the condition with bounds that are as close as both say."""
+        lows = [each for each in (self.low, low) if each is not None]
+        highs = [each for each in (self.high, high) if each is not None]
+        return replace(
+            self,
+            low=max(lows, key=_order, default=None),
+            high=min(highs, key=_order, default=None),
         )
 
 
-def _below(low: Scalar, high: Scalar) -> bool:
-    if isinstance(low, str) or isinstance(high, str):
-        return isinstance(low, str) and isinstance(high, str) and low.encode() <= high.encode()
-    return low <= high
+def value_of(document: ReadModel, field: str) -> Scalar | None:
+    """Returns what the index holds of a field."""
+    return scalar(getattr(document, field), field, real=type(document).__indexed__[field])
+
+
+def _order(value: Scalar) -> tuple[int, Any]:
+    """Returns what sorts as the index does: numbers, then texts by their bytes."""
+    return (1, value.encode()) if isinstance(value, str) else (0, value)
 
 
 def get(store: Store, model: type[M], key: str) -> Operation[M | None]:
     """Returns the document of a key; None if there is none."""
-    _checked(model)
-    if not isinstance(key, str):
-        raise TypeError(f"the key of a document must be a str, not {key!r:.60}")
+    check_model(model)
+    key = checked_text("key", key)
     found, _ = yield store.documents(model.__model_name__, keys=[key], limit=1)
     return decoded(model, key, found[0][1]) if found else None
 
@@ -79,134 +95,139 @@ def find(
     limit: int,
 ) -> Operation[Found[M]]:
     """Returns a page of the documents of which everything holds, in their order."""
-    _checked(model)
+    check_model(model)
     if type(limit) is not int or limit < 1:
         raise ValueError(f"limit must be an int of 1 or more, not {limit!r:.60}")
+    if after is not None and not (
+        isinstance(after, tuple) and len(after) == 2 and isinstance(after[1], str)
+    ):
+        raise TypeError(f"after must be the `next` of a page, not {after!r:.60}")
     conditions = _conditions(model, where)
     leading = _leading(model, conditions, order_by)
     found: Found[M] = Found()
-    if leading is not None and leading.among is not None and order_by is None:
-        return (yield from _among(store, model, leading, conditions, after, limit))
-    while True:
-        rows, next_place = yield from _page(store, model, leading, after, limit)
-        for key, json, place in rows:
-            document = decoded(model, key, json)
-            if all(condition.holds(document) for condition in conditions):
-                found.append(document)
-                if len(found) == limit:
-                    last = rows[-1][0] == key and next_place is None
-                    found.next = None if last else place(document)
-                    return found
-        if next_place is None:
-            return found
-        after = next_place
-
-
-def _among(
-    store: Store,
-    model: type[M],
-    leading: Condition,
-    conditions: list[Condition],
-    after: DocumentPlace | None,
-    limit: int,
-) -> Operation[Found[M]]:
-    """Finds by each of several values, in the order of the values."""
-    found: Found[M] = Found()
-    for value in sorted(set(leading.among or ()), key=_order):
-        if after is not None and after[0] is not None and _order(value) < _order(after[0]):
-            continue
-        one = leading._replace(low=value, high=value)
-        place = after if after is not None and after[0] == value else None
+    for part in _parts(leading, after):
+        place = after if after is not None and part.begins(after) else None
         while True:
-            rows, next_place = yield from _page(store, model, one, place, limit)
-            for key, json, place_of in rows:
+            # One more, which says whether anything follows.
+            rows, place = yield from part.page(store, model, place, limit - len(found) + 1)
+            for key, json in rows:
                 document = decoded(model, key, json)
-                if all(condition.holds(document) for condition in conditions):
-                    found.append(document)
-                    if len(found) == limit:
-                        found.next = place_of(document)
-                        return found
-            if next_place is None:
+                if not all(condition.holds(document) for condition in conditions):
+                    continue
+                if len(found) == limit:
+                    found.next = part.place(found[-1])
+                    return found
+                found.append(document)
+            if place is None:
                 break
-            place = next_place
     return found
 
 
-def _order(value: Scalar) -> tuple[int, Any]:
-    if isinstance(value, str):
-        return 2, value.encode()
-    return (1 if isinstance(value, float) else 0), value
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Documents that are found by one look into an index, or by their keys."""
+
+    condition: Condition | None
+
+    def begins(self, after: DocumentPlace) -> bool:
+        """Whether a page that ended there is continued in this part."""
+        condition = self.condition
+        if condition is None or after[0] is None:
+            return condition is None
+        inside = condition.within(after[0], after[0])
+        low, high = inside.low, inside.high
+        return low is None or high is None or _order(low) <= _order(high)
+
+    def page(
+        self, store: Store, model: type[ReadModel], after: DocumentPlace | None, limit: int
+    ) -> Operation[tuple[list[tuple[str, bytes]], DocumentPlace | None]]:
+        """Reads some of it: (key, JSON) each, and where to go on."""
+        name, condition, limit = model.__model_name__, self.condition, min(limit, PAGE)
+        if condition is None:
+            answer = yield store.documents(name, prefix="", after=after, limit=limit)
+        else:
+            answer = yield store.documents(
+                name,
+                index=condition.field,
+                low=condition.low,
+                high=condition.high,
+                after=after,
+                limit=limit,
+            )
+        rows, place = answer
+        return rows, place
+
+    def place(self, document: ReadModel) -> DocumentPlace:
+        """Returns where a document stands."""
+        condition = self.condition
+        return None if condition is None else value_of(document, condition.field), document.key
 
 
-def _page(
-    store: Store, model: type[M], leading: Condition | None, after: DocumentPlace | None, limit: int
-) -> Operation[tuple[list[Any], DocumentPlace | None]]:
-    name = model.__model_name__
-    if leading is None:
-        found, next_place = yield store.documents(name, prefix="", after=after, limit=limit)
-        return [(key, json, _by_key) for key, json in found], next_place
-    found, next_place = yield store.documents(
-        name,
-        index=leading.field,
-        low=leading.low,
-        high=leading.high,
-        after=after,
-        limit=min(limit, PAGE),
-    )
-    field = leading.field
-
-    def place(document: M) -> DocumentPlace:
-        return scalar(getattr(document, field), field), document.key
-
-    return [(key, json, place) for key, json in found], next_place
-
-
-def _by_key(document: ReadModel) -> DocumentPlace:
-    return None, document.key
-
-
-_LOOKUPS = ("in", "prefix", "ge", "gt", "le", "lt")
+def _parts(leading: Condition | None, after: DocumentPlace | None) -> Iterator[_Part]:
+    """Yields what is read, one after the other: each of several values is looked for by itself."""
+    if leading is None or leading.among is None:
+        yield _Part(leading)
+        return
+    for value in sorted(leading.among, key=_order):
+        if after is None or after[0] is None or _order(after[0]) <= _order(value):
+            yield _Part(leading.within(value, value))
 
 
 def _conditions(model: type[ReadModel], where: dict[str, Any]) -> list[Condition]:
-    bounds: dict[str, Condition] = {}
+    found: dict[str, Condition] = {}
     for name, value in where.items():
         field, _, lookup = name.rpartition("__")
-        if lookup not in _LOOKUPS or not field:
+        if lookup not in LOOKUPS or not field:
             field, lookup = name, ""
         if field not in model.__indexed__:
             known = ", ".join(model.__indexed__) or "none"
             raise ValueError(
-                f"{model.__name__} can't be searched by {field!r}; its indexed fields: {known}"
+                f"{model.__name__} can't be searched by {name!r}; its indexed fields: {known}; "
+                f"what may follow one: __{', __'.join(LOOKUPS)}"
             )
-        bounds[field] = _with(bounds.get(field, Condition(field, None, None)), lookup, value)
-    return list(bounds.values())
+        condition = found.get(field, Condition(field))
+        found[field] = _with(condition, lookup, value, real=model.__indexed__[field])
+    return list(found.values())
 
 
-def _with(condition: Condition, lookup: str, given: Any) -> Condition:
+def _with(condition: Condition, lookup: str, given: Any, *, real: bool) -> Condition:
+    """Returns a condition with one more lookup."""
     field = condition.field
     if lookup == "in":
-        values = [scalar(each, field) for each in given]
-        return condition._replace(among=tuple(value for value in values if value is not None))
-    value = scalar(given, field)
-    if value is None:
-        raise ValueError(f"{field}: None is not in the index, so it can't be searched for")
-    low, high = condition.exclusive
+        if isinstance(given, str):
+            raise TypeError(f"{field}__in takes several values, not a str")
+        values = frozenset(_wanted(each, field, real=real) for each in given)
+        among = values if condition.among is None else values & condition.among
+        return replace(condition, among=among)
+    value = _wanted(given, field, real=real)
     match lookup:
         case "":
-            return condition._replace(low=value, high=value)
+            return condition.within(value, value)
         case "ge":
-            return condition._replace(low=value)
-        case "gt":
-            return condition._replace(low=value, exclusive=(value, high))
+            return condition.within(value, None)
         case "le":
-            return condition._replace(high=value)
-        case "lt":
-            return condition._replace(high=value, exclusive=(low, value))
-        case _:
-            if not isinstance(value, str):
-                raise TypeError(f"{field}__prefix takes a str, not {given!r:.60}")
-            return condition._replace(low=value, prefix=value, high=value + "\U0010ffff")
+            return condition.within(None, value)
+        case "gt" | "lt":
+            tests = (*condition.tests, lambda found: found != value)
+            bounded = condition.within(*((value, None) if lookup == "gt" else (None, value)))
+            return replace(bounded, tests=tests)
+    if not isinstance(value, str):
+        raise TypeError(f"{field}__prefix takes a str, not {given!r:.60}")
+    prefix = value
+    tests = (
+        *condition.tests,
+        lambda found: isinstance(found, str) and found.startswith(prefix),
+    )
+    return replace(condition.within(prefix, prefix + "\U0010ffff" * 2), tests=tests)
+
+
+def _wanted(given: object, field: str, *, real: bool) -> Scalar:
+    if isinstance(given, float) and not real and given.is_integer():
+        given = int(given)
+    value = scalar(given, field, real=real)
+    if value is None:
+        raise ValueError(f"{field}: None is not in the index, so it can't be searched for")
+    return value
 
 
 def _leading(
@@ -220,9 +241,4 @@ def _leading(
     if order_by not in model.__indexed__:
         raise ValueError(f"{model.__name__} can't be ordered by {order_by!r}, which is not indexed")
     same = [condition for condition in conditions if condition.field == order_by]
-    return same[0]._replace(among=None) if same else Condition(order_by, None, None)
-
-
-def _checked(model: object) -> None:
-    if not (isinstance(model, type) and issubclass(model, ReadModel) and model is not ReadModel):
-        raise TypeError(f"a read model must be a class derived from ReadModel, not {model!r:.60}")
+    return same[0] if same else Condition(order_by)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from time import monotonic, time
+from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -30,6 +30,7 @@ from eventuali.errors import (
     StoreClosedError,
 )
 from eventuali.event import Event
+from eventuali.event._names import check_name
 from eventuali.event._slot import set_stored
 from eventuali.projection import (
     Projection,
@@ -51,6 +52,8 @@ Cursor: TypeAlias = tuple[int, tuple[int, UUID] | None, int, int]
 
 CACHE = 10_000
 """How many documents are kept from page to page."""
+MOST_DOCUMENTS = 9_999
+MOST_BYTES = 16 << 20
 CRASHES = 5
 """How often an event is tried whose handler ends the process."""
 ABANDONED = 60.0
@@ -87,6 +90,15 @@ class _Failed(Exception):
         self.cause = cause
 
 
+class _Smaller(Exception):
+    """A page changes more than a commit holds."""
+
+    def __init__(self, rows: Sequence[Row], position: int) -> None:
+        super().__init__(rows, position)
+        self.rows = rows
+        self.position = position
+
+
 class _Gone(Exception):
     """Another process has written the page, or has put another generation in the place of this."""
 
@@ -99,7 +111,10 @@ class Projecting:
     """One projection under a runner.
 
     Attributes:
-        status_of: What it does now.
+        projection: The projection.
+        name: Its name.
+        rebuild: Whether it fills documents beside the live ones, and ends when they are live.
+        items: What it asks the log for.
     """
 
     def __init__(
@@ -114,8 +129,6 @@ class Projecting:
     ) -> None:
         """Is not called directly: use `EventStore.run`."""
         cls = type(projection)
-        if not cls.__handlers__:
-            raise TypeError(f"{cls.__name__} has no handlers: write methods on_…(self, event, doc)")
         self.projection = projection
         self.name = cls.__projection_name__
         self.rebuild = rebuild
@@ -125,7 +138,8 @@ class Projecting:
         self._on_error = on_error
         self._changes_of = changes
         self._tell = tell
-        self._classes = {event.__event_type__: event for event in cls.__handlers__}
+        self._handlers = cls.__handlers_of_all__()
+        self._classes = {event.__event_type__: event for event in self._handlers}
         self.items: list[Item] = [(None, None, tuple(self._classes), (), (), None)]
         self._own_key = cls.key is not Projection.key
         self._table: dict[TypeKey, tuple[Decode, Codec[Any], Handler]] = {}
@@ -136,6 +150,7 @@ class Projecting:
         self._number = 0
         self._live_generation = False
         self._cursor: Cursor = (0, None, 0, 0)
+        self._docs: Changes | None = None  # of the free form
         self._documents: dict[str, Any] = {}  # of the pure form, None where there is none
         self._models: set[str] = set()
         self._sent: tuple[Pending, int] | None = None  # a page that is being written; its events
@@ -143,8 +158,10 @@ class Projecting:
         self._error: BaseException | None = None
         self._failed_at: int | None = None
         self._handled = 0
+        self._failures = 0  # of the store, since it did anything
         self._recent: deque[tuple[float, int]] = deque()
-        self._behind: tuple[int, int] | None = None  # position and time of an event to come
+        # Position of the last event of the page in hand, and the row of its first.
+        self._behind: tuple[int, Row] | None = None
 
     # --- what others see --------------------------------------------------------------------------
 
@@ -198,12 +215,10 @@ class Projecting:
 
     def work(self) -> Work:
         """Works until it is stopped or faulted; a rebuild, until its documents are live."""
-        failures = 0
         try:
             while not self._stopped:
                 try:
                     yield from self._begin()
-                    failures = 0
                     if (yield from self._follow()):
                         break
                 except (_Gone, OptimisticConcurrencyError):
@@ -213,8 +228,8 @@ class Projecting:
                 except EventStoreError as error:
                     self._forget()
                     self._note(error)
-                    yield Pause(min(0.05 * 2**failures, _LONGEST))
-                    failures += 1
+                    yield Pause(min(0.05 * 2**self._failures, _LONGEST))
+                    self._failures += 1
             if self._state != "faulted":
                 self._become("stopped")
         except Exception as error:
@@ -230,7 +245,7 @@ class Projecting:
         begun = yield self._core.begin(self.rebuild, models)
         self._number, self._live_generation, self._cursor, self._rebuilt = begun
         self._models = set(models)
-        self._documents.clear()
+        self._drop_documents()
         self._tell()
 
     def _follow(self) -> Generator[Pending | Pause | Call, Any, bool]:
@@ -244,9 +259,12 @@ class Projecting:
         while True:
             if waits or self._stopped:
                 yield from self._settle()
-            if waits and not self._stopped:
+            if self._stopped:
+                return True
+            if waits:
                 if not self._live_generation and (yield from self._swap()):
                     return True
+                self._error = None
                 self._become("live")
             page: Page | None = yield pending
             if page is None:
@@ -263,7 +281,7 @@ class Projecting:
             try:
                 if len(page):
                     columns = page.columns()
-                    self._behind = columns[2][-1].position, columns[2][-1].timestamp
+                    self._behind = columns[2][-1].position, columns[2][0]
                     if not waits:
                         self._become("catching up")
                     yield from self._page(columns, page.looked_to)
@@ -274,6 +292,11 @@ class Projecting:
                 elif self._sent is None:
                     self._cursor = (page.looked_to, *self._cursor[1:])
                     self._tell()
+            except _Smaller as smaller:
+                try:
+                    yield from self._in_parts(smaller)
+                except _Failed as failed:
+                    return (yield from self._recover(failed))
             except _Failed as failed:
                 return (yield from self._recover(failed))
 
@@ -297,6 +320,7 @@ class Projecting:
         columns = page.columns()
         if crashed >= CRASHES:
             row = columns[2][0]
+            yield from self._unmark()  # whoever starts it again has mended that
             self._fault(
                 ProjectionError(
                     f"the process ended {crashed} times while {self.name} handled the "
@@ -312,19 +336,25 @@ class Projecting:
                 return (yield from self._recover(failed))
             if self._stopped:
                 return True
-        position, last, _, _ = self._cursor
-        yield from self._write([], (position, last, 0, 0), 0)
-        yield from self._settle()
+        yield from self._unmark()
         return False
+
+    def _unmark(self) -> Work:
+        """Takes back what was written down when a process began."""
+        position, last, attempts, _ = self._cursor
+        if attempts:
+            yield from self._write([], (position, last, 0, 0), 0)
+            yield from self._settle()
 
     def _recover(self, failed: _Failed) -> Generator[Any, Any, bool]:
         """Handles what precedes the event that failed, and tries that again; whether to stop."""
         attempt = 0
         while True:
             yield from self._settle()
-            self._documents.clear()
+            self._drop_documents()
             try:
                 yield from self._until(failed.position - 1)
+                yield from self._unmark()
                 if attempt == 0:
                     self._note(failed.cause)
                 if attempt == self._on_error.times:
@@ -343,15 +373,23 @@ class Projecting:
                 self._error = None
                 return False
 
-    def _until(self, position: int, attempts: int = 0) -> Work:
+    def _until(self, position: int, attempts: int = 0, limit: int = PAGE) -> Work:
         """Handles everything up to a position."""
         while self.position < position and not self._stopped:
             page: Page = yield self._store.read(
-                self.items, after=self.position, until=position, limit=PAGE
+                self.items, after=self.position, until=position, limit=limit
             )
-            columns = page.columns()
-            yield from self._page(columns, page.looked_to, attempts)
+            try:
+                yield from self._page(page.columns(), page.looked_to, attempts)
+            except _Smaller as smaller:
+                yield from self._in_parts(smaller, attempts)
             yield from self._settle()
+
+    def _in_parts(self, large: _Smaller, attempts: int = 0) -> Work:
+        """Handles a page that changes more than a commit holds, in commits of their own."""
+        yield from self._settle()
+        self._drop_documents()
+        yield from self._until(large.position, attempts, max(len(large.rows) // 2, 1))
 
     def _page(self, columns: Columns, looked_to: int, attempts: int = 0) -> Work:
         """Folds a page, and sends what it gives."""
@@ -362,6 +400,16 @@ class Projecting:
         else:
             changes = yield from self._handled_by_hand(taken)
         last = rows[-1] if rows else None
+        if not _fits(changes):
+            if len(rows) > 1:
+                raise _Smaller(rows, looked_to)
+            raise _Failed(
+                rows[0],
+                ProjectionError(
+                    f"the {rows[0].event_type} changes more documents than a commit holds: at most "
+                    f"{MOST_DOCUMENTS:,}, of {MOST_BYTES:,} bytes together"
+                ),
+            )
         yield from self._write(changes, self._reached(looked_to, last, attempts), len(rows))
 
     def _reached(self, position: int, row: Row | None, attempts: int = 0) -> Cursor:
@@ -387,7 +435,7 @@ class Projecting:
 
     def _find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any], Handler]:
         cls = self._classes[readable(key, row)]
-        found = *decoder(cls), type(self.projection).__handlers__[cls]
+        found = *decoder(cls), self._handlers[cls]
         self._table[key] = found
         return found
 
@@ -400,9 +448,12 @@ class Projecting:
         for event, _, row in taken:
             if self._own_key:
                 try:
-                    keys.append(projection.key(event))
+                    key = projection.key(event)
+                    if key is not None and key not in documents:
+                        check_name("key", key)
                 except Exception as error:
                     raise _Failed(row, error) from error
+                keys.append(key)
             elif row.aggregate_id is None:
                 raise _Failed(row, without_key(projection, event))
             else:
@@ -440,10 +491,10 @@ class Projecting:
 
     def _handled_by_hand(self, taken: Sequence[_Taken]) -> Generator[Any, Any, list[Document]]:
         """Calls the handlers of the free form with the documents of a page."""
-        docs = self._changes_of(self._core, self._number)
-        yield from self._settle()  # a page reads what the one before it has written
+        # What the page before has changed is known here, whether it is written by now or not.
+        docs = self._docs = self._docs or self._changes_of(self._core, self._number)
+        docs._begin_page(CACHE)
         for event, handler, row in taken:
-            docs.row = row
             try:
                 answer = handler.function(self.projection, event, docs)
                 if handler.is_async:
@@ -455,10 +506,10 @@ class Projecting:
                     )
             except Exception as error:
                 raise _Failed(row, error) from error
-        for model in docs.models - self._models:
+        for model in docs._models - self._models:
             yield self._core.add_model(self._number, model)
             self._models.add(model)
-        return docs.changed()
+        return docs._changed_documents()
 
     def _write(self, changes: list[Document], to: Cursor, events: int) -> Work:
         """Sends a page of documents, once the one before it is written."""
@@ -478,13 +529,18 @@ class Projecting:
                 raise _Gone from error
             raise
         self._handled += events
+        self._failures = 0
         self._recent.append((monotonic(), events))
         self._error = None
         self._tell()
 
     def _forget(self) -> None:
         self._sent = None
+        self._drop_documents()
+
+    def _drop_documents(self) -> None:
         self._documents.clear()
+        self._docs = None
 
     # --- what becomes of it -----------------------------------------------------------------------
 
@@ -528,8 +584,15 @@ _KEYS = 1000
 _WINDOW = 5.0
 
 
-def _age(stored: int) -> timedelta:
-    return timedelta(seconds=max(time() - stored / 1e6, 0))
+def _fits(changes: list[Document]) -> bool:
+    """Whether a commit holds these changes, and the cursor."""
+    bytes_ = sum(len(json) for _, _, json, _ in changes if json is not None)
+    return len(changes) <= MOST_DOCUMENTS and bytes_ <= MOST_BYTES - 1024
+
+
+def _age(row: Row) -> timedelta | None:
+    stored = row.meta().recorded_at
+    return None if stored is None else max(datetime.now(UTC) - stored, timedelta())
 
 
 def _written(

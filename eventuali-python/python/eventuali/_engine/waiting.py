@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from eventuali._engine.operation import Operation
 from eventuali._engine.pending_commit import Committed
 from eventuali._engine.projecting import Projecting
 from eventuali._eventuali import Page, Store
+from eventuali.errors import ProjectionError
 from eventuali.expected import checked_position
+from eventuali.projection import Projection
 
 UNSETTLED = 0.01
 """The pause before it is looked again whether the target is settled, in seconds."""
@@ -21,6 +26,41 @@ def target_of(committed: Committed | int) -> int:
     if isinstance(committed, Committed):
         return committed.position or 0
     return checked_position(committed, "committed")
+
+
+def chosen(
+    running: Sequence[Projecting], projections: Sequence[type[Projection[Any]]], *, entered: bool
+) -> list[Projecting]:
+    """Returns what is waited for; everything that runs if nothing is named.
+
+    Raises:
+        RuntimeError: Nothing runs yet.
+        ValueError: Something that is named does not run here.
+    """
+    if not entered:
+        raise RuntimeError("nothing runs before the block is entered: use `with store.run(…)`")
+    here = {type(each.projection) for each in running}
+    for cls in projections:
+        if cls not in here:
+            raise ValueError(f"{cls!r:.60} does not run here")
+    return [each for each in running if not projections or type(each.projection) in projections]
+
+
+def ended(projecting: Projecting, target: int) -> ProjectionError | None:
+    """Returns the error for a projection that will not come to a position any more."""
+    if projecting.state in ("catching up", "live"):
+        return None
+    found = ProjectionError(
+        f"{projecting.name} is {projecting.state} at position {projecting.position}, before "
+        f"{target}"
+    )
+    found.__cause__ = projecting.error
+    return found
+
+
+def late(projecting: Projecting, target: int) -> TimeoutError:
+    """Returns the error for a wait that took too long."""
+    return TimeoutError(f"{projecting.name} is at position {projecting.position}, before {target}")
 
 
 def remaining(store: Store, projecting: Projecting, target: int) -> Operation[int | None]:

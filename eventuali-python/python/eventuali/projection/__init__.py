@@ -7,7 +7,7 @@ documents. `EventStore.run` keeps it up to date.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import (
@@ -26,7 +26,7 @@ from typing import (
 from eventuali.errors import InvalidEventError, ProjectionError
 from eventuali.event import Event
 from eventuali.event._names import check_name
-from eventuali.projection._handlers import Handler, handlers_of
+from eventuali.projection._handlers import Handler, handler_of, handlers_of
 from eventuali.projection._model import ReadModel
 
 __all__ = ["Projection", "ProjectionState", "ProjectionStatus", "ReadModel", "Retry"]
@@ -91,6 +91,19 @@ class Projection(Generic[M]):
                 f"{cls.__name__}: key is of the pure form; name the model: Projection[Model]"
             )
 
+    @classmethod
+    def __handlers_of_all__(cls) -> dict[type[Event], Handler]:
+        """Returns the handlers, also of the subclasses that exist now of the classes they take."""
+        found: dict[type[Event], Handler] = {}
+        waiting = list(cls.__handlers__)
+        while waiting:
+            event = waiting.pop()
+            handler = handler_of(cls.__handlers__, event)
+            if handler is not None and event not in found:
+                found[event] = handler
+                waiting += event.__subclasses__()
+        return found
+
     def key(self, event: Any) -> str | None:
         """Returns the key of the document that an event concerns; None passes the event over.
 
@@ -120,7 +133,7 @@ class Projection(Generic[M]):
             raise TypeError(f"{type(self).__name__} is of the free form, which needs a store")
         found: dict[str, M] = {} if documents is None else documents
         for event in events:
-            handler = self.__handlers__.get(type(event))
+            handler = handler_of(self.__handlers__, type(event))
             key = None if handler is None else self.key(event)
             if handler is None or key is None:
                 continue
@@ -185,14 +198,40 @@ def refuse_unless_none(projection: Projection[Any], handler: Handler, after: obj
 
 
 def _model_of(cls: type) -> type[ReadModel] | None:
+    """Returns the model that a class names, itself or for a generic base; None if it names none."""
     for base in vars(cls).get("__orig_bases__", ()):
-        if get_origin(base) is Projection:
-            (model,) = get_args(base)
-            if isinstance(model, type) and issubclass(model, ReadModel) and model is not ReadModel:
-                return model
-            if not isinstance(model, TypeVar):
-                raise TypeError(f"{cls.__name__}: {model!r:.60} is not a class of read models")
+        origin = get_origin(base)
+        if not (isinstance(origin, type) and issubclass(origin, Projection)):
+            continue
+        for given in get_args(base):
+            if isinstance(given, type) and issubclass(given, ReadModel) and given is not ReadModel:
+                return given
+            if not isinstance(given, TypeVar):
+                raise TypeError(f"{cls.__name__}: {given!r:.60} is not a class of read models")
     return None
+
+
+def check_projections(projections: Sequence[object]) -> None:
+    """Refuses what can't be run.
+
+    Raises:
+        TypeError: There is no projection, or something is none.
+        ValueError: Two have the same name.
+    """
+    if not projections:
+        raise TypeError("there must be at least one projection")
+    names = set()
+    for projection in projections:
+        if isinstance(projection, type) and issubclass(projection, Projection):
+            raise TypeError(f"a projection must be an object; write {projection.__name__}()")
+        if not isinstance(projection, Projection):
+            raise TypeError(f"a projection must be a Projection, not {projection!r:.60}")
+        cls = type(projection)
+        if not cls.__handlers__:
+            raise TypeError(f"{cls.__name__} has no handlers: write methods on_…(self, event, doc)")
+        if cls.__projection_name__ in names:
+            raise ValueError(f"two projections have the name {cls.__projection_name__!r}")
+        names.add(cls.__projection_name__)
 
 
 @dataclass(frozen=True, slots=True)

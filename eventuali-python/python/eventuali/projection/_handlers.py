@@ -11,9 +11,9 @@ from inspect import (
     signature,
 )
 from types import NoneType, UnionType
-from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from eventuali.event import Event
+from eventuali.event import DomainEvent, Event, SystemEvent
 
 PREFIX = "on_"
 
@@ -74,6 +74,11 @@ def handlers_of(
     return found
 
 
+def handler_of(handlers: Mapping[type[Event], Handler], event: type[Event]) -> Handler | None:
+    """Returns the handler of a class of events: its own, or that of its nearest base."""
+    return next((handlers[base] for base in event.__mro__ if base in handlers), None)
+
+
 def _handler(cls: type, name: str, local: Mapping[str, Any], model: type | None) -> Handler:
     function = getattr(cls, name)
     at = f"{cls.__name__}.{name}"
@@ -90,8 +95,13 @@ def _handler(cls: type, name: str, local: Mapping[str, Any], model: type | None)
         )
     parameters = list(signature(function).parameters.values())
     positional = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-    required = [p for p in parameters if p.kind in positional and p.default is Parameter.empty]
-    if len(required) != 3:
+    required = [
+        p
+        for p in parameters
+        if p.default is Parameter.empty
+        and p.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    ]
+    if len(required) != 3 or any(p.kind not in positional for p in required):
         raise TypeError(f"{at} must take the event and {third}: def {name}(self, event, {third})")
     try:
         hints = get_type_hints(function, localns=dict(local))
@@ -100,18 +110,28 @@ def _handler(cls: type, name: str, local: Mapping[str, Any], model: type | None)
     events = _members(hints.get(required[1].name))
     if not events or not all(isinstance(e, type) and issubclass(e, Event) for e in events):
         raise TypeError(f"{at}: annotate its event with the class or classes that it takes")
-    document = hints.get(required[2].name, Any)
-    answer = hints.get("return", Any)
+    if {Event, DomainEvent, SystemEvent} & set(events):
+        raise TypeError(f"{at}: name the classes of events that it takes, instead of a base of all")
+    document = _members(hints.get(required[2].name, Any))
+    answer = _members(hints.get("return", Any))
+    if model is not None:
+        for what, members in (("document", document), ("result", answer)):
+            if not all(each in (Any, NoneType, model) or _is_variable(each) for each in members):
+                raise TypeError(
+                    f"{at}: the {what} must be annotated with {model.__name__}, None or both"
+                )
     return Handler(
         name,
         function,
         events,
-        needs_document=model is not None
-        and document is not Any
-        and NoneType not in _members(document),
-        may_delete=answer is Any or NoneType in _members(answer),
+        needs_document=model is not None and not {Any, NoneType} & set(document),
+        may_delete=bool({Any, NoneType} & set(answer)),
         is_async=is_async,
     )
+
+
+def _is_variable(annotation: Any) -> bool:
+    return isinstance(annotation, TypeVar)
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from types import UnionType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Self,
+    TypeAlias,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+)
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -18,7 +30,13 @@ if TYPE_CHECKING:
 Scalar: TypeAlias = int | float | str
 """What an index holds."""
 
+LOOKUPS = ("in", "prefix", "ge", "gt", "le", "lt")
+"""What may stand behind a field and `__` in a condition."""
+TEXT_BYTES = 1024
+"""The most bytes of a text in an index."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TAKEN = ("self", "model", "order_by", "after", "limit")
+"""The arguments of `find`."""
 
 
 class ReadModel(BaseModel):
@@ -37,10 +55,9 @@ class ReadModel(BaseModel):
 
     __slots__ = ("__weakref__", "_key")
 
-    model_config = ConfigDict(validate_default=False)
-
     __model_name__: ClassVar[str] = ""
-    __indexed__: ClassVar[tuple[str, ...]] = ()
+    __indexed__: ClassVar[dict[str, bool]] = {}
+    """The indexed fields, and whether each may hold a float."""
     __codec__: ClassVar[Any] = None
 
     if TYPE_CHECKING:
@@ -61,19 +78,29 @@ class ReadModel(BaseModel):
         cls, *, name: str | None = None, index: Iterable[str] = (), **_: Any
     ) -> None:
         cls.__model_name__ = check_name("name", cls.__name__ if name is None else name)
-        inherited = cls.__indexed__
+        cls.__codec__ = None
         if isinstance(index, str):
             raise TypeError(f"{cls.__name__}: index must be a tuple of names: index=({index!r},)")
-        cls.__indexed__ = tuple(dict.fromkeys((*inherited, *index)))
-        cls.__codec__ = None
-        for field in cls.__indexed__:
+        if "key" in cls.__pydantic_fields__:
+            raise TypeError(f"{cls.__name__}: a field can't be named key, the key of the document")
+        indexed = {}
+        for field in dict.fromkeys((*cls.__indexed__, *index)):
             if field not in cls.__pydantic_fields__:
                 raise TypeError(f"{cls.__name__}: {field!r} in index is not a field")
-        for taken in ("key",):
-            if taken in cls.__pydantic_fields__:
+            if field in _TAKEN or (field.rpartition("__")[2] in LOOKUPS and "__" in field):
                 raise TypeError(
-                    f"{cls.__name__}: {taken!r} can't be a field, because it is the document's key"
+                    f"{cls.__name__}: {field!r} can't be indexed, because `find` uses this name; "
+                    "name the field otherwise, and give it this alias"
                 )
+            annotation = cls.__pydantic_fields__[field].annotation
+            for each in _members(annotation):
+                if isinstance(each, type) and not issubclass(each, _INDEXABLE):
+                    raise TypeError(
+                        f"{cls.__name__}: {field} is a {each.__name__}, which can't be indexed; "
+                        "use a str, int, float, UUID, date or aware datetime"
+                    )
+            indexed[field] = any(map(_is_real, _members(annotation)))
+        cls.__indexed__ = indexed
 
     @property
     def key(self) -> str:
@@ -85,9 +112,56 @@ class ReadModel(BaseModel):
             raise AttributeError(text) from None
         return key
 
+    def __copy__(self) -> Self:
+        return keyed(super().__copy__(), self)
 
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return keyed(super().__deepcopy__(memo), self)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        return {**super().__getstate__(), "__key__": key_of(self)}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        state = dict(state)
+        key = state.pop("__key__", None)
+        super().__setstate__(state)
+        if key is not None:
+            set_key(self, key)
+
+
+D = TypeVar("D", bound=ReadModel)
 _key: Any = vars(ReadModel)["_key"]
 set_key = _key.__set__
+
+
+def key_of(document: ReadModel) -> str | None:
+    """Returns the key of a document; None if it has none."""
+    return getattr(document, "_key", None)
+
+
+def keyed(copy: D, document: ReadModel) -> D:
+    """Gives a copy the key of a document."""
+    key = key_of(document)
+    if key is not None:
+        set_key(copy, key)
+    return copy
+
+
+_INDEXABLE = (str, int, float, UUID, date, Enum, type(None))
+
+
+def _members(annotation: Any) -> list[Any]:
+    if get_origin(annotation) in (Union, UnionType):
+        return [each for one in get_args(annotation) for each in _members(one)]
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
+    return [annotation]
+
+
+def _is_real(annotation: Any) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return any(type(each.value) is float for each in annotation)
+    return annotation is float
 
 
 def entries(document: ReadModel) -> list[tuple[str, Scalar]]:
@@ -95,20 +169,28 @@ def entries(document: ReadModel) -> list[tuple[str, Scalar]]:
 
     Raises:
         TypeError: A field holds what can't be indexed.
+        ValueError: A number or text in one is too large.
     """
     found = []
-    for field in type(document).__indexed__:
-        value = scalar(getattr(document, field), field)
+    for field, real in type(document).__indexed__.items():
+        value = scalar(getattr(document, field), field, real=real)
         if value is not None:
             found.append((field, value))
     return found
 
 
-def scalar(value: object, field: str) -> Scalar | None:
+def scalar(value: object, field: str, *, real: bool) -> Scalar | None:
     """Returns a value as the index holds it; None is not indexed.
+
+    Args:
+        value: The value.
+        field: The name of its field.
+        real: Whether the field may hold a float: then all of its numbers are such, to be in one
+            order.
 
     Raises:
         TypeError: It can't be indexed.
+        ValueError: It is too large.
     """
     if isinstance(value, Enum):
         value = value.value
@@ -117,8 +199,10 @@ def scalar(value: object, field: str) -> Scalar | None:
             return None
         case bool():
             return int(value)
-        case int() | float() | str():
-            return value
+        case int() | float():
+            return _number(value, field, real=real)
+        case str():
+            return _text(value, field)
         case UUID():
             return str(value)
         case datetime() if value.tzinfo is not None:
@@ -133,3 +217,26 @@ def scalar(value: object, field: str) -> Scalar | None:
                 f"{field}: a {type(value).__name__} can't be indexed; use a str, int, float, UUID, "
                 "date or aware datetime"
             )
+
+
+def _number(value: float, field: str, *, real: bool) -> Scalar:
+    if real:
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError(f"{field}: {value!r:.60} is beyond the range of a float") from None
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError(f"{field}: {value!r:.60} is beyond the 64 bits of an index")
+    return value
+
+
+def _text(value: str, field: str) -> str:
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{field}: {value!r:.60} is not valid Unicode: {error.reason}") from error
+    if size > TEXT_BYTES:
+        raise ValueError(
+            f"{field}: a text of {size:,} bytes can't be indexed; at most {TEXT_BYTES:,} can"
+        )
+    return str(value)

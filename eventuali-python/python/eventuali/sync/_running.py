@@ -11,10 +11,16 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from eventuali._engine.documents import Changes
 from eventuali._engine.operation import run
 from eventuali._engine.projecting import Call, Pause, Projecting, Store, Work
-from eventuali._engine.waiting import UNSETTLED, remaining, target_of
+from eventuali._engine.waiting import UNSETTLED, chosen, ended, late, remaining, target_of
 from eventuali.errors import ProjectionError
 from eventuali.expected import duration
-from eventuali.projection import Projection, ProjectionStatus, ReadModel, Retry
+from eventuali.projection import (
+    Projection,
+    ProjectionStatus,
+    ReadModel,
+    Retry,
+    check_projections,
+)
 
 if TYPE_CHECKING:
     from eventuali._engine.pending_commit import Committed
@@ -40,12 +46,9 @@ class Running:
         """Don't call this directly; use `EventStore.run`."""
         self._store = store
         self._told = threading.Condition()
-        names = [type(projection).__projection_name__ for projection in projections]
+        check_projections(projections)
         for projection in projections:
             refuse_coroutines(projection)
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two projections have the name {name!r}")
         self._stopping = threading.Event()
         self._all = [
             Projecting(store, each, on_error=on_error, changes=Documents, tell=self._tell)
@@ -58,6 +61,8 @@ class Running:
             self._told.notify_all()
 
     def __enter__(self) -> Self:
+        if self._threads:
+            raise RuntimeError("a block is entered once; call `store.run` again")
         for each in self._all:
             for work in (each.work(), each.sweep()):
                 thread = threading.Thread(
@@ -92,9 +97,8 @@ class Running:
         """Waits until projections show a commit; see `eventuali.running.Running.wait_for`."""
         target = target_of(committed)
         end = monotonic() + duration(timeout, "timeout")
-        for each in self._all:
-            if not projections or type(each.projection) in projections:
-                self._wait(each, target, end)
+        for each in chosen(self._all, projections, entered=bool(self._threads)):
+            self._wait(each, target, end)
 
     def _wait(self, each: Projecting, target: int, end: float) -> None:
         last: int | None = None
@@ -104,15 +108,11 @@ class Running:
             with self._told:
                 if last is not None and each.position >= last:
                     return
-                if each.state in ("faulted", "stopped"):
-                    raise ProjectionError(
-                        f"{each.name} is {each.state} at position {each.position}, before {target}"
-                    ) from each.error
+                if (error := ended(each, target)) is not None:
+                    raise error
                 left = end - monotonic()
                 if left <= 0:
-                    raise TimeoutError(
-                        f"{each.name} is at position {each.position}, before {target}"
-                    )
+                    raise late(each, target)
                 self._told.wait(min(left, UNSETTLED) if last is None else left)
 
     def __repr__(self) -> str:
@@ -164,6 +164,7 @@ def rebuild(
     progress: Callable[[int, int], object] | None,
 ) -> ProjectionStatus:
     """Fills documents beside the live ones, and puts them in their place."""
+    check_projections([projection])
     refuse_coroutines(projection)
     end = store.horizon().wait()[1]
 
