@@ -22,6 +22,7 @@ CHANGING = (
     (re.compile(r"\b\d+(\.\d+)? ?(ns|µs|ms|s)\b"), "<duration>"),
     (re.compile(r"^(system|Python) {2,}\S.*$", re.MULTILINE), r"\1 <machine>"),
     (re.compile(r" {2,}[\d,]+ {2,}[\d,]+ {2,}\d+\.\dx  \d+\.\d–\d+\.\d$", re.M), " <figures>"),
+    (re.compile(r"(  +[\d,]+  +| )[\d,…]+ events/s$", re.MULTILINE), " <rate>"),
 )
 """What differs from run to run."""
 
@@ -82,4 +83,7 @@ def test_masking_leaves_only_what_changes():
     text = "id 1b2647dc-97d6-4196-9efb-f70d792c284e at 00:31:22.557844, 12 ms, version 3"
     assert masked(text) == "id <id> at <time>, <duration>, version 3"
     table = "Python  3.11.7\nload   81,894   9,062     1.5x  0.9–12.4\n1  1  Opened  a=1\n"
+    assert masked("Sales  9  1a      0     9,825 events/s\nat 12 events/s\n") == (
+        "Sales  9  1a <rate>\nat <rate>\n"
+    )
     assert masked(table) == "Python <machine>\nload <figures>\n1  1  Opened  a=1\n"
