@@ -14,7 +14,7 @@ from stores import Blocking, gathered
 from eventuali import Event, EventStore, Projection, ReadModel
 from eventuali.running import Documents
 
-SAFETY = 60
+SAFETY = 15
 """Nobody waits longer; no test passes or fails by it."""
 
 
@@ -141,6 +141,8 @@ async def running(store, *projections, **options):
     else:
         async with store.run(*projections, **options) as found:
             yield found
+            # To leave it before it waits is a test of its own.
+            await until(lambda: all(each.state != "catching up" for each in found.status()))
 
 
 async def caught_up(store, *projections, **options) -> list:
