@@ -41,6 +41,9 @@ class Pot(ReadModel, index=("owner", "content")):
 
 
 class Pots(Projection[Pot]):
+    def key(self, event: Event) -> str | None:
+        return event.meta.aggregate_id  # None passes events over that belong to no stream
+
     def on_made(self, event: PotMade, doc: None) -> Pot:
         return Pot(owner=event.owner)
 

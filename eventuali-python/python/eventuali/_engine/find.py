@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeAlias, TypeVar
+from math import ceil, floor, isfinite
+from typing import Any, Generic, TypeAlias, TypeGuard, TypeVar
 
 from eventuali._engine.documents import check_model, decoded
 from eventuali._engine.operation import Operation
@@ -196,10 +197,18 @@ def _with(condition: Condition, lookup: str, given: Any, *, real: bool) -> Condi
     if lookup == "in":
         if isinstance(given, str):
             raise TypeError(f"{field}__in takes several values, not a str")
-        values = frozenset(_wanted(each, field, real=real) for each in given)
+        wanted = [_wanted(each, field, real=real) for each in given]
+        values = frozenset(each for each in wanted if not _is_fraction(each, real=real))
         among = values if condition.among is None else values & condition.among
         return replace(condition, among=among)
     value = _wanted(given, field, real=real)
+    if _is_fraction(value, real=real):  # no integer is equal to it
+        match lookup:
+            case "ge" | "gt":
+                return condition.within(ceil(value), None)
+            case "le" | "lt":
+                return condition.within(None, floor(value))
+        return replace(condition, among=frozenset())
     match lookup:
         case "":
             return condition.within(value, value)
@@ -221,7 +230,14 @@ def _with(condition: Condition, lookup: str, given: Any, *, real: bool) -> Condi
     return replace(condition.within(prefix, prefix + "\U0010ffff" * 2), tests=tests)
 
 
+def _is_fraction(value: Scalar, *, real: bool) -> TypeGuard[float]:
+    """Whether a value is a fraction that is looked for among integers."""
+    return isinstance(value, float) and not real
+
+
 def _wanted(given: object, field: str, *, real: bool) -> Scalar:
+    if isinstance(given, float) and not isfinite(given):
+        raise ValueError(f"{field}: {given!r} is not a number to search for")
     if isinstance(given, float) and not real and given.is_integer():
         given = int(given)
     value = scalar(given, field, real=real)

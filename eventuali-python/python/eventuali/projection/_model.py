@@ -94,7 +94,9 @@ class ReadModel(BaseModel):
                 )
             annotation = cls.__pydantic_fields__[field].annotation
             for each in _members(annotation):
-                if isinstance(each, type) and not issubclass(each, _INDEXABLE):
+                if each in (Any, object) or not isinstance(each, type):
+                    continue
+                if not issubclass(each, _INDEXABLE):
                     raise TypeError(
                         f"{cls.__name__}: {field} is a {each.__name__}, which can't be indexed; "
                         "use a str, int, float, UUID, date or aware datetime"
