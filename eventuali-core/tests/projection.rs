@@ -69,7 +69,8 @@ fn the_first_generation_is_read_at_once() {
     each(|store| {
         assert_eq!(read(store), Vec::<String>::new());
         let begun = begin(&projection(store, 1), Purpose::Run);
-        assert_eq!((begun.number, begun.live, begun.cursor), (1, true, Cursor::default()));
+        let fresh = Cursor { version: 1, ..Cursor::default() };
+        assert_eq!((begun.number, begun.live, begun.cursor), (1, true, fresh));
         let cursor = write(&projection(store, 1), &begun, begun.cursor, "one");
         assert_eq!(read(store), ["a", "one"]);
         let again = begin(&projection(store, 1), Purpose::Run);
@@ -105,7 +106,8 @@ fn another_version_is_built_beside_it_and_swapped() {
 fn a_swap_is_of_a_cursor_that_nobody_has_moved() {
     each(|store| {
         let (old, new) = (projection(store, 1), projection(store, 2));
-        write(&old, &begin(&old, Purpose::Run), Cursor::default(), "one");
+        let first = begin(&old, Purpose::Run);
+        write(&old, &first, first.cursor, "one");
         let second = begin(&new, Purpose::Run);
         let cursor = write(&new, &second, second.cursor, "two");
         let moved = write(&new, &second, cursor, "three");
@@ -141,8 +143,11 @@ fn what_is_given_up_leaves_nothing() {
         // Another rebuild takes the place of one that was killed.
         let killed = begin(&live, Purpose::Rebuild);
         write(&live, &killed, killed.cursor, "three");
+        let early = begin(&live, Purpose::Rebuild);
         let next = begin(&live, Purpose::Rebuild);
-        assert!(next.number > killed.number);
+        assert!(next.number > early.number && early.number > killed.number);
+        let late = live.advance(early.number, early.cursor, early.cursor, Vec::new());
+        assert!(block_on(late).is_err(), "it was replaced before it wrote anything");
         assert!(is_empty(store, &format!("Accounts@{}/View", killed.number)));
         assert!(block_on(live.swap(killed.number, killed.cursor)).is_err());
     });

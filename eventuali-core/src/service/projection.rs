@@ -186,7 +186,10 @@ impl Projection {
         } else {
             state.leaving.extend(state.building.replace(next.clone()));
         }
-        let mut changes = vec![self.state_change(&state, expected)?];
+        // The cursor is there from the beginning: whoever still writes to a generation that was given
+        // up meets a conflict, however early that was.
+        let cursor = self.cursor_change(next.number, 0, Cursor::default())?;
+        let mut changes = vec![self.state_change(&state, expected)?, cursor];
         if first {
             for model in &next.models {
                 changes.push(self.placing(model, next.number).await?);

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from eventuali._engine.documents import Changes
 from eventuali._engine.projecting import Call, Core, Pause, Projecting, Store, Work
 from eventuali._engine.waiting import UNSETTLED, chosen, ended, late, remaining, target_of
-from eventuali.errors import ProjectionError
+from eventuali.errors import EventStoreError, ProjectionError
 from eventuali.expected import duration
 from eventuali.projection import (
     Projection,
@@ -112,6 +112,10 @@ class Running:
         for each in self._all:
             each.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for each in self._all:
+            if (pending := each.take_back()) is not None:
+                with suppress(EventStoreError):  # whoever begins next handles events one by one
+                    await self._driver.answer(pending)
 
     def status(self) -> list[ProjectionStatus]:
         """Returns where each projection stands."""
@@ -153,7 +157,7 @@ class Running:
             changed = self._changed
             if last is None:
                 last = await self._driver.run(remaining(self._store, each, target))
-            if last is not None and each.position >= last:
+            if last is not None and each.shown >= last:
                 return
             if (error := ended(each, target)) is not None:
                 raise error

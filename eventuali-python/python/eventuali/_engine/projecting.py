@@ -180,6 +180,11 @@ class Projecting:
         """The documents hold everything that concerns them up to here."""
         return self._cursor[0]
 
+    @property
+    def shown(self) -> int:
+        """The documents that people read hold everything that concerns them up to here."""
+        return self.position if self._live_generation else -1
+
     def status(self) -> ProjectionStatus:
         """Returns where it stands."""
         now = monotonic()
@@ -187,7 +192,10 @@ class Projecting:
             self._recent.popleft()
         events = sum(count for _, count in self._recent)
         since = now - self._recent[0][0] if self._recent else 0.0
-        end = self._store.last_position()
+        try:
+            end = self._store.last_position()
+        except StoreClosedError:
+            end = self.position
         behind = self._behind if self._behind and self._behind[0] > self.position else None
         return ProjectionStatus(
             name=self.name,
@@ -241,12 +249,21 @@ class Projecting:
     def _begin(self) -> Work:
         models = [] if self._model is None else [self._model.__model_name__]
         if self.rebuild and self._number:
-            raise ProjectionError(f"another rebuild of {self.name} has taken the place of this one")
+            yield from self._resume()
+            return
         begun = yield self._core.begin(self.rebuild, models)
         self._number, self._live_generation, self._cursor, self._rebuilt = begun
         self._models = set(models)
         self._drop_documents()
         self._tell()
+
+    def _resume(self) -> Work:
+        """Continues a rebuild from where its cursor is."""
+        before, self._cursor = self._cursor, (yield self._core.cursor(self._number))
+        if self._cursor[3] < before[3]:
+            self._number = 0  # there is nothing to give up
+            raise ProjectionError(f"another rebuild of {self.name} has taken the place of this one")
+        self._drop_documents()
 
     def _follow(self) -> Generator[Pending | Pause | Call, Any, bool]:
         """Handles page after page; whether there is nothing more to do."""
@@ -262,7 +279,9 @@ class Projecting:
             if self._stopped:
                 return True
             if waits:
-                if not self._live_generation and (yield from self._swap()):
+                if not self._live_generation:
+                    yield from self._swap()
+                if self.rebuild:
                     return True
                 self._error = None
                 self._become("live")
@@ -300,14 +319,11 @@ class Projecting:
             except _Failed as failed:
                 return (yield from self._recover(failed))
 
-    def _swap(self) -> Generator[Any, Any, bool]:
-        """Puts what was built in the place of the live documents; whether that was all to do."""
+    def _swap(self) -> Work:
+        """Puts what was built in the place of the live documents."""
         self._cursor = yield self._core.swap(self._number, self._cursor)
         self._live_generation = True
         self._tell()
-        if self.rebuild:
-            self._become("stopped")
-        return self.rebuild
 
     def _mark(self, crashed: int) -> Work:
         """Writes down that the next event is tried, for whoever comes if that ends the process."""
@@ -572,6 +588,13 @@ class Projecting:
                 yield self._core.discard(number)
         except EventStoreError:
             return  # whoever begins next looks again
+
+    def take_back(self) -> Pending | None:
+        """Takes back that an event is tried, for work that was cancelled; None if there is nothing."""
+        position, last, attempts, _ = self._cursor
+        if not attempts or self._state == "faulted":
+            return None
+        return self._core.advance(self._number, self._cursor, (position, last, 0, 0), [])
 
     def discard(self) -> Pending | None:
         """Gives up what a rebuild has filled; None where there is nothing to give up."""

@@ -68,7 +68,7 @@ def remaining(store: Store, projecting: Projecting, target: int) -> Operation[in
 
     None as long as a writer holds readers back from the target.
     """
-    if projecting.position >= target:
+    if projecting.shown >= target:
         return 0
     if (yield store.horizon())[0] < target:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -12,7 +13,7 @@ from eventuali._engine.documents import Changes
 from eventuali._engine.operation import run
 from eventuali._engine.projecting import Call, Pause, Projecting, Store, Work
 from eventuali._engine.waiting import UNSETTLED, chosen, ended, late, remaining, target_of
-from eventuali.errors import ProjectionError
+from eventuali.errors import EventStoreError, ProjectionError
 from eventuali.expected import duration
 from eventuali.projection import (
     Projection,
@@ -86,6 +87,10 @@ class Running:
             each.stop()
         for thread in self._threads:
             thread.join()
+        for each in self._all:
+            if (pending := each.take_back()) is not None:
+                with suppress(EventStoreError):  # whoever begins next handles events one by one
+                    pending.wait()
 
     def status(self) -> list[ProjectionStatus]:
         """Returns where each projection stands."""
@@ -106,7 +111,7 @@ class Running:
             if last is None:
                 last = run(remaining(self._store, each, target))
             with self._told:
-                if last is not None and each.position >= last:
+                if last is not None and each.shown >= last:
                     return
                 if (error := ended(each, target)) is not None:
                     raise error
