@@ -590,7 +590,7 @@ class Projecting:
             return  # whoever begins next looks again
 
     def take_back(self) -> Pending | None:
-        """Takes back that an event is tried, for work that was cancelled; None if there is nothing."""
+        """Takes back that an event is tried, for work that was cancelled; None if nothing is."""
         position, last, attempts, _ = self._cursor
         if not attempts or self._state == "faulted":
             return None
