@@ -103,6 +103,21 @@ fn another_version_is_built_beside_it_and_swapped() {
 }
 
 #[test]
+fn of_two_versions_that_are_built_the_newer_one_stays() {
+    each(|store| {
+        let versions = [1, 2, 3].map(|version| projection(store, version));
+        begin(&versions[0], Purpose::Run);
+        let second = begin(&versions[1], Purpose::Run);
+        let third = begin(&versions[2], Purpose::Run);
+        assert!(third.number > second.number, "a newer one takes its place");
+        let told = block_on(versions[1].begin(Purpose::Run, Vec::new())).expect_err("it is older");
+        assert_eq!(*told.kind(), ErrorKind::Projection);
+        assert_eq!(begin(&versions[2], Purpose::Run), third);
+        assert!(is_empty(store, &format!("Accounts@{}", second.number)));
+    });
+}
+
+#[test]
 fn a_swap_is_of_a_cursor_that_nobody_has_moved() {
     each(|store| {
         let (old, new) = (projection(store, 1), projection(store, 2));

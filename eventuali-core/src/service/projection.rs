@@ -133,8 +133,8 @@ impl Projection {
 
     /// Finds the generation to go on with, or makes one.
     ///
-    /// The first one is live at once. [`ErrorKind::Projection`] where a newer version is live, or a
-    /// model belongs to another projection.
+    /// The first one is live at once. [`ErrorKind::Projection`] where a newer version is live or being
+    /// built, or a model belongs to another projection.
     /// [`ErrorKind::CheckpointMismatch`] where the log is not the one that was projected.
     #[must_use]
     pub fn begin(&self, purpose: Purpose, models: Vec<String>) -> Answer<Begun> {
@@ -161,7 +161,12 @@ impl Projection {
         purpose: Purpose,
         models: &[String],
     ) -> Result<(u64, bool, Option<u64>)> {
-        let (mut state, expected) = self.state().await?;
+        let (mut state, mut expected) = self.state().await?;
+        if !state.leaving.is_empty() {
+            // Whoever replaced it was killed before it was gone.
+            self.sweep().await?;
+            (state, expected) = self.state().await?;
+        }
         if purpose == Purpose::Run {
             match &state.live {
                 Some(live) if live.version == self.version => {
@@ -171,10 +176,13 @@ impl Projection {
                 Some(live) if live.version > self.version => return Err(self.superseded(live)),
                 _ => {}
             }
-            if let Some(building) = &state.building
-                && building.version == self.version
-            {
-                return Ok((building.number, false, None));
+            match &state.building {
+                Some(building) if building.version == self.version => {
+                    return Ok((building.number, false, None));
+                }
+                // Or two versions would replace what the other builds, again and again.
+                Some(newer) if newer.version > self.version => return Err(self.superseded(newer)),
+                _ => {}
             }
         }
         state.last += 1;
@@ -200,11 +208,11 @@ impl Projection {
         Ok((next.number, first, None))
     }
 
-    fn superseded(&self, live: &Generation) -> Error {
+    fn superseded(&self, newer: &Generation) -> Error {
         let text = format!(
-            "version {} of the projection {:?} is live, and this is version {}; run the newer code, \
-             or rebuild with this one",
-            live.version, self.name, self.version
+            "version {} of the projection {:?} is live or being built, and this is version {}; run \
+             the newer code, or rebuild with this one",
+            newer.version, self.name, self.version
         );
         Error::new(ErrorKind::Projection, text)
     }

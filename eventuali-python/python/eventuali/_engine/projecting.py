@@ -188,10 +188,10 @@ class Projecting:
     def status(self) -> ProjectionStatus:
         """Returns where it stands."""
         now = monotonic()
-        while self._recent and self._recent[0][0] < now - _WINDOW:
-            self._recent.popleft()
-        events = sum(count for _, count in self._recent)
-        since = now - self._recent[0][0] if self._recent else 0.0
+        # A copy: another thread may be at work.
+        recent = [each for each in list(self._recent) if each[0] >= now - _WINDOW]
+        events = sum(count for _, count in recent)
+        since = now - recent[0][0] if recent else 0.0
         try:
             end = self._store.last_position()
         except StoreClosedError:
@@ -546,7 +546,10 @@ class Projecting:
             raise
         self._handled += events
         self._failures = 0
-        self._recent.append((monotonic(), events))
+        now = monotonic()
+        self._recent.append((now, events))
+        while self._recent[0][0] < now - _WINDOW:
+            self._recent.popleft()
         self._error = None
         self._tell()
 
