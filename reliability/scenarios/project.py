@@ -1,0 +1,374 @@
+"""Projections that are killed at any moment: in what they made, each event counts once."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from threading import Thread
+from time import sleep
+from typing import Any, NamedTuple
+
+from eventuali import sync
+from reliability import server
+from reliability.processes import Child
+from reliability.projecting import (
+    MODELS,
+    PAGE,
+    Batches,
+    Judge,
+    Logged,
+    Seen,
+    compare,
+    folded,
+    log_of,
+)
+from reliability.scenario import Fault, Job, Scenario
+
+_EVENTS_A_CYCLE = 1_000 / 3
+_LEAST_EVENTS = 2_000
+_BEFORE = 0.6
+"""The part of the log that is there when the first process begins."""
+_POISONED_EVENTS = 1_200
+_NAMES = ("tallies", "shares")
+
+Rows = Callable[[str], list[Any]]
+"""Asks the database beside the store."""
+
+
+class _Life(NamedTuple):
+    """A process that runs the projections."""
+
+    child: Child
+    version: int
+    how: str
+
+
+class _Writer:
+    """Appends to the log, in a thread or in this one."""
+
+    def __init__(self, store: sync.EventStore, batches: Batches) -> None:
+        self._store = store
+        self._batches = batches
+        self.acked: dict[int, int] = {}  # number → position
+
+    def append(self, events: int) -> None:
+        """Appends so many events or a few more."""
+        end = len(self.acked) + events
+        while len(self.acked) < end:
+            first = self._batches.numbers + 1
+            key, batch = self._batches.next()
+            answer = self._store.append(batch, stream=("Account", key))
+            self.acked.update(zip(range(first, first + len(batch)), answer.positions, strict=True))
+
+    def check(self, job: Job, log: Sequence[Logged]) -> None:
+        """Holds what was acknowledged against the log."""
+        verdict = job.report.verdict
+        verdict.acked += len(self.acked)
+        lie = {event.number: event.position for event in log}
+        missing = self.acked.items() - lie.items()
+        if missing:
+            verdict.find("lost", f"not where it was acknowledged: {sorted(missing)[:5]}")
+        job.report.expect(len(log) == len(self.acked), f"{len(log)} events in the log")
+
+
+class _Course:
+    """The processes, one after the other or two at once, and the version that they run."""
+
+    def __init__(self, job: Job, url: str) -> None:
+        self._job = job
+        self._url = url
+        self._lives = 0
+        self.version = 1
+        self.kills = 0
+
+    def start(self, how: str, version: int, *poison: object) -> _Life:
+        """Starts a process."""
+        self._lives += 1
+        job = self._job
+        words = (self._url, version, how, f"{job.seed}/life/{self._lives}", *poison)
+        child = Child(
+            *("-m", "reliability.children.projector", *words), package=job.package, env=job.env
+        )
+        return _Life(child, version, how)
+
+    def cycle(self) -> None:
+        """Lets one or two processes live for a while."""
+        job = self._job
+        chance, report = job.chance("cycle", self.kills), job.report
+        lives = [self._draw()]
+        if chance.random() < 0.3 and self.kills + 1 < job.cycles:
+            lives.append(self._draw(older=chance.random() < 0.3))
+            report.count("pairs")
+        try:
+            for life in lives:
+                self._begin(life)
+            live = False
+            for life in chance.sample(lives, len(lives)):
+                sleep(0.001 * 800 ** chance.random())
+                life.child.kill()
+                live |= self._take(life)
+                self.kills += 1
+                report.cycle()
+        finally:
+            for life in lives:
+                life.child.kill()
+        report.count("live", int(live))
+        if live and chance.random() < 0.5:
+            self.version += 1
+
+    def _draw(self, *, older: bool = False) -> _Life:
+        chance = self._job.chance("how", self._lives)
+        how = "rebuild" if chance.random() < 0.25 else "run"
+        version = self.version - (older and self.version > 1)
+        if older:
+            how = "run"
+        self._job.report.count(how)
+        return self.start(how, version)
+
+    def _begin(self, life: _Life) -> None:
+        """Waits until there is something to kill."""
+        self._job.report.expect(life.child.line() == "ready\n", life.child.stderr)
+        if life.how == "rebuild":
+            while (line := life.child.line()) is not None:
+                self._note(life, line)
+                if line.startswith("rebuilding"):
+                    return
+            self._job.report.find("wrong", f"ended by itself: {life.child.end()}")
+
+    def _take(self, life: _Life) -> bool:
+        """Takes the last words of a process; whether both of its projections were live."""
+        live = [self._note(life, line) for line in life.child.rest()]
+        self._job.report.expect(not life.child.stderr, life.child.stderr)
+        return any(live)
+
+    def _note(self, life: _Life, line: str) -> bool:
+        if line.startswith("faulted"):
+            self._job.report.find("wrong", f"version {life.version}: {line}")
+            self.version = max(self.version, life.version + 1)  # or it would stay so
+        elif line.startswith("rebuilt"):
+            self._job.report.count("rebuilt")
+        return line == "live\n"
+
+    def finish(self, until: int) -> list[dict[str, Any]]:
+        """Lets a process run to its end; gives where the projections stand."""
+        life = self.start(str(until), self.version)
+        ended = life.child.end(180)
+        lines = ended.stdout.splitlines()
+        report = self._job.report
+        report.expect((ended.code, ended.stderr) == (0, ""), ended)
+        faulted = [line for line in lines if line.startswith("faulted")]
+        report.expect(not faulted, faulted)
+        statuses: list[dict[str, Any]] = json.loads(lines[-1]) if lines[1:] else []
+        return statuses
+
+
+def run(job: Job, url: str, rows: Rows) -> None:
+    """Kills as many processes as there are cycles, lets one run to the end, and judges."""
+    report, chance = job.report, job.chance("writer")
+    stop, file = job.folder / "stop", job.folder / "seen"
+    events = max(_LEAST_EVENTS, round(_EVENTS_A_CYCLE * job.cycles))
+    course = _Course(job, url)
+    with sync.EventStore.create(url) as store:
+        writer = _Writer(store, Batches(job.chance("events")))
+        writer.append(round(events * _BEFORE))
+        words = ("-m", "reliability.children.onlooker", url, file, stop)
+        onlooker = Child(*words, package=job.package)
+        try:
+            report.expect(onlooker.line() == "ready\n", onlooker.stderr)
+            while course.kills < job.cycles:
+                if chance.random() < 1 / 3:
+                    report.count("beside_writer")
+                    part = round(events * (1 - _BEFORE) / (0.2 * job.cycles))
+                    appending = Thread(
+                        target=writer.append, args=(min(part, events - len(writer.acked)),)
+                    )
+                    appending.start()
+                    course.cycle()
+                    appending.join()
+                else:
+                    course.cycle()
+            writer.append(events - len(writer.acked))
+            statuses = course.finish(max(writer.acked.values()))
+            stop.touch()
+            ended = onlooker.end()
+            report.expect((ended.code, ended.stderr) == (0, ""), ended[::2])
+        finally:
+            if onlooker.process.poll() is None:
+                onlooker.kill()
+        log = log_of(store)
+        writer.check(job, log)
+        judge = Judge(report.verdict, log)
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        reads = (Seen._make((*line[:4], tuple(line[4]))) for line in lines if len(line) > 2)
+        report.extras["went_back"] = judge.course(reads)
+        for count, last in (line for line in lines if len(line) == 2):
+            judge.share(count, last)
+        for model in MODELS:
+            found = store.find(model, limit=PAGE)
+            judge.last(model, found, course.version)
+            judge.prefix(Seen.of(model, found))
+            report.count("documents", len(found))
+        report.extras |= {
+            "versions": course.version,
+            "handled_last": {each["name"]: each["handled"] for each in statuses},
+        }
+        _look_at_tables(job, store, rows)
+
+
+def _look_at_tables(job: Job, store: sync.EventStore, rows: Rows) -> None:
+    """Finds what there is beside the live documents."""
+    states = rows("SELECT key, bytes FROM records WHERE space = 'projection'")
+    allowed = {"projection", "read model"}
+    for name, value in states:
+        state = json.loads(bytes(value))
+        number, models = state["live"]["number"], state["live"]["models"]
+        allowed |= {f"{name}@{number}", *(f"{name}@{number}/{model}" for model in models)}
+        left = {key: state[key] for key in ("building", "leaving") if state[key]}
+        job.report.expect(not left, f"{name} has generations that nobody fills: {left}")
+    records = dict(rows("SELECT space, count(*) FROM records GROUP BY space"))
+    stored = dict(rows("SELECT space, count(*) FROM record_index GROUP BY space"))
+    for table, counts in (("records", records), ("record_index", stored)):
+        for space, count in counts.items():
+            text = f"{count} rows are left of {space!r} in {table}; live are {sorted(allowed)}"
+            job.report.expect(space in allowed, text)
+    for model in MODELS:
+        count = len(store.find(model, limit=PAGE)) * len(model.__indexed__)
+        found = sum(n for space, n in stored.items() if space.endswith(f"/{model.__model_name__}"))
+        job.report.expect(
+            found == count or not all(space in allowed for space in stored),
+            f"{found} entries of {model.__model_name__} in the index, not {count}",
+        )
+
+
+def poison(job: Job, url: str) -> None:
+    """Lets one projection meet an event that it can't handle, and mends it; over and over."""
+    report = job.report
+    course = _Course(job, url)
+    with sync.EventStore.create(url) as store:
+        writer = _Writer(store, Batches(job.chance("poisoned")))
+        for round_ in range(1, 3 + job.cycles // 60):
+            chance = job.chance("poison", round_)
+            writer.append(_POISONED_EVENTS if round_ == 1 else 200)
+            log = log_of(store)
+            name, event = chance.choice(_NAMES), chance.choice(log)
+            kind = "deadly" if round_ % 3 == 0 else "raises"
+            text = f"version {round_}, {name} {kind} at {event.position} of {log[-1].position}"
+            lines = _poisoned(job, course, round_, name, event, kind, log[-1].position)
+            _judge_poisoned(job, store, log, event, name, lines, text, round_)
+            course.version = round_
+            course.finish(log[-1].position)
+            fold = folded(log)
+            for model in MODELS:
+                compare(report.verdict, model, store.find(model, limit=PAGE), fold, round_)
+            report.count("poisoned")
+
+
+_DEATHS = 12
+"""A handler that ends its process is given up at some time."""
+
+
+def _poisoned(
+    job: Job, course: _Course, version: int, name: str, event: Logged, kind: str, until: int
+) -> list[str]:
+    """Runs the projections until one says that it has stopped; gives its lines."""
+    for _ in range(_DEATHS):
+        life = course.start(str(until), version, name, event.number, kind)
+        ended = life.child.end()
+        if ended.code == 0:
+            job.report.expect(not ended.stderr, ended)
+            return ended.stdout.splitlines()
+        job.report.expect(kind == "deadly" and ended.code == -9, ended)
+        job.report.count("deaths")
+    job.report.find("wrong", f"{name} did not stop at {event} after {_DEATHS} deaths")
+    return []
+
+
+def _judge_poisoned(
+    job: Job,
+    store: sync.EventStore,
+    log: Sequence[Logged],
+    event: Logged,
+    name: str,
+    lines: Sequence[str],
+    text: str,
+    version: int,
+) -> None:
+    """Holds what both projections said and made against the log up to the event."""
+    report = job.report
+    if not lines:
+        return
+    statuses = {status["name"]: status for status in json.loads(lines[-1])}
+    sick = statuses.pop(name)
+    (well,) = statuses.values()
+    state = (sick["state"], sick["failed_at"])
+    report.expect(state == ("faulted", event.position), f"{text}: {state}")
+    report.expect(sick["position"] < event.position, f"{text}: it is at {sick['position']}")
+    state = (well["state"], well["rebuilding"])
+    report.expect(state == ("live", False), f"{text}: the other one is {well}")
+    # In the first version, what is live stops before the event; later, the version before serves.
+    fold = folded(log[: log.index(event)] if version == 1 else log[: _before(log, 200)])
+    whole = folded(log)
+    for model in MODELS:
+        own = ("shares" if model.__model_name__ != "Tally" else "tallies") == name
+        found = store.find(model, limit=PAGE)
+        due, made_by = (fold, version - (version > 1)) if own else (whole, version)
+        compare(report.verdict, model, found, due, made_by)
+
+
+def _before(log: Sequence[Logged], events: int) -> int:
+    return len(log) - events
+
+
+@contextmanager
+def _sqlite(path: Path) -> Iterator[Rows]:
+    with closing(sqlite3.connect(path)) as beside:
+        yield lambda statement: beside.execute(statement).fetchall()
+
+
+def on_sqlite(job: Job) -> None:
+    """On one file, and on another one."""
+    path = job.folder / "events.db"
+    with sync.EventStore.create(path):
+        pass
+    with _sqlite(path) as rows:
+        run(job, str(path), rows)
+    if not job.fault:
+        poison(job, str(job.folder / "poisoned.db"))
+
+
+def on_postgres(job: Job) -> None:
+    """On one database, and on another one."""
+    job.report.backend = "postgres"
+    try:
+        with server.database(job.folder) as url, server.connect(url) as beside:
+            run(job, url, lambda statement: beside.execute(statement.encode()).fetchall())
+        if not job.fault:
+            with server.database(job.folder, "_poisoned") as url:
+                poison(job, url)
+    except server.NoServerError as error:
+        job.report.not_run = str(error)
+
+
+def _scenario(name: str, about: str, run: Callable[[Job], None]) -> Scenario:
+    return Scenario(
+        name=name,
+        about=about,
+        run=run,
+        cycles=300,
+        quick=15,
+        faults=(
+            Fault("documents-first", 15, "duplicated", built=False),
+            Fault("cursor-first", 15, "lost", built=False),
+        ),
+    )
+
+
+SCENARIO = _scenario(
+    "project",
+    "kill -9 on projections that run or are rebuilt, one process or two; events they can't handle",
+    on_sqlite,
+)
+ON_POSTGRES = _scenario("project-postgres", "the same on PostgreSQL", on_postgres)
