@@ -172,7 +172,7 @@ def versions_of(version: int, *, blocking: bool) -> tuple[type[Tallies], type[Sh
     class TheseTallies(Tallies, version=version, name="tallies"):
         pass
 
-    class TheseShares(shares, version=version, name="shares"):  # type: ignore[misc]
+    class TheseShares(shares, version=version, name="shares"):  # type: ignore[call-arg,misc]
         pass
 
     return TheseTallies, TheseShares
@@ -329,12 +329,16 @@ class Judge:
         self._verdict = verdict
         self._positions = [event.position for event in log]
         self.fold = Fold()
-        self._prefixes: dict[str, dict[int, int]] = {m.__model_name__: {0: 0} for m in MODELS}
+        # The first and the last prefix that gives these documents: what is deleted was not there.
+        self._prefixes: dict[str, dict[int, tuple[int, int]]] = {
+            model.__model_name__: {0: (0, 0)} for model in MODELS
+        }
         self._counts: dict[str, list[int]] = {m.__model_name__: [0] for m in MODELS}
         for number, event in enumerate(log, 1):
             self.fold.add(event)
             for model, prefixes in self._prefixes.items():
-                prefixes[self.fold.digests[model]] = number
+                now = self.fold.digests[model]
+                prefixes[now] = (prefixes.get(now, (number, number))[0], number)
                 self._counts[model].append(self.fold.counts[model])
 
     def course(self, reads: Iterable[Seen]) -> int:
@@ -349,18 +353,22 @@ class Judge:
                 self._verdict.find("strange", f"an older version came back: {seen}")
             newest[seen.model] = max(newest.get(seen.model, 0), version)
             if prefix is not None:
-                back += prefix < furthest.get(seen.model, 0)
-                furthest[seen.model] = max(furthest.get(seen.model, 0), prefix)
+                first, last = prefix
+                back += last < furthest.get(seen.model, 0)
+                furthest[seen.model] = max(furthest.get(seen.model, 0), first)
         return back
 
-    def prefix(self, seen: Seen) -> int | None:
-        """Returns how many events a read counts; finds a violation where it is no prefix."""
+    def prefix(self, seen: Seen) -> tuple[int, int] | None:
+        """Returns how many events a read counts, at least and at the most.
+
+        It finds a violation where the read is no prefix.
+        """
         self._verdict.reads += 1
         if len(seen.versions) > 1:
             self._verdict.find("torn", f"documents of two versions: {seen}")
-        number = self._prefixes[seen.model].get(seen.digest)
-        if number is not None:
-            return number
+        found = self._prefixes[seen.model].get(seen.digest)
+        if found is not None:
+            return found
         due = self._counts[seen.model][bisect_right(self._positions, seen.last)]
         kind = "torn" if seen.events == due else "duplicated" if seen.events > due else "skipped"
         text = f"no prefix of the log gives this, and up to {seen.last} there are {due}: {seen}"

@@ -9,9 +9,11 @@ event NUMBER: its handler raises, or ends the process where KIND is `deadly`.
 
     ready                       it begins
     rebuilding NAME             the documents are being built anew
-    rebuilt NAME                and are live
+    worked EVENTS               so much was handled by each of those that run, or by the rebuild
+    rebuilt NAME                what was built is live
     live                        both projections are live
     faulted NAME AT ERROR       one has stopped
+    refused WHAT                a call failed
     {…}                         where they stand in the end
 """
 
@@ -21,18 +23,22 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from threading import Thread
 from time import sleep
 from typing import Any
 
 from eventuali import EventStore, Projection, ProjectionStatus, Retry, sync
+from eventuali._engine.lifecycle import Durability
+from eventuali._engine.progress import Progress
 from eventuali._engine.projecting import Cursor, Projecting, Work
 from reliability.projecting import Poison, versions_of
 from reliability.variant import VARIABLE
 
 _LOOKS_S = 0.01
+_STEP = 200
+"""Events after which a process says that it works."""
 _RETRY = Retry(times=1, backoff=0.01)
 
 
@@ -42,28 +48,44 @@ class Teller:
     def __init__(self, how: str) -> None:
         """Ends at a position, if that is how."""
         self._until = int(how) if how.isdigit() else None
+        self._runs = how == "run"
+        self._next = _STEP
         self._live = False
-        self._faulted: set[str] = set()
+        self.faulted: set[str] = set()
 
-    def look(self, statuses: Sequence[ProjectionStatus]) -> bool:
+    def look(self, ask: Callable[[], Sequence[ProjectionStatus]]) -> bool:
         """Tells how projections do; whether that is the end."""
+        try:
+            statuses = ask()
+        except Exception as error:
+            say(f"refused status: {error!r}")
+            return False
         for status in statuses:
-            if status.state == "faulted" and status.name not in self._faulted:
-                self._faulted.add(status.name)
+            if status.state == "faulted" and status.name not in self.faulted:
+                self.faulted.add(status.name)
                 say(f"faulted {status.name} {status.failed_at} {status.error!r}")
+        least = min(status.handled for status in statuses)
+        if self._runs and least >= self._next:
+            self._next = least + _STEP
+            say(f"worked {least}")
         live = all(status.state == "live" and not status.rebuilding for status in statuses)
         if live and not self._live:
             say("live")
         self._live = live
         until = self._until
         if until is None or not all(
-            status.name in self._faulted or (status.state == "live" and status.position >= until)
+            status.name in self.faulted or (status.state == "live" and status.position >= until)
             for status in statuses
         ):
             return False
         keys = ("name", "state", "position", "failed_at", "handled", "rebuilding")
         say(json.dumps([{key: getattr(status, key) for key in keys} for status in statuses]))
         return True
+
+
+def durability_of(seed: str) -> Durability:
+    """Returns what is drawn: flushing is slow, and what a process hands over outlives it."""
+    return "full" if Random(f"durability/{seed}").random() < 0.25 else "relaxed"
 
 
 def say(text: str) -> None:
@@ -87,25 +109,29 @@ def main() -> None:
     ]
     anew = chance.choice(classes)()
     if blocking:
-        without_a_loop(url, made, anew, how)
+        without_a_loop(url, durability_of(seed), made, anew, how)
     else:
-        asyncio.run(in_a_loop(url, made, anew, how))
+        asyncio.run(in_a_loop(url, durability_of(seed), made, anew, how))
 
 
 async def in_a_loop(
-    url: str, projections: Sequence[Projection[Any]], anew: Projection[Any], how: str
+    url: str,
+    durability: Durability,
+    projections: Sequence[Projection[Any]],
+    anew: Projection[Any],
+    how: str,
 ) -> None:
     """Runs them as tasks."""
     teller = Teller(how)
-    async with EventStore.create(url) as store:
+    async with EventStore.create(url, durability=durability) as store:
         say("ready")
         async with store.run(*projections, on_error=_RETRY) as running:
             building = asyncio.create_task(rebuild(store, anew)) if how == "rebuild" else None
-            while not teller.look(running.status()):
+            while not teller.look(running.status):
                 await asyncio.sleep(_LOOKS_S)
-                if building is not None and building.done():
-                    building.result()
-            if how.isdigit() and all(each.state == "live" for each in running.status()):
+            if building is not None:
+                building.cancel()
+            if how.isdigit() and not teller.faulted:
                 await running.wait_for(int(how), timeout=10)
 
 
@@ -114,23 +140,31 @@ async def rebuild(store: EventStore, projection: Projection[Any]) -> None:
     name = projection.__projection_name__
     while True:
         told = _told(name)
-        await store.rebuild(projection, progress=told)
-        say(f"rebuilt {name}")
+        try:
+            await store.rebuild(projection, progress=told)
+            say(f"rebuilt {name}")
+        except Exception as error:
+            say(f"refused rebuild of {name}: {error!r} because of {error.__cause__!r}")
+            await asyncio.sleep(_LOOKS_S)
 
 
 def without_a_loop(
-    url: str, projections: Sequence[Projection[Any]], anew: Projection[Any], how: str
+    url: str,
+    durability: Durability,
+    projections: Sequence[Projection[Any]],
+    anew: Projection[Any],
+    how: str,
 ) -> None:
     """Runs them in threads."""
     teller = Teller(how)
-    with sync.EventStore.create(url) as store:
+    with sync.EventStore.create(url, durability=durability) as store:
         say("ready")
         with store.run(*projections, on_error=_RETRY) as running:
             if how == "rebuild":
                 Thread(target=rebuild_without_a_loop, args=(store, anew), daemon=True).start()
-            while not teller.look(running.status()):
+            while not teller.look(running.status):
                 sleep(_LOOKS_S)
-            if how.isdigit() and all(each.state == "live" for each in running.status()):
+            if how.isdigit() and not teller.faulted:
                 running.wait_for(int(how), timeout=10)
 
 
@@ -139,18 +173,24 @@ def rebuild_without_a_loop(store: sync.EventStore, projection: Projection[Any]) 
     name = projection.__projection_name__
     while True:
         told = _told(name)
-        store.rebuild(projection, progress=told)
-        say(f"rebuilt {name}")
+        try:
+            store.rebuild(projection, progress=told)
+            say(f"rebuilt {name}")
+        except Exception as error:
+            say(f"refused rebuild of {name}: {error!r} because of {error.__cause__!r}")
+            sleep(_LOOKS_S)
 
 
-def _told(name: str) -> Any:
-    begun = False
+def _told(name: str) -> Progress:
+    said = -_STEP
 
-    def tell(done: int, total: int) -> None:
-        nonlocal begun
-        if not begun:
-            begun = True
+    def tell(position: int, end: int) -> None:
+        nonlocal said
+        if said < 0:
             say(f"rebuilding {name}")
+        if position >= said + _STEP:
+            said = position
+            say(f"worked {position}")
 
     return tell
 

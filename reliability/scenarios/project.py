@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from math import inf
 from pathlib import Path
+from random import Random
 from threading import Thread
 from time import sleep
 from typing import Any, NamedTuple
@@ -31,6 +34,9 @@ _EVENTS_A_CYCLE = 1_000 / 3
 _LEAST_EVENTS = 2_000
 _BEFORE = 0.6
 """The part of the log that is there when the first process begins."""
+_SOON, _WORKING = 0.6, 0.9
+"""So many kills come a while after the beginning; so many, less those, after some events were
+handled; the others when everything was."""
 _POISONED_EVENTS = 1_200
 _NAMES = ("tallies", "shares")
 
@@ -107,7 +113,9 @@ class _Course:
                 self._begin(life)
             live = False
             for life in chance.sample(lives, len(lives)):
-                sleep(0.001 * 800 ** chance.random())
+                live |= self._wait(life, chance)
+                if life.child.process.poll() is not None:
+                    report.find("wrong", f"ended by itself: {life.child.end()}")
                 life.child.kill()
                 live |= self._take(life)
                 self.kills += 1
@@ -134,20 +142,40 @@ class _Course:
         if life.how == "rebuild":
             while (line := life.child.line()) is not None:
                 self._note(life, line)
-                if line.startswith("rebuilding"):
+                if line.startswith(("rebuilding", "faulted", "refused")):
                     return
-            self._job.report.find("wrong", f"ended by itself: {life.child.end()}")
+
+    def _wait(self, life: _Life, chance: Random) -> bool:
+        """Waits for the moment to kill: a while, or something done; whether both were live."""
+        kind = chance.random()
+        target = 0 if kind < _SOON else 20 * 200 ** chance.random() if kind < _WORKING else inf
+        sleep(0.001 * 400 ** chance.random() if target == 0 else 0)
+        live = False
+        while target and not live:
+            line = life.child.line()
+            if line is None:
+                return False
+            live = self._note(life, line)
+            word, *rest = line.split()
+            if word in ("rebuilt", "faulted", "refused") or (
+                word == "worked" and int(rest[0]) >= target
+            ):
+                break
+        sleep(chance.uniform(0, 0.03) if target else 0)
+        return live
 
     def _take(self, life: _Life) -> bool:
         """Takes the last words of a process; whether both of its projections were live."""
-        live = [self._note(life, line) for line in life.child.rest()]
+        live = [self._note(life, line) for line in life.child.end().stdout.splitlines(True)]
         self._job.report.expect(not life.child.stderr, life.child.stderr)
         return any(live)
 
     def _note(self, life: _Life, line: str) -> bool:
         if line.startswith("faulted"):
-            self._job.report.find("wrong", f"version {life.version}: {line}")
+            self._job.report.find("wrong", f"version {life.version}: {line.strip()}")
             self.version = max(self.version, life.version + 1)  # or it would stay so
+        elif line.startswith("refused"):
+            self._job.report.find("wrong", f"version {life.version}: {line.strip()}")
         elif line.startswith("rebuilt"):
             self._job.report.count("rebuilt")
         return line == "live\n"
@@ -160,7 +188,8 @@ class _Course:
         report = self._job.report
         report.expect((ended.code, ended.stderr) == (0, ""), ended)
         faulted = [line for line in lines if line.startswith("faulted")]
-        report.expect(not faulted, faulted)
+        refused = [line for line in lines if line.startswith("refused")]
+        report.expect(not faulted + refused, (faulted, Counter(refused)))
         statuses: list[dict[str, Any]] = json.loads(lines[-1]) if lines[1:] else []
         return statuses
 
@@ -251,13 +280,14 @@ def poison(job: Job, url: str) -> None:
         writer = _Writer(store, Batches(job.chance("poisoned")))
         for round_ in range(1, 3 + job.cycles // 60):
             chance = job.chance("poison", round_)
+            before = len(writer.acked)
             writer.append(_POISONED_EVENTS if round_ == 1 else 200)
             log = log_of(store)
             name, event = chance.choice(_NAMES), chance.choice(log)
             kind = "deadly" if round_ % 3 == 0 else "raises"
             text = f"version {round_}, {name} {kind} at {event.position} of {log[-1].position}"
             lines = _poisoned(job, course, round_, name, event, kind, log[-1].position)
-            _judge_poisoned(job, store, log, event, name, lines, text, round_)
+            _judge_poisoned(job, store, log, event, name, lines, text, round_, before)
             course.version = round_
             course.finish(log[-1].position)
             fold = folded(log)
@@ -295,6 +325,7 @@ def _judge_poisoned(
     lines: Sequence[str],
     text: str,
     version: int,
+    before: int,
 ) -> None:
     """Holds what both projections said and made against the log up to the event."""
     report = job.report
@@ -309,17 +340,13 @@ def _judge_poisoned(
     state = (well["state"], well["rebuilding"])
     report.expect(state == ("live", False), f"{text}: the other one is {well}")
     # In the first version, what is live stops before the event; later, the version before serves.
-    fold = folded(log[: log.index(event)] if version == 1 else log[: _before(log, 200)])
+    fold = folded(log[: log.index(event)] if version == 1 else log[:before])
     whole = folded(log)
     for model in MODELS:
         own = ("shares" if model.__model_name__ != "Tally" else "tallies") == name
         found = store.find(model, limit=PAGE)
         due, made_by = (fold, version - (version > 1)) if own else (whole, version)
         compare(report.verdict, model, found, due, made_by)
-
-
-def _before(log: Sequence[Logged], events: int) -> int:
-    return len(log) - events
 
 
 @contextmanager
