@@ -50,6 +50,8 @@ class _Life(NamedTuple):
     child: Child
     version: int
     how: str
+    older: bool = False
+    """Whether a newer version may be live, so that it has nothing to do."""
 
 
 class _Writer:
@@ -134,7 +136,7 @@ class _Course:
         if older:
             how = "run"
         self._job.report.count(how)
-        return self.start(how, version)
+        return self.start(how, version)._replace(older=older)
 
     def _begin(self, life: _Life) -> None:
         """Waits until there is something to kill."""
@@ -147,7 +149,7 @@ class _Course:
 
     def _wait(self, life: _Life, chance: Random) -> bool:
         """Waits for the moment to kill: a while, or something done; whether both were live."""
-        kind = chance.random()
+        kind = 0.0 if life.older else chance.random()
         target = 0 if kind < _SOON else 20 * 200 ** chance.random() if kind < _WORKING else inf
         sleep(0.001 * 400 ** chance.random() if target == 0 else 0)
         live = False
