@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from math import inf
 from pathlib import Path
 from random import Random
+from signal import SIGABRT, SIGKILL
 from threading import Thread
 from time import sleep
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
+
+from psycopg.sql import SQL, Identifier
 
 from eventuali import sync
 from reliability import server
-from reliability.processes import Child
+from reliability.processes import Child, HangError
 from reliability.projecting import (
     MODELS,
     PAGE,
@@ -30,6 +33,7 @@ from reliability.projecting import (
 )
 from reliability.scenario import Fault, Job, Scenario
 
+_SPARE = 2
 _EVENTS_A_CYCLE = 1_000 / 3
 _LEAST_EVENTS = 2_000
 _BEFORE = 0.6
@@ -37,7 +41,7 @@ _BEFORE = 0.6
 _SOON, _WORKING = 0.6, 0.9
 """So many kills come a while after the beginning; so many, less those, after some events were
 handled; the others when everything was."""
-_POISONED_EVENTS = 1_200
+_POISONED_EVENTS = 800
 _NAMES = ("tallies", "shares")
 
 Rows = Callable[[str], list[Any]]
@@ -89,17 +93,31 @@ class _Course:
         self._job = job
         self._url = url
         self._lives = 0
+        self._spare: deque[Child] = deque()  # that have begun, and wait to be told what to do
         self.version = 1
         self.kills = 0
+
+    def __enter__(self) -> Self:
+        for _ in range(_SPARE):
+            self._more()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for child in self._spare:
+            child.kill()
+
+    def _more(self) -> None:
+        job = self._job
+        words = ("-m", "reliability.children.projector", self._url)
+        self._spare.append(Child(*words, package=job.package, env=job.env, told=True))
 
     def start(self, how: str, version: int, *poison: object) -> _Life:
         """Starts a process."""
         self._lives += 1
-        job = self._job
-        words = (self._url, version, how, f"{job.seed}/life/{self._lives}", *poison)
-        child = Child(
-            *("-m", "reliability.children.projector", *words), package=job.package, env=job.env
-        )
+        child = self._spare.popleft()
+        self._more()
+        words = (version, how, f"{self._job.seed}/life/{self._lives}", *poison)
+        child.tell(" ".join(map(str, words)))
         return _Life(child, version, how)
 
     def cycle(self) -> None:
@@ -107,7 +125,7 @@ class _Course:
         job = self._job
         chance, report = job.chance("cycle", self.kills), job.report
         lives = [self._draw()]
-        if chance.random() < 0.3 and self.kills + 1 < job.cycles:
+        if not job.fault and chance.random() < 0.3 and self.kills + 1 < job.cycles:
             lives.append(self._draw(older=chance.random() < 0.3))
             report.count("pairs")
         try:
@@ -116,9 +134,9 @@ class _Course:
             live = False
             for life in chance.sample(lives, len(lives)):
                 live |= self._wait(life, chance)
-                if life.child.process.poll() is not None:
-                    report.find("wrong", f"ended by itself: {life.child.end()}")
                 life.child.kill()
+                code = life.child.process.returncode
+                report.expect(code in (-SIGKILL, -SIGABRT), f"ended by itself with {code}")
                 live |= self._take(life)
                 self.kills += 1
                 report.cycle()
@@ -126,12 +144,12 @@ class _Course:
             for life in lives:
                 life.child.kill()
         report.count("live", int(live))
-        if live and chance.random() < 0.5:
+        if live and not job.fault and chance.random() < 0.5:
             self.version += 1
 
     def _draw(self, *, older: bool = False) -> _Life:
         chance = self._job.chance("how", self._lives)
-        how = "rebuild" if chance.random() < 0.25 else "run"
+        how = "rebuild" if not self._job.fault and chance.random() < 0.25 else "run"
         version = self.version - (older and self.version > 1)
         if older:
             how = "run"
@@ -154,7 +172,11 @@ class _Course:
         sleep(0.001 * 400 ** chance.random() if target == 0 else 0)
         live = False
         while target and not live:
-            line = life.child.line()
+            try:
+                line = life.child.line()
+            except HangError as hang:
+                self._job.report.find("hangs", f"{life}: {hang}")
+                return False
             if line is None:
                 return False
             live = self._note(life, line)
@@ -169,7 +191,8 @@ class _Course:
     def _take(self, life: _Life) -> bool:
         """Takes the last words of a process; whether both of its projections were live."""
         live = [self._note(life, line) for line in life.child.end().stdout.splitlines(True)]
-        self._job.report.expect(not life.child.stderr, life.child.stderr)
+        if life.child.process.returncode == -SIGKILL:
+            self._job.report.expect(not life.child.stderr, life.child.stderr)
         return any(live)
 
     def _note(self, life: _Life, line: str) -> bool:
@@ -201,8 +224,7 @@ def run(job: Job, url: str, rows: Rows) -> None:
     report, chance = job.report, job.chance("writer")
     stop, file = job.folder / "stop", job.folder / "seen"
     events = max(_LEAST_EVENTS, round(_EVENTS_A_CYCLE * job.cycles))
-    course = _Course(job, url)
-    with sync.EventStore.create(url) as store:
+    with sync.EventStore.create(url) as store, _Course(job, url) as course:
         writer = _Writer(store, Batches(job.chance("events")))
         writer.append(round(events * _BEFORE))
         words = ("-m", "reliability.children.onlooker", url, file, stop)
@@ -277,8 +299,7 @@ def _look_at_tables(job: Job, store: sync.EventStore, rows: Rows) -> None:
 def poison(job: Job, url: str) -> None:
     """Lets one projection meet an event that it can't handle, and mends it; over and over."""
     report = job.report
-    course = _Course(job, url)
-    with sync.EventStore.create(url) as store:
+    with sync.EventStore.create(url) as store, _Course(job, url) as course:
         writer = _Writer(store, Batches(job.chance("poisoned")))
         for round_ in range(1, 3 + job.cycles // 60):
             chance = job.chance("poison", round_)
@@ -373,6 +394,10 @@ def on_postgres(job: Job) -> None:
     job.report.backend = "postgres"
     try:
         with server.database(job.folder) as url, server.connect(url) as beside:
+            sync.EventStore.create(url).close()
+            for table in ("records", "record_index"):  # for this connection
+                view = SQL("CREATE TEMP VIEW {} AS SELECT * FROM {}")
+                beside.execute(view.format(Identifier(table), Identifier(f"events_{table}")))
             run(job, url, lambda statement: beside.execute(statement.encode()).fetchall())
         if not job.fault:
             with server.database(job.folder, "_poisoned") as url:
@@ -387,7 +412,7 @@ def _scenario(name: str, about: str, run: Callable[[Job], None]) -> Scenario:
         about=about,
         run=run,
         cycles=300,
-        quick=15,
+        quick=12,
         faults=(
             Fault("documents-first", 15, "duplicated", built=False),
             Fault("cursor-first", 15, "lost", built=False),
