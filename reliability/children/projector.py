@@ -1,10 +1,10 @@
 """Runs the projections of the scenarios, and says how they do.
 
-    python -m reliability.children.projector URL
+    python -m reliability.children.projector
 
 It waits for a line on its stdin, since to begin takes Python longer than most of them live:
 
-    VERSION HOW SEED [NAME NUMBER KIND]
+    URL VERSION HOW SEED [NAME NUMBER KIND]
 
 HOW is `run`, until somebody kills it; `rebuild`, which builds one of them anew meanwhile, again and
 again; or a position, at which it ends once both are live there, or one is faulted and the other
@@ -99,11 +99,10 @@ def say(text: str) -> None:
 
 def main() -> None:
     """Runs them."""
-    url = sys.argv[1]
     words = sys.stdin.readline().split()
     if not words:
         return  # nobody needs it
-    version, how, seed, *poison = words
+    url, version, how, seed, *poison = words
     break_writing(os.environ.get(VARIABLE, ""))
     chance = Random(seed)
     blocking = chance.random() < 0.5

@@ -86,16 +86,12 @@ class _Writer:
         job.report.expect(len(log) == len(self.acked), f"{len(log)} events in the log")
 
 
-class _Course:
-    """The processes, one after the other or two at once, and the version that they run."""
+class _Nursery:
+    """Processes that have begun, and wait to be told what to do."""
 
-    def __init__(self, job: Job, url: str) -> None:
+    def __init__(self, job: Job) -> None:
         self._job = job
-        self._url = url
-        self._lives = 0
-        self._spare: deque[Child] = deque()  # that have begun, and wait to be told what to do
-        self.version = 1
-        self.kills = 0
+        self._waiting: deque[Child] = deque()
 
     def __enter__(self) -> Self:
         for _ in range(_SPARE):
@@ -103,21 +99,38 @@ class _Course:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for child in self._spare:
+        for child in self._waiting:
             child.kill()
 
     def _more(self) -> None:
-        job = self._job
-        words = ("-m", "reliability.children.projector", self._url)
-        self._spare.append(Child(*words, package=job.package, env=job.env, told=True))
+        words = ("-m", "reliability.children.projector")
+        child = Child(*words, package=self._job.package, env=self._job.env, told=True)
+        self._waiting.append(child)
+
+    def tell(self, *words: object) -> Child:
+        """Tells one of them what to do."""
+        child = self._waiting.popleft()
+        self._more()
+        child.tell(" ".join(map(str, words)))
+        return child
+
+
+class _Course:
+    """The processes, one after the other or two at once, and the version that they run."""
+
+    def __init__(self, job: Job, nursery: _Nursery, url: str) -> None:
+        self._job = job
+        self._nursery = nursery
+        self._url = url
+        self._lives = 0
+        self.version = 1
+        self.kills = 0
 
     def start(self, how: str, version: int, *poison: object) -> _Life:
         """Starts a process."""
         self._lives += 1
-        child = self._spare.popleft()
-        self._more()
-        words = (version, how, f"{self._job.seed}/life/{self._lives}", *poison)
-        child.tell(" ".join(map(str, words)))
+        seed = f"{self._job.seed}/life/{self._lives}"
+        child = self._nursery.tell(self._url, version, how, seed, *poison)
         return _Life(child, version, how)
 
     def cycle(self) -> None:
@@ -219,12 +232,13 @@ class _Course:
         return statuses
 
 
-def run(job: Job, url: str, rows: Rows) -> None:
+def run(job: Job, nursery: _Nursery, url: str, rows: Rows) -> None:
     """Kills as many processes as there are cycles, lets one run to the end, and judges."""
     report, chance = job.report, job.chance("writer")
     stop, file = job.folder / "stop", job.folder / "seen"
     events = max(_LEAST_EVENTS, round(_EVENTS_A_CYCLE * job.cycles))
-    with sync.EventStore.create(url) as store, _Course(job, url) as course:
+    course = _Course(job, nursery, url)
+    with sync.EventStore.create(url) as store:
         writer = _Writer(store, Batches(job.chance("events")))
         writer.append(round(events * _BEFORE))
         words = ("-m", "reliability.children.onlooker", url, file, stop)
@@ -296,12 +310,13 @@ def _look_at_tables(job: Job, store: sync.EventStore, rows: Rows) -> None:
         )
 
 
-def poison(job: Job, url: str) -> None:
+def poison(job: Job, nursery: _Nursery, url: str) -> None:
     """Lets one projection meet an event that it can't handle, and mends it; over and over."""
     report = job.report
-    with sync.EventStore.create(url) as store, _Course(job, url) as course:
+    course = _Course(job, nursery, url)
+    with sync.EventStore.create(url) as store:
         writer = _Writer(store, Batches(job.chance("poisoned")))
-        for round_ in range(1, 3 + job.cycles // 60):
+        for round_ in range(1, 2 + job.cycles // 50):
             chance = job.chance("poison", round_)
             before = len(writer.acked)
             writer.append(_POISONED_EVENTS if round_ == 1 else 200)
@@ -378,30 +393,38 @@ def _sqlite(path: Path) -> Iterator[Rows]:
         yield lambda statement: beside.execute(statement).fetchall()
 
 
+@contextmanager
+def _postgres(url: str) -> Iterator[Rows]:
+    sync.EventStore.create(url).close()
+    with server.connect(url) as beside:
+        for table in ("records", "record_index"):  # as they are called on SQLite
+            view = SQL("CREATE TEMP VIEW {} AS SELECT * FROM {}")
+            beside.execute(view.format(Identifier(table), Identifier(f"events_{table}")))
+        yield lambda statement: beside.execute(statement.encode()).fetchall()
+
+
 def on_sqlite(job: Job) -> None:
     """On one file, and on another one."""
     path = job.folder / "events.db"
     with sync.EventStore.create(path):
         pass
-    with _sqlite(path) as rows:
-        run(job, str(path), rows)
-    if not job.fault:
-        poison(job, str(job.folder / "poisoned.db"))
+    with _Nursery(job) as nursery:
+        with _sqlite(path) as rows:
+            run(job, nursery, str(path), rows)
+        if not job.fault:
+            poison(job, nursery, str(job.folder / "poisoned.db"))
 
 
 def on_postgres(job: Job) -> None:
     """On one database, and on another one."""
     job.report.backend = "postgres"
     try:
-        with server.database(job.folder) as url, server.connect(url) as beside:
-            sync.EventStore.create(url).close()
-            for table in ("records", "record_index"):  # for this connection
-                view = SQL("CREATE TEMP VIEW {} AS SELECT * FROM {}")
-                beside.execute(view.format(Identifier(table), Identifier(f"events_{table}")))
-            run(job, url, lambda statement: beside.execute(statement.encode()).fetchall())
-        if not job.fault:
-            with server.database(job.folder, "_poisoned") as url:
-                poison(job, url)
+        with _Nursery(job) as nursery:
+            with server.database(job.folder) as url, _postgres(url) as rows:
+                run(job, nursery, url, rows)
+            if not job.fault:
+                with server.database(job.folder, "_poisoned") as url:
+                    poison(job, nursery, url)
     except server.NoServerError as error:
         job.report.not_run = str(error)
 
