@@ -27,9 +27,9 @@ def log(tmp_path_factory):
     """A log of about 750 events."""
     batches = projecting.Batches(Random("a log"))
     with EventStore.create(tmp_path_factory.mktemp("log") / "events.db") as store:
-        for _ in range(30):
-            key, events = batches.next()
-            store.append(events, stream=("Account", key))
+        for commit in range(30):
+            _, events = batches.next()
+            store.append(events, stream=("Account", f"account {commit % 12}"))
         return projecting.log_of(store)
 
 
@@ -95,7 +95,7 @@ def test_every_prefix_is_good(log, model):
 @pytest.mark.parametrize("model", MODELS)
 def test_versions_are_not_mixed_and_do_not_come_back(log, model):
     old, new = documents(model, log[:300]), documents(model, log[:300], version=2)
-    assert seen(log, model, [*old[:3], *new[3:]]) == {"torn"}
+    assert seen(log, model, [*old[:1], *new[1:]]) == {"torn"}
     verdict = checker.Verdict()
     reads = [Seen.of(model, made) for made in (old, new, old)]
     projecting.Judge(verdict, log).course(reads)
@@ -114,7 +114,7 @@ def test_an_event_that_counts_twice_or_not_at_all(log, model):
     assert seen(log, model, documents(model, without)) == {"skipped"}
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [Share, Tally])
 def test_pages_are_not_torn(log, model):
     early, late = ({doc.key: doc for doc in documents(model, log[:n])} for n in (300, 500))
     changed = next(key for key in early if early[key] != late.get(key))
