@@ -41,6 +41,7 @@ _BEFORE = 0.6
 _SOON, _WORKING = 0.6, 0.9
 """So many kills come a while after the beginning; so many, less those, after some events were
 handled; the others when everything was."""
+_SUPERSEDED = "is live, and this is version"
 _POISONED_EVENTS = 800
 _NAMES = ("tallies", "shares")
 
@@ -209,7 +210,9 @@ class _Course:
         return any(live)
 
     def _note(self, life: _Life, line: str) -> bool:
-        if line.startswith("faulted"):
+        if line.startswith("faulted") and life.older and _SUPERSEDED in line:
+            self._job.report.count("superseded")
+        elif line.startswith("faulted"):
             self._job.report.find("wrong", f"version {life.version}: {line.strip()}")
             self.version = max(self.version, life.version + 1)  # or it would stay so
         elif line.startswith("refused"):
