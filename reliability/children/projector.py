@@ -36,11 +36,13 @@ from typing import Any
 from eventuali import EventStore, Projection, ProjectionStatus, Retry, sync
 from eventuali._engine.lifecycle import Durability
 from eventuali._engine.progress import Progress
-from eventuali._engine.projecting import Cursor, Projecting, Work
+from eventuali._engine.projecting import Cursor, Pause, Projecting, Work
 from reliability.projecting import Poison, versions_of
 from reliability.variant import VARIABLE
 
 _LOOKS_S = 0.01
+_BETWEEN_S = 0.01
+"""Where writing is broken, between the two commits, so that few kills are needed."""
 _STEP = 200
 """Events after which a process says that it works."""
 _RETRY = Retry(times=1, backoff=0.01)
@@ -214,9 +216,11 @@ def break_writing(fault: str) -> None:
             self._sent = core.advance(number, cursor, to, []), events
         elif fault == "documents-first":
             cursor = yield core.advance(number, cursor, cursor, changes)
+            yield Pause(_BETWEEN_S)
             self._sent = core.advance(number, cursor, to, []), events
         else:
             cursor = yield core.advance(number, cursor, to, [])
+            yield Pause(_BETWEEN_S)
             self._sent = core.advance(number, cursor, to, changes), events
 
     Projecting._write = write  # type: ignore[method-assign]

@@ -181,7 +181,7 @@ class _Course:
 
     def _wait(self, life: _Life, chance: Random) -> bool:
         """Waits for the moment to kill: a while, or something done; whether both were live."""
-        kind = 0.0 if life.older else chance.random()
+        kind = 0.0 if life.older or self._job.fault else chance.random()
         target = 0 if kind < _SOON else 20 * 200 ** chance.random() if kind < _WORKING else inf
         sleep(0.001 * 400 ** chance.random() if target == 0 else 0)
         live = False
@@ -441,7 +441,7 @@ def _scenario(name: str, about: str, run: Callable[[Job], None]) -> Scenario:
         quick=12,
         faults=(
             Fault("documents-first", 15, "duplicated", built=False),
-            Fault("cursor-first", 15, "lost", built=False),
+            Fault("cursor-first", 30, "lost", built=False),
         ),
     )
 
