@@ -37,13 +37,17 @@ class Child:
         package: Path | None = None,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        told: bool = False,
     ) -> None:
-        """Starts `python COMMAND`; `package` is a directory whose `eventuali` is used."""
+        """Starts `python COMMAND`; `package` is a directory whose `eventuali` is used.
+
+        One that is to be `told` something has a stdin.
+        """
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._errors: list[str] = []
         self.process = subprocess.Popen(
             [sys.executable, "-X", "faulthandler", *map(str, command)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if told else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -68,6 +72,12 @@ class Child:
     def _listen_to_errors(self) -> None:
         assert self.process.stderr is not None
         self._errors.extend(self.process.stderr)
+
+    def tell(self, line: str) -> None:
+        """Writes a line, the last one, to its stdin."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.close()
 
     def line(self, seconds: float = 60) -> str | None:
         """Returns the next line; None after the last one.
