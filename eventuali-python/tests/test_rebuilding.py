@@ -117,10 +117,12 @@ def test_readers_see_the_old_or_the_new_and_nothing_is_lost(api, kind, tmp_path)
             # Whoever ran goes on with the new one.
             committed = await pour(store, 5)
             await found.wait_for(committed, timeout=SAFETY)
-            documents = await everything(store, Total)
-            assert documents.pop("p5") == {"events": 1}
+            assert (await store.get(Total, "p5")).events == 1
             await until_status(found, "live")
-        assert {each["events"] for each in documents.values()} == {2}
+        documents = await everything(store, Total)
+        # What came last may have been left to whoever ran.
+        late = {"p5", *(f"p{number % 40}" for number in range(5500, 5510))}
+        assert {each["events"] for key, each in documents.items() if key not in late} == {2}
 
     run(api, kind, tmp_path, test)
 
@@ -341,7 +343,6 @@ def test_who_waits_for_a_version_that_is_being_built_reads_it(api, kind, tmp_pat
 
 
 @each_store
-@pytest.mark.xfail(strict=True, reason="it is tried for ever, and says 'catching up'")
 def test_an_older_version_beside_a_newer_is_told(api, kind, tmp_path):
     async def test(store):
         await pour(store, 1)
@@ -360,7 +361,6 @@ def test_an_older_version_beside_a_newer_is_told(api, kind, tmp_path):
 
 
 @each_store
-@pytest.mark.xfail(strict=True, reason="it is tried for ever, and says 'live'")
 def test_a_version_that_was_replaced_while_it_ran_is_told(api, kind, tmp_path):
     async def test(store):
         await pour(store, 1)
