@@ -14,7 +14,7 @@ from stores import Blocking, gathered
 from eventuali import Event, EventStore, Projection, ReadModel
 from eventuali.running import Documents
 
-SAFETY = 15
+SAFETY = 10
 """Nobody waits longer; no test passes or fails by it."""
 
 
@@ -132,8 +132,11 @@ class BlockingRunning:
 
 
 @asynccontextmanager
-async def running(store, *projections, **options):
-    """Keeps projections up to date by either API."""
+async def running(store, *projections, waits: bool = True, **options):
+    """Keeps projections up to date by either API.
+
+    Leaves when they wait for events, since to leave before may hang; or at once.
+    """
     if isinstance(store, Blocking):
         blocking = store.store.run(*projections, **options)
         await asyncio.to_thread(blocking.__enter__)
@@ -144,8 +147,8 @@ async def running(store, *projections, **options):
     else:
         async with store.run(*projections, **options) as found:
             yield found
-            # To leave it before it waits is a test of its own.
-            await until(lambda: all(each.state != "catching up" for each in found.status()))
+            if waits:
+                await until(lambda: all(each.state != "catching up" for each in found.status()))
 
 
 async def caught_up(store, *projections, **options) -> list:
