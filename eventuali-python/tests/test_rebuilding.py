@@ -129,11 +129,7 @@ def test_readers_see_the_old_or_the_new_and_nothing_is_lost(api, kind, tmp_path)
 
 @each_store
 @pytest.mark.parametrize("written", [0, 3])
-@pytest.mark.xfail(strict=True, reason="it never returns")
 def test_a_rebuild_of_what_never_ran(api, kind, written, tmp_path):
-    if api == "sync":
-        pytest.xfail("it never returns, and a thread can't be cancelled")
-
     async def test(store):
         if written:
             await make(store, "a", "Ada", *range(written - 1))
@@ -146,10 +142,7 @@ def test_a_rebuild_of_what_never_ran(api, kind, written, tmp_path):
 
 
 @each_store
-@pytest.mark.xfail(strict=True, reason="it never returns: it follows the live one")
 def test_a_rebuild_tries_a_failing_event_again(api, kind, tmp_path):
-    if api == "sync":
-        pytest.xfail("it never returns, and a thread can't be cancelled")
     failures = 0
 
     async def handler(event, docs):
@@ -233,7 +226,6 @@ with sync.EventStore.create(sys.argv[1]) as store:
 
 
 @each_shared
-@pytest.mark.xfail(strict=True, reason="its documents remain until the next rebuild")
 def test_a_rebuild_that_is_killed_leaves_nothing_once_the_projection_runs(kind, tmp_path):
     async def main():
         place = url_of(kind, tmp_path)
@@ -268,11 +260,7 @@ def test_the_progress_of_a_rebuild_goes_to_the_end(api, kind, tmp_path):
 
 
 @each_store
-@pytest.mark.xfail(strict=True, reason="the first never returns: it follows the live one")
 def test_of_two_rebuilds_at_once_both_return(api, kind, tmp_path):
-    if api == "sync":
-        pytest.xfail("it never returns, and a thread can't be cancelled")
-
     async def test(store):
         gate = Gate()
         await pour(store, *range(10))
@@ -320,7 +308,6 @@ def test_a_newer_version_is_built_beside_and_takes_the_place(api, kind, tmp_path
 
 
 @each_store
-@pytest.mark.xfail(strict=True, reason="the documents that are read do not show it yet")
 def test_who_waits_for_a_version_that_is_being_built_reads_it(api, kind, tmp_path):
     gates = {1500: Gate()}
 

@@ -127,7 +127,6 @@ def test_each_state_says_what_is(api, kind, tmp_path):
 
 
 @each_store
-@pytest.mark.xfail(strict=True, reason="it still says 'live'")
 def test_what_was_left_is_stopped(api, kind, tmp_path):
     async def test(store):
         async with running(store, Pots()) as found:
@@ -138,7 +137,6 @@ def test_what_was_left_is_stopped(api, kind, tmp_path):
 
 
 @each_store
-@pytest.mark.xfail(strict=True, reason="it waits for what will not come")
 def test_who_waits_for_what_was_left_is_told(api, kind, tmp_path):
     async def test(store):
         async with running(store, Pots()) as found:
@@ -150,7 +148,6 @@ def test_who_waits_for_what_was_left_is_told(api, kind, tmp_path):
 
 
 @each_store
-@pytest.mark.xfail(strict=True, reason="it is the age of the youngest of the page")
 def test_the_lag_is_the_age_of_the_oldest_that_is_not_handled(api, kind, tmp_path):
     gate = Gate()
 
@@ -232,7 +229,6 @@ def test_leaving_in_the_middle_of_it_and_going_on(api, kind, tmp_path):
 
 
 @each_backend
-@pytest.mark.xfail(strict=True, reason="it waits for a page that does not come")
 def test_leaving_at_once_does_not_hang(kind, tmp_path):
     async def main():
         async with opened("async", url_of(kind, tmp_path)) as store:
@@ -370,7 +366,6 @@ def test_a_wait_ends_with_its_time_or_with_the_block(api, kind, tmp_path):
 
 
 @each_store
-@pytest.mark.xfail(strict=True, reason="returns at once")
 def test_to_wait_for_a_projection_that_does_not_run_here_is_refused(api, kind, tmp_path):
     async def test(store):
         async with running(store, Pots()) as found:
@@ -418,7 +413,6 @@ def known(event: Event) -> bool:
 
 
 @each_store
-@pytest.mark.xfail(strict=True, reason="starts that met an error are counted as crashes")
 def test_after_the_fix_it_goes_on_however_often_it_failed(api, kind, tmp_path):
     async def test(store):
         await make(store, "a", "Ada", 7, 8)
@@ -571,7 +565,6 @@ def test_while_it_is_tried_again_its_error_is_shown(api, kind, tmp_path):
 
 
 @each_backend
-@pytest.mark.xfail(strict=True, reason="the pause is slept through")
 def test_leaving_does_not_wait_for_the_next_attempt(kind, tmp_path):
     async def main():
         async with opened("async", url_of(kind, tmp_path)) as store, asyncio.timeout(HANGS):
@@ -636,7 +629,6 @@ def test_a_model_of_another_projection_is_refused(api, kind, form, tmp_path):
 
 @each_shared
 @each_api
-@pytest.mark.xfail(strict=True, reason="each takes the other for a crash, and stops after five")
 @pytest.mark.parametrize("seed", range(2))
 def test_two_runners_at_once_give_the_fold(kind, api, seed, tmp_path):
     """Each with a store of its own, as two processes have, and events that come meanwhile."""
@@ -668,7 +660,6 @@ def test_two_runners_at_once_give_the_fold(kind, api, seed, tmp_path):
 
 
 @each_store
-@pytest.mark.xfail(strict=True, reason="each takes the other for a crash, and stops after five")
 def test_two_runners_with_a_slow_handler_are_no_crash(api, kind, tmp_path):
     """Nobody has crashed: each handler returns, but not before the other runner has begun."""
     entered = 0
@@ -730,7 +721,6 @@ def test_a_store_that_is_closed_while_it_runs(api, kind, tmp_path):
 
 
 @each_store
-@pytest.mark.xfail(strict=True, reason="status() raises StoreClosedError")
 def test_of_a_store_that_is_closed_the_status_can_be_asked(api, kind, tmp_path):
     async def test(store):
         async with running(store, Pots(), waits=False) as found:
@@ -808,7 +798,6 @@ def test_a_handler_that_never_returns_ends_with_a_second_cancellation(kind, tmp_
 
 
 @each_backend
-@pytest.mark.xfail(strict=True, reason="cancelled starts are counted as crashes")
 def test_cancelled_starts_are_no_crashes(kind, tmp_path):
     async def main():
         async with opened("async", url_of(kind, tmp_path)) as store, asyncio.timeout(2 * SAFETY):
@@ -885,7 +874,6 @@ def test_a_handler_that_ends_the_process_is_counted(kind, before, tmp_path):
 
 
 @each_shared
-@pytest.mark.xfail(strict=True, reason="the event is never tried again, except by a rebuild")
 def test_after_the_fix_of_what_ended_the_process_it_goes_on(kind, tmp_path):
     place = url_of(kind, tmp_path)
     with sync.EventStore.create(place) as store:
