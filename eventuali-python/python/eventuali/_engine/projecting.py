@@ -507,7 +507,7 @@ class Projecting:
 
     def _handled_by_hand(self, taken: Sequence[_Taken]) -> Generator[Any, Any, list[Document]]:
         """Calls the handlers of the free form with the documents of a page."""
-        # What the page before has changed is known here, whether it is written by now or not.
+        yield from self._settle()  # these handlers may wait for long
         docs = self._docs = self._docs or self._changes_of(self._core, self._number)
         docs._begin_page(CACHE)
         for event, handler, row in taken:
