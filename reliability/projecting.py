@@ -117,7 +117,7 @@ class Tallies(Projection[Tally], name="tallies"):
         self._poison.taste(event)
 
 
-class Shares(Projection, name="shares"):  # type: ignore[type-arg]
+class Shares(Projection, name="shares"):
     """The free form, for an event loop."""
 
     def __init__(self, poison: Poison | None = None) -> None:

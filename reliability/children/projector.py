@@ -33,16 +33,20 @@ from threading import Thread
 from time import sleep
 from typing import Any
 
-from eventuali import EventStore, Projection, ProjectionStatus, Retry, sync
+from eventuali import EventStore, Projection, Retry, sync
+from eventuali._engine import projecting
 from eventuali._engine.lifecycle import Durability
 from eventuali._engine.progress import Progress
 from eventuali._engine.projecting import Cursor, Pause, Projecting, Work
+from eventuali.projection import ProjectionStatus
 from reliability.projecting import Poison, versions_of
 from reliability.variant import VARIABLE
 
 _LOOKS_S = 0.01
 _BETWEEN_S = 0.01
 """Where writing is broken, between the two commits, so that few kills are needed."""
+_ABANDONED_S = 0.2
+"""After so long the last process takes a rebuild that stands still for one that was killed."""
 _STEP = 200
 """Events after which a process says that it works."""
 _RETRY = Retry(times=1, backoff=0.01)
@@ -106,6 +110,8 @@ def main() -> None:
         return  # nobody needs it
     url, version, how, seed, *poison = words
     break_writing(os.environ.get(VARIABLE, ""))
+    if how.isdigit():
+        projecting.ABANDONED = _ABANDONED_S
     chance = Random(seed)
     blocking = chance.random() < 0.5
     classes = versions_of(int(version), blocking=blocking)
@@ -142,6 +148,7 @@ async def in_a_loop(
                 building.cancel()
             if how.isdigit() and not teller.faulted:
                 await running.wait_for(int(how), timeout=10)
+                await asyncio.gather(*running._tasks[1::2])  # what was killed is removed
 
 
 async def rebuild(store: EventStore, projection: Projection[Any]) -> None:
@@ -175,6 +182,8 @@ def without_a_loop(
                 sleep(_LOOKS_S)
             if how.isdigit() and not teller.faulted:
                 running.wait_for(int(how), timeout=10)
+                for thread in running._threads[1::2]:  # what was killed is removed
+                    thread.join()
 
 
 def rebuild_without_a_loop(store: sync.EventStore, projection: Projection[Any]) -> None:

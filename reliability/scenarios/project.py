@@ -41,7 +41,7 @@ _BEFORE = 0.6
 _SOON, _WORKING = 0.6, 0.9
 """So many kills come a while after the beginning; so many, less those, after some events were
 handled; the others when everything was."""
-_SUPERSEDED = "is live, and this is version"
+_SUPERSEDED = "is live or being built, and this is version"
 _POISONED_EVENTS = 800
 _NAMES = ("tallies", "shares")
 
