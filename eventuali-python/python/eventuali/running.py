@@ -111,11 +111,14 @@ class Running:
         self._stopping.set()
         for each in self._all:
             each.stop()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for each in self._all:
-            if (pending := each.take_back()) is not None:
-                with suppress(EventStoreError):  # whoever begins next handles events one by one
-                    await self._driver.answer(pending)
+        try:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        finally:
+            # All writes begin here, whoever is cancelled while they are waited for.
+            for pending in [each.take_back() for each in self._all]:
+                if pending is not None:
+                    with suppress(EventStoreError):  # whoever begins next handles single events
+                        await self._driver.answer(pending)
 
     def status(self) -> list[ProjectionStatus]:
         """Returns where each projection stands."""

@@ -367,6 +367,7 @@ class Projecting:
         attempt = 0
         while True:
             yield from self._settle()
+            yield from self._is_not_behind()
             self._drop_documents()
             try:
                 yield from self._until(failed.position - 1)
@@ -388,6 +389,16 @@ class Projecting:
             else:
                 self._error = None
                 return False
+
+    def _is_not_behind(self) -> Work:
+        """Refuses to go on where another process is further, whose documents these are.
+
+        Raises:
+            _Gone: Another process has moved the cursor.
+        """
+        cursor: Cursor = yield self._core.cursor(self._number)
+        if cursor[3] != self._cursor[3]:
+            raise _Gone
 
     def _until(self, position: int, attempts: int = 0, limit: int = PAGE) -> Work:
         """Handles everything up to a position."""
