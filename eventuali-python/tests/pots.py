@@ -260,12 +260,17 @@ class Writer:
         self.chance = Random(str(seed))
         self.there: set[int] = set()
         self.streams = streams
+        self.number = self.left = 0
 
     def next(self) -> tuple[str | None, Event]:
         """Returns the next event, and the pot that it concerns."""
-        if self.chance.random() < 0.1:
+        if self.chance.random() < 0.05:
             return None, self.chance.choice([PotSeen(), filled(1), PotMade(owner="nobody")])
-        number = self.chance.randrange(self.streams)
+        if self.left == 0:
+            self.number, self.left = self.chance.randrange(self.streams), self.chance.randrange(20)
+        else:
+            self.left -= 1
+        number = self.number
         stream = f"p{number}"
         if number not in self.there:
             self.there.add(number)
@@ -283,7 +288,7 @@ class Writer:
         committed, run, stream = None, [], None
         for _ in range(count):
             place, event = self.next()
-            if run and (place != stream or len(run) > 4):
+            if run and (place != stream or len(run) > 20):
                 committed, run = await put(store, stream, *run), []
             stream = place
             run.append(event)

@@ -60,7 +60,7 @@ from eventuali.projection import ProjectionStatus
 
 def run(api, kind, folder, test):
     async def limited(store):
-        async with asyncio.timeout(SAFETY):
+        async with asyncio.timeout(6 * SAFETY):
             await test(store)
 
     run_on(api, kind, folder, limited)
