@@ -25,14 +25,14 @@ _DROPS = 0.02
 _MODULUS = 2**61 - 1
 
 
-class Booked(Event):
+class Booked(Event, name="ledger.booked"):
     """An amount, under a number that is used once."""
 
     number: int
     amount: int
 
 
-class Dropped(Event):
+class Dropped(Event, name="ledger.dropped"):
     """An account begins anew."""
 
     number: int

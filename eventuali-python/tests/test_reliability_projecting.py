@@ -9,6 +9,7 @@ from random import Random
 import pytest
 from support import PROJECT
 
+from eventuali.projection._model import set_key
 from eventuali.sync import EventStore
 
 sys.path.insert(0, str(PROJECT))
@@ -33,12 +34,18 @@ def log(tmp_path_factory):
         return projecting.log_of(store)
 
 
+def keyed(document, key):
+    """Gives a document a key, as reading it does."""
+    set_key(document, key)
+    return document
+
+
 def documents(model, log, version=1):
     """The documents of a log, as `find` gives them."""
     fold = projecting.folded(log)
     names = [name for name in model.model_fields if name != "version"]
     return [
-        model(**dict(zip(names, fields, strict=True)), version=version)._with_key(key)
+        keyed(model(**dict(zip(names, fields, strict=True)), version=version), key)
         for key, fields in fold.documents[model.__model_name__].items()
     ]
 
@@ -126,7 +133,7 @@ def test_pages_are_not_torn(log, model):
 
 def test_a_document_that_is_missing_or_too_many(log):
     assert held(log, Odd, documents(Odd, log)[1:]) == {"lost"}
-    extra = Odd(last=1, version=1)._with_key("account of nobody")
+    extra = keyed(Odd(last=1, version=1), "account of nobody")
     assert held(log, Odd, [*documents(Odd, log), extra]) == {"torn"}
 
 
