@@ -549,12 +549,7 @@ class Projecting:
             return
         pending, events = self._sent
         self._sent = None
-        try:
-            self._cursor = yield pending
-        except EventStoreError as error:
-            if type(error) is EventStoreError or isinstance(error, OptimisticConcurrencyError):
-                raise _Gone from error
-            raise
+        self._cursor = yield pending
         self._handled += events
         self._failures = 0
         now = monotonic()
