@@ -230,6 +230,7 @@ macro_rules! contract_clauses {
             7 spaces_stay_apart "The same key in two spaces is two records.";
             2 a_purge_leaves_nothing "A purge removes records of a space in the order of the key, deleted ones and index entries included; their versions begin anew.";
             2 a_purge_is_of_one_tenant "A purge removes no record of another tenant, and says how many it removed.";
+            1 many_changes_behind_a_judged_one "A commit of many changes, of which few have an expectation, gives each record its version and its entries, and repeats its answer.";
             1 a_thousand_changes_are_one_commit "A commit may change as many records as the limit allows, without events.";
         }
         selections {

@@ -185,6 +185,57 @@ pub async fn spaces_stay_apart(fixture: &dyn Fixture) {
     }
 }
 
+/// In each round, of twenty records: half are new or were deleted, some keep their entries in the
+/// index, some get others, some lose theirs.
+pub async fn many_changes_behind_a_judged_one(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let owner = |n: u64, round: u64| match n % 4 {
+        0 => None,
+        1 => Some(Scalar::Int(1)),
+        2 => Some(Scalar::Int(round as i64)),
+        _ => (round % 2 == 0).then(|| Scalar::Text(format!("{round}"))),
+    };
+    for round in 0..4 {
+        let name = |n: u64| format!("{n:02}");
+        let change = |n: u64| {
+            let index = owner(n, round).map(|scalar| ("n".to_owned(), scalar)).into_iter();
+            let value = RecordValue { bytes: vec![round as u8], due: None, index: index.collect() };
+            let value = (n % 5 != round).then_some(value);
+            RecordChange { key: key(&name(n)), expected: Any, value }
+        };
+        let mut changes: Vec<_> = (0..20 + round).map(change).collect();
+        let expected = if round == 0 { Absent } else { Exact(round) };
+        changes.insert(7, put("cursor", "x").expecting(expected));
+        let commit = Commit::change(changes);
+        let commit = if round == 2 { together([deposits("1", 2), commit]) } else { commit };
+        let committed = done(&store, commit.clone()).await;
+        let versions = (0..20 + round).map(|n| if n < 20 { round + 1 } else { round + 20 - n });
+        let mut versions: Vec<u64> = versions.collect();
+        versions.insert(7, round + 1);
+        assert_eq!(committed.record_versions, versions);
+        assert_eq!(done(&store, commit).await, committed, "the same commit, the same answer");
+        let cursor = put("cursor", "x").expecting(expected);
+        let late = vec![cursor, put("new", "x"), put("00", "y")];
+        let actual = round + 1;
+        let conflict = ErrorKind::RecordConflict { key: key("cursor"), expected, actual };
+        assert_eq!(refused(&store, Commit::change(late)).await, conflict);
+        for n in 0..20 + round {
+            let found = record(&store, &name(n)).await.map(|record| record.value);
+            assert_eq!(found, change(n).value, "record {n} in round {round}");
+        }
+        let mut indexed: Vec<_> = (0..20 + round)
+            .filter(|n| n % 5 != round)
+            .filter_map(|n| owner(n, round).map(|scalar| (scalar, name(n))))
+            .collect();
+        indexed.sort();
+        let all = RecordSelection::Index { name: "n".to_owned(), from: None, to: None };
+        let found = records(&store, &select(all), 100).await;
+        let found: Vec<_> = found.into_iter().map(|record| record.key.key).collect();
+        let indexed: Vec<_> = indexed.into_iter().map(|(_, name)| name).collect();
+        assert_eq!(found, indexed, "in round {round}");
+    }
+}
+
 pub async fn a_thousand_changes_are_one_commit(fixture: &dyn Fixture) {
     let store = open(fixture).await;
     let count = store.capabilities().limits.commit_records;

@@ -10,7 +10,7 @@ use super::batch::{Batch, Found, families, runs};
 use super::candidates::stored_at;
 use super::connection::Session;
 use super::reader::{self, Until};
-use super::records::{Columns, Locked, list};
+use super::records::{Columns, Locked, is_judged, list, writes_unseen};
 use crate::commit::{AppendCondition, Commit, Committed, StreamWrite};
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::ReadRange;
@@ -153,7 +153,12 @@ impl<'c> Append<'c> {
         let alone = crowded || commits.iter().any(|commit| !commit.conditions.is_empty());
         #[cfg(feature = "faults")]
         let alone = alone && !super::schema::fault::chosen("gate");
-        let Looked { heads, records, known } = look(session, commits, &families, alone).await?;
+        let unseen = !doubted && matches!(commits, [commit] if writes_unseen(commit));
+        let mut looked = look(session, commits, &families, alone, unseen).await?;
+        if unseen && (looked.known[0] || looked.records.may_repeat(commits[0])) {
+            looked = look(session, commits, &families, alone, false).await?;
+        }
+        let Looked { heads, records, known } = looked;
         let answers = commits.iter().map(|_| None).collect();
         Ok(Self {
             doubted,
@@ -230,7 +235,14 @@ impl<'c> Append<'c> {
         commits: &[&Commit],
     ) -> Result<(Vec<Judged>, bool)> {
         self.flush(session).await?;
-        self.records.write(session).await?;
+        let written = self.records.write(session).await?;
+        if let [commit, ..] = commits
+            && let Some(Ok(answer)) = &mut self.answers[0]
+        {
+            for (version, change) in answer.record_versions.iter_mut().zip(&commit.records) {
+                *version = written.get(&change.key).copied().unwrap_or(*version);
+            }
+        }
         let refused = commits.iter().zip(&self.answers);
         let leaves_names = refused
             .filter(|(_, answer)| matches!(answer, Some(Err(_))))
@@ -352,20 +364,22 @@ struct Looked<'c> {
     known: Vec<bool>,
 }
 
-/// Takes the writer's locks, and looks.
+/// Takes the writer's locks, and looks; `unseen` leaves out the records that nothing is judged by.
 async fn look<'c>(
     session: &mut Session,
     commits: &[&'c Commit],
     families: &[i64],
     alone: bool,
+    unseen: bool,
 ) -> Result<Looked<'c>> {
     let streams = commits.iter().flat_map(|commit| &commit.writes).map(|write| &*write.stream);
     let streams: BTreeSet<&StreamId> = streams.filter(|stream| !stream.is_none()).collect();
     let column = |part: fn(&StreamId) -> &String| -> Vec<&str> {
         streams.iter().map(|stream| part(stream).as_str()).collect()
     };
-    let keys = commits.iter().flat_map(|commit| &commit.records).map(|change| &change.key);
-    let keys: BTreeSet<&RecordKey> = keys.collect();
+    let changes = commits.iter().flat_map(|commit| &commit.records);
+    let changes = changes.filter(|change| !unseen || is_judged(change));
+    let keys: BTreeSet<&RecordKey> = changes.map(|change| &change.key).collect();
     let (owners, firsts, lasts) = owned_runs(commits);
     let shared = Arc::clone(&session.shared);
     let asked = shared.statements.call_look.query().bind(alone).bind(families);

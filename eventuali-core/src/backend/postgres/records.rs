@@ -21,6 +21,8 @@ use crate::record::{
 
 /// Above and below every rank of a scalar.
 const RANKS: (i16, i16) = (-1, 9);
+/// With fewer records, a look at all of them is one statement less; tests with few take either way.
+const MIN_UNSEEN: usize = if cfg!(feature = "faults") { 1 } else { 8 };
 
 /// Version, commit and presence of a record; a version of 0 where it was never written.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +38,20 @@ pub(super) struct Locked<'c> {
     states: HashMap<&'c RecordKey, State>,
     /// The last change to each record.
     changes: BTreeMap<&'c RecordKey, &'c RecordChange>,
+    /// The changes to records that were not looked at, and the commit that makes them.
+    unseen: (Uuid, BTreeMap<&'c RecordKey, &'c RecordChange>),
+}
+
+/// Whether it is worth while to write some records of a commit without a look at them: only one that
+/// is judged by others can tell by these whether it was made before.
+pub(super) fn writes_unseen(commit: &Commit) -> bool {
+    let unseen = commit.records.iter().filter(|change| !is_judged(change)).count();
+    unseen >= MIN_UNSEEN && unseen < commit.records.len()
+}
+
+/// Whether a change depends on what is there.
+pub(super) fn is_judged(change: &RecordChange) -> bool {
+    change.expected != ExpectedRecord::Any
 }
 
 impl<'c> Locked<'c> {
@@ -51,7 +67,13 @@ impl<'c> Locked<'c> {
         {
             states.insert(key, State { version: version as u64, commit_id, present });
         }
-        Ok(Self { states, changes: BTreeMap::new() })
+        Ok(Self { states, ..Self::default() })
+    }
+
+    /// Whether a commit that looked at some of its records only may have been made before.
+    pub(super) fn may_repeat(&self, commit: &Commit) -> bool {
+        let mut judged = commit.records.iter().filter(|change| is_judged(change));
+        judged.any(|change| self.state(&change.key).commit_id == commit.identity())
     }
 
     fn state(&self, key: &RecordKey) -> State {
@@ -77,6 +99,12 @@ impl<'c> Locked<'c> {
     pub(super) fn apply(&mut self, commit: &'c Commit) -> Vec<u64> {
         let mut versions = Vec::with_capacity(commit.records.len());
         for change in &commit.records {
+            if !self.states.contains_key(&change.key) {
+                self.unseen.0 = commit.identity();
+                self.unseen.1.insert(&change.key, change);
+                versions.push(0); // `write` tells
+                continue;
+            }
             let version = self.state(&change.key).version + 1;
             let present = change.value.is_some();
             let state = State { version, commit_id: commit.identity(), present };
@@ -112,43 +140,128 @@ impl<'c> Locked<'c> {
         commit.records.iter().map(version).collect()
     }
 
-    /// Writes what was changed.
-    pub(super) async fn write(&self, session: &mut Session) -> Result<()> {
+    /// Writes what was changed; the versions of records that were not looked at.
+    pub(super) async fn write(&self, session: &mut Session) -> Result<HashMap<&'c RecordKey, u64>> {
+        let written = self.write_unseen(session).await?;
         if self.changes.is_empty() {
-            return Ok(());
+            return Ok(written);
         }
         let columns = Columns::of(self.changes.keys().copied());
         let states = self.changes.keys().map(|key| self.state(key));
         let (versions, commits): (Vec<i64>, Vec<Uuid>) =
             states.map(|state| (state.version as i64, state.commit_id)).unzip();
-        let values = self.changes.values().map(|change| change.value.as_ref());
-        let (dues, bytes): (Vec<Option<i64>>, Vec<Option<&[u8]>>) =
-            values.map(|v| (v.and_then(|v| v.due), v.map(|v| v.bytes.as_slice()))).unzip();
+        let (dues, bytes) = values(&self.changes);
         let shared = Arc::clone(&session.shared);
         let asked = columns.bind(shared.statements.call_keep.query());
         let asked = asked.bind(versions).bind(commits).bind(dues).bind(bytes);
-        self.bind_index(asked).execute(&mut session.conn).await?;
-        Ok(())
+        let index = self.changes.iter().flat_map(|(key, change)| entries_of(key, change));
+        bind_entries(asked, index).execute(&mut session.conn).await?;
+        Ok(written)
     }
 
-    fn bind_index<'q>(&self, asked: Asked<'q>) -> Asked<'q> {
-        let (mut keys, mut names, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        for (key, change) in &self.changes {
-            let index = change.value.iter().flat_map(|value| &value.index);
-            for (name, scalar) in index.collect::<BTreeSet<_>>() {
-                keys.push(*key);
-                names.push(name.as_str());
-                values.push(Parts::of(scalar));
+    async fn write_unseen(&self, session: &mut Session) -> Result<HashMap<&'c RecordKey, u64>> {
+        let (commit_id, changes) = &self.unseen;
+        let mut written = HashMap::with_capacity(changes.len());
+        if changes.is_empty() {
+            return Ok(written);
+        }
+        let shared = Arc::clone(&session.shared);
+        let (dues, bytes) = values(changes);
+        let asked =
+            Columns::of(changes.keys().copied()).bind(shared.statements.put_records.query());
+        let asked = asked.bind(*commit_id).bind(dues).bind(bytes);
+        for row in asked.fetch_all(&mut session.conn).await? {
+            let (tenant, space, key) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            if let Some((key, _)) = changes.get_key_value(&RecordKey { tenant, space, key }) {
+                written.insert(*key, row.try_get::<i64, _>(3)? as u64);
             }
         }
-        Columns::of(keys.into_iter())
-            .bind(asked)
-            .bind(names)
-            .bind(values.iter().map(|parts| parts.rank).collect::<Vec<_>>())
-            .bind(values.iter().map(|parts| parts.whole).collect::<Vec<_>>())
-            .bind(values.iter().map(|parts| parts.fraction).collect::<Vec<_>>())
-            .bind(values.iter().map(|parts| parts.words).collect::<Vec<_>>())
+        self.index_unseen(session, &written).await?;
+        Ok(written)
     }
+
+    /// Brings the entries of the records in line that were not looked at, where they differ.
+    async fn index_unseen(
+        &self,
+        session: &mut Session,
+        written: &HashMap<&'c RecordKey, u64>,
+    ) -> Result<()> {
+        let statements = &Arc::clone(&session.shared).statements;
+        let old = written.iter().filter(|(_, version)| **version > 1).map(|(key, _)| *key);
+        let old: Vec<&RecordKey> = old.collect();
+        let asked = Columns::of(old.iter().copied()).bind(statements.record_entries.query());
+        let mut found: HashMap<&RecordKey, BTreeSet<(String, Scalar)>> = HashMap::new();
+        if !old.is_empty() {
+            for row in asked.fetch_all(&mut session.conn).await? {
+                let words: &[u8] = row.try_get(5)?;
+                let (whole, fraction) = (row.try_get(3)?, row.try_get(4)?);
+                let scalar = Parts { rank: row.try_get(2)?, whole, fraction, words }.scalar()?;
+                let place: i64 = row.try_get(0)?;
+                let entry = (row.try_get(1)?, scalar);
+                found.entry(old[place as usize]).or_default().insert(entry);
+            }
+        }
+        let wanted = |key: &RecordKey| {
+            let value = self.unseen.1.get(key).and_then(|change| change.value.as_ref());
+            value.into_iter().flat_map(|value| &value.index).collect::<BTreeSet<_>>()
+        };
+        let none = BTreeSet::new();
+        let differs = |key: &RecordKey| {
+            let there = found.get(key).unwrap_or(&none);
+            !wanted(key).into_iter().eq(there)
+        };
+        let others = self.unseen.1.keys().copied().filter(|key| differs(key));
+        let others: Vec<&RecordKey> = others.collect();
+        let stale: Vec<_> = others.iter().filter(|key| found.contains_key(**key)).collect();
+        if !stale.is_empty() {
+            let asked = statements.delete_record_entries.query();
+            let asked = Columns::of(stale.into_iter().copied()).bind(asked);
+            asked.execute(&mut session.conn).await?;
+        }
+        if !others.is_empty() {
+            let index = others.iter().filter_map(|key| self.unseen.1.get_key_value(*key));
+            let index = index.flat_map(|(key, change)| entries_of(key, change));
+            let asked = bind_entries(statements.insert_record_entries.query(), index);
+            asked.execute(&mut session.conn).await?;
+        }
+        Ok(())
+    }
+}
+
+/// When records are due, and what they hold, a column each.
+fn values<'c>(
+    changes: &BTreeMap<&'c RecordKey, &'c RecordChange>,
+) -> (Vec<Option<i64>>, Vec<Option<&'c [u8]>>) {
+    let values = changes.values().map(|change| change.value.as_ref());
+    values.map(|v| (v.and_then(|v| v.due), v.map(|v| v.bytes.as_slice()))).unzip()
+}
+
+/// The entries of a change in the index, each once.
+fn entries_of<'c>(
+    key: &'c RecordKey,
+    change: &'c RecordChange,
+) -> impl Iterator<Item = (&'c RecordKey, &'c str, Parts<'c>)> {
+    let index = change.value.iter().flat_map(|value| &value.index).collect::<BTreeSet<_>>();
+    index.into_iter().map(move |(name, scalar)| (key, name.as_str(), Parts::of(scalar)))
+}
+
+fn bind_entries<'q, 'c>(
+    asked: Asked<'q>,
+    index: impl Iterator<Item = (&'c RecordKey, &'c str, Parts<'c>)>,
+) -> Asked<'q> {
+    let (mut keys, mut names, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    for (key, name, parts) in index {
+        keys.push(key);
+        names.push(name);
+        values.push(parts);
+    }
+    Columns::of(keys.into_iter())
+        .bind(asked)
+        .bind(names)
+        .bind(values.iter().map(|parts| parts.rank).collect::<Vec<_>>())
+        .bind(values.iter().map(|parts| parts.whole).collect::<Vec<_>>())
+        .bind(values.iter().map(|parts| parts.fraction).collect::<Vec<_>>())
+        .bind(values.iter().map(|parts| parts.words).collect::<Vec<_>>())
 }
 
 /// Keys of records, a column each part.
@@ -249,8 +362,11 @@ async fn selected(
         |statement: Asked<'static>| statement.bind(query.tenant.clone()).bind(query.space.clone());
     let statement = match &query.select {
         RecordSelection::Keys(keys) => {
-            let keys: Vec<&String> = keys.iter().filter(|key| !key.contains('\0')).collect();
-            of_space(statements.records_by_keys.query()).bind(keys).bind(after_key)
+            // A key is looked for by itself, and once.
+            let keys: BTreeSet<&str> = keys.iter().map(String::as_str).collect();
+            let ahead = |key: &&str| !key.contains('\0') && *key > after_key;
+            let keys: Vec<&str> = keys.into_iter().filter(ahead).collect();
+            of_space(statements.records_by_keys.query()).bind(keys)
         }
         // No key has a NUL.
         RecordSelection::Prefix(prefix) if prefix.contains('\0') => return Ok(Vec::new()),

@@ -42,6 +42,9 @@ fn state(session: &Session, key: &RecordKey) -> Result<State> {
 
 /// Why a change cannot be made, if so.
 pub(super) fn judge(session: &Session, change: &RecordChange) -> Result<Option<Error>> {
+    if change.expected == ExpectedRecord::Any {
+        return Ok(None);
+    }
     let found = state(session, &change.key)?;
     if change.expected.holds(found.version, found.present) {
         return Ok(None);
@@ -52,17 +55,19 @@ pub(super) fn judge(session: &Session, change: &RecordChange) -> Result<Option<E
 /// Makes a change; returns the record's new version.
 pub(super) fn apply(session: &Session, change: &RecordChange, commit_id: Uuid) -> Result<u64> {
     let key = &change.key;
-    let version = state(session, key)?.version + 1;
     let value = change.value.as_ref();
-    session.statement(include_str!("sql/put_record.sql"))?.execute(params![
-        key.tenant,
-        key.space,
-        key.key,
-        version as i64,
-        commit_id.as_bytes().as_slice(),
-        value.and_then(|value| value.due),
-        value.map(|value| &value.bytes),
-    ])?;
+    let version: i64 = session.statement(include_str!("sql/put_record.sql"))?.query_row(
+        params![
+            key.tenant,
+            key.space,
+            key.key,
+            commit_id.as_bytes().as_slice(),
+            value.and_then(|value| value.due),
+            value.map(|value| &value.bytes),
+        ],
+        |row| row.get(0),
+    )?;
+    let version = version as u64;
     let index = value.map_or(&[][..], |value| &value.index);
     if version > 1 {
         let wanted: BTreeSet<_> = index.iter().collect();

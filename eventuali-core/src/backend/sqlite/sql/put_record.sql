@@ -1,4 +1,5 @@
 INSERT INTO records (tenant, space, key, version, commit_id, due, bytes)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6)
 ON CONFLICT (tenant, space, key) DO UPDATE SET
-    version = excluded.version, commit_id = excluded.commit_id, due = excluded.due, bytes = excluded.bytes
+    version = version + 1, commit_id = excluded.commit_id, due = excluded.due, bytes = excluded.bytes
+RETURNING version
