@@ -890,12 +890,13 @@ KILLED = """
 import os, random, signal, sys
 from time import sleep
 from eventuali import sync
+from eventuali._engine.folding import ByHand
 from eventuali._engine.projecting import Projecting
 from pots import *
 
 place, seed, apart = sys.argv[1:]
 chance = random.Random(seed)
-left = [chance.randrange(3, 7), chance.randrange(1, 1500)]  # commits, events
+left = [chance.randrange(2, 4), chance.randrange(1, 1500)]  # commits, events
 if seed == "to the end":
     left, by = [10**9, 10**9], 0
 else:
@@ -907,7 +908,7 @@ def count(which):
         if left[which] == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-settle, write = Projecting._settle, Projecting._write
+settle, write = Projecting._settle, ByHand.write
 
 def counted(self):
     sent = self._sent is not None
@@ -915,15 +916,16 @@ def counted(self):
     if sent:
         count(0)
 
-def in_two(self, changes, to, events):
-    position, last, _, _ = self._cursor
-    yield from write(self, changes, (position, last, 0, 0), 0)
-    yield from self._settle()
-    yield from write(self, [], to, events)
+def in_two(self, to):
+    position, last, _, _ = self.cursor
+    yield from write(self, (position, last, 0, 0))
+    yield from self.settle()
+    count(0)
+    yield from write(self, to)
 
 Projecting._settle = counted
 if apart == "apart":
-    Projecting._write = in_two
+    ByHand.write = in_two
 
 class Counting(SumsInThreads, name="Sums"):
     def on_filled(self, event: PotFilled, docs: Any) -> None:

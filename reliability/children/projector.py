@@ -35,9 +35,10 @@ from typing import Any
 
 from eventuali import EventStore, Projection, Retry, sync
 from eventuali._engine import projecting
+from eventuali._engine.folding import Stored
 from eventuali._engine.lifecycle import Durability
+from eventuali._engine.places import Cursor, Pause, Work
 from eventuali._engine.progress import Progress
-from eventuali._engine.projecting import Cursor, Pause, Projecting, Work
 from eventuali.projection import ProjectionStatus
 from reliability.projecting import Poison, versions_of
 from reliability.variant import VARIABLE
@@ -218,21 +219,21 @@ def break_writing(fault: str) -> None:
     if fault not in ("documents-first", "cursor-first"):
         return
 
-    def write(self: Projecting, changes: list[Any], to: Cursor, events: int) -> Work:
-        yield from self._settle()
-        core, number, cursor = self._core, self._number, self._cursor
+    def write(self: Stored, to: Cursor) -> Work:
+        changes = self._changes()
+        core, number, cursor = self._core, self.number, self.cursor
         if not changes:
-            self._sent = core.advance(number, cursor, to, []), events
+            self._sent = core.advance(number, cursor, to, [])
         elif fault == "documents-first":
             cursor = yield core.advance(number, cursor, cursor, changes)
             yield Pause(_BETWEEN_S)
-            self._sent = core.advance(number, cursor, to, []), events
+            self._sent = core.advance(number, cursor, to, [])
         else:
             cursor = yield core.advance(number, cursor, to, [])
             yield Pause(_BETWEEN_S)
-            self._sent = core.advance(number, cursor, to, changes), events
+            self._sent = core.advance(number, cursor, to, changes)
 
-    Projecting._write = write  # type: ignore[method-assign]
+    Stored.write = write  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

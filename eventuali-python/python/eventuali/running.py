@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from eventuali._engine.documents import Changes
 from eventuali._engine.projecting import Call, Core, Pause, Projecting, Store, Work
 from eventuali._engine.waiting import UNSETTLED, chosen, ended, late, remaining, target_of
-from eventuali.errors import EventStoreError, ProjectionError
+from eventuali.errors import EventStoreError
 from eventuali.expected import duration
 from eventuali.projection import (
     Projection,
     ProjectionStatus,
     ReadModel,
     Retry,
+    Runnable,
     check_projections,
 )
 
@@ -60,7 +61,7 @@ class Running:
         self,
         store: Store,
         driver: AsyncioDriver,
-        projections: Sequence[Projection[Any]],
+        projections: Sequence[Runnable],
         on_error: Retry,
     ) -> None:
         """Don't call this directly; use `EventStore.run`."""
@@ -71,7 +72,14 @@ class Running:
         self._changed = asyncio.Event()
         check_projections(projections)
         self._all = [
-            Projecting(store, each, on_error=on_error, changes=self._documents, tell=self._tell)
+            Projecting(
+                store,
+                each,
+                on_error=on_error,
+                changes=self._documents,
+                tell=self._tell,
+                offload=asyncio.to_thread,
+            )
             for each in projections
         ]
         self._tasks: list[asyncio.Task[None]] = []
@@ -204,12 +212,11 @@ async def _answer(driver: AsyncioDriver, step: Any, stopping: asyncio.Event) -> 
 async def rebuild(
     store: Store,
     driver: AsyncioDriver,
-    projection: Projection[Any],
+    projection: Runnable,
     on_error: Retry,
     progress: Callable[[int, int], object] | None,
 ) -> ProjectionStatus:
     """Fills documents beside the live ones, and puts them in their place."""
-    check_projections([projection])
     import asyncio
 
     end = (await driver.answer(store.horizon()))[1]
@@ -229,6 +236,7 @@ async def rebuild(
         on_error=on_error,
         changes=lambda core, number: Documents(driver, core, number),
         tell=tell,
+        offload=asyncio.to_thread,
         rebuild=True,
     )
     try:
@@ -237,9 +245,4 @@ async def rebuild(
         pending = working.discard()
         if pending is not None:
             await asyncio.shield(driver.answer(pending))
-    if working.state == "faulted":
-        raise ProjectionError(
-            f"the rebuild of {working.name} failed at position {working.status().failed_at}; the "
-            "live documents are unchanged"
-        ) from working.error
-    return working.status()
+    return working.outcome()

@@ -32,7 +32,7 @@ from eventuali.errors import EventStoreError
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected
 from eventuali.history import Step
-from eventuali.projection import Projection, ProjectionStatus, ReadModel, Retry
+from eventuali.projection import ProjectionStatus, ReadModel, Retry, Runnable, check_rebuild
 from eventuali.query import ALL, Query
 from eventuali.subscription import Subscription
 
@@ -298,7 +298,7 @@ class EventStore:
         """
         return await self._driver.run(_find.find(self._store, model, where, order_by, after, limit))
 
-    def run(self, *projections: Projection[Any], on_error: Retry = Retry()) -> Running:  # noqa: B008
+    def run(self, *projections: Runnable, on_error: Retry = Retry()) -> Running:  # noqa: B008
         """Keeps projections up to date while the block runs.
 
             async with store.run(Accounts(), Sales()) as running:
@@ -324,7 +324,7 @@ class EventStore:
 
     async def rebuild(
         self,
-        projection: Projection[Any],
+        projection: Runnable,
         *,
         on_error: Retry = Retry(),  # noqa: B008
         progress: Progress | bool | None = None,
@@ -344,7 +344,7 @@ class EventStore:
         """
         from eventuali.running import rebuild  # brings asyncio, which `import eventuali` need not
 
-        told = shown(progress, f"rebuild {type(projection).__projection_name__}", "positions")
+        told = shown(progress, f"rebuild {check_rebuild(projection)}", "positions")
         return await rebuild(self._store, self._driver, projection, on_error, told)
 
     def read(

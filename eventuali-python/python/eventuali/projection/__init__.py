@@ -28,8 +28,27 @@ from eventuali.event import Event
 from eventuali.event._names import check_name
 from eventuali.projection._handlers import Handler, handler_of, handlers_of
 from eventuali.projection._model import ReadModel
+from eventuali.projection._places import (
+    AsyncOwnTables,
+    Checkpoint,
+    MemoryView,
+    OwnTables,
+    Placed,
+)
 
-__all__ = ["Projection", "ProjectionState", "ProjectionStatus", "ReadModel", "Retry"]
+__all__ = [
+    "AsyncOwnTables",
+    "Checkpoint",
+    "MemoryView",
+    "OwnTables",
+    "Placed",
+    "Projection",
+    "ProjectionState",
+    "ProjectionStatus",
+    "ReadModel",
+    "Retry",
+    "Runnable",
+]
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
@@ -144,6 +163,70 @@ class Projection(Generic[M]):
                 found[key] = after
         return found
 
+    def into(self, tables: OwnTables[Any] | AsyncOwnTables[Any]) -> Placed:
+        """Returns this projection, to be run so that its handlers write tables of yours.
+
+            store.run(Invoices().into(Sessions(sessionmaker(engine))))
+
+        Its handlers take a session of yours instead of `docs`, and a page of events is one
+        transaction, with the checkpoint. A version that is newer than that of the tables calls
+        `reset` first, and fills them anew.
+
+        Raises:
+            TypeError: The projection names a model, or `tables` is something else; or a handler is
+                a coroutine function where the session is not awaited.
+        """
+        cls = type(self)
+        if cls.__model__ is not None:
+            raise TypeError(f"{cls.__name__} names a model; only the free form writes own tables")
+        if not isinstance(tables, OwnTables | AsyncOwnTables):
+            raise TypeError(f"tables must be OwnTables or AsyncOwnTables, not {tables!r:.60}")
+        for handler in cls.__handlers__.values():
+            if handler.is_async and isinstance(tables, OwnTables):
+                raise TypeError(
+                    f"{cls.__name__}.{handler.name} is a coroutine function, but {tables!r:.60} "
+                    "is not awaited: make it a plain `def`, or use AsyncOwnTables"
+                )
+        return Placed(self, tables)
+
+    def in_memory(self) -> MemoryView[M]:
+        """Returns the documents of this projection in memory, to be run and read.
+
+            balances = Accounts().in_memory()
+            async with store.run(balances) as running:
+                print(balances["acc-1"].balance)
+
+        Raises:
+            TypeError: The projection is of the free form.
+        """
+        if self.__model__ is None:
+            raise TypeError(f"{type(self).__name__} is of the free form, which needs a store")
+        return MemoryView(self)
+
+    def reset(self, session: Any) -> Any:
+        """Empties the tables of yours that this projection writes, to be filled anew.
+
+        It is called within a transaction by a rebuild, and when the version has risen. Define it
+        for a projection that is used with `into`; it may be a coroutine function where the session
+        is awaited.
+
+        Raises:
+            ProjectionError: It is not defined.
+        """
+        raise ProjectionError(
+            f"the tables of {self.__projection_name__} are to be filled anew; define "
+            f"{type(self).__name__}.reset(self, session), which empties them"
+        )
+
+
+Runnable: TypeAlias = Projection[Any] | Placed | MemoryView[Any]
+"""What can be run: a projection whose documents the store keeps, or that has another place."""
+
+
+def projection_of(runnable: Runnable) -> Projection[Any]:
+    """Returns the projection that is run."""
+    return runnable if isinstance(runnable, Projection) else runnable.projection
+
 
 def without_key(projection: Projection[Any], event: Event) -> ProjectionError:
     """Returns the error for an event that belongs to no aggregate, where its id is the key."""
@@ -222,6 +305,8 @@ def check_projections(projections: Sequence[object]) -> None:
         raise TypeError("there must be at least one projection")
     names = set()
     for projection in projections:
+        if isinstance(projection, Placed | MemoryView):
+            projection = projection.projection
         if isinstance(projection, type) and issubclass(projection, Projection):
             raise TypeError(f"a projection must be an object; write {projection.__name__}()")
         if not isinstance(projection, Projection):
@@ -232,6 +317,18 @@ def check_projections(projections: Sequence[object]) -> None:
         if cls.__projection_name__ in names:
             raise ValueError(f"two projections have the name {cls.__projection_name__!r}")
         names.add(cls.__projection_name__)
+
+
+def check_rebuild(projection: Runnable) -> str:
+    """Refuses what can't be rebuilt; returns the name of what can.
+
+    Raises:
+        TypeError: It is no projection, or a view in memory.
+    """
+    if isinstance(projection, MemoryView):
+        raise TypeError("a view in memory is built anew whenever it is run; run it again")
+    check_projections([projection])
+    return type(projection_of(projection)).__projection_name__
 
 
 @dataclass(frozen=True, slots=True)

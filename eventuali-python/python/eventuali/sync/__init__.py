@@ -39,7 +39,7 @@ from eventuali.errors import EventStoreError
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected
 from eventuali.history import Step
-from eventuali.projection import Projection, ProjectionStatus, ReadModel, Retry
+from eventuali.projection import ProjectionStatus, ReadModel, Retry, Runnable, check_rebuild
 from eventuali.query import ALL, Query
 from eventuali.store import StoreStats
 from eventuali.sync._running import Documents, Running
@@ -161,19 +161,19 @@ class EventStore:
         """Finds documents by indexed fields; see `eventuali.EventStore.find`."""
         return _drive(_find.find(self._store, model, where, order_by, after, limit))
 
-    def run(self, *projections: Projection[Any], on_error: Retry = Retry()) -> Running:  # noqa: B008
+    def run(self, *projections: Runnable, on_error: Retry = Retry()) -> Running:  # noqa: B008
         """Keeps projections up to date in threads; see `eventuali.EventStore.run`."""
         return Running(self._store, projections, on_error)
 
     def rebuild(
         self,
-        projection: Projection[Any],
+        projection: Runnable,
         *,
         on_error: Retry = Retry(),  # noqa: B008
         progress: Progress | bool | None = None,
     ) -> ProjectionStatus:
         """Builds the documents of a projection anew; see `eventuali.EventStore.rebuild`."""
-        told = shown(progress, f"rebuild {type(projection).__projection_name__}", "positions")
+        told = shown(progress, f"rebuild {check_rebuild(projection)}", "positions")
         return _rebuild(self._store, projection, on_error, told)
 
     def read(

@@ -13,14 +13,18 @@ from eventuali._engine.documents import Changes
 from eventuali._engine.operation import run
 from eventuali._engine.projecting import Call, Pause, Projecting, Store, Work
 from eventuali._engine.waiting import UNSETTLED, chosen, ended, late, remaining, target_of
-from eventuali.errors import EventStoreError, ProjectionError
+from eventuali.errors import EventStoreError
 from eventuali.expected import duration
 from eventuali.projection import (
+    AsyncOwnTables,
+    Placed,
     Projection,
     ProjectionStatus,
     ReadModel,
     Retry,
+    Runnable,
     check_projections,
+    projection_of,
 )
 
 if TYPE_CHECKING:
@@ -41,9 +45,7 @@ class Documents(Changes):
 class Running:
     """Projections that are kept up to date, a thread each; see `eventuali.running.Running`."""
 
-    def __init__(
-        self, store: Store, projections: Sequence[Projection[Any]], on_error: Retry
-    ) -> None:
+    def __init__(self, store: Store, projections: Sequence[Runnable], on_error: Retry) -> None:
         """Don't call this directly; use `EventStore.run`."""
         self._store = store
         self._told = threading.Condition()
@@ -148,12 +150,17 @@ def _answer(step: Any, stopping: threading.Event) -> Any:
     return step.wait()
 
 
-def refuse_coroutines(projection: Projection[Any]) -> None:
-    """Refuses a projection whose handlers need an event loop.
+def refuse_coroutines(runnable: Runnable) -> None:
+    """Refuses a projection whose handlers or tables need an event loop.
 
     Raises:
-        TypeError: It has such a handler.
+        TypeError: It has such a handler, or such tables.
     """
+    projection = projection_of(runnable)
+    if isinstance(runnable, Placed) and isinstance(runnable.tables, AsyncOwnTables):
+        raise TypeError(
+            f"{runnable.tables!r:.60} needs an event loop; use eventuali.EventStore, or OwnTables"
+        )
     for handler in type(projection).__handlers__.values():
         if handler.is_async:
             raise TypeError(
@@ -164,12 +171,11 @@ def refuse_coroutines(projection: Projection[Any]) -> None:
 
 def rebuild(
     store: Store,
-    projection: Projection[Any],
+    projection: Runnable,
     on_error: Retry,
     progress: Callable[[int, int], object] | None,
 ) -> ProjectionStatus:
     """Fills documents beside the live ones, and puts them in their place."""
-    check_projections([projection])
     refuse_coroutines(projection)
     end = store.horizon().wait()[1]
 
@@ -191,9 +197,4 @@ def rebuild(
         pending = working.discard()
         if pending is not None:
             pending.wait()
-    if working.state == "faulted":
-        raise ProjectionError(
-            f"the rebuild of {working.name} failed at position {working.status().failed_at}; the "
-            "live documents are unchanged"
-        ) from working.error
-    return working.status()
+    return working.outcome()
