@@ -23,29 +23,47 @@ impl State {
         limit: usize,
     ) -> Result<RecordPage> {
         query.check()?;
-        let mut found = BTreeMap::<Place, Record>::new();
-        for (key, stored) in self.of_space(&query.tenant, &query.space) {
+        let after: Option<Place> = after.map(|cursor| (cursor.value, cursor.key));
+        let mut found = BTreeMap::<Place, (&RecordKey, &StoredRecord, &RecordValue)>::new();
+        for (key, stored) in self.chosen_from(query) {
             let Some(value) = &stored.value else { continue };
             for sorted_by in sorted_by(&query.select, &key.key, value) {
-                let record = Record {
-                    key: key.clone(),
-                    version: stored.version,
-                    value: value.clone(),
-                    commit_id: stored.commit_id,
-                };
-                found.insert((sorted_by, key.key.clone()), record);
+                let place = (sorted_by, key.key.clone());
+                if Some(&place) > after.as_ref() {
+                    found.insert(place, (key, stored, value));
+                }
             }
         }
-        let after = after.map(|cursor| (cursor.value, cursor.key));
-        let mut left = found.into_iter().filter(|(place, _)| Some(place) > after.as_ref());
+        let mut left = found.into_iter();
         let mut page = RecordPage { records: Vec::new(), next: None };
         let mut last = None;
-        for (place, record) in left.by_ref().take(limit.clamp(1, MAX_PAGE_EVENTS)) {
+        let limit = limit.clamp(1, MAX_PAGE_EVENTS);
+        for (place, (key, stored, value)) in left.by_ref().take(limit) {
             last = Some(RecordCursor { value: place.0, key: place.1 });
-            page.records.push(record);
+            page.records.push(Record {
+                key: key.clone(),
+                version: stored.version,
+                value: value.clone(),
+                commit_id: stored.commit_id,
+            });
         }
         page.next = last.filter(|_| left.next().is_some());
         Ok(page)
+    }
+
+    /// The records among which those are that a query chooses.
+    fn chosen_from<'s>(
+        &'s self,
+        query: &'s RecordQuery,
+    ) -> Box<dyn Iterator<Item = (&'s RecordKey, &'s StoredRecord)> + 's> {
+        let RecordSelection::Keys(keys) = &query.select else {
+            return Box::new(self.of_space(&query.tenant, &query.space));
+        };
+        Box::new(keys.iter().filter_map(|key| {
+            let mut wanted = RecordKey::new(query.space.clone(), key.clone());
+            wanted.tenant.clone_from(&query.tenant);
+            self.records.get_key_value(&wanted)
+        }))
     }
 
     /// Removes records for good, the first ones by key.
@@ -76,7 +94,7 @@ impl State {
 fn sorted_by(select: &RecordSelection, key: &str, value: &RecordValue) -> Vec<Option<Scalar>> {
     let once = |chosen: bool| if chosen { vec![None] } else { Vec::new() };
     match select {
-        RecordSelection::Keys(keys) => once(keys.iter().any(|wanted| wanted == key)),
+        RecordSelection::Keys(_) => once(true), // they were looked up
         RecordSelection::Prefix(prefix) => once(key.starts_with(prefix)),
         RecordSelection::Index { name, from, to } => value
             .index

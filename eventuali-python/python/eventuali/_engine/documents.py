@@ -86,8 +86,11 @@ def decoded(model: type[M], key: str, json: bytes) -> M:
     return document
 
 
+Address: TypeAlias = tuple[type[ReadModel], str]
+
+
 class Changes:
-    """The documents that the free form has read and written.
+    """The documents that the free form has read and written, as JSON.
 
     They are kept from page to page: nobody else changes them as long as the cursor is where it was.
     """
@@ -95,8 +98,8 @@ class Changes:
     def __init__(self, core: Core, number: int) -> None:
         self._core = core
         self._number = number
-        self._known: dict[tuple[type[ReadModel], str], ReadModel | None] = {}
-        self._changed: dict[tuple[type[ReadModel], str], None] = {}
+        self._known: dict[Address, bytes | None] = {}
+        self._changed: dict[Address, Document] = {}
         self._models: set[str] = set()
 
     def _begin_page(self, most: int) -> None:
@@ -111,18 +114,18 @@ class Changes:
 
     def _pending(self, model: type[ReadModel], key: str) -> Pending | None:
         """Returns the read of a document that is not known yet."""
-        check_model(model)
         if (model, key) in self._known:
             return None
+        check_model(model)
         check_name("key", key)
         return self._core.documents(self._number, model.__model_name__, [key])
 
     def _take(self, model: type[M], key: str, answer: Any) -> M | None:
         if answer is not None:
             found, _ = answer
-            self._known[model, key] = decoded(model, key, found[0][1]) if found else None
-        document: Any = self._known[model, key]
-        return None if document is None else document.model_copy(deep=True)
+            self._known[model, key] = found[0][1] if found else None
+        json = self._known[model, key]
+        return None if json is None else decoded(model, key, json)
 
     def put(self, key: str, document: ReadModel) -> None:
         """Writes a document under a key.
@@ -134,23 +137,21 @@ class Changes:
         """
         model = type(document)
         check_model(model)
-        encoded(model, key, document)
-        self._note(model, key, document.model_copy(deep=True))
+        self._note(model, key, encoded(model, key, document))
 
     def delete(self, model: type[ReadModel], key: str) -> None:
         """Deletes a document, if there is one."""
         check_model(model)
-        check_name("key", key)
-        self._note(model, key, None)
+        self._note(model, key, encoded(model, key, None))
 
-    def _note(self, model: type[ReadModel], key: str, document: ReadModel | None) -> None:
-        self._known[model, key] = document
-        self._changed[model, key] = None
+    def _note(self, model: type[ReadModel], key: str, written: Document) -> None:
+        self._known[model, key] = written[2]
+        self._changed[model, key] = written
         self._models.add(model.__model_name__)
 
     def _changed_documents(self) -> list[Document]:
         """Returns what is to be written."""
-        return [encoded(model, key, self._known[model, key]) for model, key in self._changed]
+        return list(self._changed.values())
 
 
 def check_model(model: object) -> None:

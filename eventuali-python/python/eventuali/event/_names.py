@@ -74,6 +74,9 @@ def encodable(given: str) -> bool:
 
 
 def _fault(name: str) -> str | None:
+    plain = name.isascii() and name.isprintable()
+    if plain and 0 < len(name) <= MAX_NAME_BYTES and name[0] not in "$ " and name[-1] != " ":
+        return None  # nearly all are such; what is looked for below is not among them
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
