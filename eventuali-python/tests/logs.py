@@ -6,8 +6,10 @@ import gzip
 import json
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import pytest
@@ -20,13 +22,19 @@ FOLDER = PROJECT.parent / "shared" / "data"
 BATCH = 2_000  # events a commit, about
 
 
+class Step(Event):
+    """What happened in a case of either log."""
+
+    org_resource: str | None = None
+
+
 @dataclass
 class Log:
     """A log, its event classes and the class of its cases."""
 
     name: str
     lines: list[dict[str, str]]
-    classes: dict[str, type[Event]]
+    classes: dict[str, type[Step]]
     case: type[Aggregate]
 
 
@@ -37,7 +45,9 @@ def lines_of(name: str) -> list[dict[str, str]]:
         return [json.loads(line) for line in file]
 
 
+@cache
 def read_log(name: str) -> Log:
+    """Reads a log once: its classes are the only ones of their names."""
     lines = lines_of(name)
     fields: dict[str, set[str]] = {}
     for line in lines:
@@ -45,7 +55,7 @@ def read_log(name: str) -> Log:
     classes = {
         activity: create_model(
             class_name(activity),
-            __base__=Event,
+            __base__=Step,
             __module__=f"logs.{name}",
             __cls_kwargs__={"name": activity},
             **dict.fromkeys(sorted(attributes), (str | None, None)),
@@ -63,7 +73,7 @@ def class_name(activity: str) -> str:
     return "".join(word.capitalize() for word in re.findall(r"[A-Za-z0-9]+", activity))
 
 
-def case_class(log: str, classes: dict[str, type[Event]]) -> type[Aggregate]:
+def case_class(log: str, classes: dict[str, type[Step]]) -> type[Aggregate]:
     """Makes an aggregate that keeps what happened, with one handler for each activity."""
 
     def remember(self: Any, event: Event) -> None:
@@ -84,25 +94,38 @@ def snake(name: str) -> str:
 
 
 def import_log(store: sync.EventStore, log: Log) -> int:
-    """Saves the events in the order of the file, in commits of many cases; returns how many."""
+    """Saves the events in commits of many cases, each case's in their order; returns how many."""
+    stored = 0
+    for cases in commits_of(log):
+        stored += len(store.save(*cases).positions)
+        show(log.name, stored, len(log.lines))
+    return stored
+
+
+def commits_of(log: Log, *, in_order: bool = False) -> Iterator[list[Aggregate]]:
+    """Applies the events; yields the cases to save before it goes on.
+
+    Args:
+        log: The log.
+        in_order: Whether the order of the file is kept between different cases, too: then a commit
+            ends where a case comes again after another.
+    """
     cases: dict[str, Aggregate] = {}
     waiting: dict[str, Aggregate] = {}
-    stored = since = 0
+    since, before = 0, ""
     for line in log.lines:
-        case = cases.get(line["case"])
+        name = line["case"]
+        if since == BATCH or (in_order and name != before and name in waiting):
+            yield list(waiting.values())
+            waiting, since = {}, 0
+        case = cases.get(name)
         if case is None:
-            case = cases[line["case"]] = log.case(id=line["case"])
+            case = cases[name] = log.case(id=name)
         cls = log.classes[line["activity"]]
         case.apply(cls(timestamp=moment(line), **attributes_of(line)))
-        waiting[case.id] = case
-        since += 1
-        if since == BATCH:
-            stored += len(store.save(*waiting.values()).positions)
-            waiting, since = {}, 0
-            show(log.name, stored, len(log.lines))
-    stored += len(store.save(*waiting.values()).positions)
-    show(log.name, stored, len(log.lines))
-    return stored
+        waiting[name] = case
+        since, before = since + 1, name
+    yield list(waiting.values())
 
 
 def moment(line: dict[str, str]) -> datetime:
