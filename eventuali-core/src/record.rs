@@ -1,5 +1,7 @@
 //! Records: small versioned documents that are committed together with events.
 
+use std::sync::LazyLock;
+
 use std::cmp::Ordering;
 
 use uuid::Uuid;
@@ -225,6 +227,10 @@ pub struct RecordQuery {
     pub space: String,
     /// Which of them.
     pub select: RecordSelection,
+    /// Whether from the last to the first.
+    pub backwards: bool,
+    /// Whether their entries in the index are wanted, too; without them, a page is faster.
+    pub entries: bool,
 }
 
 /// How records are chosen; each choice has its order.
@@ -252,6 +258,12 @@ pub enum RecordSelection {
 }
 
 impl RecordQuery {
+    /// Records of a space, from the first to the last, with their entries.
+    pub fn new(space: impl Into<String>, select: RecordSelection) -> Self {
+        let space = space.into();
+        Self { tenant: String::new(), space, select, backwards: false, entries: true }
+    }
+
     /// Checks its names.
     pub fn check(&self) -> Result<()> {
         check_tenant(&self.tenant)?;
@@ -265,6 +277,9 @@ impl RecordQuery {
         }
     }
 }
+
+/// Above every key: it is longer than one may be, and begins with the last character.
+pub(crate) static ABOVE_KEYS: LazyLock<String> = LazyLock::new(|| "\u{10ffff}".repeat(64));
 
 /// Where a page of records ended: what it was sorted by, and the key.
 #[derive(Debug, Clone, PartialEq)]

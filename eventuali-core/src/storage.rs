@@ -82,6 +82,10 @@ pub trait Storage: Send + Sync + 'static {
         limit: usize,
     ) -> Answer<RecordPage>;
 
+    /// How many records a query finds; by an index, how many entries: a record with several of them
+    /// counts as often.
+    fn count_records(&self, query: RecordQuery) -> Answer<u64>;
+
     /// Removes records of a space for good, the first ones by key, and says how many: what a commit
     /// deletes leaves its version behind, this leaves nothing. A key that is written again begins at
     /// version 1, so this is for spaces whose name nobody uses again.

@@ -190,6 +190,12 @@ impl EventStore {
         self.ask(|storage| storage.records(query, after, limit))
     }
 
+    /// See [`Storage::count_records`].
+    #[must_use]
+    pub fn count_records(&self, query: RecordQuery) -> Answer<u64> {
+        self.ask(|storage| storage.count_records(query))
+    }
+
     /// See [`Storage::purge`].
     #[must_use]
     pub fn purge(&self, purge: RecordPurge) -> Answer<u64> {

@@ -140,7 +140,8 @@ fn picture(store: &Sqlite) -> String {
             RecordSelection::Due { until: Some(2_000) },
             RecordSelection::Index { name: "size".to_owned(), from: None, to: None },
         ] {
-            let query = RecordQuery { tenant: tenant.to_owned(), space: "doc".to_owned(), select };
+            let query =
+                RecordQuery { tenant: tenant.to_owned(), ..RecordQuery::new("doc", select) };
             let page = block_on(store.records(query, None, 100)).expect("records are read");
             writeln!(text, "{tenant} records {:?}", page.records).expect("text");
         }

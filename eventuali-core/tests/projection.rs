@@ -54,7 +54,7 @@ fn write(projection: &Projection, begun: &Begun, from: Cursor, json: &str) -> Cu
 /// What people read.
 fn read(store: &EventStore) -> Vec<String> {
     let all = RecordSelection::Prefix(String::new());
-    let page = block_on(documents(store, "View", all, None, 100)).expect("it is read");
+    let page = block_on(documents(store, "View", all, false, None, 100)).expect("it is read");
     page.records.into_iter().map(|record| record.key.key).collect()
 }
 
@@ -217,8 +217,8 @@ fn readers_meet_one_generation_while_others_take_its_place() {
                 let mut rounds = 0;
                 while !ended.load(std::sync::atomic::Ordering::SeqCst) || rounds == 0 {
                     let all = RecordSelection::Prefix(String::new());
-                    let page =
-                        block_on(documents(&store, "View", all, None, 1000)).expect("it is read");
+                    let page = block_on(documents(&store, "View", all, false, None, 1000))
+                        .expect("it is read");
                     assert_eq!(page.records.len(), 500, "a generation is whole");
                     let first = &page.records[0].value.bytes;
                     assert!(page.records.iter().all(|record| record.value.bytes == *first));

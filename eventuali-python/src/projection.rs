@@ -77,6 +77,8 @@ fn listed(page: RecordPage) -> Outcome {
 #[pyclass(frozen, module = "eventuali._eventuali")]
 pub(crate) struct Projection {
     inner: projection::Projection,
+    /// Whether answers come from this machine, so that waiting for them awake pays.
+    near: bool,
 }
 
 impl Projection {
@@ -85,9 +87,10 @@ impl Projection {
         store: &EventStore,
         name: &str,
         version: u32,
+        near: bool,
     ) -> PyResult<Self> {
         let inner = projection::Projection::new(store, name, version);
-        Ok(Self { inner: inner.map_err(|error| to_python(py, &error))? })
+        Ok(Self { inner: inner.map_err(|error| to_python(py, &error))?, near })
     }
 }
 
@@ -158,31 +161,48 @@ impl Projection {
     /// The documents of a generation with these keys: ([(key, JSON)], None).
     fn documents(&self, number: u64, model: &str, keys: Vec<String>) -> Pending {
         let answer = projection::documents_of(&self.inner, number, model, keys);
-        Pending::new(async { answer.await.map(listed) })
+        Pending::new(async { answer.await.map(listed) }).coming(self.near)
     }
 }
 
-/// Which documents of a model: by keys, or by the prefix of the key, or by an entry of the index.
-#[expect(clippy::too_many_arguments, reason = "they are the fields of a selection")]
+/// The documents of a model with these keys.
+pub(crate) fn by_keys(store: &EventStore, model: &str, keys: Vec<String>) -> Pending {
+    let limit = keys.len();
+    let select = RecordSelection::Keys(keys);
+    let answer = projection::documents(store, model, select, false, None, limit);
+    Pending::new(async { answer.await.map(listed) })
+}
+
+/// Documents of a model by an entry of the index, or by their keys where none is named.
 pub(crate) fn documents(
     store: &EventStore,
     model: &str,
-    keys: Option<Vec<String>>,
-    prefix: Option<String>,
-    index: Option<String>,
-    bounds: (Option<ScalarArgument>, Option<ScalarArgument>),
+    select: Selection,
+    backwards: bool,
     after: Option<(Option<ScalarArgument>, String)>,
     limit: usize,
 ) -> Pending {
-    let select = match (keys, index) {
-        (Some(keys), _) => RecordSelection::Keys(keys),
-        (None, Some(name)) => {
-            let (from, to) = (bounds.0.map(Scalar::from), bounds.1.map(Scalar::from));
-            RecordSelection::Index { name, from, to }
-        }
-        (None, None) => RecordSelection::Prefix(prefix.unwrap_or_default()),
-    };
     let after = after.map(|(value, key)| RecordCursor { value: value.map(Scalar::from), key });
-    let answer = projection::documents(store, model, select, after, limit);
+    let answer = projection::documents(store, model, chosen(select), backwards, after, limit);
     Pending::new(async { answer.await.map(listed) })
+}
+
+/// How many documents of a model that is.
+pub(crate) fn count(store: &EventStore, model: &str, select: Selection) -> Pending {
+    let answer = projection::count(store, model, chosen(select));
+    Pending::new(async {
+        let count = answer.await?;
+        Ok(Outcome::Made(Box::new(move |py| Ok(count.into_pyobject(py)?.into_any().unbind()))))
+    })
+}
+
+/// (name of an index, low, high); without a name, everything.
+pub(crate) type Selection = (Option<String>, Option<ScalarArgument>, Option<ScalarArgument>);
+
+fn chosen((name, low, high): Selection) -> RecordSelection {
+    let (from, to) = (low.map(Scalar::from), high.map(Scalar::from));
+    name.map_or_else(
+        || RecordSelection::Prefix(String::new()),
+        |name| RecordSelection::Index { name, from, to },
+    )
 }

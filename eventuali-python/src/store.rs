@@ -230,33 +230,36 @@ impl Store {
 
     /// A projection of this store, in a version.
     fn projection(&self, py: Python<'_>, name: &str, version: u32) -> PyResult<Projection> {
-        Projection::new(py, &self.core, name, version)
+        Projection::new(py, &self.core, name, version, self.near)
     }
 
-    /// One page of a model's documents: ([(key, JSON)], where to go on: (value, key)).
-    #[pyo3(signature = (
-        model, *, keys=None, prefix=None, index=None, low=None, high=None, after=None, limit=1000
-    ))]
-    #[expect(clippy::too_many_arguments, reason = "they are the fields of a selection")]
+    /// The documents of a model with these keys: ([(key, JSON)], None).
+    fn documents_by_keys(&self, model: &str, keys: Vec<String>) -> Pending {
+        projection::by_keys(&self.core, model, keys).coming(self.near)
+    }
+
+    /// One page of a model's documents by an index, or by their keys without the name of one:
+    /// ([(key, JSON)], where to go on: (value, key)).
     fn documents(
         &self,
         model: &str,
-        keys: Option<Vec<String>>,
-        prefix: Option<String>,
-        index: Option<String>,
-        low: Option<ScalarArgument>,
-        high: Option<ScalarArgument>,
+        select: projection::Selection,
+        backwards: bool,
         after: Option<(Option<ScalarArgument>, String)>,
         limit: usize,
     ) -> Pending {
-        projection::documents(&self.core, model, keys, prefix, index, (low, high), after, limit)
-            .coming(self.near)
+        projection::documents(&self.core, model, select, backwards, after, limit).coming(self.near)
+    }
+
+    /// How many documents of a model an index has between two values, or in all without its name.
+    fn count_documents(&self, model: &str, select: projection::Selection) -> Pending {
+        projection::count(&self.core, model, select).coming(self.near)
     }
 
     /// The record of a key: (version, bytes), or None.
     fn record(&self, space: String, key: String) -> Pending {
         let select = RecordSelection::Keys(vec![key]);
-        let query = RecordQuery { tenant: String::new(), space, select };
+        let query = RecordQuery::new(space, select);
         let answer = self.core.records(query, None, 1);
         Pending::new(async {
             answer.await.map(|page| Outcome::Record(page.records.into_iter().next()))

@@ -5,6 +5,7 @@ python plans.py        prints what `docs/queries.md` shows
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import tempfile
 from contextlib import closing
@@ -13,11 +14,13 @@ from typing import Any
 
 from support import PROJECT
 
-from eventuali import Event, EventStoreConfig, sync
+from eventuali import Event, EventStoreConfig, Projection, ReadModel, sync
 
 BACKENDS = PROJECT / "eventuali-core/src/backend"
 TURNED = "/* DESC */"
 """Stands where the other direction has DESC."""
+BEHIND = "> /* < */"
+"""Stands where the other direction has <."""
 EVENTS = 100_000
 FAR = 2**63 - 2
 
@@ -117,6 +120,51 @@ NAMES_ONLY = {
 """Statements that find names, or the end of the log, and no events."""
 
 
+RECORDS = ("", "r@1/R")
+"""Tenant and space of the documents."""
+SQLITE_RECORDS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "record_by_key": ("records", (*RECORDS, "k7")),
+    "record_entries": ("record_index", (*RECORDS, "k7")),
+    "records_by_prefix_forward": ("records", (*RECORDS, "k", "k7", 100)),
+    "records_by_prefix_backward": ("records", (*RECORDS, "k", "k7", 100)),
+    "records_by_index_forward": (
+        "record_index",
+        (*RECORDS, "owner", 2, "a", 2, "b", -1, 0, "", 100),
+    ),
+    "records_by_index_backward": (
+        "record_index",
+        (*RECORDS, "owner", 2, "a", 2, "b", 9, 0, "", 100),
+    ),
+    "count_records_by_index": ("record_index", (*RECORDS, "owner", 2, "a", 2, "b")),
+    "count_records_by_prefix": ("records", (*RECORDS, "k", "l")),
+    "last_record_to_purge": ("records", (*RECORDS, 1000)),
+    "purge_records": ("records", (*RECORDS, "k7")),
+    "purge_record_index": ("record_index", (*RECORDS, "k7")),
+}
+"""Statements that find documents: the table whose index finds them, and values."""
+_AT = "'', 'r@1/R'"
+_BOUNDS = "'owner', 2::smallint, 0, 0, 'a', 2::smallint, 0, 0, 'b'"
+POSTGRES_RECORDS: dict[str, tuple[str, str]] = {
+    "records_by_keys_forward": ("records_pkey", f"{_AT}, '{{{{k7,k9}}}}', 100"),
+    "records_by_keys_backward": ("records_pkey", f"{_AT}, '{{{{k7,k9}}}}', 100"),
+    "records_by_prefix_forward": ("records_pkey", f"{_AT}, 'k', 'k7', 100"),
+    "records_by_prefix_backward": ("records_pkey", f"{_AT}, 'k', 'k7', 100"),
+    "records_by_index_forward": (
+        "record_index_pkey",
+        f"{_AT}, {_BOUNDS}, -1::smallint, 0, 0, '', '', 100",
+    ),
+    "records_by_index_backward": (
+        "record_index_pkey",
+        f"{_AT}, {_BOUNDS}, 9::smallint, 0, 0, '', 'k', 100",
+    ),
+    "count_records_by_index": ("record_index_pkey", f"{_AT}, {_BOUNDS}"),
+    "count_records_by_prefix": ("records_pkey", f"{_AT}, 'k', 'l'"),
+    "count_records_by_keys": ("records_pkey", f"{_AT}, '{{{{k7,k9}}}}'"),
+    "record_entries": ("record_index_tenant_space_key_idx", "'{{\"\"}}', '{{r@1/R}}', '{{k7}}'"),
+}
+"""The same, with the index."""
+
+
 OWN = (" search", " CONSTANT ROW", " VIRTUAL TABLE INDEX 1:")
 """Steps over what a statement has made itself."""
 
@@ -146,7 +194,9 @@ def statement(backend: str, name: str) -> str:
         return file.read_text()
     stem, direction = name.rsplit("_", 1)
     text = file.with_stem(stem).read_text()
-    return text.replace(TURNED, "DESC") if direction == "backward" else text
+    if direction != "backward":
+        return text
+    return text.replace(TURNED, "DESC").replace(BEHIND, "<")
 
 
 def statements_that_look_for_events(backend: str) -> set[str]:
@@ -156,11 +206,38 @@ def statements_that_look_for_events(backend: str) -> set[str]:
         text = path.read_text()
         reads = text.lstrip().upper().startswith(("SELECT", "WITH"))
         apart = "record" in path.stem or path.stem.startswith(("verify", "call_"))
-        if TURNED in text:
+        if TURNED in text and not apart:
             found |= {f"{path.stem}_forward", f"{path.stem}_backward"}
         elif reads and not apart and path.stem not in NAMES_ONLY:
             found.add(path.stem)
     return found - {"announce", "listen", "session"}
+
+
+class Sheet(ReadModel, name="R", index=("owner", "size")):
+    owner: str
+    size: int
+
+
+class Sheets(Projection[Sheet], name="r"):
+    def key(self, event: Common) -> str:
+        return f"k{event.number}"
+
+    def on_common(self, event: Common, doc: Sheet | None) -> Sheet:
+        return Sheet(owner=f"o{event.number % 100}", size=event.number)
+
+
+def fill_records(store: sync.EventStore, documents: int = 20_000) -> None:
+    """Stores documents."""
+    for first in range(0, documents, 5_000):
+        store.append([Common(number=n) for n in range(first, first + 5_000)])
+    with store.run(Sheets()) as running:
+        running.wait_for(store.stats().last_position, timeout=60)
+
+
+def explained_by_sqlite(database: sqlite3.Connection, name: str, values: Any) -> list[str]:
+    """Returns the steps of a statement."""
+    explained = database.execute("EXPLAIN QUERY PLAN " + statement("sqlite", name), values)
+    return [row[3] for row in explained]
 
 
 def of_sqlite(file: Path) -> dict[str, dict[str, list[str]]]:
@@ -169,12 +246,7 @@ def of_sqlite(file: Path) -> dict[str, dict[str, list[str]]]:
         database.create_function("kept", 4, lambda *_: True, deterministic=True)
         return {
             kind: {
-                name: [
-                    row[3]
-                    for row in database.execute(
-                        "EXPLAIN QUERY PLAN " + statement("sqlite", name), values
-                    )
-                ]
+                name: explained_by_sqlite(database, name, values)
                 for name, values in statements.items()
             }
             for kind, statements in SQLITE.items()
@@ -185,23 +257,30 @@ def of_postgres(
     database: Any, config: EventStoreConfig, mode: str
 ) -> dict[str, dict[str, list[str]]]:
     """The same, for plans of a mode: `force_generic_plan` or `force_custom_plan`."""
-    relations = ("streams", "kinds", "log", "runs", "kind_spans", "tags", "version_at")
     database.execute(f"SET plan_cache_mode = {mode}")
-    plans: dict[str, dict[str, list[str]]] = {}
-    for kind, statements in POSTGRES.items():
-        for name, values in statements.items():
-            text = statement("postgres", name)
-            for relation in relations:
-                full = f"{config.schema}.{config.table_name}_{relation}"
-                text = text.replace(f"{{{relation}}}", full)
-            database.execute(f"PREPARE asked AS {text}")
-            # Only what was run shows what it did inside of a recursion.
-            options = "ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF"
-            explained = f"EXPLAIN ({options}) EXECUTE asked({values.format(far=FAR)})"
-            lines = [line for (line,) in database.execute(explained)]
-            database.execute("DEALLOCATE asked")
-            plans.setdefault(kind, {})[name] = lines
-    return plans
+    return {
+        kind: {
+            name: explained_by_postgres(database, config, name, values)
+            for name, values in statements.items()
+        }
+        for kind, statements in POSTGRES.items()
+    }
+
+
+def explained_by_postgres(
+    database: Any, config: EventStoreConfig, name: str, values: str
+) -> list[str]:
+    """Returns the plan of a statement that was run: only that shows the inside of recursion."""
+    text = statement("postgres", name)
+    for relation in re.findall(r"\{(\w+)\}", text):
+        full = f"{config.schema}.{config.table_name}_{relation}"
+        text = text.replace(f"{{{relation}}}", full)
+    database.execute(f"PREPARE asked AS {text}")
+    options = "ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF"
+    explained = f"EXPLAIN ({options}) EXECUTE asked({values.format(far=FAR)})"
+    lines = [line for (line,) in database.execute(explained)]
+    database.execute("DEALLOCATE asked")
+    return lines
 
 
 def page(plans: dict[str, dict[str, list[str]]]) -> str:

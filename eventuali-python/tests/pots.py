@@ -328,6 +328,9 @@ class Awaited:
     async def get(self, model, key):
         return self.docs.get(model, key)
 
+    async def get_many(self, model, keys):
+        return self.docs.get_many(model, keys)
+
     def __getattr__(self, name):
         return getattr(self.docs, name)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from contextlib import closing
 
 import plans
 import pytest
@@ -38,6 +39,22 @@ def postgres(tmp_path_factory):
     config = url_of("postgres", tmp_path_factory.mktemp("plans"))
     with sync.EventStore.create(config, durability="relaxed") as store:
         plans.fill(store)
+    return config
+
+
+@pytest.fixture(scope="module")
+def sqlite_documents(tmp_path_factory):
+    file = tmp_path_factory.mktemp("documents") / "events.db"
+    with sync.EventStore.create(file, durability="relaxed") as store:
+        plans.fill_records(store)
+    return file
+
+
+@pytest.fixture(scope="module")
+def postgres_documents(tmp_path_factory):
+    config = url_of("postgres", tmp_path_factory.mktemp("documents"))
+    with sync.EventStore.create(config, durability="relaxed") as store:
+        plans.fill_records(store)
     return config
 
 
@@ -121,3 +138,44 @@ def test_postgres_never_scans_its_log(postgres):
             store.close()  # a connection that ends hands in its counts
             (after,) = database.execute(find, [postgres.schema, names]).fetchone()
     assert after == before
+
+
+@pytest.mark.parametrize("name", plans.SQLITE_RECORDS)
+def test_sqlite_finds_documents_by_an_index(name, sqlite_documents):
+    table, values = plans.SQLITE_RECORDS[name]
+    with closing(sqlite3.connect(sqlite_documents)) as database:
+        steps = plans.explained_by_sqlite(database, name, values)
+    first = next(step for step in steps if step.startswith(("SEARCH", "SCAN")))
+    assert re.match(rf"SEARCH ({table}|i|r) USING .*\(tenant=\? AND space=\?", first), steps
+    assert not any("TEMP B-TREE" in step for step in steps), steps
+
+
+@pytest.mark.parametrize("name", plans.POSTGRES_RECORDS)
+def test_postgres_finds_documents_by_an_index(name, postgres_documents):
+    """By the settings of our sessions, and without statistics: a table that was filled just now.
+
+    Only a count by an index needs them; they come with the first autovacuum.
+    """
+    index, values = plans.POSTGRES_RECORDS[name]
+    with administrator() as database:
+        for setting in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"):
+            database.execute(f"SET {setting} = off")
+        database.execute("SET plan_cache_mode = force_generic_plan")
+        if name == "count_records_by_index":
+            table = f"{postgres_documents.schema}.{postgres_documents.table_name}_record_index"
+            database.execute(f"ANALYZE {table}")
+        lines = plans.explained_by_postgres(database, postgres_documents, name, values)
+    text = "\n".join(lines)
+    assert "Seq Scan" not in text, text
+    assert f"{postgres_documents.table_name}_{index}" in text, text
+    passed = [int(number) for number in re.findall(r"Rows Removed by Filter: (\d+)", text)]
+    assert sum(passed) < 10, f"what is not asked for is not read:\n{text}"
+
+
+def test_documents_are_found_in_as_many_steps_as_there_are(postgres_documents):
+    """The control of what is counted above: a filter reads the whole space."""
+    with administrator() as database:
+        table = f"{postgres_documents.schema}.{postgres_documents.table_name}_records"
+        explain = f"EXPLAIN (ANALYZE) SELECT key FROM {table} WHERE space = %s AND version = 7"
+        text = "\n".join(line for (line,) in database.execute(explain, [plans.RECORDS[1]]))
+    assert sum(map(int, re.findall(r"Rows Removed by Filter: (\d+)", text))) > 1_000, text

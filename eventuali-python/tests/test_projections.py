@@ -711,6 +711,15 @@ async def find_all(store, limit: int, **options) -> list[Place]:
         page = await store.find(Place, limit=limit, after=page.next, **options)
 
 
+async def backwards_and_counted(store, found: list[Place], order_by: str, limit: int, **where):
+    """The other direction is the same from the end, and a count is the number of all that match."""
+    back = await find_all(store, limit, order_by=f"-{order_by}", **where)
+    assert back == found[::-1], (order_by, where)
+    assert [each.key for each in back] == [each.key for each in found[::-1]]
+    if order_by == "key" or order_by in {name.partition("__")[0] for name in where}:
+        assert await store.count(Place, **where) == len(found), where
+
+
 def name_of(field: str, lookup: str) -> str:
     return f"{field}__{lookup}" if lookup else field
 
@@ -737,6 +746,7 @@ def test_every_lookup_finds_what_it_says(api, kind, field, every_place, tmp_path
                 assert all(each == every_place[each.key] for each in found)
                 order = [(rank(getattr(each, field)), each.key) for each in found]
                 assert order == sorted(order), where
+                await backwards_and_counted(store, found, field, 7, **where)
         assert list(await store.find(Place, **{f"{field}__in": []})) == []
         by_it = await find_all(store, 11, order_by=field)
         order = [(rank(getattr(each, field)), each.key) for each in by_it]
@@ -755,6 +765,7 @@ def test_a_prefix_is_a_text_s_beginning_and_no_pattern(api, kind, every_place, t
             found = await find_all(store, 7, city__prefix=given)
             wanted = matching(every_place, [("city", "prefix", given)])
             assert sorted(each.key for each in found) == sorted(wanted), given
+            await backwards_and_counted(store, found, "city", 7, city__prefix=given)
         with pytest.raises(TypeError, match="city"):
             await store.find(Place, city__prefix=3)
 
@@ -816,6 +827,51 @@ def test_all_conditions_hold(api, kind, conditions, every_place, tmp_path):
                 elif order_by:
                     order = [(rank(getattr(each, order_by)), each.key) for each in found]
                     assert order == sorted(order)
+                if order_by:
+                    await backwards_and_counted(store, found, order_by, limit, **where)
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_counting_what_is_not_there(api, kind, tmp_path):
+    async def test(store):
+        assert await store.count(Place) == 0
+        await pour(store, *range(20))
+        await caught_up(store, Places())
+        everything_ = await find_all(store, 100)
+        assert await store.count(Place) == len(everything_) > 0
+        await backwards_and_counted(store, everything_, "key", 3)
+        with pytest.raises(ValueError, match="name"):
+            await store.count(Place, name="x")
+        with pytest.raises(TypeError, match="ReadModel"):
+            await store.count(Event)
+        with pytest.raises(ValueError, match="--key"):
+            await store.find(Place, order_by="--key")
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_documents_of_several_keys_at_once(api, kind, tmp_path):
+    seen: list[list[str]] = []
+
+    async def handler(event, docs):
+        found = await docs.get_many(Total, ["b", "none", "a", "b", str(event.amount)])
+        seen.append(list(found))
+        docs.put(str(event.amount), Total(events=event.amount))
+        assert (await docs.get_many(Total, [str(event.amount)])) == {
+            str(event.amount): Total(events=event.amount)
+        }
+        docs.put("a", Total(events=len(found)))
+        docs.put("b", Total())
+        if event.amount == 3:
+            docs.delete(Total, "a")
+
+    async def test(store):
+        await pour(store, 1, 2, 3, 1)
+        await caught_up(store, free(store, handler))
+        assert seen == [[], ["b", "a"], ["b", "a"], ["b", "1"]]
 
     run(api, kind, tmp_path, test)
 

@@ -226,7 +226,7 @@ pub(super) async fn records(store: &Store, query: &RecordQuery, limit: usize) ->
 
 /// The records of the default tenant and the space `doc`.
 pub(super) fn select(select: RecordSelection) -> RecordQuery {
-    RecordQuery { tenant: String::new(), space: "doc".to_owned(), select }
+    RecordQuery::new("doc", select)
 }
 
 /// The record under a key of the space `doc`.

@@ -28,6 +28,8 @@ pub async fn every_verb_says_closed(fixture: &dyn Fixture) {
         is_closed(store.records(all, None, 10).await);
         let purge = RecordPurge { tenant: String::new(), space: "doc".to_owned(), most: 1 };
         is_closed(store.purge(purge).await);
+        let everything = select(RecordSelection::Prefix(String::new()));
+        is_closed(store.count_records(everything).await);
         is_closed(store.horizon().await);
     }
 }

@@ -308,7 +308,7 @@ pub async fn a_purge_leaves_nothing(fixture: &dyn Fixture) {
             RecordSelection::Index { name: "n".to_owned(), from: None, to: None },
             RecordSelection::Due { until: Some(1) },
         ] {
-            let query = RecordQuery { tenant: String::new(), space: "old".to_owned(), select };
+            let query = RecordQuery::new("old", select);
             let page = store.records(query, None, 10).await.expect("it reads");
             let found: Vec<_> = page.records.iter().map(|r| r.key.key.as_str()).collect();
             assert_eq!(found, left);
@@ -316,7 +316,7 @@ pub async fn a_purge_leaves_nothing(fixture: &dyn Fixture) {
     }
     for space in ["older", "new"] {
         let select = RecordSelection::Prefix(String::new());
-        let query = RecordQuery { tenant: String::new(), space: space.to_owned(), select };
+        let query = RecordQuery::new(space, select);
         assert_eq!(store.records(query, None, 10).await.expect("it reads").records.len(), 5);
     }
     assert_eq!(changed(&store, of("old", "b")).await, 1, "a version begins anew");

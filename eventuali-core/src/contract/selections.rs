@@ -4,7 +4,9 @@ use super::Fixture;
 use super::given::{Store, done, key, open, put, records, select};
 use crate::commit::Commit;
 use crate::record::RecordSelection::{Due, Index, Keys, Prefix};
-use crate::record::{ExpectedRecord, RecordChange, RecordSelection, RecordValue, Scalar};
+use crate::record::{
+    ExpectedRecord, RecordChange, RecordQuery, RecordSelection, RecordValue, Scalar,
+};
 
 pub async fn by_keys_in_their_order(fixture: &dyn Fixture) {
     let store = with_keys(fixture, &["b", "a", "C", "ä", "a/b"]).await;
@@ -225,9 +227,23 @@ async fn with_index<const N: usize>(fixture: &dyn Fixture, entries: [(&str, Scal
 
 /// Asserts which keys are found, in which order, whatever the size of the pages.
 async fn finds(store: &Store, chosen: RecordSelection, keys: &[&str]) {
+    let query = select(chosen.clone());
     for limit in [1, 2, 3, 100] {
-        let stored = records(store, &select(chosen.clone()), limit).await;
-        let stored: Vec<_> = stored.iter().map(|record| record.key.key.as_str()).collect();
-        assert_eq!(stored, keys, "{chosen:?} by {limit}");
+        let stored = records(store, &query, limit).await;
+        let names: Vec<_> = stored.iter().map(|record| record.key.key.as_str()).collect();
+        assert_eq!(names, keys, "{chosen:?} by {limit}");
+        let back = RecordQuery { backwards: true, ..query.clone() };
+        let mut back = records(store, &back, limit).await;
+        back.reverse();
+        assert_eq!(back, stored, "{chosen:?} by {limit}, backwards");
+        let mut bare =
+            records(store, &RecordQuery { entries: false, ..query.clone() }, limit).await;
+        for (record, whole) in bare.iter_mut().zip(&stored) {
+            assert_eq!(record.value.index, [], "no entry is wanted");
+            record.value.index.clone_from(&whole.value.index);
+        }
+        assert_eq!(bare, stored, "{chosen:?} by {limit}, without entries");
     }
+    let count = store.count_records(query).await.expect("they are counted");
+    assert_eq!(count, keys.len() as u64, "{chosen:?}");
 }

@@ -93,6 +93,11 @@ impl Storage for Tenant {
         self.storage.records(query, after, limit)
     }
 
+    fn count_records(&self, mut query: RecordQuery) -> Answer<u64> {
+        query.tenant.clone_from(&self.name);
+        self.storage.count_records(query)
+    }
+
     fn purge(&self, mut purge: RecordPurge) -> Answer<u64> {
         purge.tenant.clone_from(&self.name);
         self.storage.purge(purge)

@@ -418,7 +418,7 @@ impl Inner {
 
     fn record(&self) -> Answer<Option<Record>> {
         let select = RecordSelection::Keys(vec![self.key.key.clone()]);
-        let query = RecordQuery { tenant: String::new(), space: SPACE.to_owned(), select };
+        let query = RecordQuery::new(SPACE, select);
         let answer = self.store.records(query, None, 1);
         Box::pin(async { Ok(answer.await?.records.into_iter().next()) })
     }

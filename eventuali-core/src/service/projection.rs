@@ -509,37 +509,56 @@ pub fn documents_of(
 ) -> Answer<RecordPage> {
     let space = projection.space(number, model);
     let limit = keys.len();
-    let select = RecordSelection::Keys(keys);
-    projection.store.records(RecordQuery { tenant: String::new(), space, select }, None, limit)
+    let query = RecordQuery::new(space, RecordSelection::Keys(keys));
+    projection.store.records(RecordQuery { entries: false, ..query }, None, limit)
 }
 
-/// One page of a model's live documents.
-///
-/// A swap meanwhile is noticed: what is answered is of one generation, which was live.
+/// One page of a model's live documents, without their entries in the index.
 #[must_use]
 pub fn documents(
     store: &EventStore,
     model: &str,
     select: RecordSelection,
+    backwards: bool,
     after: Option<RecordCursor>,
     limit: usize,
 ) -> Answer<RecordPage> {
+    let read = move |store: EventStore, query| {
+        let query = RecordQuery { backwards, entries: false, ..query };
+        store.records(query, after.clone(), limit)
+    };
+    of_live(store, model, select, read, || RecordPage { records: Vec::new(), next: None })
+}
+
+/// How many of a model's live documents a selection has.
+#[must_use]
+pub fn count(store: &EventStore, model: &str, select: RecordSelection) -> Answer<u64> {
+    of_live(store, model, select, |store, query| store.count_records(query), || 0)
+}
+
+/// Reads a model's live documents; `none` where there are none.
+///
+/// A swap meanwhile is noticed: what is answered is of one generation, which was live.
+fn of_live<T: Send + 'static>(
+    store: &EventStore,
+    model: &str,
+    select: RecordSelection,
+    read: impl Fn(EventStore, RecordQuery) -> Answer<T> + Send + 'static,
+    none: impl FnOnce() -> T + Send + 'static,
+) -> Answer<T> {
     let (store, model) = (store.clone(), model.to_owned());
     Box::pin(async move {
         check_part("model", &model)?;
         let mut known = one(&store, MODELS, &model).await?;
         loop {
-            let Some(record) = known else {
-                return Ok(RecordPage { records: Vec::new(), next: None });
-            };
+            let Some(record) = known else { return Ok(none()) };
             let place: Place = decoded(&record)?;
             let space = space_of(&place.projection, place.generation, &model);
-            let query = RecordQuery { tenant: String::new(), space, select: select.clone() };
-            let page = store.records(query, after.clone(), limit).await?;
+            let found = read(store.clone(), RecordQuery::new(space, select.clone())).await?;
             // What is purged was replaced before.
             let now = one(&store, MODELS, &model).await?;
             if now.as_ref().is_some_and(|now| now.version == record.version) {
-                return Ok(page);
+                return Ok(found);
             }
             known = now;
         }
@@ -565,7 +584,7 @@ fn is_conflict(error: &Error) -> bool {
 
 async fn one(store: &EventStore, space: &str, key: &str) -> Result<Option<Record>> {
     let select = RecordSelection::Keys(vec![key.to_owned()]);
-    let query = RecordQuery { tenant: String::new(), space: space.to_owned(), select };
+    let query = RecordQuery::new(space, select);
     Ok(store.records(query, None, 1).await?.records.into_iter().next())
 }
 

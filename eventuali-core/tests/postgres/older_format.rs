@@ -131,7 +131,7 @@ fn restored(sql: &str) -> PostgresTable {
 }
 
 fn records(store: &Postgres, select: RecordSelection) -> Vec<Record> {
-    let query = RecordQuery { tenant: String::new(), space: "doc".to_owned(), select };
+    let query = RecordQuery::new("doc", select);
     block_on(store.records(query, None, 100)).expect("records are read").records
 }
 

@@ -146,7 +146,7 @@ fn bad_input_is_told_of_without_a_server() {
         let selection =
             StreamSelection { aggregate_type: Some(bad()), ..StreamSelection::default() };
         let select = RecordSelection::Keys(vec![bad()]);
-        let records = RecordQuery { tenant: bad(), space: "doc".to_owned(), select };
+        let records = RecordQuery { tenant: bad(), ..RecordQuery::new("doc", select) };
         [
             block_on(store.read(query.clone(), ReadRange::default())).map(drop),
             block_on(store.streams(selection, None, 10)).map(drop),

@@ -46,7 +46,7 @@ fn verbs(store: &Postgres) -> Vec<Result<(), ErrorKind>> {
         }
     }
     let select = RecordSelection::Keys(vec!["a".to_owned()]);
-    let query = RecordQuery { tenant: String::new(), space: "doc".to_owned(), select };
+    let query = RecordQuery::new("doc", select);
     outcomes.push(block_on(store.records(query, None, 10)).map(drop));
     outcomes.push(block_on(store.streams(StreamSelection::default(), None, 10)).map(drop));
     outcomes.push(block_on(store.horizon()).map(drop));

@@ -158,6 +158,10 @@ impl Storage for Broken {
         self.memory.records(query, after, limit)
     }
 
+    fn count_records(&self, query: RecordQuery) -> Answer<u64> {
+        self.memory.count_records(query)
+    }
+
     fn purge(&self, purge: RecordPurge) -> Answer<u64> {
         self.memory.purge(purge)
     }

@@ -74,6 +74,7 @@ impl Pair {
                 &self.other.streams(selection, *limit),
             ),
             Step::Records { query, limit } => {
+                same(&self.oracle.counted(query), &self.other.counted(query))?;
                 same(&self.oracle.records(query, *limit), &self.other.records(query, *limit))
             }
         }
@@ -195,6 +196,10 @@ impl Side {
         }
     }
 
+    fn counted(&self, query: &RecordQuery) -> Outcome<u64> {
+        block_on(self.store.count_records(query.clone())).map_err(|error| self.ranked(&error))
+    }
+
     fn records(&self, query: &RecordQuery, limit: usize) -> Outcome<Vec<RecordPage>> {
         let mut pages: Vec<RecordPage> = Vec::new();
         loop {
@@ -253,7 +258,7 @@ impl Side {
 }
 
 fn record_query(tenant: &str, space: &str, select: RecordSelection) -> RecordQuery {
-    RecordQuery { tenant: tenant.to_owned(), space: space.to_owned(), select }
+    RecordQuery { tenant: tenant.to_owned(), ..RecordQuery::new(space, select) }
 }
 
 fn same<T: PartialEq + Debug>(expected: &T, found: &T) -> Result<(), String> {

@@ -262,9 +262,8 @@ fn record_query() -> impl Strategy<Value = RecordQuery> {
         option::of(0..5i64).prop_map(|until| RecordSelection::Due { until }),
     ];
     let space = prop_oneof![4 => Just("s".to_owned()), 1 => Just("o".to_owned())];
-    (tenant(), space, chosen).prop_map(|(tenant, space, select)| RecordQuery {
-        tenant,
-        space,
-        select,
+    let flags = (any::<bool>(), any::<bool>());
+    (tenant(), space, chosen, flags).prop_map(|(tenant, space, select, (backwards, entries))| {
+        RecordQuery { tenant, space, select, backwards, entries }
     })
 }

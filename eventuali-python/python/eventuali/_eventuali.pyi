@@ -324,19 +324,26 @@ class Store:
     def projection(self, name: str, version: int) -> Projection:
         """A projection of this store, in a version."""
 
+    def documents_by_keys(self, model: str, keys: Sequence[str]) -> Pending:
+        """The documents of a model with these keys: ([(key, JSON)], None)."""
+
     def documents(
         self,
         model: str,
-        *,
-        keys: Sequence[str] | None = None,
-        prefix: str | None = None,
-        index: str | None = None,
-        low: Scalar | None = None,
-        high: Scalar | None = None,
-        after: tuple[Scalar | None, str] | None = None,
-        limit: int = 1000,
+        select: tuple[str | None, Scalar | None, Scalar | None],
+        backwards: bool,
+        after: tuple[Scalar | None, str] | None,
+        limit: int,
     ) -> Pending:
-        """One page of a model's documents: ([(key, JSON)], where to go on: (value, key))."""
+        """One page of a model's documents: ([(key, JSON)], where to go on: (value, key)).
+
+        `select` is (name of an index, low, high); without a name, all in the order of their keys.
+        """
+
+    def count_documents(
+        self, model: str, select: tuple[str | None, Scalar | None, Scalar | None]
+    ) -> Pending:
+        """How many documents of a model that is."""
 
     def record(self, space: str, key: str) -> Pending:
         """Reads the record of a key; the answer is (version, bytes), or None."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -45,10 +45,11 @@ class Documents(Changes):
 
     async def get(self, model: type[M], key: str) -> M | None:
         """Returns a copy of the document of a key; None if there is none."""
-        pending = self._pending(model, key)
-        return self._take(
-            model, key, None if pending is None else await self._driver.answer(pending)
-        )
+        return await self._driver.run(self._get(model, key))
+
+    async def get_many(self, model: type[M], keys: Iterable[str]) -> dict[str, M]:
+        """Returns copies of the documents of several keys, by their keys, read at once."""
+        return await self._driver.run(self._get_many(model, keys))
 
 
 class Running:

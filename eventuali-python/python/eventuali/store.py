@@ -283,7 +283,8 @@ class EventStore:
 
         Args:
             model: The class of the documents.
-            order_by: An indexed field, or `"key"`; by default the field of the first condition.
+            order_by: An indexed field, or `"key"`, `"-"` before it for descending order; by
+                default the field of the first condition.
             after: The `next` of the page before.
             limit: The maximum number of documents.
             where: Conditions, which all must hold: `field=value`, or `field__in`, `__prefix`,
@@ -297,6 +298,23 @@ class EventStore:
             SerializationError: A stored document does not fit the class.
         """
         return await self._driver.run(_find.find(self._store, model, where, order_by, after, limit))
+
+    async def count(self, model: type[ReadModel], **where: Any) -> int:
+        """Counts the documents of which all conditions hold.
+
+            await store.count(AccountView, owner="Ada", deposits__ge=3)
+
+        With conditions on at most one field, the index alone is read. With several, the documents
+        are read that the first one finds.
+
+        Args:
+            model: The class of the documents.
+            where: Conditions as in `find`.
+
+        Raises:
+            ValueError: A field is not indexed.
+        """
+        return await self._driver.run(_find.count(self._store, model, where))
 
     def run(self, *projections: Runnable, on_error: Retry = Retry()) -> Running:  # noqa: B008
         """Keeps projections up to date while the block runs.

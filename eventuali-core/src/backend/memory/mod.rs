@@ -148,6 +148,10 @@ impl Storage for Memory {
         answer(self.with(|state| state.records(&query, after, limit)))
     }
 
+    fn count_records(&self, query: RecordQuery) -> Answer<u64> {
+        answer(self.with(|state| state.count_records(&query)))
+    }
+
     fn purge(&self, purge: RecordPurge) -> Answer<u64> {
         answer(self.with(|state| state.purge(&purge)))
     }

@@ -1,6 +1,6 @@
 //! Pages of records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{State, StoredRecord};
 use crate::clock;
@@ -29,12 +29,19 @@ impl State {
             let Some(value) = &stored.value else { continue };
             for sorted_by in sorted_by(&query.select, &key.key, value) {
                 let place = (sorted_by, key.key.clone());
-                if Some(&place) > after.as_ref() {
+                let ahead = after.as_ref().is_none_or(|after| match query.backwards {
+                    true => place < *after,
+                    false => place > *after,
+                });
+                if ahead {
                     found.insert(place, (key, stored, value));
                 }
             }
         }
-        let mut left = found.into_iter();
+        let mut left: Box<dyn Iterator<Item = _>> = match query.backwards {
+            true => Box::new(found.into_iter().rev()),
+            false => Box::new(found.into_iter()),
+        };
         let mut page = RecordPage { records: Vec::new(), next: None };
         let mut last = None;
         let limit = limit.clamp(1, MAX_PAGE_EVENTS);
@@ -43,12 +50,28 @@ impl State {
             page.records.push(Record {
                 key: key.clone(),
                 version: stored.version,
-                value: value.clone(),
+                value: RecordValue {
+                    index: if query.entries { value.index.clone() } else { Vec::new() },
+                    bytes: value.bytes.clone(),
+                    due: value.due,
+                },
                 commit_id: stored.commit_id,
             });
         }
         page.next = last.filter(|_| left.next().is_some());
         Ok(page)
+    }
+
+    /// How many records, or entries, a selection has.
+    pub(super) fn count_records(&self, query: &RecordQuery) -> Result<u64> {
+        query.check()?;
+        let mut places = BTreeSet::new();
+        for (key, stored) in self.chosen_from(query) {
+            let Some(value) = &stored.value else { continue };
+            let found = sorted_by(&query.select, &key.key, value);
+            places.extend(found.into_iter().map(|sorted_by| (sorted_by, &key.key)));
+        }
+        Ok(places.len() as u64)
     }
 
     /// The records among which those are that a query chooses.

@@ -193,6 +193,17 @@ impl Storage for Postgres {
         })
     }
 
+    fn count_records(&self, query: RecordQuery) -> Answer<u64> {
+        if let Some(refused) = self.refused(|| query.check()) {
+            return refused;
+        }
+        let query = Arc::new(query);
+        self.read_with(move |session| {
+            let query = Arc::clone(&query);
+            Box::pin(async move { records::count(session, &query).await })
+        })
+    }
+
     fn purge(&self, purge: RecordPurge) -> Answer<u64> {
         if let Some(refused) = self.refused(|| purge.check()) {
             return refused;

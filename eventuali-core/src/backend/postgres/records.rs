@@ -8,15 +8,15 @@ use sqlx::{Decode, Postgres, Row, Type};
 use uuid::Uuid;
 
 use super::connection::Session;
-use super::statements::Asked;
+use super::statements::{Asked, OfRecords, Statement};
 use super::value::up_to_nul;
 use crate::backend::sql::pages;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::MAX_PAGE_EVENTS;
 use crate::record::{
-    ExpectedRecord, Record, RecordChange, RecordCursor, RecordKey, RecordPage, RecordPurge,
-    RecordQuery, RecordSelection, RecordValue, Scalar,
+    ABOVE_KEYS, ExpectedRecord, Record, RecordChange, RecordCursor, RecordKey, RecordPage,
+    RecordPurge, RecordQuery, RecordSelection, RecordValue, Scalar,
 };
 
 /// Above and below every rank of a scalar.
@@ -305,6 +305,10 @@ impl<'s> Parts<'s> {
         Self { rank, whole: 0, fraction: 0.0, words: &[] }
     }
 
+    fn of_bound(scalar: Option<&'s Scalar>, unbounded: i16) -> Self {
+        scalar.map_or(Self::edge(unbounded), Self::of)
+    }
+
     fn of(scalar: &'s Scalar) -> Self {
         let parts = Self::edge(i16::from(scalar.rank()));
         match scalar {
@@ -356,36 +360,41 @@ async fn selected(
 ) -> Result<Vec<Found>> {
     let shared = Arc::clone(&session.shared);
     let statements = &shared.statements;
-    let after_key = up_to_nul(after.map_or("", |after| &after.key));
+    let edge = if query.backwards { ABOVE_KEYS.as_str() } else { "" };
+    let after_key = up_to_nul(after.map_or(edge, |after| &after.key));
     let after_value = after.and_then(|after| after.value.as_ref());
     let of_space =
-        |statement: Asked<'static>| statement.bind(query.tenant.clone()).bind(query.space.clone());
+        |of: &OfRecords| of.query(query).bind(query.tenant.clone()).bind(query.space.clone());
     let statement = match &query.select {
         RecordSelection::Keys(keys) => {
             // A key is looked for by itself, and once.
             let keys: BTreeSet<&str> = keys.iter().map(String::as_str).collect();
-            let ahead = |key: &&str| !key.contains('\0') && *key > after_key;
+            let ahead = |key: &&str| {
+                let ahead = if query.backwards { *key < after_key } else { *key > after_key };
+                ahead && !key.contains('\0')
+            };
             let keys: Vec<&str> = keys.into_iter().filter(ahead).collect();
-            of_space(statements.records_by_keys.query()).bind(keys)
+            of_space(&statements.records_by_keys).bind(keys)
         }
         // No key has a NUL.
         RecordSelection::Prefix(prefix) if prefix.contains('\0') => return Ok(Vec::new()),
         RecordSelection::Prefix(prefix) => {
-            of_space(statements.records_by_prefix.query()).bind(prefix).bind(after_key)
+            let above = after.is_none() && query.backwards;
+            let behind = if above { format!("{prefix}{edge}") } else { after_key.to_owned() };
+            of_space(&statements.records_by_prefix).bind(prefix).bind(behind)
         }
         RecordSelection::Due { until } => {
             let after_due = match after_value {
                 Some(Scalar::Int(due)) => *due,
+                _ if query.backwards => i64::MAX,
                 _ => i64::MIN,
             };
-            of_space(statements.records_due.query()).bind(*until).bind(after_due).bind(after_key)
+            of_space(&statements.records_due).bind(*until).bind(after_due).bind(after_key)
         }
         RecordSelection::Index { name, from, to } => {
-            let parts = |scalar: Option<_>, rank| scalar.map_or(Parts::edge(rank), Parts::of);
-            let statement = of_space(statements.records_by_index.query()).bind(name);
-            let statement = parts(from.as_ref(), RANKS.0).bind(statement);
-            let statement = parts(to.as_ref(), RANKS.1).bind(statement);
-            parts(after_value, RANKS.0).bind(statement).bind(after_key)
+            let statement = bounded(of_space(&statements.records_by_index), name, from, to);
+            let edge = if query.backwards { RANKS.1 } else { RANKS.0 };
+            Parts::of_bound(after_value, edge).bind(statement).bind(after_key)
         }
     };
     let rows = statement.bind(limit as i64).fetch_all(&mut session.conn).await?;
@@ -394,6 +403,43 @@ async fn selected(
         found.retain(|(record, _)| record.key.key.starts_with(prefix.as_str()));
     }
     Ok(found)
+}
+
+/// A selection by the index, but for where a page begins.
+fn bounded<'q>(
+    statement: Asked<'q>,
+    name: &'q str,
+    from: &Option<Scalar>,
+    to: &Option<Scalar>,
+) -> Asked<'q> {
+    let statement = Parts::of_bound(from.as_ref(), RANKS.0).bind(statement.bind(name));
+    Parts::of_bound(to.as_ref(), RANKS.1).bind(statement)
+}
+
+/// How many records, or entries, a selection has.
+pub(super) async fn count(session: &mut Session, query: &RecordQuery) -> Result<u64> {
+    query.check()?;
+    let shared = Arc::clone(&session.shared);
+    let statements = &shared.statements;
+    let of_space = |of: &Statement| of.query().bind(query.tenant.clone()).bind(query.space.clone());
+    let statement = match &query.select {
+        RecordSelection::Keys(keys) => {
+            let keys: BTreeSet<&str> = keys.iter().map(String::as_str).collect();
+            let keys: Vec<&str> = keys.into_iter().filter(|key| !key.contains('\0')).collect();
+            of_space(&statements.count_records_by_keys).bind(keys)
+        }
+        RecordSelection::Prefix(prefix) if prefix.contains('\0') => return Ok(0),
+        RecordSelection::Prefix(prefix) => {
+            let above = format!("{prefix}{}", *ABOVE_KEYS);
+            of_space(&statements.count_records_by_prefix).bind(prefix).bind(above)
+        }
+        RecordSelection::Due { until } => of_space(&statements.count_records_due).bind(*until),
+        RecordSelection::Index { name, from, to } => {
+            bounded(of_space(&statements.count_records_by_index), name, from, to)
+        }
+    };
+    let row = statement.fetch_one(&mut session.conn).await?;
+    Ok(row.try_get::<i64, _>(0)? as u64)
 }
 
 /// A record, and what it is sorted by.

@@ -7,15 +7,17 @@ use sqlx::{AssertSqlSafe, Postgres};
 
 use super::schema::Relations;
 use crate::backend::sql::backward;
+use crate::record::RecordQuery;
 
 /// A statement on its way, to which values are bound.
 pub(super) type Asked<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
 macro_rules! statements {
-    (both_ways { $($both:ident)+ } reads { $($read:ident)+ } others { $($other:ident)+ }) => {
+    (both_ways { $($both:ident)+ } records { $($records:ident)+ } reads { $($read:ident)+ } others { $($other:ident)+ }) => {
         /// One statement a file of `sql/`. A `call_` calls a function, which a migration defines.
         pub(super) struct Statements {
             $(pub(super) $both: BothWays,)+
+            $(pub(super) $records: OfRecords,)+
             $(pub(super) $read: Statement,)+
             $(pub(super) $other: Statement,)+
         }
@@ -27,10 +29,15 @@ macro_rules! statements {
                     // One look at the beginning: what is read are the tables that are remembered.
                     fill(&format!("SELECT * FROM (\n{template}\n) AS asked WHERE {{same}}()"))
                 };
-                let both = |template| {
+                let both = |template: &str| {
                     BothWays { forward: read(template), backward: read(&backward(template)) }
                 };
+                let records = |template: &str| OfRecords {
+                    with: both(template),
+                    without: both(&template.replace("{documents}", WITHOUT_ENTRIES)),
+                };
                 Self {
+                    $($records: records(include_str!(concat!("sql/", stringify!($records), ".sql"))),)+
                     $($both: both(include_str!(concat!("sql/", stringify!($both), ".sql"))),)+
                     $($read: read(include_str!(concat!("sql/", stringify!($read), ".sql"))),)+
                     $($other: fill(include_str!(concat!("sql/", stringify!($other), ".sql"))),)+
@@ -44,9 +51,11 @@ statements! {
     both_ways {
         events events_at kind_spans sift_events spans stream_events stream_runs tag_events tags
     }
+    records { records_by_index records_by_keys records_by_prefix records_due }
     reads {
-        aggregate_types call_horizon call_tail kinds kinds_by_name kinds_of_type last_position loose
-        position_before records_by_index records_by_keys records_by_prefix records_due runs_of_ids
+        aggregate_types call_horizon call_tail count_records_by_index count_records_by_keys
+        count_records_by_prefix count_records_due
+        kinds kinds_by_name kinds_of_type last_position loose position_before runs_of_ids
         runs_of_streams sift sift_names sift_streams stream stream_names streams_of_id
         streams_of_item streams_of_type
         verify_events verify_kinds verify_record_index verify_records verify_runs verify_streams
@@ -55,6 +64,28 @@ statements! {
     others { announce call_append call_keep call_look delete_record_entries insert_kinds insert_loose
         insert_record_entries listen
         purge_records put_records record_entries remember }
+}
+
+/// Stands for the records with their entries where nobody wants those.
+const WITHOUT_ENTRIES: &str = "(
+    SELECT
+        b.*, NULL::text[] AS names, NULL::smallint[] AS ranks, NULL::bigint[] AS wholes,
+        NULL::double precision[] AS fractions, NULL::bytea[] AS words
+    FROM {records} AS b WHERE b.bytes IS NOT NULL
+)";
+
+/// A statement of records, with their entries in the index or without.
+pub(super) struct OfRecords {
+    with: BothWays,
+    without: BothWays,
+}
+
+impl OfRecords {
+    /// The statement for a query, for values to be bound to it.
+    pub(super) fn query<'q>(&self, query: &RecordQuery) -> Asked<'q> {
+        let ways = if query.entries { &self.with } else { &self.without };
+        ways.query(query.backwards)
+    }
 }
 
 /// A statement that is read in either direction.

@@ -284,6 +284,10 @@ impl Storage for Sqlite {
         self.read_with(move |session| records::page(session, &query, after.as_ref(), limit))
     }
 
+    fn count_records(&self, query: RecordQuery) -> Answer<u64> {
+        self.read_with(move |session| records::count(session, &query))
+    }
+
     fn purge(&self, purge: RecordPurge) -> Answer<u64> {
         if !self.with_threads(|_| true) {
             return Box::pin(std::future::ready(Err(Error::closed())));

@@ -7,13 +7,14 @@ use rusqlite::{OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::connection::Session;
+use super::value::in_order;
 use crate::backend::sql::pages;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, Result};
 use crate::query::MAX_PAGE_EVENTS;
 use crate::record::{
-    ExpectedRecord, Record, RecordChange, RecordCursor, RecordKey, RecordPage, RecordPurge,
-    RecordQuery, RecordSelection, RecordValue, Scalar,
+    ABOVE_KEYS, ExpectedRecord, Record, RecordChange, RecordCursor, RecordKey, RecordPage,
+    RecordPurge, RecordQuery, RecordSelection, RecordValue, Scalar,
 };
 
 /// Above and below every rank of a scalar.
@@ -162,10 +163,16 @@ fn by_keys(
     after: Option<&RecordCursor>,
     limit: usize,
 ) -> Result<Vec<Found>> {
-    let mut keys: Vec<&String> =
-        keys.iter().filter(|key| after.is_none_or(|after| **key > after.key)).collect();
+    let ahead = |key: &&String| {
+        after
+            .is_none_or(|after| if query.backwards { **key < after.key } else { **key > after.key })
+    };
+    let mut keys: Vec<&String> = keys.iter().filter(ahead).collect();
     keys.sort_unstable();
     keys.dedup();
+    if query.backwards {
+        keys.reverse();
+    }
     let mut found = Vec::new();
     for key in keys {
         let parameters = [&query.tenant, &query.space, key].map(|text| text.clone().into());
@@ -183,30 +190,29 @@ fn selected(
     after: Option<&RecordCursor>,
     limit: usize,
 ) -> Result<Vec<Found>> {
-    let mut parameters: Vec<Value> = vec![query.tenant.clone().into(), query.space.clone().into()];
-    let after_key = after.map_or("", |after| &after.key);
+    let backwards = query.backwards;
+    let mut parameters = parameters(query);
+    let edge = if backwards { ABOVE_KEYS.as_str() } else { "" };
+    let after_key = after.map_or_else(|| edge.to_owned(), |after| after.key.clone());
     let after_value = after.and_then(|after| after.value.as_ref());
     let sql = match &query.select {
         RecordSelection::Keys(_) => return Ok(Vec::new()),
         RecordSelection::Prefix(prefix) => {
-            parameters.extend([prefix.clone().into(), after_key.to_owned().into()]);
-            include_str!("sql/records_by_prefix.sql")
+            let above = after.is_none() && backwards;
+            parameters.push(if above { format!("{prefix}{edge}") } else { after_key }.into());
+            in_order!("sql/records_by_prefix.sql", backwards)
         }
-        RecordSelection::Due { until } => {
-            let until = until.unwrap_or_else(crate::clock::now);
-            let after_due = after_value.map_or(Value::Integer(i64::MIN), to_sql);
-            parameters.extend([until.into(), after_due, after_key.to_owned().into()]);
-            include_str!("sql/records_due.sql")
+        RecordSelection::Due { .. } => {
+            let edge = if backwards { i64::MAX } else { i64::MIN };
+            let after_due = after_value.map_or(Value::Integer(edge), to_sql);
+            parameters.extend([after_due, after_key.into()]);
+            in_order!("sql/records_due.sql", backwards)
         }
-        RecordSelection::Index { name, from, to } => {
-            parameters.push(name.clone().into());
-            let bounds = [(from.as_ref(), RANKS.0), (to.as_ref(), RANKS.1), (after_value, RANKS.0)];
-            for (scalar, unbounded) in bounds {
-                let rank = scalar.map_or(unbounded, |scalar| i64::from(scalar.rank()));
-                parameters.extend([rank.into(), scalar.map_or(Value::Integer(0), to_sql)]);
-            }
-            parameters.push(after_key.to_owned().into());
-            include_str!("sql/records_by_index.sql")
+        RecordSelection::Index { .. } => {
+            let edge = if backwards { RANKS.1 } else { RANKS.0 };
+            parameters.extend(bound(after_value, edge));
+            parameters.push(after_key.into());
+            in_order!("sql/records_by_index.sql", backwards)
         }
     };
     parameters.push((limit as i64).into());
@@ -215,6 +221,50 @@ fn selected(
         found.retain(|(record, _)| record.key.key.starts_with(prefix.as_str()));
     }
     Ok(found)
+}
+
+/// What a selection is made by, but for where a page begins.
+fn parameters(query: &RecordQuery) -> Vec<Value> {
+    let mut parameters: Vec<Value> = vec![query.tenant.clone().into(), query.space.clone().into()];
+    match &query.select {
+        RecordSelection::Keys(_) => {}
+        RecordSelection::Prefix(prefix) => parameters.push(prefix.clone().into()),
+        RecordSelection::Due { until } => {
+            parameters.push(until.unwrap_or_else(crate::clock::now).into());
+        }
+        RecordSelection::Index { name, from, to } => {
+            parameters.push(name.clone().into());
+            parameters.extend(bound(from.as_ref(), RANKS.0));
+            parameters.extend(bound(to.as_ref(), RANKS.1));
+        }
+    }
+    parameters
+}
+
+/// Rank and value of a bound.
+fn bound(scalar: Option<&Scalar>, unbounded: i64) -> [Value; 2] {
+    let rank = scalar.map_or(unbounded, |scalar| i64::from(scalar.rank()));
+    [rank.into(), scalar.map_or(Value::Integer(0), to_sql)]
+}
+
+/// How many records, or entries, a selection has.
+pub(super) fn count(session: &Session, query: &RecordQuery) -> Result<u64> {
+    query.check()?;
+    let mut parameters = parameters(query);
+    let sql = match &query.select {
+        RecordSelection::Keys(keys) => {
+            return Ok(by_keys(session, query, keys, None, usize::MAX)?.len() as u64);
+        }
+        RecordSelection::Prefix(prefix) => {
+            parameters.push(format!("{prefix}{}", *ABOVE_KEYS).into());
+            include_str!("sql/count_records_by_prefix.sql")
+        }
+        RecordSelection::Due { .. } => include_str!("sql/count_records_due.sql"),
+        RecordSelection::Index { .. } => include_str!("sql/count_records_by_index.sql"),
+    };
+    let parameters = rusqlite::params_from_iter(parameters);
+    let count: i64 = session.statement(sql)?.query_row(parameters, |row| row.get(0))?;
+    Ok(count as u64)
 }
 
 fn run(
@@ -236,7 +286,7 @@ fn run(
 fn record(session: &Session, query: &RecordQuery, row: &Row<'_>) -> Result<Record> {
     let key =
         RecordKey { tenant: query.tenant.clone(), space: query.space.clone(), key: row.get(0)? };
-    let index = entries(session, &key)?;
+    let index = if query.entries { entries(session, &key)? } else { Vec::new() };
     Ok(Record {
         version: row.get::<_, i64>(1)? as u64,
         commit_id: Uuid::from_bytes(row.get(2)?),

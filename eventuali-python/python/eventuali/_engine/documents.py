@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeAlias, TypeVar
 
-from eventuali._eventuali import Pending
+from eventuali._engine.operation import Operation
 from eventuali._eventuali import Projection as Core
 from eventuali.codec.json import Codec, Inexact
 from eventuali.errors import SerializationError
@@ -86,6 +87,9 @@ def decoded(model: type[M], key: str, json: bytes) -> M:
     return document
 
 
+KEYS = 1000
+"""How many documents are read at a time."""
+
 Address: TypeAlias = tuple[type[ReadModel], str]
 
 
@@ -112,20 +116,30 @@ class Changes:
                     del self._known[place]
         self._changed = {}
 
-    def _pending(self, model: type[ReadModel], key: str) -> Pending | None:
-        """Returns the read of a document that is not known yet."""
-        if (model, key) in self._known:
-            return None
-        check_model(model)
-        check_name("key", key)
-        return self._core.documents(self._number, model.__model_name__, [key])
-
-    def _take(self, model: type[M], key: str, answer: Any) -> M | None:
-        if answer is not None:
-            found, _ = answer
-            self._known[model, key] = found[0][1] if found else None
+    def _get(self, model: type[M], key: str) -> Operation[M | None]:
+        """Returns the document of a key, which is read where it is not known yet."""
+        if (model, key) not in self._known:
+            yield from self._read(model, [key])
         json = self._known[model, key]
         return None if json is None else decoded(model, key, json)
+
+    def _get_many(self, model: type[M], keys: Iterable[str]) -> Operation[dict[str, M]]:
+        """Returns the documents of several keys, of which unknown ones are read together."""
+        wanted = list(dict.fromkeys(keys))
+        unknown = [key for key in wanted if (model, key) not in self._known]
+        for first in range(0, len(unknown), KEYS):
+            yield from self._read(model, unknown[first : first + KEYS])
+        there = ((key, self._known[model, key]) for key in wanted)
+        return {key: decoded(model, key, json) for key, json in there if json is not None}
+
+    def _read(self, model: type[ReadModel], keys: list[str]) -> Operation[None]:
+        check_model(model)
+        for key in keys:
+            check_name("key", key)
+        found, _ = yield self._core.documents(self._number, model.__model_name__, keys)
+        there = dict(found)
+        for key in keys:
+            self._known[model, key] = there.get(key)
 
     def put(self, key: str, document: ReadModel) -> None:
         """Writes a document under a key.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import ceil, floor, isfinite
 from typing import Any, Generic, TypeAlias, TypeGuard, TypeVar
@@ -11,7 +11,7 @@ from eventuali._engine.documents import check_model, decoded
 from eventuali._engine.operation import Operation
 from eventuali._eventuali import Store
 from eventuali.event._names import checked_text
-from eventuali.projection._model import LOOKUPS, ReadModel, Scalar, scalar
+from eventuali.projection._model import LOOKUPS, TEXT_BYTES, ReadModel, Scalar, scalar
 
 M = TypeVar("M", bound=ReadModel)
 
@@ -39,34 +39,65 @@ class Found(list[M], Generic[M]):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What must hold of a field: bounds, both included, and what else."""
+    """What must hold of a field.
+
+    Attributes:
+        field: Its name.
+        low: The least value; None for none.
+        high: The greatest value; None for none.
+        above: Whether the value must be above the least.
+        below: Whether it must be below the greatest.
+        among: What it must be one of; None for anything.
+    """
 
     field: str
     low: Scalar | None = None
     high: Scalar | None = None
-    tests: tuple[Callable[[Scalar], bool], ...] = ()
+    above: bool = False
+    below: bool = False
     among: frozenset[Scalar] | None = None
 
     def holds(self, document: ReadModel) -> bool:
         """Whether it holds of a document."""
         value = value_of(document, self.field)
-        return (
-            value is not None
-            and (self.low is None or _order(self.low) <= _order(value))
-            and (self.high is None or _order(value) <= _order(self.high))
-            and (self.among is None or value in self.among)
-            and all(test(value) for test in self.tests)
-        )
+        if value is None or (self.among is not None and value not in self.among):
+            return False
+        place = _order(value)
+        if self.low is not None:
+            low = _order(self.low)
+            if place < low or (self.above and place == low):
+                return False
+        if self.high is not None:
+            high = _order(self.high)
+            if high < place or (self.below and place == high):
+                return False
+        return True
 
-    def within(self, low: Scalar | None, high: Scalar | None) -> Condition:
-        """Returns the condition with bounds that are as close as both say."""
-        lows = [each for each in (self.low, low) if each is not None]
-        highs = [each for each in (self.high, high) if each is not None]
-        return replace(
-            self,
-            low=max(lows, key=_order, default=None),
-            high=min(highs, key=_order, default=None),
-        )
+    def at_least(self, low: Scalar, *, above: bool = False) -> Condition:
+        """Returns the condition with one more lower bound."""
+        if self.low is not None and (_order(low), above) <= (_order(self.low), self.above):
+            return self
+        return replace(self, low=low, above=above)
+
+    def at_most(self, high: Scalar, *, below: bool = False) -> Condition:
+        """Returns the condition with one more upper bound."""
+        if self.high is not None:
+            new, old = _order(high), _order(self.high)
+            if new > old or (new == old and self.below >= below):
+                return self
+        return replace(self, high=high, below=below)
+
+    def just(self, value: Scalar) -> Condition:
+        """Returns the condition with a value that must be equal."""
+        return self.at_least(value).at_most(value)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no value is within the bounds."""
+        if self.low is None or self.high is None:
+            return False
+        low, high = _order(self.low), _order(self.high)
+        return low > high or (low == high and (self.above or self.below))
 
 
 def value_of(document: ReadModel, field: str) -> Scalar | None:
@@ -83,7 +114,7 @@ def get(store: Store, model: type[M], key: str) -> Operation[M | None]:
     """Returns the document of a key; None if there is none."""
     check_model(model)
     key = checked_text("key", key)
-    found, _ = yield store.documents(model.__model_name__, keys=[key], limit=1)
+    found, _ = yield store.documents_by_keys(model.__model_name__, [key])
     return decoded(model, key, found[0][1]) if found else None
 
 
@@ -104,16 +135,28 @@ def find(
     ):
         raise TypeError(f"after must be the `next` of a page, not {after!r:.60}")
     conditions = _conditions(model, where)
-    leading = _leading(model, conditions, order_by)
+    leading, backwards = _leading(model, conditions, order_by)
+    others = [
+        each
+        for each in conditions
+        # The index says it all of the condition by which it is read, but for open bounds.
+        if leading is None or each.field != leading.field or each.above or each.below
+    ]
     found: Found[M] = Found()
-    for part in _parts(leading, after):
+    for part in _parts(leading, after, backwards=backwards):
         place = after if after is not None and part.begins(after) else None
         while True:
             # One more, which says whether anything follows.
-            rows, place = yield from part.page(store, model, place, limit - len(found) + 1)
+            rows, place = yield store.documents(
+                model.__model_name__,
+                part.selection,
+                backwards,
+                place,
+                min(limit - len(found) + 1, PAGE),
+            )
             for key, json in rows:
                 document = decoded(model, key, json)
-                if not all(condition.holds(document) for condition in conditions):
+                if others and not all(condition.holds(document) for condition in others):
                     continue
                 if len(found) == limit:
                     found.next = part.place(found[-1])
@@ -124,39 +167,59 @@ def find(
     return found
 
 
+def count(store: Store, model: type[ReadModel], where: dict[str, Any]) -> Operation[int]:
+    """Returns of how many documents everything holds."""
+    check_model(model)
+    conditions = _conditions(model, where)
+    name, number = model.__model_name__, 0
+    if len(conditions) > 1:
+        after: DocumentPlace | None = None
+        while True:
+            page = yield from find(store, model, where, None, after, PAGE)
+            number += len(page)
+            if page.next is None:
+                return number
+            after = page.next
+    for part in _parts(conditions[0] if conditions else None, None):
+        condition = part.condition
+        if condition is not None and condition.is_empty:
+            continue
+        number += yield store.count_documents(name, part.selection)
+        if condition is None:
+            continue
+        edges = {
+            edge
+            for edge, excluded in (
+                (condition.low, condition.above),
+                (condition.high, condition.below),
+            )
+            if excluded and edge is not None
+        }
+        for edge in edges:
+            number -= yield store.count_documents(name, (condition.field, edge, edge))
+    return number
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
     """Documents that are found by one look into an index, or by their keys."""
 
     condition: Condition | None
 
+    @property
+    def selection(self) -> tuple[str | None, Scalar | None, Scalar | None]:
+        """What is asked of the store: (name of an index, low, high)."""
+        condition = self.condition
+        if condition is None:
+            return None, None, None
+        return condition.field, condition.low, condition.high
+
     def begins(self, after: DocumentPlace) -> bool:
         """Whether a page that ended there is continued in this part."""
         condition = self.condition
         if condition is None or after[0] is None:
             return condition is None
-        inside = condition.within(after[0], after[0])
-        low, high = inside.low, inside.high
-        return low is None or high is None or _order(low) <= _order(high)
-
-    def page(
-        self, store: Store, model: type[ReadModel], after: DocumentPlace | None, limit: int
-    ) -> Operation[tuple[list[tuple[str, bytes]], DocumentPlace | None]]:
-        """Reads some of it: (key, JSON) each, and where to go on."""
-        name, condition, limit = model.__model_name__, self.condition, min(limit, PAGE)
-        if condition is None:
-            answer = yield store.documents(name, prefix="", after=after, limit=limit)
-        else:
-            answer = yield store.documents(
-                name,
-                index=condition.field,
-                low=condition.low,
-                high=condition.high,
-                after=after,
-                limit=limit,
-            )
-        rows, place = answer
-        return rows, place
+        return not condition.just(after[0]).is_empty
 
     def place(self, document: ReadModel) -> DocumentPlace:
         """Returns where a document stands."""
@@ -164,14 +227,21 @@ class _Part:
         return None if condition is None else value_of(document, condition.field), document.key
 
 
-def _parts(leading: Condition | None, after: DocumentPlace | None) -> Iterator[_Part]:
+def _parts(
+    leading: Condition | None, after: DocumentPlace | None, *, backwards: bool = False
+) -> Iterator[_Part]:
     """Yields what is read, one after the other: each of several values is looked for by itself."""
     if leading is None or leading.among is None:
         yield _Part(leading)
         return
-    for value in sorted(leading.among, key=_order):
-        if after is None or after[0] is None or _order(after[0]) <= _order(value):
-            yield _Part(leading.within(value, value))
+    for value in sorted(leading.among, key=_order, reverse=backwards):
+        begun = after is None or after[0] is None
+        if after is not None and after[0] is not None:
+            here, there = _order(value), _order(after[0])
+            begun = here <= there if backwards else there <= here
+        part = leading.just(value)
+        if begun and not part.is_empty:
+            yield _Part(part)
 
 
 def _conditions(model: type[ReadModel], where: dict[str, Any]) -> list[Condition]:
@@ -205,29 +275,21 @@ def _with(condition: Condition, lookup: str, given: Any, *, real: bool) -> Condi
     if _is_fraction(value, real=real):  # no integer is equal to it
         match lookup:
             case "ge" | "gt":
-                return condition.within(ceil(value), None)
+                return condition.at_least(ceil(value))
             case "le" | "lt":
-                return condition.within(None, floor(value))
+                return condition.at_most(floor(value))
         return replace(condition, among=frozenset())
     match lookup:
         case "":
-            return condition.within(value, value)
-        case "ge":
-            return condition.within(value, None)
-        case "le":
-            return condition.within(None, value)
-        case "gt" | "lt":
-            tests = (*condition.tests, lambda found: found != value)
-            bounded = condition.within(*((value, None) if lookup == "gt" else (None, value)))
-            return replace(bounded, tests=tests)
+            return condition.just(value)
+        case "ge" | "gt":
+            return condition.at_least(value, above=lookup == "gt")
+        case "le" | "lt":
+            return condition.at_most(value, below=lookup == "lt")
     if not isinstance(value, str):
         raise TypeError(f"{field}__prefix takes a str, not {given!r:.60}")
-    prefix = value
-    tests = (
-        *condition.tests,
-        lambda found: isinstance(found, str) and found.startswith(prefix),
-    )
-    return replace(condition.within(prefix, prefix + "\U0010ffff" * 2), tests=tests)
+    # Above every text that begins so: none is as long.
+    return condition.at_least(value).at_most(value + "\U0010ffff" * (TEXT_BYTES // 4 + 1))
 
 
 def _is_fraction(value: Scalar, *, real: bool) -> TypeGuard[float]:
@@ -248,13 +310,15 @@ def _wanted(given: object, field: str, *, real: bool) -> Scalar:
 
 def _leading(
     model: type[ReadModel], conditions: list[Condition], order_by: str | None
-) -> Condition | None:
-    """Returns the condition whose index is read."""
+) -> tuple[Condition | None, bool]:
+    """Returns the condition whose index is read, and whether it is read backwards."""
     if order_by is None:
-        return conditions[0] if conditions else None
-    if order_by == "key":
-        return None
-    if order_by not in model.__indexed__:
+        return (conditions[0] if conditions else None), False
+    backwards = order_by.startswith("-")
+    field = order_by.removeprefix("-")
+    if field == "key":
+        return None, backwards
+    if field not in model.__indexed__:
         raise ValueError(f"{model.__name__} can't be ordered by {order_by!r}, which is not indexed")
-    same = [condition for condition in conditions if condition.field == order_by]
-    return same[0] if same else Condition(order_by)
+    same = [condition for condition in conditions if condition.field == field]
+    return (same[0] if same else Condition(field)), backwards

@@ -6,7 +6,14 @@ from abc import abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from eventuali._engine.documents import Changes, Document, decoded, encoded, encoded_all
+from eventuali._engine.documents import (
+    KEYS,
+    Changes,
+    Document,
+    decoded,
+    encoded,
+    encoded_all,
+)
 from eventuali._engine.places import Call, Cursor, Failed, Place, Taken, TooLarge, Work
 from eventuali._eventuali import Pending, Row, Store
 from eventuali._eventuali import Projection as Core
@@ -27,7 +34,6 @@ FULL = 2_000
 """How many documents are changed before they are written, though more events follow at once."""
 MOST_DOCUMENTS = 9_999
 MOST_BYTES = 16 << 20
-_KEYS = 1000
 
 
 class _Fold:
@@ -203,8 +209,8 @@ class Folding(Stored):
         model, documents = self._fold.model, self._fold.documents
         keys = self._fold.keys(taken)
         unknown = [key for key in dict.fromkeys(keys) if key is not None and key not in documents]
-        for first in range(0, len(unknown), _KEYS):
-            part = unknown[first : first + _KEYS]
+        for first in range(0, len(unknown), KEYS):
+            part = unknown[first : first + KEYS]
             found, _ = yield self._core.documents(self.number, model.__model_name__, part)
             documents |= dict.fromkeys(part)
             documents |= {key: decoded(model, key, json) for key, json in found}

@@ -161,6 +161,10 @@ class EventStore:
         """Finds documents by indexed fields; see `eventuali.EventStore.find`."""
         return _drive(_find.find(self._store, model, where, order_by, after, limit))
 
+    def count(self, model: type[ReadModel], **where: Any) -> int:
+        """Counts documents; see `eventuali.EventStore.count`."""
+        return run(_find.count(self._store, model, where))
+
     def run(self, *projections: Runnable, on_error: Retry = Retry()) -> Running:  # noqa: B008
         """Keeps projections up to date in threads; see `eventuali.EventStore.run`."""
         return Running(self._store, projections, on_error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from time import monotonic
 from types import TracebackType
@@ -38,8 +38,11 @@ class Documents(Changes):
 
     def get(self, model: type[M], key: str) -> M | None:
         """Returns a copy of the document of a key; None if there is none."""
-        pending = self._pending(model, key)
-        return self._take(model, key, None if pending is None else pending.wait())
+        return run(self._get(model, key))
+
+    def get_many(self, model: type[M], keys: Iterable[str]) -> dict[str, M]:
+        """Returns copies of the documents of several keys, by their keys, read at once."""
+        return run(self._get_many(model, keys))
 
 
 class Running:

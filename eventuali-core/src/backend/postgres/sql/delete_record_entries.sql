@@ -1,3 +1,3 @@
 DELETE FROM {record_index} AS i
-USING unnest($1, $2, $3) AS n (tenant, space, key)
+USING unnest($1::TEXT[], $2::TEXT[], $3::TEXT[]) AS n (tenant, space, key)
 WHERE i.tenant = n.tenant AND i.space = n.space AND i.key = n.key

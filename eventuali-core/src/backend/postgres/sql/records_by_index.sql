@@ -5,5 +5,5 @@ WHERE
     i.tenant = $1 AND i.space = $2 AND i.name = $3
     AND (i.rank, i.whole, i.fraction, i.words) >= ($4, $5, $6, $7)
     AND (i.rank, i.whole, i.fraction, i.words) <= ($8, $9, $10, $11)
-    AND (i.rank, i.whole, i.fraction, i.words, i.key) > ($12, $13, $14, $15, $16)
-ORDER BY i.rank, i.whole, i.fraction, i.words, i.key LIMIT $17
+    AND (i.rank, i.whole, i.fraction, i.words, i.key) > /* < */ ($12, $13, $14, $15, $16)
+ORDER BY i.rank /* DESC */, i.whole /* DESC */, i.fraction /* DESC */, i.words /* DESC */, i.key /* DESC */ LIMIT $17
