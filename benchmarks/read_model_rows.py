@@ -210,8 +210,8 @@ def method(sizes: Sizes) -> str:
         "is what all would take at that pace. Its recorder for SQLite has no subscriptions, so its "
         "projection is handed pages of events there. *Upserts* are `executemany` of `sqlite3`, and "
         f"arrays in one statement of psycopg, in transactions of {BATCH:,} rows. "
-        "PostgreSQL has analyzed its tables while they were filled, as autovacuum does after a "
-        "while, but knows nothing of documents that are new in a round. "
+        "PostgreSQL analyzes its tables before each round, as autovacuum does after a while, but "
+        "knows nothing of documents that are new in a round. "
     )
     text += (
         ""

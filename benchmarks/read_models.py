@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, LiteralString, TypeAlias
 
 from reliability.server import connect
 
@@ -111,10 +111,15 @@ def filled(databases: Sequence[Database], sizes: Sizes, runner: asyncio.Runner) 
     progress.end()
     os.sync()  # what was stored on the way is not to be flushed by those who are timed
     for each in databases:
-        if each.table:
-            with connect(each.where) as beside:
-                beside.execute("VACUUM (ANALYZE)")  # which else would begin of itself meanwhile
-                beside.execute("CHECKPOINT")
+        analyze(each, "VACUUM (ANALYZE)", "CHECKPOINT")
+
+
+def analyze(database: Database, *statements: LiteralString) -> None:
+    """Lets PostgreSQL do what else would begin of itself meanwhile."""
+    if database.table:
+        with connect(database.where) as beside:
+            for statement in statements:
+                beside.execute(statement)
 
 
 @contextmanager
@@ -255,6 +260,8 @@ def measure(
             work |= {(backend, name): do for name, do in found.items()}
         progress = Progress(len(work), sizes.rounds)
         for number in range(sizes.rounds + 1):
+            for each in databases.values():
+                analyze(each, "ANALYZE")
             for backend, name in reversed(work) if number % 2 else work:
                 for key, seconds in work[backend, name](number).items():
                     if number:  # the first round warms up
