@@ -8,6 +8,7 @@ make bench ARGS="--compare HEAD~5 HEAD~1"   two commits
 make bench ARGS=--scale                     beside 10,000,000 stored events; writes a page, too
 make bench ARGS=--following                 from a commit to a handler; writes a page, too
 make bench ARGS=--queries                   among 1,000,000 events; writes a page, too
+make bench ARGS=--read-models               folding, rebuilding, finding; writes a page, too
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 
 from reliability.server import NoServerError, any_server
 
-from benchmarks import comparison, page, queries, scale
+from benchmarks import comparison, page, queries, read_models, scale
 from benchmarks.commits import environment
 from benchmarks.machine import busy, machine
 from benchmarks.rounds import Measurement, Results
@@ -46,6 +47,7 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--scale", action="store_true", help="what 10,000,000 stored events cost")
     parser.add_argument("--following", action="store_true", help="what following the log costs")
     parser.add_argument("--queries", action="store_true", help="what queries and conditions cost")
+    parser.add_argument("--read-models", action="store_true", help="what read models cost")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, one round, no page")
     given = parser.parse_args(words)
     if given.rounds < 1:
@@ -154,6 +156,8 @@ def main(words: Sequence[str] | None = None) -> None:
         return scale.run(DATA)
     if given.queries:
         return queries.run(DATA)
+    if given.read_models:
+        return read_models.run(DATA)
     if given.following:
         from benchmarks import (
             following,

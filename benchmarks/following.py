@@ -24,7 +24,7 @@ import psycopg
 from benchmarks import acceptance
 from benchmarks.acceptance import POSTGRES, SQLITE, Line, line
 from benchmarks.progress import Progress
-from benchmarks.report import duration
+from benchmarks.report import duration, percentile
 from benchmarks.subjects import SAVERS, in_threads, note, timed
 from benchmarks.subjects.ours import Added
 from benchmarks.subjects.uma import Uma, query, written
@@ -264,11 +264,6 @@ def between_processes(url: str, program: str) -> Figures:
                 [sys.executable, "-m", "benchmarks.following", url], commit
             ),
         }
-
-
-def percentile(values: Sequence[float], part: float) -> float:
-    """Returns the value below which that part of them lies."""
-    return sorted(values)[min(int(len(values) * part), len(values) - 1)]
 
 
 def wake_lines(waking: Figures) -> list[Line]:

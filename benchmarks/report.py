@@ -100,6 +100,11 @@ def flush(results: Results) -> float | None:
     return next((seconds for seconds in found if seconds is not None), None)
 
 
+def percentile(values: Sequence[float], part: float) -> float:
+    """Returns the value below which that part of them lies."""
+    return sorted(values)[min(int(len(values) * part), len(values) - 1)]
+
+
 def duration(seconds: float | None) -> str:
     """Returns a time with three digits and a unit."""
     if seconds is None:

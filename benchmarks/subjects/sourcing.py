@@ -41,7 +41,7 @@ class Account(Aggregate):
         self.total += amount
 
 
-def _durable(pool: type[SQLiteConnectionPool]) -> None:
+def durable(pool: type[SQLiteConnectionPool]) -> None:
     """Sets `synchronous=FULL` on every connection that is made from now on."""
     create: Callable[[SQLiteConnectionPool], SQLiteConnection] = pool._create_connection
 
@@ -57,6 +57,11 @@ def _durable(pool: type[SQLiteConnectionPool]) -> None:
     pool._create_connection = create_durable  # type: ignore[method-assign]
 
 
+def environment(path: Path) -> dict[str, str]:
+    """Returns the settings of an application on SQLite."""
+    return {"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(path)}
+
+
 def fill(account: Account, events: int) -> None:
     """Triggers so many events."""
     for number in range(events):
@@ -67,7 +72,7 @@ class Sourcing:
     """The package."""
 
     def __init__(self) -> None:
-        _durable(SQLiteConnectionPool)
+        durable(SQLiteConnectionPool)
         self._app: Application[UUID] | None = None
         self._log_start: int | None = None
 
@@ -82,12 +87,7 @@ class Sourcing:
         """Makes the application."""
         self.close()
         self._log_start = None
-        self._app = Application(
-            env={
-                "PERSISTENCE_MODULE": "eventsourcing.sqlite",
-                "SQLITE_DBNAME": str(folder / "eventsourcing.db"),
-            }
-        )
+        self._app = Application(env=environment(folder / "eventsourcing.db"))
 
     def close(self) -> None:
         """Closes the application."""

@@ -9,6 +9,7 @@ import gc
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from uuid import UUID
 
 from eventsourcing.application import Application
 from psycopg.conninfo import conninfo_to_dict
@@ -17,6 +18,19 @@ from benchmarks.databases import Databases
 from benchmarks.subjects import in_threads
 from benchmarks.subjects.crew import Crew
 from benchmarks.subjects.sourcing import Account, Sourcing
+
+
+def environment(url: str) -> dict[str, str]:
+    """Returns the settings of an application on PostgreSQL."""
+    parts = conninfo_to_dict(url)
+    return {
+        "PERSISTENCE_MODULE": "eventsourcing.postgres",
+        "POSTGRES_DBNAME": str(parts.get("dbname", "")),
+        "POSTGRES_HOST": str(parts.get("host", "127.0.0.1")),
+        "POSTGRES_PORT": str(parts.get("port", "5432")),
+        "POSTGRES_USER": str(parts.get("user", "")),
+        "POSTGRES_PASSWORD": str(parts.get("password", "")),
+    }
 
 
 class SourcingOnPostgres(Sourcing):
@@ -44,16 +58,8 @@ class SourcingOnPostgres(Sourcing):
         self._log_start = None
         self._app = self._opened()
 
-    def _opened(self, pool: int = 0) -> Application:
-        parts = conninfo_to_dict(self._databases.url)
-        env = {
-            "PERSISTENCE_MODULE": "eventsourcing.postgres",
-            "POSTGRES_DBNAME": str(parts.get("dbname", "")),
-            "POSTGRES_HOST": str(parts.get("host", "127.0.0.1")),
-            "POSTGRES_PORT": str(parts.get("port", "5432")),
-            "POSTGRES_USER": str(parts.get("user", "")),
-            "POSTGRES_PASSWORD": str(parts.get("password", "")),
-        }
+    def _opened(self, pool: int = 0) -> Application[UUID]:
+        env = environment(self._databases.url)
         if pool:
             env |= {"POSTGRES_POOL_SIZE": str(pool), "POSTGRES_MAX_OVERFLOW": "0"}
         return Application(env=env)

@@ -250,3 +250,64 @@ def test_a_row_is_met_where_the_median_of_the_rounds_reaches_it(seconds, verdict
     row = f"| 1.00 s; reading all {seconds:.2f} s | {seconds:.2f}x | ≥ 8x | {verdicts[0]} |"
     assert row in page
     assert "| disk | none |" in page
+
+
+READ_MODEL_LIMITS = [
+    *("≥ 0.3x", "", "≥ 5x", "≥ 0.4x", "", "≥ 2x"),
+    *("", "0.8x to 1.2x", "≤ 1.5x", "", "≤ 1.5x", ""),
+    *("≤ 2x", "≤ 2x", "≤ 3x"),
+    *["≤ 1.03x"] * 8,
+]
+"""The targets of the rows of a backend; those beside eventsourcing are the third and the fifth."""
+
+
+@pytest.mark.parametrize("server", [True, False])
+def test_read_models_have_a_page(server, monkeypatch, tmp_path, capsys):
+    from benchmarks import read_models
+
+    if not server:
+        monkeypatch.setenv("EVENTUALI_TEST_POSTGRES_URL", "postgresql://u@127.0.0.1:1/none")
+    monkeypatch.setattr(read_models, "peer", lambda kind, place: None)  # of `make bench` alone
+    page = tmp_path / "page.md"
+    sizes = read_models.Sizes(
+        events=2_000, large=3_000, keys=20, finds=2, commits=4, quiet=0.1, rounds=1
+    )
+    read_models.run(tmp_path, page, sizes)
+    printed = capsys.readouterr()
+    assert printed.out == page.read_text() + "\n"
+    assert ("PostgreSQL is left out" in printed.err) is not server
+    assert list(tmp_path.iterdir()) == [page]
+    backends = ["SQLite file", "PostgreSQL"] if server else ["SQLite file"]
+    limits = [limit for number, limit in enumerate(READ_MODEL_LIMITS) if number not in (2, 4)]
+    rows = [line.split(" | ") for line in page.read_text().splitlines()[5:] if ": " in line]
+    assert [row[0].removeprefix("| ").partition(":")[0] for row in rows] == [
+        backend for backend in backends for _ in limits
+    ]
+    assert [row[3] for row in rows] == limits * len(backends)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "others_take", "verdict"),
+    [
+        (1.0, 5.0, "met"),
+        (4.0, 1.0, "missed"),
+    ],
+)
+def test_a_row_of_read_models_is_met_at_its_limit(seconds, others_take, verdict):
+    from benchmarks import read_model_rows, saving
+
+    ours = ["fold", "by hand", "distinct", "rebuild", "foretold", "equal", "range", "shown"]
+    others = ["plain", "objects", "theirs", "upserts", "free", "theirs in memory"]
+    figures = {name: [seconds] * 3 for name in ours} | {name: [others_take] * 3 for name in others}
+    for name in ("rest", "raw equal", "raw range", "commit"):
+        figures[name] = [1.0] * 3
+    for kind in ("get", "find"):
+        figures |= {f"{kind} {when}": [1.0] * 3 for when in ("alone", "crowded")}
+        figures[f"{kind} meanwhile"] = [seconds] * 3
+    for events in (1, 100):
+        for kind in saving.KINDS:
+            figures[f"save {events}, {kind}"] = [1.0 if kind == "alone" else seconds] * 3
+    rows = read_model_rows.lines("SQLite file", figures, read_model_rows.SIZES)
+    assert [row[3] for row in rows] == READ_MODEL_LIMITS
+    assert [row[-1] for row in rows] == [verdict if limit else "" for limit in READ_MODEL_LIMITS]
+    assert rows[6][1] == f"{seconds:.2f} s; {1_000_000 / seconds:,.0f} events a second"
