@@ -9,7 +9,7 @@ use eventuali_core::contract::{Fixture, block_on};
 use eventuali_core::error::ErrorKind;
 use eventuali_core::record::{RecordPurge, RecordSelection, RecordValue, Scalar};
 use eventuali_core::service::projection::{
-    Begun, Cursor, DocumentChange, Projection, Purpose, documents,
+    Begun, Cursor, DocumentChange, Documents, Projection, Purpose,
 };
 use eventuali_core::store::EventStore;
 
@@ -54,7 +54,8 @@ fn write(projection: &Projection, begun: &Begun, from: Cursor, json: &str) -> Cu
 /// What people read.
 fn read(store: &EventStore) -> Vec<String> {
     let all = RecordSelection::Prefix(String::new());
-    let page = block_on(documents(store, "View", all, false, None, 100)).expect("it is read");
+    let page =
+        block_on(Documents::new(store).page("View", all, false, None, 100)).expect("it is read");
     page.records.into_iter().map(|record| record.key.key).collect()
 }
 
@@ -214,10 +215,10 @@ fn readers_meet_one_generation_while_others_take_its_place() {
         let reader = std::thread::spawn({
             let (store, ended) = (store.clone(), Arc::clone(&ended));
             move || {
-                let mut rounds = 0;
+                let (documents, mut rounds) = (Documents::new(&store), 0);
                 while !ended.load(std::sync::atomic::Ordering::SeqCst) || rounds == 0 {
                     let all = RecordSelection::Prefix(String::new());
-                    let page = block_on(documents(&store, "View", all, false, None, 1000))
+                    let page = block_on(documents.page("View", all, false, None, 1000))
                         .expect("it is read");
                     assert_eq!(page.records.len(), 500, "a generation is whole");
                     let first = &page.records[0].value.bytes;

@@ -1,7 +1,9 @@
 //! Projections and their documents.
 
 use eventuali_core::record::{RecordCursor, RecordPage, RecordSelection, RecordValue, Scalar};
-use eventuali_core::service::projection::{self, Begun, Cursor, DocumentChange, Purpose};
+use eventuali_core::service::projection::{
+    self, Begun, Cursor, DocumentChange, Documents, Purpose,
+};
 use eventuali_core::store::EventStore;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -166,16 +168,15 @@ impl Projection {
 }
 
 /// The documents of a model with these keys.
-pub(crate) fn by_keys(store: &EventStore, model: &str, keys: Vec<String>) -> Pending {
+pub(crate) fn by_keys(documents: &Documents, model: &str, keys: Vec<String>) -> Pending {
     let limit = keys.len();
-    let select = RecordSelection::Keys(keys);
-    let answer = projection::documents(store, model, select, false, None, limit);
+    let answer = documents.page(model, RecordSelection::Keys(keys), false, None, limit);
     Pending::new(async { answer.await.map(listed) })
 }
 
 /// Documents of a model by an entry of the index, or by their keys where none is named.
-pub(crate) fn documents(
-    store: &EventStore,
+pub(crate) fn page(
+    documents: &Documents,
     model: &str,
     select: Selection,
     backwards: bool,
@@ -183,13 +184,13 @@ pub(crate) fn documents(
     limit: usize,
 ) -> Pending {
     let after = after.map(|(value, key)| RecordCursor { value: value.map(Scalar::from), key });
-    let answer = projection::documents(store, model, chosen(select), backwards, after, limit);
+    let answer = documents.page(model, chosen(select), backwards, after, limit);
     Pending::new(async { answer.await.map(listed) })
 }
 
 /// How many documents of a model that is.
-pub(crate) fn count(store: &EventStore, model: &str, select: Selection) -> Pending {
-    let answer = projection::count(store, model, chosen(select));
+pub(crate) fn count(documents: &Documents, model: &str, select: Selection) -> Pending {
+    let answer = documents.count(model, chosen(select));
     Pending::new(async {
         let count = answer.await?;
         Ok(Outcome::Made(Box::new(move |py| Ok(count.into_pyobject(py)?.into_any().unbind()))))

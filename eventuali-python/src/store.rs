@@ -11,6 +11,7 @@ use eventuali_core::query::ReadRange;
 use eventuali_core::record::{
     ExpectedRecord, RecordChange, RecordKey, RecordQuery, RecordSelection,
 };
+use eventuali_core::service::projection::Documents;
 use eventuali_core::service::subscription;
 use eventuali_core::store::{EventStore, Options};
 use eventuali_core::stream::{StreamId, StreamSelection};
@@ -32,12 +33,20 @@ pub(crate) struct Store {
     blocking: bool,
     /// Whether reading takes no network.
     near: bool,
+    documents: Documents,
+}
+
+impl Store {
+    fn new(core: EventStore, blocking: bool, near: bool) -> Self {
+        let documents = Documents::new(&core);
+        Self { core, blocking, near, documents }
+    }
 }
 
 impl From<EventStore> for Outcome {
     fn from(store: EventStore) -> Self {
         let near = store.capabilities().is_ok_and(|can| !can.remote);
-        let store = Store { core: store, blocking: false, near };
+        let store = Store::new(store, false, near);
         Self::Made(Box::new(|py| Ok(Py::new(py, store)?.into_any())))
     }
 }
@@ -117,13 +126,13 @@ impl Store {
     /// The same store, seen as another tenant.
     fn for_tenant(&self, py: Python<'_>, tenant: &str) -> PyResult<Self> {
         let store = self.core.for_tenant(tenant).map_err(|e| to_python(py, &e))?;
-        Ok(Self { core: store, blocking: self.blocking, near: self.near })
+        Ok(Self::new(store, self.blocking, self.near))
     }
 
     /// The same store, for callers that wait for each answer, and may do the work of a commit
     /// themselves; or for those that do not.
     fn blocking(&self, blocking: bool) -> Self {
-        Self { core: self.core.clone(), blocking, near: self.near }
+        Self::new(self.core.clone(), blocking, self.near)
     }
 
     /// Commits (type, id, expected version, events) of each stream, on conditions (items, after).
@@ -235,7 +244,7 @@ impl Store {
 
     /// The documents of a model with these keys: ([(key, JSON)], None).
     fn documents_by_keys(&self, model: &str, keys: Vec<String>) -> Pending {
-        projection::by_keys(&self.core, model, keys).coming(self.near)
+        projection::by_keys(&self.documents, model, keys).coming(self.near)
     }
 
     /// One page of a model's documents by an index, or by their keys without the name of one:
@@ -248,12 +257,12 @@ impl Store {
         after: Option<(Option<ScalarArgument>, String)>,
         limit: usize,
     ) -> Pending {
-        projection::documents(&self.core, model, select, backwards, after, limit).coming(self.near)
+        projection::page(&self.documents, model, select, backwards, after, limit).coming(self.near)
     }
 
     /// How many documents of a model an index has between two values, or in all without its name.
     fn count_documents(&self, model: &str, select: projection::Selection) -> Pending {
-        projection::count(&self.core, model, select).coming(self.near)
+        projection::count(&self.documents, model, select).coming(self.near)
     }
 
     /// The record of a key: (version, bytes), or None.

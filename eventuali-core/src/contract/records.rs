@@ -193,7 +193,7 @@ pub async fn many_changes_behind_a_judged_one(fixture: &dyn Fixture) {
         0 => None,
         1 => Some(Scalar::Int(1)),
         2 => Some(Scalar::Int(round as i64)),
-        _ => (round % 2 == 0).then(|| Scalar::Text(format!("{round}"))),
+        _ => round.is_multiple_of(2).then(|| Scalar::Text(format!("{round}"))),
     };
     for round in 0..4 {
         let name = |n: u64| format!("{n:02}");

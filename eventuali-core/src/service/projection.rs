@@ -7,8 +7,8 @@
 //! however many processes run the same projection. A rebuild fills a generation of its own, and one
 //! commit puts it in the place of the live one. Numbers of generations are never used again.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -513,56 +513,84 @@ pub fn documents_of(
     projection.store.records(RecordQuery { entries: false, ..query }, None, limit)
 }
 
-/// One page of a model's live documents, without their entries in the index.
-#[must_use]
-pub fn documents(
-    store: &EventStore,
-    model: &str,
-    select: RecordSelection,
-    backwards: bool,
-    after: Option<RecordCursor>,
-    limit: usize,
-) -> Answer<RecordPage> {
-    let read = move |store: EventStore, query| {
-        let query = RecordQuery { backwards, entries: false, ..query };
-        store.records(query, after.clone(), limit)
-    };
-    of_live(store, model, select, read, || RecordPage { records: Vec::new(), next: None })
+/// The live documents of a store's models.
+#[derive(Clone)]
+pub struct Documents {
+    store: EventStore,
+    /// For each model, where its documents were, and the version of the record that says so.
+    places: Arc<Mutex<HashMap<String, (u64, String)>>>,
 }
 
-/// How many of a model's live documents a selection has.
-#[must_use]
-pub fn count(store: &EventStore, model: &str, select: RecordSelection) -> Answer<u64> {
-    of_live(store, model, select, |store, query| store.count_records(query), || 0)
-}
+impl Documents {
+    /// Those of a store.
+    #[must_use]
+    pub fn new(store: &EventStore) -> Self {
+        Self { store: store.clone(), places: Arc::default() }
+    }
 
-/// Reads a model's live documents; `none` where there are none.
-///
-/// A swap meanwhile is noticed: what is answered is of one generation, which was live.
-fn of_live<T: Send + 'static>(
-    store: &EventStore,
-    model: &str,
-    select: RecordSelection,
-    read: impl Fn(EventStore, RecordQuery) -> Answer<T> + Send + 'static,
-    none: impl FnOnce() -> T + Send + 'static,
-) -> Answer<T> {
-    let (store, model) = (store.clone(), model.to_owned());
-    Box::pin(async move {
-        check_part("model", &model)?;
-        let mut known = one(&store, MODELS, &model).await?;
-        loop {
-            let Some(record) = known else { return Ok(none()) };
-            let place: Place = decoded(&record)?;
-            let space = space_of(&place.projection, place.generation, &model);
-            let found = read(store.clone(), RecordQuery::new(space, select.clone())).await?;
-            // What is purged was replaced before.
-            let now = one(&store, MODELS, &model).await?;
-            if now.as_ref().is_some_and(|now| now.version == record.version) {
-                return Ok(found);
+    /// One page of a model's documents, without their entries in the index.
+    #[must_use]
+    pub fn page(
+        &self,
+        model: &str,
+        select: RecordSelection,
+        backwards: bool,
+        after: Option<RecordCursor>,
+        limit: usize,
+    ) -> Answer<RecordPage> {
+        let read = move |store: &EventStore, query| {
+            let query = RecordQuery { backwards, entries: false, ..query };
+            store.records(query, after.clone(), limit)
+        };
+        self.read(model, select, read, || RecordPage { records: Vec::new(), next: None })
+    }
+
+    /// How many of a model's documents a selection has.
+    #[must_use]
+    pub fn count(&self, model: &str, select: RecordSelection) -> Answer<u64> {
+        self.read(model, select, EventStore::count_records, || 0)
+    }
+
+    /// Reads where the documents are known to be, and looks then whether they are there: what is
+    /// answered is of one generation, which was live. `none` where there is none.
+    fn read<T: Send + 'static>(
+        &self,
+        model: &str,
+        select: RecordSelection,
+        read: impl Fn(&EventStore, RecordQuery) -> Answer<T> + Send + 'static,
+        none: impl FnOnce() -> T + Send + 'static,
+    ) -> Answer<T> {
+        let (this, model) = (self.clone(), model.to_owned());
+        Box::pin(async move {
+            check_part("model", &model)?;
+            let mut known = this.places().get(&model).cloned();
+            loop {
+                let mut found = None;
+                if let Some((_, space)) = &known {
+                    let query = RecordQuery::new(space.clone(), select.clone());
+                    found = Some(read(&this.store, query).await?);
+                }
+                // What is purged was replaced before.
+                let Some(record) = one(&this.store, MODELS, &model).await? else {
+                    this.places().remove(&model);
+                    return Ok(none());
+                };
+                if let Some(found) = found
+                    && known.is_some_and(|(version, _)| version == record.version)
+                {
+                    return Ok(found);
+                }
+                let place: Place = decoded(&record)?;
+                let space = space_of(&place.projection, place.generation, &model);
+                this.places().insert(model.clone(), (record.version, space.clone()));
+                known = Some((record.version, space));
             }
-            known = now;
-        }
-    })
+        })
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<String, (u64, String)>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// An entry of a document's index.

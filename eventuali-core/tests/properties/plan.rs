@@ -255,11 +255,11 @@ fn record_query() -> impl Strategy<Value = RecordQuery> {
     let texts = |texts: [&str; 4]| texts.map(str::to_owned).to_vec();
     let name = select(vec!["m".to_owned(), "n".to_owned()]);
     let chosen = prop_oneof![
-        subsequence(texts(["a", "ab", "b", "c"]), 0..=4).prop_map(RecordSelection::Keys),
-        select(texts(["", "a", "ab", "b"])).prop_map(RecordSelection::Prefix),
-        (name, option::of(scalar()), option::of(scalar()))
+        1 => subsequence(texts(["a", "ab", "b", "c"]), 0..=4).prop_map(RecordSelection::Keys),
+        1 => select(texts(["", "a", "ab", "b"])).prop_map(RecordSelection::Prefix),
+        3 => (name, option::of(scalar()), option::of(scalar()))
             .prop_map(|(name, from, to)| RecordSelection::Index { name, from, to }),
-        option::of(0..5i64).prop_map(|until| RecordSelection::Due { until }),
+        1 => option::of(0..5i64).prop_map(|until| RecordSelection::Due { until }),
     ];
     let space = prop_oneof![4 => Just("s".to_owned()), 1 => Just("o".to_owned())];
     let flags = (any::<bool>(), any::<bool>());

@@ -29,18 +29,18 @@ impl State {
             let Some(value) = &stored.value else { continue };
             for sorted_by in sorted_by(&query.select, &key.key, value) {
                 let place = (sorted_by, key.key.clone());
-                let ahead = after.as_ref().is_none_or(|after| match query.backwards {
-                    true => place < *after,
-                    false => place > *after,
+                let ahead = after.as_ref().is_none_or(|after| {
+                    if query.backwards { place < *after } else { place > *after }
                 });
                 if ahead {
                     found.insert(place, (key, stored, value));
                 }
             }
         }
-        let mut left: Box<dyn Iterator<Item = _>> = match query.backwards {
-            true => Box::new(found.into_iter().rev()),
-            false => Box::new(found.into_iter()),
+        let mut left: Box<dyn Iterator<Item = _>> = if query.backwards {
+            Box::new(found.into_iter().rev())
+        } else {
+            Box::new(found.into_iter())
         };
         let mut page = RecordPage { records: Vec::new(), next: None };
         let mut last = None;

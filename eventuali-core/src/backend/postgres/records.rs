@@ -392,7 +392,8 @@ async fn selected(
             of_space(&statements.records_due).bind(*until).bind(after_due).bind(after_key)
         }
         RecordSelection::Index { name, from, to } => {
-            let statement = bounded(of_space(&statements.records_by_index), name, from, to);
+            let statement =
+                bounded(of_space(&statements.records_by_index), name, from.as_ref(), to.as_ref());
             let edge = if query.backwards { RANKS.1 } else { RANKS.0 };
             Parts::of_bound(after_value, edge).bind(statement).bind(after_key)
         }
@@ -409,11 +410,11 @@ async fn selected(
 fn bounded<'q>(
     statement: Asked<'q>,
     name: &'q str,
-    from: &Option<Scalar>,
-    to: &Option<Scalar>,
+    from: Option<&Scalar>,
+    to: Option<&Scalar>,
 ) -> Asked<'q> {
-    let statement = Parts::of_bound(from.as_ref(), RANKS.0).bind(statement.bind(name));
-    Parts::of_bound(to.as_ref(), RANKS.1).bind(statement)
+    let statement = Parts::of_bound(from, RANKS.0).bind(statement.bind(name));
+    Parts::of_bound(to, RANKS.1).bind(statement)
 }
 
 /// How many records, or entries, a selection has.
@@ -435,7 +436,7 @@ pub(super) async fn count(session: &mut Session, query: &RecordQuery) -> Result<
         }
         RecordSelection::Due { until } => of_space(&statements.count_records_due).bind(*until),
         RecordSelection::Index { name, from, to } => {
-            bounded(of_space(&statements.count_records_by_index), name, from, to)
+            bounded(of_space(&statements.count_records_by_index), name, from.as_ref(), to.as_ref())
         }
     };
     let row = statement.fetch_one(&mut session.conn).await?;
