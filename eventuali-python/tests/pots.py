@@ -130,6 +130,9 @@ class BlockingRunning:
     async def wait_for(self, *args, **options):
         await asyncio.to_thread(self.running.wait_for, *args, **options)
 
+    async def caught_up(self, *args, **options):
+        await asyncio.to_thread(self.running.caught_up, *args, **options)
+
 
 @asynccontextmanager
 async def running(store, *projections, waits: bool = True, **options):

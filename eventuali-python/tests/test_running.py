@@ -127,6 +127,54 @@ def test_each_state_says_what_is(api, kind, tmp_path):
 
 
 @each_store
+def test_caught_up_is_all_that_is_stored_by_then(api, kind, tmp_path):
+    """An empty log, one without a match, one that grows meanwhile, and one with a poison event."""
+
+    async def test(store):
+        async with running(store, Pots()) as found:
+            await found.caught_up(timeout=HANGS)
+            assert found.status()[0].state == "live"
+            await put(store, None, PotSeen())
+            await found.caught_up(Pots, timeout=HANGS)
+            for number in range(5):
+                await make(store, f"p{number}", "Ada", 1)
+                await found.caught_up(timeout=HANGS)
+                assert len(await everything(store, Pot)) == number + 1
+        await pour(store, 1)
+
+        async def fails(event, docs):
+            raise ValueError("poison")
+
+        async with running(store, free(store, fails), Pots()) as found:
+            with pytest.raises(ProjectionError, match="Free is faulted"):
+                await found.caught_up(timeout=HANGS)
+            await found.caught_up(Pots, timeout=HANGS)
+            with pytest.raises(ValueError, match="does not run here"):
+                await found.caught_up(Seen, timeout=HANGS)
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_caught_up_waits_no_longer_than_it_may(api, kind, tmp_path):
+    gate = Gate()
+
+    async def handler(event, docs):
+        await gate.passed()
+
+    async def test(store):
+        await pour(store, 1)
+        async with running(store, free(store, handler)) as found:
+            await gate.reached()
+            with pytest.raises(TimeoutError, match="Free is at position 0"):
+                await found.caught_up(timeout=0.01)
+            gate.open()
+            await found.caught_up(timeout=HANGS)
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
 def test_what_was_left_is_stopped(api, kind, tmp_path):
     async def test(store):
         async with running(store, Pots()) as found:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from eventuali._engine.documents import Changes
 from eventuali._engine.projecting import Call, Core, Pause, Projecting, Store, Work
-from eventuali._engine.waiting import UNSETTLED, chosen, ended, late, remaining, target_of
+from eventuali._engine.waiting import UNSETTLED, Supervised, ended, late, remaining, target_of
 from eventuali.errors import EventStoreError
 from eventuali.expected import duration
 from eventuali.projection import (
@@ -52,7 +53,7 @@ class Documents(Changes):
         return await self._driver.run(self._get_many(model, keys))
 
 
-class Running:
+class Running(Supervised):
     """Projections that are kept up to date; see `EventStore.run`.
 
     Each has its state: one that is faulted stops no other.
@@ -68,7 +69,7 @@ class Running:
         """Don't call this directly; use `EventStore.run`."""
         import asyncio
 
-        self._store = store
+        super().__init__(store)
         self._driver = driver
         self._changed = asyncio.Event()
         check_projections(projections)
@@ -98,8 +99,7 @@ class Running:
     async def __aenter__(self) -> Self:
         import asyncio
 
-        if self._tasks:
-            raise RuntimeError("a block is entered once; call `store.run` again")
+        self._begin()
         self._tasks = [
             asyncio.create_task(
                 drive(self._driver, work, self._stopping), name=f"projection {each.name}"
@@ -129,10 +129,6 @@ class Running:
                     with suppress(EventStoreError):  # whoever begins next handles single events
                         await self._driver.answer(pending)
 
-    def status(self) -> list[ProjectionStatus]:
-        """Returns where each projection stands."""
-        return [each.status() for each in self._all]
-
     async def wait_for(
         self, committed: Committed | int, *projections: type[Projection[Any]], timeout: float = 5.0
     ) -> None:
@@ -148,20 +144,47 @@ class Running:
             TimeoutError: It took longer.
             ValueError: One of the classes does not run here.
         """
+        await self._wait_for(target_of(committed), projections, duration(timeout, "timeout"))
+
+    async def _wait_for(
+        self,
+        target: int,
+        projections: Sequence[type[Projection[Any]]],
+        seconds: float,
+        *,
+        live: bool = False,
+    ) -> None:
         import asyncio
 
-        target, seconds = target_of(committed), duration(timeout, "timeout")
         each = None
         try:
             async with asyncio.timeout(seconds) as limit:
-                for each in chosen(self._all, projections, entered=bool(self._tasks)):
-                    await self._wait(each, target)
+                for each in self._chosen(projections):
+                    await self._wait(each, target, live=live)
         except TimeoutError:
             if each is None or not limit.expired():
                 raise
             raise late(each, target) from None
 
-    async def _wait(self, each: Projecting, target: int) -> None:
+    async def caught_up(
+        self, *projections: type[Projection[Any]], timeout: float | None = None
+    ) -> None:
+        """Waits until projections show everything that is stored when this is called.
+
+        Args:
+            projections: The classes to wait for; without any, all that run here.
+            timeout: The longest wait, in seconds; None for any.
+
+        Raises:
+            ProjectionError: One of them is faulted, or was stopped.
+            TimeoutError: It took longer.
+            ValueError: One of the classes does not run here.
+        """
+        end: int = (await self._driver.answer(self._store.horizon()))[1]
+        seconds = duration(inf if timeout is None else timeout, "timeout")
+        await self._wait_for(end, projections, seconds, live=True)
+
+    async def _wait(self, each: Projecting, target: int, *, live: bool) -> None:
         import asyncio
 
         last: int | None = None
@@ -169,7 +192,7 @@ class Running:
             changed = self._changed
             if last is None:
                 last = await self._driver.run(remaining(self._store, each, target))
-            if last is not None and each.shown >= last:
+            if last is not None and each.shown >= last and not (live and each.state != "live"):
                 return
             if (error := ended(each, target)) is not None:
                 raise error
@@ -177,10 +200,6 @@ class Running:
                 await asyncio.sleep(UNSETTLED)
             else:
                 await changed.wait()
-
-    def __repr__(self) -> str:
-        states = ", ".join(f"{each.name} {each.state}" for each in self._all)
-        return f"<Running {states}>"
 
 
 async def drive(driver: AsyncioDriver, work: Work, stopping: asyncio.Event) -> None:

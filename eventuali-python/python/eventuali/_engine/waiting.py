@@ -11,10 +11,54 @@ from eventuali._engine.projecting import Projecting
 from eventuali._eventuali import Page, Store
 from eventuali.errors import ProjectionError
 from eventuali.expected import checked_position
-from eventuali.projection import Projection
+from eventuali.projection import Projection, ProjectionStatus
 
 UNSETTLED = 0.01
 """The pause before it is looked again whether the target is settled, in seconds."""
+
+
+class Supervised:
+    """Projections that run together, whatever waits for their work."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._all: list[Projecting] = []
+        self._begun = False
+
+    def _begin(self) -> None:
+        """Notes that the block was entered.
+
+        Raises:
+            RuntimeError: It was entered before.
+        """
+        if self._begun:
+            raise RuntimeError("a block is entered once; call `store.run` again")
+        self._begun = True
+
+    def status(self) -> list[ProjectionStatus]:
+        """Returns where each projection stands."""
+        return [each.status() for each in self._all]
+
+    def __repr__(self) -> str:
+        states = ", ".join(f"{each.name} {each.state}" for each in self._all)
+        return f"<Running {states}>"
+
+    def _chosen(self, projections: Sequence[type[Projection[Any]]]) -> list[Projecting]:
+        """Returns what is waited for; everything that runs if nothing is named.
+
+        Raises:
+            RuntimeError: Nothing runs yet.
+            ValueError: Something that is named does not run here.
+        """
+        if not self._begun:
+            raise RuntimeError("nothing runs before the block is entered: use `with store.run(…)`")
+        here = {type(each.projection) for each in self._all}
+        for cls in projections:
+            if cls not in here:
+                raise ValueError(f"{cls!r:.60} does not run here")
+        return [
+            each for each in self._all if not projections or type(each.projection) in projections
+        ]
 
 
 def target_of(committed: Committed | int) -> int:
@@ -26,24 +70,6 @@ def target_of(committed: Committed | int) -> int:
     if isinstance(committed, Committed):
         return committed.position or 0
     return checked_position(committed, "committed")
-
-
-def chosen(
-    running: Sequence[Projecting], projections: Sequence[type[Projection[Any]]], *, entered: bool
-) -> list[Projecting]:
-    """Returns what is waited for; everything that runs if nothing is named.
-
-    Raises:
-        RuntimeError: Nothing runs yet.
-        ValueError: Something that is named does not run here.
-    """
-    if not entered:
-        raise RuntimeError("nothing runs before the block is entered: use `with store.run(…)`")
-    here = {type(each.projection) for each in running}
-    for cls in projections:
-        if cls not in here:
-            raise ValueError(f"{cls!r:.60} does not run here")
-    return [each for each in running if not projections or type(each.projection) in projections]
 
 
 def ended(projecting: Projecting, target: int) -> ProjectionError | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from math import inf
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from eventuali._engine.documents import Changes
 from eventuali._engine.operation import run
 from eventuali._engine.projecting import Call, Pause, Projecting, Store, Work
-from eventuali._engine.waiting import UNSETTLED, chosen, ended, late, remaining, target_of
+from eventuali._engine.waiting import UNSETTLED, Supervised, ended, late, remaining, target_of
 from eventuali.errors import EventStoreError
 from eventuali.expected import duration
 from eventuali.projection import (
@@ -45,12 +46,12 @@ class Documents(Changes):
         return run(self._get_many(model, keys))
 
 
-class Running:
+class Running(Supervised):
     """Projections that are kept up to date, a thread each; see `eventuali.running.Running`."""
 
     def __init__(self, store: Store, projections: Sequence[Runnable], on_error: Retry) -> None:
         """Don't call this directly; use `EventStore.run`."""
-        self._store = store
+        super().__init__(store)
         self._told = threading.Condition()
         check_projections(projections)
         for projection in projections:
@@ -67,8 +68,7 @@ class Running:
             self._told.notify_all()
 
     def __enter__(self) -> Self:
-        if self._threads:
-            raise RuntimeError("a block is entered once; call `store.run` again")
+        self._begin()
         for each in self._all:
             for work in (each.work(), each.sweep()):
                 thread = threading.Thread(
@@ -97,26 +97,37 @@ class Running:
                 with suppress(EventStoreError):  # whoever begins next handles events one by one
                     pending.wait()
 
-    def status(self) -> list[ProjectionStatus]:
-        """Returns where each projection stands."""
-        return [each.status() for each in self._all]
-
     def wait_for(
         self, committed: Committed | int, *projections: type[Projection[Any]], timeout: float = 5.0
     ) -> None:
         """Waits until projections show a commit; see `eventuali.running.Running.wait_for`."""
-        target = target_of(committed)
-        end = monotonic() + duration(timeout, "timeout")
-        for each in chosen(self._all, projections, entered=bool(self._threads)):
-            self._wait(each, target, end)
+        self._wait_for(target_of(committed), projections, duration(timeout, "timeout"))
 
-    def _wait(self, each: Projecting, target: int, end: float) -> None:
+    def _wait_for(
+        self,
+        target: int,
+        projections: Sequence[type[Projection[Any]]],
+        seconds: float,
+        *,
+        live: bool = False,
+    ) -> None:
+        end = monotonic() + seconds
+        for each in self._chosen(projections):
+            self._wait(each, target, end, live=live)
+
+    def caught_up(self, *projections: type[Projection[Any]], timeout: float | None = None) -> None:
+        """Waits until all that is stored is shown; see `eventuali.running.Running.caught_up`."""
+        end: int = self._store.horizon().wait()[1]
+        seconds = duration(inf if timeout is None else timeout, "timeout")
+        self._wait_for(end, projections, seconds, live=True)
+
+    def _wait(self, each: Projecting, target: int, end: float, *, live: bool) -> None:
         last: int | None = None
         while True:
             if last is None:
                 last = run(remaining(self._store, each, target))
             with self._told:
-                if last is not None and each.shown >= last:
+                if last is not None and each.shown >= last and not (live and each.state != "live"):
                     return
                 if (error := ended(each, target)) is not None:
                     raise error
@@ -124,10 +135,6 @@ class Running:
                 if left <= 0:
                     raise late(each, target)
                 self._told.wait(min(left, UNSETTLED) if last is None else left)
-
-    def __repr__(self) -> str:
-        states = ", ".join(f"{each.name} {each.state}" for each in self._all)
-        return f"<Running {states}>"
 
 
 def drive(work: Work, stopping: threading.Event) -> None:
