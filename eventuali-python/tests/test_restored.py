@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from time import sleep
+
 import pytest
 from ledger import Counted
 from support import output_of
 
-from eventuali import Event, Query, sync
-from eventuali.errors import CheckpointMismatchError
+from eventuali import Event, Projection, Query, ReadModel, sync
+from eventuali.errors import CheckpointMismatchError, ProjectionError
 
 
 class Paid(Event, name="restored.paid"):
@@ -149,3 +151,57 @@ def test_a_stream_that_was_loaded_is_another_one_in_the_copy(places):
         versions = [store.get_aggregate_version("second", "Order") for _ in range(9)]
         assert versions == [None] * 9
         assert store.get_aggregate_version("third", "Order") == 7
+
+
+class Tally(ReadModel):
+    count: int = 0
+    total: int = 0
+
+
+class Tallies(Projection[Tally]):
+    def key(self, event: Paid | Sent) -> str:
+        return str(event.n % 3)
+
+    def on_paid(self, event: Paid, doc: Tally | None) -> Tally:
+        doc = doc or Tally()
+        doc.count += 1
+        doc.total += event.n
+        return doc
+
+    def on_sent(self, event: Sent, doc: Tally | None) -> Tally:
+        doc = doc or Tally()
+        doc.total -= event.n
+        return doc
+
+
+def tallies(store):
+    return {each.key: each for each in store.find(Tally)}
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_projection_is_told_and_its_documents_are_those_of_the_log(places, elsewhere):
+    """The copy has documents and a cursor of its own; somebody else may have gone on with it."""
+    path, old = places
+    with sync.EventStore.create(path) as store:
+        store.append([Paid(n=n) for n in range(10)])
+        with store.run(Tallies()) as running:
+            running.caught_up(timeout=10)
+            copy(path, old)
+            for n in range(10, 15):
+                running.wait_for(store.append([Paid(n=n)]), timeout=10)
+            if elsewhere:
+                with sync.EventStore.create(old) as other, other.run(Tallies()) as beside:
+                    for n in range(20, 30):
+                        beside.wait_for(other.append([Sent(n=n)]), timeout=10)
+            copy(old, path)
+            last = store.append([Sent(n=99)]).position
+            with pytest.raises(ProjectionError) as told:
+                for _ in range(100):  # a position that it had passed counts as shown until it is told
+                    running.wait_for(last, timeout=10)
+                    sleep(0.05)
+            assert isinstance(told.value.__cause__, CheckpointMismatchError)
+            assert running.status()[0].state == "faulted"
+        with store.run(Tallies()) as running:
+            running.wait_for(last, timeout=10)
+        assert tallies(store) == Tallies().fold(store.read())
+        assert store.verify().ok

@@ -118,6 +118,8 @@ class Projecting(Paging):
     @property
     def shown(self) -> int:
         """The documents that people read hold everything that concerns them up to here."""
+        if isinstance(self._error, CheckpointMismatchError):
+            return -1  # it is another log
         return self.position if self._place.is_live else -1
 
     def status(self) -> ProjectionStatus:
