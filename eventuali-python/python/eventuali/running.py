@@ -123,10 +123,13 @@ class Running:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         finally:
             # All writes begin here, whoever is cancelled while they are waited for.
-            for pending in [each.take_back() for each in self._all]:
-                if pending is not None:
-                    with suppress(EventStoreError):  # whoever begins next handles single events
-                        await self._driver.answer(pending)
+            for written in [
+                asyncio.ensure_future(_answer(self._driver, step, self._stopping))
+                for step in [each.take_back() for each in self._all]
+                if step is not None
+            ]:
+                with suppress(EventStoreError):  # whoever begins next handles single events
+                    await asyncio.shield(written)
 
     def status(self) -> list[ProjectionStatus]:
         """Returns where each projection stands."""

@@ -90,9 +90,9 @@ class Running:
         for thread in self._threads:
             thread.join()
         for each in self._all:
-            if (pending := each.take_back()) is not None:
+            if (step := each.take_back()) is not None:
                 with suppress(EventStoreError):  # whoever begins next handles events one by one
-                    pending.wait()
+                    _answer(step, self._stopping)
 
     def status(self) -> list[ProjectionStatus]:
         """Returns where each projection stands."""
