@@ -504,6 +504,27 @@ def test_a_server_that_does_not_listen_is_waited_for(way, tmp_path):
     run(way, "sqlite", tmp_path, test)
 
 
+def test_tables_may_judge_errors_themselves(tmp_path):
+    class Stubborn(Sessions):
+        def is_unavailable(self, error: Exception) -> bool:
+            return isinstance(error, ZeroDivisionError) and len(refused) < 3
+
+    refused = []
+
+    def write(event: Poured, session: Session) -> None:
+        write_line(event, session)
+        refused.append(1)
+        raise ZeroDivisionError
+
+    async def test(store, own):
+        committed = await pour(store, 1)
+        async with running(store, writing("blocking", write).into(Stubborn(own.sessions))) as found:
+            status = await until_status(found, "faulted")
+        assert (status.failed_at, len(refused)) == (committed.position, 3)
+
+    run("blocking", "sqlite", tmp_path, test)
+
+
 def test_after_days_of_failures_it_still_tries(tmp_path, monkeypatch):
     monkeypatch.setattr(projecting, "_LONGEST", 0.0)
     refused = []
@@ -614,6 +635,24 @@ def test_a_table_of_checkpoints_of_ones_own(way, kind, tmp_path):
             assert session.execute(select(table.c.position)).scalar_one() == 2
 
     run(way, kind, tmp_path, test)
+
+
+def test_the_table_of_checkpoints_may_be_in_another_schema(tmp_path):
+    async def test(store, own):
+        schema = schema_of(tmp_path / "elsewhere")
+        own.run(text(f"CREATE SCHEMA {schema}"))
+        metadata = MetaData()
+        table = checkpoints(metadata, schema=schema)
+        metadata.create_all(own.engine)
+        CHECKPOINTS.drop(own.engine)
+        await pour(store, 1, 2)
+        await caught_up(store, writing("blocking").into(Sessions(own.sessions, table)))
+        await check(store, own)
+        with own.sessions() as session:
+            found = session.execute(text(f"SELECT position FROM {schema}.eventuali_checkpoints"))
+            assert found.scalar_one() == 2
+
+    run("blocking", "postgres", tmp_path, test)
 
 
 # --- versions, other logs, tenants ----------------------------------------------------------------
