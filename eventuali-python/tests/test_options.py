@@ -28,14 +28,20 @@ ELSEWHERE = (
     "EventStore.get.",
     "EventStore.rebuild.",
     "EventStore.run.",
+    "AsyncOwnTables.",
+    "Checkpoint.",
     "Documents.",
+    "MemoryView.",
+    "OwnTables.",
+    "Placed.",
     "Projection.",
     "Projection[class].",
     "ReadModel[class].",
     "Retry.",
     "Running.",
 )
-"""Read models: test_projections, test_running and test_rebuilding show what these change."""
+"""Read models: test_projections, test_running, test_rebuilding, test_own_tables and
+test_memory_view show what these change."""
 OPTIONS = {
     name
     for name in public_options()

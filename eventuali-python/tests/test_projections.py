@@ -231,6 +231,49 @@ def test_an_event_before_the_first_has_no_document_to_go_to(api, kind, tmp_path)
     run(api, kind, tmp_path, test)
 
 
+class LidMoved(Event):
+    lid: int = 1
+
+
+class LidOpened(LidMoved):
+    pass
+
+
+class LidClosed(LidMoved):
+    pass
+
+
+class LidLost(LidClosed):
+    pass
+
+
+@each_store
+def test_a_handler_of_a_base_class_takes_its_subclasses(api, kind, tmp_path):
+    """But for those that another handler is nearer to; a class may be made after the projection."""
+
+    class Lids(Projection[Total]):
+        def on_moved(self, event: LidMoved, doc: Total | None) -> Total:
+            return Total(events=(doc.events if doc else 0) + 1)
+
+        def on_closed(self, event: LidClosed, doc: Total | None) -> Total:
+            return Total(events=(doc.events if doc else 0) + 100)
+
+    class LidTurned(LidMoved):
+        pass
+
+    async def test(store):
+        await put(store, "a", LidOpened(), LidMoved(), LidTurned())
+        committed = await put(store, "a", LidClosed(), LidLost(), PotSeen())
+        view = Lids().in_memory()
+        async with running(store, Lids()) as stored, running(store, view) as shown:
+            for each in (stored, shown):
+                await each.wait_for(committed, timeout=SAFETY)
+        assert (await store.get(Total, "a")).events == view["a"].events == 203
+        assert Lids().fold(await gathered(store.read()))["a"].events == 203
+
+    run(api, kind, tmp_path, test)
+
+
 @each_store
 @pytest.mark.parametrize("answer", ["None", "another", "a subclass", "no document"])
 def test_what_is_no_document_is_refused(api, kind, answer, tmp_path):

@@ -15,7 +15,20 @@ APP = Path(__file__).with_name("typing_app.py")
 
 INFERRED = """\
 from typing_app import Order, OrderPaid
-from eventuali import EventStore, EventStoreConfig, sync
+from eventuali import EventStore, EventStoreConfig, Projection, ReadModel, sync
+from eventuali.sqlalchemy import AsyncSessions, Sessions
+from sqlalchemy.ext.asyncio import async_sessionmaker
+from sqlalchemy.orm import sessionmaker
+
+class Paid(ReadModel): ...
+
+class Payments(Projection[Paid]): ...
+
+def places(payments: Payments, free: Projection, store: sync.EventStore) -> None:
+    reveal_type(payments.in_memory()["1"])
+    reveal_type(free.into(Sessions(sessionmaker())))
+    free.into(AsyncSessions(async_sessionmaker()))
+    store.run(payments, payments.in_memory(), free.into(Sessions(sessionmaker())))
 
 async def loading(store: EventStore) -> None:
     reveal_type(await store.load(Order, "1"))
@@ -36,6 +49,8 @@ def fields(event: OrderPaid) -> None:
     reveal_type(event.meta.user_id)
 """
 TYPES = [
+    "inferred.Paid",
+    "eventuali.projection._places.Placed",
     "typing_app.Order | None",
     "typing_app.Order",
     "eventuali.store.EventStore",

@@ -124,10 +124,13 @@ class Running(Supervised):
             await asyncio.gather(*self._tasks, return_exceptions=True)
         finally:
             # All writes begin here, whoever is cancelled while they are waited for.
-            for pending in [each.take_back() for each in self._all]:
-                if pending is not None:
-                    with suppress(EventStoreError):  # whoever begins next handles single events
-                        await self._driver.answer(pending)
+            for written in [
+                asyncio.ensure_future(_answer(self._driver, step, self._stopping))
+                for step in [each.take_back() for each in self._all]
+                if step is not None
+            ]:
+                with suppress(EventStoreError):  # whoever begins next handles single events
+                    await asyncio.shield(written)
 
     async def wait_for(
         self, committed: Committed | int, *projections: type[Projection[Any]], timeout: float = 5.0

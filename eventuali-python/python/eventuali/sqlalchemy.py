@@ -33,17 +33,20 @@ from sqlalchemy import (
     String,
     Table,
     Update,
+    event,
     insert,
     select,
     update,
 )
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 
+from eventuali.errors import ProjectionError
 from eventuali.projection import AsyncOwnTables, Checkpoint, OwnTables
+from eventuali.projection._unavailable import says_unavailable
 
 __all__ = ["AsyncSessions", "Sessions", "checkpoints"]
 
@@ -63,7 +66,7 @@ def checkpoints(metadata: MetaData, name: str = TABLE, schema: str | None = None
     return Table(
         name,
         metadata,
-        Column("name", String(100), primary_key=True),
+        Column("name", String(200), primary_key=True),
         Column("version", BigInteger, nullable=False),
         Column("position", BigInteger, nullable=False),
         Column("event_position", BigInteger),
@@ -97,6 +100,14 @@ class _Statements:
             columns.moves,
         ).where(columns.name == name)
 
+    def unreadable(self, error: DBAPIError) -> ProjectionError:
+        """Returns what to raise where the database refuses to read the checkpoint."""
+        return ProjectionError(
+            f"the checkpoint can't be read from the table {self._table.fullname}: {error.orig}; "
+            "eventuali.sqlalchemy.checkpoints adds this table to your metadata, and create_all or "
+            "a migration creates it"
+        )
+
     def create(self, name: str, checkpoint: Checkpoint) -> Insert:
         return insert(self._table).values(name=name, **_values(checkpoint))
 
@@ -127,8 +138,8 @@ def _checkpoint(row: Any) -> Checkpoint | None:
     if row is None:
         return None
     version, position, event_position, event_id, attempts, moves = row
-    event = None if event_position is None else (event_position, UUID(event_id))
-    return Checkpoint(version, position, event, attempts, moves)
+    last = None if event_position is None else (event_position, UUID(event_id))
+    return Checkpoint(version, position, last, attempts, moves)
 
 
 def _has_moved(result: Any) -> bool:
@@ -138,16 +149,47 @@ def _has_moved(result: Any) -> bool:
 
 def _is_unavailable(error: Exception) -> bool:
     """Whether a connection was lost, or the database was busy: not what a handler did wrong."""
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return True
-    return isinstance(error, OperationalError | InterfaceError | PoolTimeoutError)
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or says_unavailable(error)
+    return isinstance(error, PoolTimeoutError) or says_unavailable(error)
+
+
+class _Kept:
+    """Keeps the transaction of a page open while handlers have the session.
+
+    A commit in the middle of a page would say that all of its events were handled.
+    """
+
+    def __init__(self, session: Session, transaction: SessionTransaction) -> None:
+        self._session = session
+        self._transaction = transaction
+
+    def __enter__(self) -> None:
+        event.listen(self._session, "before_commit", _refuse_commit)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        event.remove(self._session, "before_commit", _refuse_commit)
+        if kind is None and not (
+            self._session.get_transaction() is self._transaction and self._transaction.is_active
+        ):
+            raise ProjectionError(
+                "a handler has rolled the transaction back, or has closed the session; raise an "
+                "exception instead, or use session.begin_nested()"
+            )
+
+
+def _refuse_commit(session: Session) -> None:
+    if not session.in_nested_transaction():
+        raise ProjectionError(
+            "a handler must not commit: the events of a page and the checkpoint are one transaction"
+        )
 
 
 class Sessions(OwnTables[Session]):
     """Tables that handlers write through a SQLAlchemy `Session`.
 
-    `OperationalError`, `InterfaceError`, a lost connection and a pool that is exhausted are taken
-    for a database that can't be reached or is busy: the projection tries again, with pauses.
+    While the database can't be reached or is busy, the projection tries again, with pauses: after a
+    lost connection, a lock, a serialization failure, a pool that is exhausted.
     """
 
     def __init__(self, sessions: Callable[[], Session], table: Table | None = None) -> None:
@@ -158,10 +200,10 @@ class Sessions(OwnTables[Session]):
             table: The table of checkpoints; by default the one that `checkpoints` describes.
 
         Raises:
-            TypeError: `sessions` can't be called.
+            TypeError: `sessions` is something else.
             ValueError: The table has other columns.
         """
-        if not callable(sessions):
+        if not callable(sessions) or isinstance(sessions, async_sessionmaker):
             raise TypeError(f"sessions must be a sessionmaker, not {sessions!r:.60}")
         self._sessions = sessions
         self._statements = _Statements(table)
@@ -172,20 +214,21 @@ class Sessions(OwnTables[Session]):
 
     @contextmanager
     def _transaction(self) -> Iterator[Session]:
-        with self._sessions() as session, session.begin():
+        with self._sessions() as session, session.begin() as began, _Kept(session, began):
             yield session
 
     def load(self, session: Session, name: str) -> Checkpoint | None:
         """Returns the checkpoint of a projection; None if there is none."""
-        return _checkpoint(session.execute(self._statements.load(name)).first())
-
-    def create(self, session: Session, name: str, checkpoint: Checkpoint) -> bool:
-        """Inserts the first checkpoint of a projection; False if there is one by now."""
         try:
-            session.execute(self._statements.create(name, checkpoint))
-        except IntegrityError:
-            return False
-        return True
+            return _checkpoint(session.execute(self._statements.load(name)).first())
+        except DBAPIError as error:
+            if _is_unavailable(error):
+                raise
+            raise self._statements.unreadable(error) from error
+
+    def create(self, session: Session, name: str, checkpoint: Checkpoint) -> None:
+        """Inserts the first checkpoint of a projection; raises if there is one by now."""
+        session.execute(self._statements.create(name, checkpoint))
 
     def move(self, session: Session, name: str, checkpoint: Checkpoint) -> bool:
         """Updates the checkpoint, if nobody else has."""
@@ -210,10 +253,10 @@ class AsyncSessions(AsyncOwnTables[AsyncSession]):
             table: The table of checkpoints; by default the one that `checkpoints` describes.
 
         Raises:
-            TypeError: `sessions` can't be called.
+            TypeError: `sessions` is something else.
             ValueError: The table has other columns.
         """
-        if not callable(sessions):
+        if not callable(sessions) or isinstance(sessions, sessionmaker):
             raise TypeError(f"sessions must be an async_sessionmaker, not {sessions!r:.60}")
         self._sessions = sessions
         self._statements = _Statements(table)
@@ -224,20 +267,23 @@ class AsyncSessions(AsyncOwnTables[AsyncSession]):
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncSession]:
-        async with self._sessions() as session, session.begin():
-            yield session
+        async with self._sessions() as session, session.begin() as began:
+            assert began.sync_transaction is not None  # noqa: S101
+            with _Kept(session.sync_session, began.sync_transaction):
+                yield session
 
     async def load(self, session: AsyncSession, name: str) -> Checkpoint | None:
         """Returns the checkpoint of a projection; None if there is none."""
-        return _checkpoint((await session.execute(self._statements.load(name))).first())
-
-    async def create(self, session: AsyncSession, name: str, checkpoint: Checkpoint) -> bool:
-        """Inserts the first checkpoint of a projection; False if there is one by now."""
         try:
-            await session.execute(self._statements.create(name, checkpoint))
-        except IntegrityError:
-            return False
-        return True
+            return _checkpoint((await session.execute(self._statements.load(name))).first())
+        except DBAPIError as error:
+            if _is_unavailable(error):
+                raise
+            raise self._statements.unreadable(error) from error
+
+    async def create(self, session: AsyncSession, name: str, checkpoint: Checkpoint) -> None:
+        """Inserts the first checkpoint of a projection; raises if there is one by now."""
+        await session.execute(self._statements.create(name, checkpoint))
 
     async def move(self, session: AsyncSession, name: str, checkpoint: Checkpoint) -> bool:
         """Updates the checkpoint, if nobody else has."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Sequence
+from inspect import iscoroutine
 from typing import Any
 
 from eventuali._engine.documents import (
@@ -90,7 +91,10 @@ class _Fold:
 
 
 class InMemory(Place):
-    """Documents that only this process has; they are made anew whenever it starts."""
+    """Documents that only this process has; they are made anew whenever it starts.
+
+    Handlers get copies: people read while they work, and one that fails may have changed half.
+    """
 
     def __init__(self, view: MemoryView[Any]) -> None:
         """Fills a view."""
@@ -98,22 +102,23 @@ class InMemory(Place):
         self.is_live = True
         self._fold = _Fold(view.projection)
         self._view = view
+        self._changed: dict[str, Row] = {}
 
     def begin(self, *, rebuild: bool) -> Work:
         """Begins with nothing."""
         if not self.number:
             self.number = 1
-            self.forget()
+            self._view._begin(self)
         yield from ()
 
     def handle(self, taken: Sequence[Taken]) -> Work:
-        """Applies events to the documents."""
+        """Applies events to copies of the documents."""
         keys = self._fold.keys(taken)
-        documents = self._fold.documents
+        documents, view = self._fold.documents, self._view
         for key in keys:
             if key is not None and key not in documents:
-                documents[key] = None
-        self._fold.apply(taken, keys, {})
+                documents[key] = view.get(key)
+        self._fold.apply(taken, keys, self._changed)
         yield from ()
 
     def is_full(self) -> bool:
@@ -121,15 +126,18 @@ class InMemory(Place):
         return True
 
     def write(self, to: Cursor) -> Work:
-        """Shows the documents, once they are as far as those that are shown."""
+        """Shows the documents that were changed, all at once."""
+        documents = self._fold.documents
+        changed = {key: documents[key] for key in self._changed}
+        self.forget()
+        self._view._show(self, changed, to[0])
         self.cursor = (*to[:3], self.cursor[3] + 1)
-        self._view._show(self._fold.documents, to[0])
         yield from ()
 
     def forget(self) -> None:
-        """Begins anew: a handler that failed may have changed a document by half."""
-        self._fold.documents = {}
-        self.cursor = (0, None, 0, self.cursor[3])
+        """Drops the copies."""
+        self._fold.documents.clear()
+        self._changed = {}
 
 
 class Stored(Place):
@@ -309,6 +317,8 @@ def call(projection: Projection[Any], taken: Sequence[Taken], third: Any, instea
             if handler.is_async:
                 answer = yield Call(answer)
             if answer is not None:
+                if iscoroutine(answer):
+                    answer.close()
                 name = f"{type(projection).__name__}.{handler.name}"
                 raise TypeError(f"{name} returned {answer!r:.60}; in the free form, {instead}")
         except Exception as error:

@@ -134,6 +134,6 @@ class Place(ABC):
         """Gives up a generation; None where there is nothing to give up."""
         return None
 
-    def take_back(self) -> Pending | None:
+    def take_back(self) -> Pending | Call | None:
         """Takes back that an event is tried, for work that was cancelled; None if nothing is."""
         return None

@@ -49,6 +49,8 @@ _CHUNK = 32
 """How many events are written together after one crash; after another one, each by itself."""
 _LONGEST = 5.0
 """The longest pause before an error of the database is retried, in seconds."""
+_DOUBLED = 20
+"""How often a pause is doubled: after days of failures it is still a number."""
 
 
 def place_of(
@@ -173,8 +175,9 @@ class Projecting(Paging):
                 except (EventStoreError, Unavailable) as error:
                     self._forget()
                     cause = error.__cause__ if isinstance(error, Unavailable) else error
+                    self._become("catching up")
                     self._note(cause or error)
-                    yield Pause(min(0.05 * 2**self._failures, _LONGEST))
+                    yield Pause(min(0.05 * 2 ** min(self._failures, _DOUBLED), _LONGEST))
                     self._failures += 1
             if self._state != "faulted":
                 self._become("stopped")
@@ -301,7 +304,7 @@ class Projecting(Paging):
                 if attempt == self._on_error.times:
                     self._fault(failed.cause, failed.position)
                     return True
-                yield Pause(self._on_error.backoff * 2**attempt)
+                yield Pause(self._on_error.backoff * 2 ** min(attempt, _DOUBLED))
                 attempt += 1
                 if self._stopped:
                     return True
@@ -363,7 +366,7 @@ class Projecting(Paging):
             f"the rebuild of {self.name} failed at position {self._failed_at}; {left}"
         ) from self._error
 
-    def take_back(self) -> Pending | None:
+    def take_back(self) -> Pending | Call | None:
         """Takes back that an event is tried, for work that was cancelled; None if nothing is."""
         return None if self._state == "faulted" else self._place.take_back()
 

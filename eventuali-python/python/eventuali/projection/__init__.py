@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from inspect import iscoroutinefunction
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -174,19 +175,25 @@ class Projection(Generic[M]):
 
         Raises:
             TypeError: The projection names a model, or `tables` is something else; or a handler is
-                a coroutine function where the session is not awaited.
+                a coroutine function where the session is not awaited, or `reset` does not fit it.
         """
         cls = type(self)
         if cls.__model__ is not None:
             raise TypeError(f"{cls.__name__} names a model; only the free form writes own tables")
         if not isinstance(tables, OwnTables | AsyncOwnTables):
             raise TypeError(f"tables must be OwnTables or AsyncOwnTables, not {tables!r:.60}")
+        awaited = isinstance(tables, AsyncOwnTables)
         for handler in cls.__handlers__.values():
-            if handler.is_async and isinstance(tables, OwnTables):
+            if handler.is_async and not awaited:
                 raise TypeError(
                     f"{cls.__name__}.{handler.name} is a coroutine function, but {tables!r:.60} "
                     "is not awaited: make it a plain `def`, or use AsyncOwnTables"
                 )
+        if cls.reset is not Projection.reset and iscoroutinefunction(cls.reset) is not awaited:
+            raise TypeError(
+                f"{cls.__name__}.reset must be "
+                f"{'a coroutine function' if awaited else 'a plain `def`'}, for {tables!r:.60}"
+            )
         return Placed(self, tables)
 
     def in_memory(self) -> MemoryView[M]:
@@ -207,8 +214,8 @@ class Projection(Generic[M]):
         """Empties the tables of yours that this projection writes, to be filled anew.
 
         It is called within a transaction by a rebuild, and when the version has risen. Define it
-        for a projection that is used with `into`; it may be a coroutine function where the session
-        is awaited.
+        for a projection that is used with `into`: a coroutine function where the session is
+        awaited, else a plain `def`.
 
         Raises:
             ProjectionError: It is not defined.

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from copy import deepcopy
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from threading import Lock
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
 
+from eventuali.errors import ProjectionError
 from eventuali.projection._model import ReadModel, set_key
+from eventuali.projection._unavailable import says_unavailable
 
 if TYPE_CHECKING:
     from eventuali.projection import Projection
@@ -42,7 +49,8 @@ class OwnTables(ABC, Generic[S]):
 
     A page of events is one transaction, and the checkpoint is a row that moves in it, so that each
     event counts exactly once. `eventuali.sqlalchemy.Sessions` is one; derive your own for another
-    library, and give it to `Projection.into`.
+    library, and give it to `Projection.into`. The name of a checkpoint is that of the projection,
+    in a tenant's store behind the tenant: `acme/Invoices`, at most 165 bytes.
     """
 
     @abstractmethod
@@ -57,8 +65,8 @@ class OwnTables(ABC, Generic[S]):
         """Returns the checkpoint of a projection; None if there is none."""
 
     @abstractmethod
-    def create(self, session: S, name: str, checkpoint: Checkpoint) -> bool:
-        """Inserts the first checkpoint of a projection; False if there is one by now."""
+    def create(self, session: S, name: str, checkpoint: Checkpoint) -> None:
+        """Inserts the first checkpoint of a projection; raises if there is one by now."""
 
     @abstractmethod
     def move(self, session: S, name: str, checkpoint: Checkpoint) -> bool:
@@ -67,9 +75,10 @@ class OwnTables(ABC, Generic[S]):
     def is_unavailable(self, error: Exception) -> bool:
         """Whether an error says that the database can't be reached or is busy; then it is retried.
 
-        By default none does, and the projection is faulted.
+        By default, the codes of SQLite and PostgreSQL decide, as their drivers, SQLAlchemy and
+        Django pass them on; without a code, `OperationalError` and `InterfaceError` say so.
         """
-        return False
+        return says_unavailable(error)
 
 
 class AsyncOwnTables(ABC, Generic[S]):
@@ -84,8 +93,8 @@ class AsyncOwnTables(ABC, Generic[S]):
         """Returns the checkpoint of a projection; None if there is none."""
 
     @abstractmethod
-    async def create(self, session: S, name: str, checkpoint: Checkpoint) -> bool:
-        """Inserts the first checkpoint of a projection; False if there is one by now."""
+    async def create(self, session: S, name: str, checkpoint: Checkpoint) -> None:
+        """Inserts the first checkpoint of a projection; raises if there is one by now."""
 
     @abstractmethod
     async def move(self, session: S, name: str, checkpoint: Checkpoint) -> bool:
@@ -94,9 +103,10 @@ class AsyncOwnTables(ABC, Generic[S]):
     def is_unavailable(self, error: Exception) -> bool:
         """Whether an error says that the database can't be reached or is busy; then it is retried.
 
-        By default none does, and the projection is faulted.
+        By default, the codes of SQLite and PostgreSQL decide, as their drivers, SQLAlchemy and
+        Django pass them on; without a code, `OperationalError` and `InterfaceError` say so.
         """
-        return False
+        return says_unavailable(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +125,40 @@ class Placed:
 class MemoryView(Mapping[str, M], Generic[M]):
     """The documents of a projection in memory, by their keys; for `run`, and to be read.
 
-    They are made anew from the first event whenever a process starts: for small logs, and for
-    queries that no index answers. What is read is a copy.
+    They are made anew from the first event whenever the view is run: for small logs, and for
+    queries that no index answers. What is read is a copy. Any thread may read; it sees the events
+    of a page all at once.
     """
 
     def __init__(self, projection: Projection[M]) -> None:
         """Is not called directly: use `Projection.in_memory`."""
         self.projection = projection
-        self._documents: dict[str, M | None] = {}
+        self._lock = Lock()
+        self._documents: dict[str, M] = {}  # none of which is ever changed
         self._position = 0
+        self._filler: object = None
 
-    def _show(self, documents: dict[str, M | None], position: int) -> None:
-        if position >= self._position:
-            self._documents, self._position = documents, position
+    def _begin(self, filler: object) -> None:
+        with self._lock:
+            self._documents, self._position, self._filler = {}, 0, filler
+
+    def _show(self, filler: object, changed: Mapping[str, M | None], position: int) -> None:
+        with self._lock:
+            if self._filler is not filler:
+                name = type(self.projection).__projection_name__
+                raise ProjectionError(
+                    f"another `run` has begun to fill this view of {name}; make a view for each"
+                )
+            for key, document in changed.items():
+                if document is None:
+                    self._documents.pop(key, None)
+                else:
+                    self._documents[key] = document
+            self._position = position
+
+    def _all(self) -> list[tuple[str, M]]:
+        with self._lock:
+            return list(self._documents.items())
 
     def __getitem__(self, key: str) -> M:
         """Returns a copy of the document of a key.
@@ -135,20 +166,59 @@ class MemoryView(Mapping[str, M], Generic[M]):
         Raises:
             KeyError: There is none.
         """
-        document = self._documents[key]
-        if document is None:
-            raise KeyError(key)
-        copy = document.model_copy(deep=True)
-        set_key(copy, key)
-        return copy
+        with self._lock:
+            document = self._documents[key]
+        return _copied(key, document)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._documents
 
     def __iter__(self) -> Iterator[str]:
-        # A copy: another thread may be at work.
-        return (key for key, each in list(self._documents.items()) if each is not None)
+        return (key for key, _ in self._all())
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self._documents)
+
+    def items(self) -> ItemsView[str, M]:
+        """Returns the keys and copies of their documents, as they are when an iteration begins."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[M]:
+        """Returns copies of the documents, as they are when an iteration begins."""
+        return _Values(self)
 
     def __repr__(self) -> str:
         name = type(self.projection).__name__
         return f"<MemoryView of {name}, {len(self)} documents, at position {self._position}>"
+
+
+class _Items(ItemsView[str, M]):
+    _mapping: MemoryView[M]
+
+    def __iter__(self) -> Iterator[tuple[str, M]]:
+        return ((key, _copied(key, document)) for key, document in self._mapping._all())
+
+
+class _Values(ValuesView[M]):
+    _mapping: MemoryView[M]
+
+    def __iter__(self) -> Iterator[M]:
+        return (_copied(key, document) for key, document in self._mapping._all())
+
+
+_ATOMS = {NoneType, bool, int, float, str, bytes, Decimal, UUID, date, datetime, time, timedelta}
+"""What nobody can change; `deepcopy` takes long to find that out."""
+
+
+def _copied(key: str, document: M) -> M:
+    """Returns a copy that shares nothing that can be changed."""
+    state = document.__dict__
+    if document.__pydantic_private__ is None and not document.__pydantic_extra__:
+        copy = document.model_copy()
+        for name, value in state.items():
+            if type(value) not in _ATOMS:
+                copy.__dict__[name] = deepcopy(value)
+    else:
+        copy = document.model_copy(deep=True)
+    set_key(copy, key)
+    return copy

@@ -93,9 +93,9 @@ class Running(Supervised):
         for thread in self._threads:
             thread.join()
         for each in self._all:
-            if (pending := each.take_back()) is not None:
+            if (step := each.take_back()) is not None:
                 with suppress(EventStoreError):  # whoever begins next handles events one by one
-                    pending.wait()
+                    _answer(step, self._stopping)
 
     def wait_for(
         self, committed: Committed | int, *projections: type[Projection[Any]], timeout: float = 5.0
