@@ -45,6 +45,10 @@ class Kept(Protocol):
     def rebuilds(self) -> float:
         """How many of the processes build a projection anew."""
 
+    @property
+    def longest_ms(self) -> float:
+        """How long a process lives at the most that is killed a while after its beginning."""
+
     def find(self, model: type[ReadModel]) -> Sequence[ReadModel]:
         """Returns all documents of a model."""
 
@@ -215,7 +219,7 @@ class Course:
         kind = 0.0 if life.older or self._only == "run" else 1.0 if self._only else chance.random()
         swaps = _WORKING <= kind < _SWAPPING
         target = 0 if kind < _SOON else 20 * 200 ** chance.random() if kind < _WORKING else inf
-        sleep(0.001 * 400 ** chance.random() if target == 0 else 0)
+        sleep(0.001 * self._kept.longest_ms ** chance.random() if target == 0 else 0)
         live = False
         while target and not live:
             try:

@@ -35,6 +35,7 @@ class InTheStore:
 
     tables = IN_THE_STORE
     rebuilds = 0.25
+    longest_ms = 400
 
     def __init__(self, url: str, rows: Rows) -> None:
         """Looks with a store of its own, and beside it."""

@@ -22,6 +22,7 @@ class InRows:
     """Rows of the user's."""
 
     rebuilds = 0.1
+    longest_ms = 2_000
 
     def __init__(self, url: str, tables: str, beside: Engine) -> None:
         """The log is at one URL, and the tables are at another one, or the same."""
