@@ -24,9 +24,6 @@ from reliability.scenario import Job
 _SPARE = 2
 _PAUSE_S = 0.015
 """Between two commits beside a process, whose life is an instant or a second."""
-_SOON, _WORKING, _SWAPPING = 0.5, 0.8, 0.93
-"""So many kills come a while after the beginning; so many, less those, after some events were
-handled; so many, less those, during a swap; the others when everything was handled."""
 _SUPERSEDED = ("is live or being built, and this is version", "are those of version")
 
 
@@ -44,6 +41,14 @@ class Kept(Protocol):
     @property
     def rebuilds(self) -> float:
         """How many of the processes build a projection anew."""
+
+    @property
+    def kinds(self) -> tuple[float, float, float]:
+        """When kills come: sums of shares.
+
+        So many come a while after the beginning; so many, less those, after some events were
+        handled; so many, less those, during a swap; the others when everything was handled.
+        """
 
     @property
     def longest_ms(self) -> float:
@@ -217,8 +222,9 @@ class Course:
     def _wait(self, life: Life, chance: Random) -> bool:
         """Waits for the moment to kill: a while, or something done; whether both were live."""
         kind = 0.0 if life.older or self._only == "run" else 1.0 if self._only else chance.random()
-        swaps = _WORKING <= kind < _SWAPPING
-        target = 0 if kind < _SOON else 20 * 200 ** chance.random() if kind < _WORKING else inf
+        soon, working, swapping = self._kept.kinds
+        swaps = working <= kind < swapping
+        target = 0 if kind < soon else 20 * 200 ** chance.random() if kind < working else inf
         sleep(0.001 * self._kept.longest_ms ** chance.random() if target == 0 else 0)
         live = False
         while target and not live:

@@ -22,6 +22,7 @@ class InRows:
     """Rows of the user's."""
 
     rebuilds = 0.1
+    kinds = (0.5, 0.97, 0.97)  # there are no swaps
     longest_ms = 2_000
 
     def __init__(self, url: str, tables: str, beside: Engine) -> None:
