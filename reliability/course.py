@@ -51,6 +51,10 @@ class Kept(Protocol):
         """
 
     @property
+    def most(self) -> float:
+        """Twenty times so many events are handled at the most, where it is killed after some."""
+
+    @property
     def longest_ms(self) -> float:
         """How long a process lives at the most that is killed a while after its beginning."""
 
@@ -224,7 +228,9 @@ class Course:
         kind = 0.0 if life.older or self._only == "run" else 1.0 if self._only else chance.random()
         soon, working, swapping = self._kept.kinds
         swaps = working <= kind < swapping
-        target = 0 if kind < soon else 20 * 200 ** chance.random() if kind < working else inf
+        target = (
+            0 if kind < soon else 20 * self._kept.most ** chance.random() if kind < working else inf
+        )
         sleep(0.001 * self._kept.longest_ms ** chance.random() if target == 0 else 0)
         live = False
         while target and not live:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import BigInteger, Engine, create_engine, delete
 from sqlalchemy.engine import make_url
+from sqlalchemy.event import listen
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
@@ -240,7 +241,15 @@ def receipts_at(url: str) -> Runnable:
 
 def engine(url: str) -> Engine:
     """Returns the database at a URL."""
-    return create_engine(url, connect_args=_patience(url))
+    made = create_engine(url, connect_args=_patience(url))
+    _hurry(made)
+    return made
+
+
+def _hurry(made: Engine) -> None:
+    """Leaves flushing to the system: what a process handed over outlives it."""
+    if made.name == "sqlite":
+        listen(made, "connect", lambda raw, _: raw.execute("PRAGMA synchronous = NORMAL").close())
 
 
 def _of_async(url: str) -> AsyncSessions:

@@ -36,6 +36,7 @@ class InTheStore:
     tables = IN_THE_STORE
     rebuilds = 0.25
     kinds = (0.5, 0.8, 0.93)
+    most = 200
     longest_ms = 400
 
     def __init__(self, url: str, rows: Rows) -> None:
