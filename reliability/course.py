@@ -122,9 +122,13 @@ class Writer:
 class Nursery:
     """Processes that have begun, and wait to be told what to do."""
 
-    def __init__(self, job: Job) -> None:
-        """None has begun."""
+    def __init__(self, job: Job, *modules: str) -> None:
+        """None has begun; each imports so many modules before it is told what to do."""
         self._job = job
+        self._modules = modules
+        # What they import is compiled once.
+        cache = {"PYTHONPYCACHEPREFIX": str(job.folder / "cache"), "PYTHONDONTWRITEBYTECODE": ""}
+        self._env = job.env | cache
         self._waiting: deque[tuple[Child, Path]] = deque()
         self._made = 0
 
@@ -140,8 +144,8 @@ class Nursery:
     def _more(self) -> None:
         self._made += 1
         file = self._job.folder / f"moments{self._made}"
-        words = ("-m", "reliability.children.projector", file)
-        child = Child(*words, package=self._job.package, env=self._job.env, told=True)
+        words = ("-m", "reliability.children.projector", file, *self._modules)
+        child = Child(*words, package=self._job.package, env=self._env, told=True)
         self._waiting.append((child, file))
 
     def tell(self, *words: object) -> tuple[Child, Path]:

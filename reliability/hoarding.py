@@ -12,7 +12,7 @@ from reliability.projecting import IN_THE_STORE, Batches
 from reliability.scenario import Job
 
 _EVENTS_A_CYCLE = 1_000 / 3
-_GROWN_BYTES = 48 << 20
+_GROWN_BYTES = 64 << 20
 
 
 def hoard(job: Job, url: str, forms: Sequence[str], tables: str = IN_THE_STORE) -> None:

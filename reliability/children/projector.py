@@ -1,8 +1,9 @@
 """Runs the projections of the scenarios, and says how they do.
 
-    python -m reliability.children.projector MOMENTS
+    python -m reliability.children.projector MOMENTS [MODULE …]
 
-It waits for a line on its stdin, since to begin takes Python longer than most of them live:
+It imports the modules, and waits for a line on its stdin, since to begin takes Python longer than
+most of them live:
 
     URL TABLES VERSION HOW SEED [NAME NUMBER KIND]
 
@@ -32,6 +33,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from random import Random
 from threading import Thread
@@ -108,12 +110,15 @@ def say(text: str) -> None:
 
 def main() -> None:
     """Runs them."""
+    moments_file, *modules = sys.argv[1:]
+    for module in modules:
+        import_module(module)
     words = sys.stdin.readline().split()
     if not words:
         return  # nobody needs it
     url, place, version, how, seed, *poison = words
     break_projections(os.environ.get(VARIABLE, ""))
-    moments.watch(Path(sys.argv[1]), lambda name: say(f"swapping {name}"))
+    moments.watch(Path(moments_file), lambda name: say(f"swapping {name}"))
     if how.isdigit():
         projecting.ABANDONED = _ABANDONED_S
     chance = Random(seed)

@@ -17,6 +17,8 @@ from reliability.scenario import Job, Scenario
 from reliability.scenarios.project import APART, run
 from reliability.tables import CHECKPOINTS, Base, engine, read
 
+_MODULES = ("reliability.tables", "sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql")
+
 
 class InRows:
     """Rows of the user's."""
@@ -95,14 +97,14 @@ def _driven(url: str) -> str:
 
 def on_sqlite(job: Job) -> None:
     """The tables are in SQLite, as the log is."""
-    with Nursery(job) as nursery:
+    with Nursery(job, *_MODULES) as nursery:
         _on_sqlite(job, nursery)
 
 
 def on_postgres(job: Job) -> None:
     """The tables are in PostgreSQL, as the log is."""
     try:
-        with Nursery(job) as nursery:
+        with Nursery(job, *_MODULES) as nursery:
             _on_postgres(job, nursery)
     except server.NoServerError as error:
         job.report.not_run = str(error)
