@@ -47,10 +47,10 @@ bench: ## how fast it is on this machine, beside its peers; or against another c
 		--locked --no-dev --group bench --no-editable --reinstall-package eventuali
 	@target/bench/env/bin/python -m benchmarks $(ARGS)
 
-fire: build ## break things on purpose: kills, full disks, failing files, forks; half an hour
+fire: build ## break things on purpose: kills, full disks, failing files, forks; the better part of an hour
 	$(RUN) python -m reliability $(ARGS)
 
-fire-quick: build ## the same in three minutes
+fire-quick: build ## the same in five minutes
 	$(RUN) python -m reliability --quick $(ARGS)
 
 mutants: build ## change the code in small ways, and see whether a test notices; an hour or two

@@ -7,6 +7,7 @@ here is plain Python, and shares no code with projections.
 
 from __future__ import annotations
 
+import itertools
 import json
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +22,8 @@ KEYS = 900
 """Accounts, of which `find` gives all in one page."""
 PAGE = 1_000
 SHARDS = 16
+IN_THE_STORE = "-"
+"""What is said instead of the address of a database with tables of the user's."""
 _DROPS = 0.02
 _MODULUS = 2**61 - 1
 
@@ -163,6 +166,46 @@ class BlockingShares(Shares, name="shares"):
             docs.put(key, self._counted(docs.get(Share, key), event))
         key = event.meta.aggregate_id or ""
         self._turn(key, docs.get(Odd, key), event, docs)
+
+
+class Receipt(ReadModel):
+    """What an event says, so that there are as many as events."""
+
+    amount: int
+    position: int
+    text: str
+
+
+class FreeReceipt(Receipt):
+    """The same, of another projection."""
+
+
+class Receipts(Projection[Receipt], name="receipts"):
+    """A document for each event, in the pure form."""
+
+    def key(self, event: Event) -> str:
+        """Returns the number of the event."""
+        assert isinstance(event, Booked | Dropped)
+        return str(event.number)
+
+    def on_any(self, event: Booked | Dropped, doc: Receipt | None) -> Receipt:
+        """Makes the document."""
+        return receipt_of(event)
+
+
+class FreeReceipts(Projection, name="free receipts"):
+    """The same in the free form."""
+
+    def on_any(self, event: Booked | Dropped, docs: sync.Documents) -> None:
+        """Makes the document."""
+        docs.put(str(event.number), FreeReceipt(**receipt_of(event).model_dump()))
+
+
+def receipt_of(event: Booked | Dropped) -> Receipt:
+    """Returns the document of an event."""
+    amount = event.amount if isinstance(event, Booked) else 0
+    position = event.meta.position or 0
+    return Receipt(amount=amount, position=position, text=f"{position:0100}")
 
 
 def versions_of(version: int, *, blocking: bool) -> tuple[type[Tallies], type[Shares]]:
@@ -341,12 +384,18 @@ class Judge:
                 prefixes[now] = (prefixes.get(now, (number, number))[0], number)
                 self._counts[model].append(self.fold.counts[model])
 
-    def course(self, reads: Iterable[Seen]) -> int:
-        """Judges the reads of one process in their order; returns how many saw less than before."""
+    def course(self, reads: Iterable[Seen], due: Iterable[int] = ()) -> int:
+        """Judges the reads of one process in their order; returns how many saw less than before.
+
+        Args:
+            reads: What was read.
+            due: Of each read, how many events it counts at least where it saw less than before:
+                what is built anew is full when it takes the place of what was live.
+        """
         newest: dict[str, int] = {}
         furthest: dict[str, int] = {}
         back = 0
-        for seen in reads:
+        for seen, least in zip(reads, itertools.chain(due, itertools.repeat(0)), strict=False):
             prefix = self.prefix(seen)
             version = max(seen.versions, default=0)
             if seen.versions and version < newest.get(seen.model, 0):
@@ -354,9 +403,25 @@ class Judge:
             newest[seen.model] = max(newest.get(seen.model, 0), version)
             if prefix is not None:
                 first, last = prefix
-                back += last < furthest.get(seen.model, 0)
+                if last < furthest.get(seen.model, 0):
+                    back += 1
+                    self._full(seen, last, least)
                 furthest[seen.model] = max(furthest.get(seen.model, 0), first)
         return back
+
+    def _full(self, seen: Seen, events: int, least: int) -> None:
+        if events < least:
+            text = f"half of it was shown, {events} events and not {least}: {seen}"
+            self._verdict.find("skipped", text, least - events)
+
+    def at(self, seen: Seen, position: int) -> None:
+        """Judges whether a read is what there is at a position."""
+        found = self._prefixes[seen.model].get(seen.digest)
+        due = bisect_right(self._positions, position)
+        if found is not None and not found[0] <= due <= found[1]:
+            kind = "skipped" if found[1] < due else "duplicated"
+            text = f"the checkpoint is at {position}, so {due} events, and not {found}: {seen}"
+            self._verdict.find(kind, text)
 
     def prefix(self, seen: Seen) -> tuple[int, int] | None:
         """Returns how many events a read counts, at least and at the most.

@@ -38,7 +38,7 @@ class Report:
         extras: What this scenario counts beside that.
         not_run: Why it could not run here; "" where it did.
         fault: What was broken on purpose; "" where nothing was.
-        shows: The count of the verdict that shows it.
+        shows: The count that shows it.
     """
 
     test: str
@@ -98,7 +98,8 @@ class Report:
     @property
     def caught(self) -> bool:
         """Whether what was broken was found for what it is."""
-        return bool(self.fault) and getattr(self.verdict, self.shows) > 0
+        among = self if self.shows in ("hangs", "wrong") else self.verdict
+        return bool(self.fault) and getattr(among, self.shows) > 0
 
     def line(self) -> str:
         """Returns the JSON line."""

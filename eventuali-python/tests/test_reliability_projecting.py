@@ -15,7 +15,10 @@ from eventuali.sync import EventStore
 sys.path.insert(0, str(PROJECT))
 try:
     checker = importlib.import_module("reliability.checker")
+    moments = importlib.import_module("reliability.moments")
     projecting = importlib.import_module("reliability.projecting")
+    report = importlib.import_module("reliability.report")
+    tables = importlib.import_module("reliability.tables")
 finally:
     sys.path.remove(str(PROJECT))
 
@@ -68,16 +71,22 @@ def held(log, model, made):
     return found_in(verdict)
 
 
+def fill(store, log):
+    """Appends the events of a log to a store, each by itself."""
+    for event in log:
+        made = (
+            projecting.Dropped(number=event.number)
+            if event.amount is None
+            else projecting.Booked(number=event.number, amount=event.amount)
+        )
+        last = store.append([made], stream=("Account", event.key))
+    return last
+
+
 def test_what_a_projection_makes_is_what_plain_python_makes(log, tmp_path):
     tallies, shares = projecting.versions_of(3, blocking=True)
     with EventStore.create(tmp_path / "events.db", durability="relaxed") as store:
-        for event in log:
-            made = (
-                projecting.Dropped(number=event.number)
-                if event.amount is None
-                else projecting.Booked(number=event.number, amount=event.amount)
-            )
-            last = store.append([made], stream=("Account", event.key))
+        last = fill(store, log)
         with store.run(tallies(), shares()) as running:
             running.wait_for(last, timeout=30)
         verdict = checker.Verdict()
@@ -87,6 +96,27 @@ def test_what_a_projection_makes_is_what_plain_python_makes(log, tmp_path):
             judge.prefix(Seen.of(model, store.find(model, limit=PAGE)))
         assert found_in(verdict) == set()
         assert verdict.reads == len(MODELS)
+
+
+def test_rows_of_the_users_are_what_plain_python_makes(log, tmp_path):
+    url = f"sqlite:///{tmp_path / 'tables.db'}"
+    beside = tables.engine(url)
+    tables.Base.metadata.create_all(beside)
+    verdict = checker.Verdict()
+    with EventStore.create(tmp_path / "events.db", durability="relaxed") as store:
+        fill(store, log)
+        judge = projecting.Judge(verdict, projecting.log_of(store))
+        # One after the other: the file has one writer at a time.
+        for each in tables.placed(url, 3, {}, blocking=True):
+            with store.run(each) as running:
+                running.wait_for(len(log), timeout=30)
+    for model in MODELS:
+        rows, position = tables.read(beside, model)
+        judge.last(model, rows, 3)
+        judge.at(Seen.of(model, rows), position)
+        assert position == len(log)
+    beside.dispose()
+    assert found_in(verdict) == set()
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -142,3 +172,36 @@ def test_the_share_of_all_says_how_far_it_is(log):
         verdict = checker.Verdict()
         projecting.Judge(verdict, log).share(count, log[199].position)
         assert found_in(verdict) == found
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_what_takes_the_place_of_what_was_live_is_full(log, model):
+    whole, less, half = (Seen.of(model, documents(model, log[:end])) for end in (600, 590, 300))
+    for last, found in ((less, set()), (half, {"skipped"})):
+        verdict = checker.Verdict()
+        # What began with 590 events took its place.
+        assert projecting.Judge(verdict, log).course([whole, last], [0, 590]) == 1
+        assert found_in(verdict) == found
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_rows_are_those_of_their_checkpoint(log, model):
+    rows = Seen.of(model, documents(model, log[:300]))
+    for event, found in ((299, set()), (400, {"skipped"}), (100, {"duplicated"})):
+        verdict = checker.Verdict()
+        projecting.Judge(verdict, log).at(rows, log[event].position)
+        assert found_in(verdict) == found
+
+
+def test_a_control_may_show_as_something_that_is_wrong():
+    made = report.Report("project", 1, 1, fault="keep-documents", shows="wrong")
+    assert not made.good
+    made.expect(False, "it grew")
+    assert made.good
+
+
+def test_what_was_done_at_the_end_is_in_the_file(tmp_path):
+    file = tmp_path / "moments"
+    assert moments.read(file) == []
+    file.write_bytes(bytes([3, 1 | 1 << 4, 5 | 1 << 5, 0]))
+    assert moments.read(file) == ["handles", "waits behind a commit", "builds: swaps"]

@@ -196,7 +196,9 @@ def test_a_projection_is_told_and_its_documents_are_those_of_the_log(places, els
             copy(old, path)
             last = store.append([Sent(n=99)]).position
             with pytest.raises(ProjectionError) as told:
-                for _ in range(100):  # a position that it had passed counts as shown until it is told
+                for _ in range(
+                    100
+                ):  # a position that it had passed counts as shown until it is told
                     running.wait_for(last, timeout=10)
                     sleep(0.05)
             assert isinstance(told.value.__cause__, CheckpointMismatchError)

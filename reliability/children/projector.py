@@ -1,19 +1,24 @@
 """Runs the projections of the scenarios, and says how they do.
 
-    python -m reliability.children.projector
+    python -m reliability.children.projector MOMENTS [MODULE …]
 
-It waits for a line on its stdin, since to begin takes Python longer than most of them live:
+It imports the modules, and waits for a line on its stdin, since to begin takes Python longer than
+most of them live:
 
-    URL VERSION HOW SEED [NAME NUMBER KIND]
+    URL TABLES VERSION HOW SEED [NAME NUMBER KIND]
 
-HOW is `run`, until somebody kills it; `rebuild`, which builds one of them anew meanwhile, again and
-again; or a position, at which it ends once both are live there, or one is faulted and the other
+TABLES is the address of a database with tables of the user's, or `-` where documents are in the
+store. What each projection does is in the file MOMENTS, which outlives the process.
+
+HOW is `run`, until somebody kills it; `rebuild`, which builds one of them anew meanwhile, again
+and again; or a position, at which it ends once both are live there, or one is faulted and the other
 has come so far. It has an event loop or none, as SEED says. The projection NAME can't handle the
 event NUMBER: its handler raises, or ends the process where KIND is `deadly`.
 
     ready                       it begins
     rebuilding NAME             the documents are being built anew
     worked EVENTS               so much was handled by each of those that run, or by the rebuild
+    swapping NAME               what was built is about to be
     rebuilt NAME                what was built is live
     live                        both projections are live
     faulted NAME AT ERROR       one has stopped
@@ -28,24 +33,23 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
 from random import Random
 from threading import Thread
 from time import sleep
-from typing import Any
 
-from eventuali import EventStore, Projection, Retry, sync
+from eventuali import EventStore, Retry, sync
 from eventuali._engine import projecting
-from eventuali._engine.folding import Stored
 from eventuali._engine.lifecycle import Durability
-from eventuali._engine.places import Cursor, Pause, Work
 from eventuali._engine.progress import Progress
-from eventuali.projection import ProjectionStatus
-from reliability.projecting import Poison, versions_of
+from eventuali.projection import ProjectionStatus, Runnable, projection_of
+from reliability import moments
+from reliability.broken import break_projections
+from reliability.projecting import IN_THE_STORE, Poison, versions_of
 from reliability.variant import VARIABLE
 
 _LOOKS_S = 0.01
-_BETWEEN_S = 0.01
-"""Where writing is broken, between the two commits, so that few kills are needed."""
 _ABANDONED_S = 0.2
 """After so long the last process takes a rebuild that stands still for one that was killed."""
 _STEP = 200
@@ -106,35 +110,47 @@ def say(text: str) -> None:
 
 def main() -> None:
     """Runs them."""
+    moments_file, *modules = sys.argv[1:]
+    for module in modules:
+        import_module(module)
     words = sys.stdin.readline().split()
     if not words:
         return  # nobody needs it
-    url, version, how, seed, *poison = words
-    break_writing(os.environ.get(VARIABLE, ""))
+    url, place, version, how, seed, *poison = words
+    break_projections(os.environ.get(VARIABLE, ""))
+    moments.watch(Path(moments_file), lambda name: say(f"swapping {name}"))
     if how.isdigit():
         projecting.ABANDONED = _ABANDONED_S
     chance = Random(seed)
     blocking = chance.random() < 0.5
-    classes = versions_of(int(version), blocking=blocking)
     whose, number, deadly = poison or ("", "0", "")
-    made: list[Projection[Any]] = [
-        each(Poison(int(number), deadly=deadly == "deadly"))
-        if each.__projection_name__ == whose
-        else each()
-        for each in classes
-    ]
-    anew = chance.choice(classes)()
+    sick = {whose: Poison(int(number), deadly=deadly == "deadly")}
+    made, anew = made_in(place, int(version), sick, chance, blocking=blocking)
     if blocking:
         without_a_loop(url, durability_of(seed), made, anew, how)
     else:
         asyncio.run(in_a_loop(url, durability_of(seed), made, anew, how))
 
 
+def made_in(
+    place: str, version: int, sick: dict[str, Poison], chance: Random, *, blocking: bool
+) -> tuple[list[Runnable], Runnable]:
+    """Returns the projections, and the one that is built anew."""
+    if place != IN_THE_STORE:
+        from reliability import tables  # it takes a while
+
+        made = tables.placed(place, version, sick, blocking=blocking)
+        return list(made), chance.choice(tables.placed(place, version, {}, blocking=blocking))
+    classes = versions_of(version, blocking=blocking)
+    anew = chance.choice(classes)()
+    return [each(sick.get(each.__projection_name__)) for each in classes], anew
+
+
 async def in_a_loop(
     url: str,
     durability: Durability,
-    projections: Sequence[Projection[Any]],
-    anew: Projection[Any],
+    projections: Sequence[Runnable],
+    anew: Runnable,
     how: str,
 ) -> None:
     """Runs them as tasks."""
@@ -152,9 +168,9 @@ async def in_a_loop(
                 await asyncio.gather(*running._tasks[1::2])  # what was killed is removed
 
 
-async def rebuild(store: EventStore, projection: Projection[Any]) -> None:
+async def rebuild(store: EventStore, projection: Runnable) -> None:
     """Builds it anew, again and again."""
-    name = projection.__projection_name__
+    name = projection_of(projection).__projection_name__
     while True:
         told = _told(name)
         try:
@@ -168,8 +184,8 @@ async def rebuild(store: EventStore, projection: Projection[Any]) -> None:
 def without_a_loop(
     url: str,
     durability: Durability,
-    projections: Sequence[Projection[Any]],
-    anew: Projection[Any],
+    projections: Sequence[Runnable],
+    anew: Runnable,
     how: str,
 ) -> None:
     """Runs them in threads."""
@@ -187,9 +203,9 @@ def without_a_loop(
                     thread.join()
 
 
-def rebuild_without_a_loop(store: sync.EventStore, projection: Projection[Any]) -> None:
+def rebuild_without_a_loop(store: sync.EventStore, projection: Runnable) -> None:
     """Builds it anew, again and again."""
-    name = projection.__projection_name__
+    name = projection_of(projection).__projection_name__
     while True:
         told = _told(name)
         try:
@@ -212,28 +228,6 @@ def _told(name: str) -> Progress:
             say(f"worked {position}")
 
     return tell
-
-
-def break_writing(fault: str) -> None:
-    """Breaks projections: documents and cursor are written one after the other."""
-    if fault not in ("documents-first", "cursor-first"):
-        return
-
-    def write(self: Stored, to: Cursor) -> Work:
-        changes = self._changes()
-        core, number, cursor = self._core, self.number, self.cursor
-        if not changes:
-            self._sent = core.advance(number, cursor, to, [])
-        elif fault == "documents-first":
-            cursor = yield core.advance(number, cursor, cursor, changes)
-            yield Pause(_BETWEEN_S)
-            self._sent = core.advance(number, cursor, to, [])
-        else:
-            cursor = yield core.advance(number, cursor, to, [])
-            yield Pause(_BETWEEN_S)
-            self._sent = core.advance(number, cursor, to, changes)
-
-    Stored.write = write  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from eventuali._engine.documents import Changes
 from eventuali._engine.projecting import Call, Core, Pause, Projecting, Store, Work
+from eventuali._engine.turn import Turn
 from eventuali._engine.waiting import UNSETTLED, Supervised, ended, late, remaining, target_of
 from eventuali.errors import EventStoreError
 from eventuali.expected import duration
@@ -73,6 +74,7 @@ class Running(Supervised):
         self._driver = driver
         self._changed = asyncio.Event()
         check_projections(projections)
+        turn = Turn()
         self._all = [
             Projecting(
                 store,
@@ -81,6 +83,7 @@ class Running(Supervised):
                 changes=self._documents,
                 tell=self._tell,
                 offload=asyncio.to_thread,
+                turn=turn,
             )
             for each in projections
         ]

@@ -18,6 +18,7 @@ from eventuali._engine.own_tables import InOwnTables, Offload
 from eventuali._engine.paging import WINDOW, Paging, Smaller
 from eventuali._engine.places import Call, Failed, Gone, Pause, Place, Unavailable, Work
 from eventuali._engine.read import PAGE
+from eventuali._engine.turn import LONGEST, Turn
 from eventuali._eventuali import Page, Pending, Row, Store
 from eventuali.errors import (
     CheckpointMismatchError,
@@ -89,6 +90,7 @@ class Projecting(Paging):
         tell: Callable[[], None],
         offload: Offload | None = None,
         rebuild: bool = False,
+        turn: Turn | None = None,
     ) -> None:
         """Is not called directly: use `EventStore.run`."""
         self.projection = projection_of(runnable)
@@ -98,6 +100,7 @@ class Projecting(Paging):
         self.name = cls.__projection_name__
         self.rebuild = rebuild
         self._on_error = on_error
+        self._turn = turn or Turn()
         self._log = store.subscribe(self.items, PAGE)
         self._fresh = True  # whether this process has not begun before
         self._state: ProjectionState = "catching up"
@@ -232,9 +235,9 @@ class Projecting(Paging):
             if len(page) and self._fresh:
                 self._fresh = False
                 yield from self._settle()
-                yield from self._mark(crashed + 1)
                 if crashed:  # then it begins anew from where it is
-                    return (yield from self._carefully(page, crashed))
+                    return (yield from self._in_turn(page, crashed))
+                yield from self._mark(1)
             waits = page.end or (waits and len(page) < PAGE)
             pending = self._log.next(page.looked_to, waits)
             try:
@@ -261,6 +264,20 @@ class Projecting(Paging):
                 return (yield from self._recover(failed))
 
     # --- what is left of a failure or a crash -----------------------------------------------------
+
+    def _in_turn(self, page: Page, crashed: int) -> Generator[Any, Any, bool]:
+        """Handles a page that a process ended in, while no other projection does that."""
+        limit = monotonic() + LONGEST
+        while not (taken := self._turn.take()) and not self._stopped and monotonic() < limit:
+            yield Pause(0.02)
+        try:
+            if self._stopped:
+                return True
+            yield from self._mark(crashed + 1)
+            return (yield from self._carefully(page, crashed))
+        finally:
+            if taken:
+                self._turn.give()
 
     def _carefully(self, page: Page, crashed: int) -> Generator[Any, Any, bool]:
         """Handles the events of a page in small parts, since a process ended among them."""

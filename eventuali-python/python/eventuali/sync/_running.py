@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from eventuali._engine.documents import Changes
 from eventuali._engine.operation import run
 from eventuali._engine.projecting import Call, Pause, Projecting, Store, Work
+from eventuali._engine.turn import Turn
 from eventuali._engine.waiting import UNSETTLED, Supervised, ended, late, remaining, target_of
 from eventuali.errors import EventStoreError
 from eventuali.expected import duration
@@ -57,8 +58,11 @@ class Running(Supervised):
         for projection in projections:
             refuse_coroutines(projection)
         self._stopping = threading.Event()
+        turn = Turn()
         self._all = [
-            Projecting(store, each, on_error=on_error, changes=Documents, tell=self._tell)
+            Projecting(
+                store, each, on_error=on_error, changes=Documents, tell=self._tell, turn=turn
+            )
             for each in projections
         ]
         self._threads: list[threading.Thread] = []

@@ -1,0 +1,139 @@
+"""Projections that are broken on purpose, by patches: what a scenario must find."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from eventuali._engine import folding
+from eventuali._engine.folding import Store, Stored
+from eventuali._engine.own_tables import InOwnTables
+from eventuali._engine.places import Cursor, Pause, Work
+from eventuali._engine.read import PAGE
+from eventuali.projection import AsyncOwnTables
+from eventuali.query import Item
+
+REBUILDS = ("early-swap", "swap-at-the-head")
+"""Those of rebuilds, so that there is nothing else in a run."""
+_BETWEEN_S = 0.01
+"""The pause between two commits that should be one, so that few kills are needed."""
+_LATE_S = 0.1
+"""The pause before a cursor is moved to the head, so that something is appended meanwhile."""
+
+
+def break_projections(fault: str) -> None:
+    """Breaks them.
+
+    - `documents-first`: documents and cursor are two commits;
+    - `cursor-first`: the same, in the other order;
+    - `early-swap`: what is built takes the place of what is live before it is full;
+    - `swap-at-the-head`: what is built is taken to be as far as the log is then;
+    - `keep-documents`: all documents are kept from page to page.
+    """
+    match fault:
+        case "documents-first" | "cursor-first":
+            _apart(fault)
+            _apart_in_own_tables(fault)
+        case "early-swap":
+            _swap_early()
+        case "swap-at-the-head":
+            _swap_at_the_head()
+        case "keep-documents":
+            folding.CACHE = 1 << 60
+
+
+def _apart(fault: str) -> None:
+    def write(self: Stored, to: Cursor) -> Work:
+        changes = self._changes()
+        core, number, cursor = self._core, self.number, self.cursor
+        if not changes:
+            self._sent = core.advance(number, cursor, to, [])
+        elif fault == "documents-first":
+            cursor = yield core.advance(number, cursor, cursor, changes)
+            yield Pause(_BETWEEN_S)
+            self._sent = core.advance(number, cursor, to, [])
+        else:
+            cursor = yield core.advance(number, cursor, to, [])
+            yield Pause(_BETWEEN_S)
+            self._sent = core.advance(number, cursor, to, changes)
+
+    Stored.write = write  # type: ignore[method-assign]
+
+
+def _apart_in_own_tables(fault: str) -> None:
+    original = InOwnTables.write
+
+    def handlers(self: InOwnTables, to: Cursor) -> Work:
+        """Calls the handlers, and leaves the checkpoint where it is."""
+        tables: Any = self._tables
+        move = tables.move
+        tables.move = _stay_async if isinstance(tables, AsyncOwnTables) else _stay
+        try:
+            yield from original(self, to)
+        finally:
+            tables.move = move
+
+    def cursor(self: InOwnTables, to: Cursor) -> Work:
+        """Moves the checkpoint, and calls no handler."""
+        taken, self._taken = self._taken, []
+        yield from original(self, to)
+        self._taken = taken
+
+    def write(self: InOwnTables, to: Cursor) -> Work:
+        before = self.cursor
+        if not self._taken:
+            yield from original(self, to)
+        elif fault == "documents-first":
+            yield from handlers(self, to)
+            self.cursor = before
+            yield Pause(_BETWEEN_S)
+            yield from cursor(self, to)
+        else:
+            yield from cursor(self, to)
+            yield Pause(_BETWEEN_S)
+            after, self.cursor = self.cursor, before
+            yield from handlers(self, to)
+            self.cursor = after
+
+    InOwnTables.write = write  # type: ignore[method-assign]
+
+
+def _swap_early() -> None:
+    original = Stored.begin
+
+    def begin(self: Stored, *, rebuild: bool) -> Work:
+        yield from original(self, rebuild=rebuild)
+        if not self.is_live:
+            yield from self.swap()
+
+    Stored.begin = begin  # type: ignore[method-assign]
+
+
+def _swap_at_the_head() -> None:
+    make, original = Stored.__init__, Stored.swap
+    stores: WeakKeyDictionary[Stored, Store] = WeakKeyDictionary()
+
+    def made(self: Stored, store: Store, *words: Any) -> None:
+        make(self, store, *words)
+        stores[self] = store
+
+    def swap(self: Stored) -> Work:
+        yield Pause(_LATE_S)
+        everything: list[Item] = [(None, None, (), (), (), None)]
+        page = yield stores[self].read(everything, after=self.cursor[0], limit=PAGE)
+        if len(page):
+            row = page.columns()[2][-1]
+            to = (row.position, (row.position, row.event_id), 0, 0)
+            self.cursor = yield self._core.advance(self.number, self.cursor, to, [])
+        yield from original(self)
+
+    Stored.__init__ = made  # type: ignore[method-assign,assignment]
+    Stored.swap = swap  # type: ignore[method-assign]
+
+
+def _stay(*_: object) -> bool:
+    return True
+
+
+async def _stay_async(*_: object) -> bool:
+    return True
