@@ -186,7 +186,7 @@ lines.schema_of = lambda _: schema
 def work(turn):
     chance = random.Random(f"{kind} {how} {turn}")
     by = chance.choice(["commit", "event"])
-    left = {"commit": chance.randrange(3, 8), "event": chance.randrange(1, 900)}[by]
+    left = {"commit": chance.randrange(3, 30), "event": chance.randrange(1, 900)}[by]
 
     def count(which):
         nonlocal left
