@@ -13,6 +13,8 @@ use eventuali_core::service::projection::{
 };
 use eventuali_core::store::EventStore;
 
+use uuid::Uuid;
+
 use fixtures::{InProcess, PostgresTable, SqliteFile};
 
 fn opened(fixture: &dyn Fixture) -> EventStore {
@@ -55,7 +57,7 @@ fn write(projection: &Projection, begun: &Begun, from: Cursor, json: &str) -> Cu
 fn read(store: &EventStore) -> Vec<String> {
     let all = RecordSelection::Prefix(String::new());
     let page =
-        block_on(Documents::new(store).page("View", all, false, None, 100)).expect("it is read");
+        block_on(Documents::new(store).page("View", all, false, None, 100)).expect("it is read").0;
     page.records.into_iter().map(|record| record.key.key).collect()
 }
 
@@ -90,7 +92,7 @@ fn another_version_is_built_beside_it_and_swapped() {
         let cursor = write(&new, &second, second.cursor, "two");
         assert_eq!(read(store), ["a", "one"], "the live one serves until then");
         assert_eq!(begin(&new, Purpose::Run), Begun { cursor, ..second.clone() }, "it is resumed");
-        block_on(new.swap(second.number, cursor)).expect("it is swapped");
+        block_on(new.swap(second.number, cursor, false)).expect("it is swapped");
         assert_eq!(read(store), ["a", "two"]);
         let late = old.advance(first.number, at, at, vec![change("late", Some("late"))]);
         let told = block_on(late).expect_err("it was replaced");
@@ -127,12 +129,12 @@ fn a_swap_is_of_a_cursor_that_nobody_has_moved() {
         let second = begin(&new, Purpose::Run);
         let cursor = write(&new, &second, second.cursor, "two");
         let moved = write(&new, &second, cursor, "three");
-        let told = block_on(new.swap(second.number, cursor)).expect_err("somebody went on");
+        let told = block_on(new.swap(second.number, cursor, false)).expect_err("somebody went on");
         assert!(matches!(told.kind(), ErrorKind::RecordConflict { .. }), "{told:?}");
-        block_on(new.swap(second.number, moved)).expect("it is swapped");
+        block_on(new.swap(second.number, moved, false)).expect("it is swapped");
         assert_eq!(read(store), ["a", "three", "two"]);
-        let told = block_on(new.swap(second.number, moved)).expect_err("it was");
-        assert!(matches!(told.kind(), ErrorKind::RecordConflict { .. }), "{told:?}");
+        let again = block_on(new.swap(second.number, moved, false)).expect("it was");
+        assert_eq!(again.map(|cursor| cursor.position), Some(moved.position), "the same answer");
     });
 }
 
@@ -144,13 +146,11 @@ fn what_is_given_up_leaves_nothing() {
         write(&live, &first, first.cursor, "one");
         let rebuilt = begin(&live, Purpose::Rebuild);
         let cursor = write(&live, &rebuilt, rebuilt.cursor, "two");
-        assert_eq!(begin(&live, Purpose::Run).rebuilt, Some(rebuilt.number));
+        let beside = || block_on(live.rebuilt()).expect("it is looked up");
+        assert_eq!(beside(), Some(rebuilt.number));
         block_on(live.discard(rebuilt.number)).expect("it is given up");
         block_on(live.discard(rebuilt.number)).expect("it was");
-        assert_eq!(
-            (read(store), begin(&live, Purpose::Run).rebuilt),
-            (vec!["a".into(), "one".into()], None)
-        );
+        assert_eq!((read(store), beside()), (vec!["a".into(), "one".into()], None));
         let late = live.advance(rebuilt.number, cursor, cursor, Vec::new());
         assert!(block_on(late).is_err(), "whoever still fills it is told");
         for space in ["Accounts@2", "Accounts@2/View"] {
@@ -165,7 +165,7 @@ fn what_is_given_up_leaves_nothing() {
         let late = live.advance(early.number, early.cursor, early.cursor, Vec::new());
         assert!(block_on(late).is_err(), "it was replaced before it wrote anything");
         assert!(is_empty(store, &format!("Accounts@{}/View", killed.number)));
-        assert!(block_on(live.swap(killed.number, killed.cursor)).is_err());
+        assert!(block_on(live.swap(killed.number, killed.cursor, false)).is_err());
     });
 }
 
@@ -219,7 +219,8 @@ fn readers_meet_one_generation_while_others_take_its_place() {
                 while !ended.load(std::sync::atomic::Ordering::SeqCst) || rounds == 0 {
                     let all = RecordSelection::Prefix(String::new());
                     let page = block_on(documents.page("View", all, false, None, 1000))
-                        .expect("it is read");
+                        .expect("it is read")
+                        .0;
                     assert_eq!(page.records.len(), 500, "a generation is whole");
                     let first = &page.records[0].value.bytes;
                     assert!(page.records.iter().all(|record| record.value.bytes == *first));
@@ -232,9 +233,75 @@ fn readers_meet_one_generation_while_others_take_its_place() {
             let to = Cursor { position: 1, ..next.cursor };
             let cursor = block_on(live.advance(next.number, next.cursor, to, many(round)))
                 .expect("it is written");
-            block_on(live.swap(next.number, cursor)).expect("it is swapped");
+            block_on(live.swap(next.number, cursor, false)).expect("it is swapped");
         }
         ended.store(true, std::sync::atomic::Ordering::SeqCst);
         reader.join().expect("every page was whole");
+    });
+}
+
+#[test]
+fn a_swap_never_takes_readers_back() {
+    each(|store| {
+        let live = projection(store, 1);
+        let first = begin(&live, Purpose::Run);
+        let seen = |at: Cursor, position| Cursor {
+            position,
+            last: Some((position, Uuid::from_u128(u128::from(position)))),
+            ..at
+        };
+        let mut at = first.cursor;
+        at = block_on(live.advance(first.number, at, seen(at, 5), Vec::new())).expect("it is");
+        let next = begin(&live, Purpose::Rebuild);
+        let mut built = next.cursor;
+        let to = seen(built, 5);
+        built = block_on(live.advance(next.number, built, to, Vec::new())).expect("it is");
+        at = block_on(live.advance(first.number, at, seen(at, 6), Vec::new())).expect("it is");
+        let swapped = block_on(live.swap(next.number, built, false)).expect("it is looked up");
+        assert_eq!(swapped, None, "the live one is further");
+        let ahead = Cursor { position: 6, ..built };
+        let swapped = block_on(live.swap(next.number, ahead, false)).expect("it is swapped");
+        assert_eq!(swapped.map(|cursor| cursor.position), Some(6));
+        assert!(block_on(live.advance(first.number, at, at, Vec::new())).is_err(), "it was told");
+        let last = begin(&live, Purpose::Rebuild);
+        let swapped = block_on(live.swap(last.number, last.cursor, true)).expect("it may");
+        assert!(swapped.is_some());
+    });
+}
+
+#[test]
+fn a_rebuild_of_what_never_ran_is_not_read_before_it_is_whole() {
+    each(|store| {
+        let never = projection(store, 1);
+        let first = begin(&never, Purpose::Rebuild);
+        assert!(!first.live);
+        let cursor = write(&never, &first, first.cursor, "half");
+        assert_eq!(read(store), Vec::<String>::new());
+        block_on(never.swap(first.number, cursor, false)).expect("it is swapped");
+        assert_eq!(read(store), ["a", "half"]);
+    });
+}
+
+/// Somebody swaps all the time; whoever begins gets a generation that is there.
+#[test]
+fn whoever_begins_gets_a_generation_with_a_cursor() {
+    each(|store| {
+        let live = projection(store, 1);
+        begin(&live, Purpose::Run);
+        let ended = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let starter = std::thread::spawn({
+            let (live, ended) = (live.clone(), Arc::clone(&ended));
+            move || {
+                while !ended.load(std::sync::atomic::Ordering::SeqCst) {
+                    assert!(begin(&live, Purpose::Run).cursor.version > 0);
+                }
+            }
+        });
+        for _ in 0..50 {
+            let next = begin(&live, Purpose::Rebuild);
+            block_on(live.swap(next.number, next.cursor, true)).expect("it is swapped");
+        }
+        ended.store(true, std::sync::atomic::Ordering::SeqCst);
+        starter.join().expect("it always has one");
     });
 }

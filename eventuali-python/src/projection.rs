@@ -59,20 +59,25 @@ fn made(cursor: Cursor) -> Outcome {
 
 /// ([(key, JSON)], where to go on: (value, key)).
 fn listed(page: RecordPage) -> Outcome {
-    Outcome::Made(Box::new(move |py| {
-        let documents: Vec<_> = page
-            .records
-            .into_iter()
-            .map(|record| (record.key.key, PyBytes::new(py, &record.value.bytes)))
-            .collect();
-        let next = match page.next {
-            None => None,
-            Some(RecordCursor { value, key }) => {
-                Some((value.map(|value| scalar(py, value)).transpose()?, key))
-            }
-        };
-        Ok((documents, next).into_pyobject(py)?.into_any().unbind())
-    }))
+    Outcome::Made(Box::new(move |py| Ok(rows(py, page)?.into_pyobject(py)?.into_any().unbind())))
+}
+
+/// Documents, and where a page goes on.
+type Rows<'py> = (Vec<(String, Bound<'py, PyBytes>)>, Option<(Option<Bound<'py, PyAny>>, String)>);
+
+fn rows(py: Python<'_>, page: RecordPage) -> PyResult<Rows<'_>> {
+    let documents = page
+        .records
+        .into_iter()
+        .map(|record| (record.key.key, PyBytes::new(py, &record.value.bytes)))
+        .collect();
+    let next = match page.next {
+        None => None,
+        Some(RecordCursor { value, key }) => {
+            Some((value.map(|value| scalar(py, value)).transpose()?, key))
+        }
+    };
+    Ok((documents, next))
 }
 
 /// One projection of a store, in a version.
@@ -98,15 +103,14 @@ impl Projection {
 
 #[pymethods]
 impl Projection {
-    /// Finds the generation to go on with, or makes one: (number, whether it is live, cursor, the
-    /// number of one that is rebuilt beside it).
+    /// Finds the generation to go on with, or makes one: (number, whether it is live, cursor).
     fn begin(&self, rebuild: bool, models: Vec<String>) -> Pending {
         let purpose = if rebuild { Purpose::Rebuild } else { Purpose::Run };
         let answer = self.inner.begin(purpose, models);
         Pending::new(async {
-            let Begun { number, live, cursor, rebuilt } = answer.await?;
+            let Begun { number, live, cursor } = answer.await?;
             Ok(Outcome::Made(Box::new(move |py| {
-                Ok((number, live, tuple(cursor), rebuilt).into_pyobject(py)?.into_any().unbind())
+                Ok((number, live, tuple(cursor)).into_pyobject(py)?.into_any().unbind())
             })))
         })
     }
@@ -142,10 +146,26 @@ impl Projection {
         Pending::new(async { answer.await.map(made) })
     }
 
-    /// Puts a generation in the place of the live one.
-    fn swap(&self, number: u64, at: CursorTuple) -> Pending {
-        let answer = self.inner.swap(number, cursor(at));
-        Pending::new(async { answer.await.map(made) })
+    /// Puts a generation in the place of the live one; None where it is behind that, unless it may.
+    fn swap(&self, number: u64, at: CursorTuple, behind: bool) -> Pending {
+        let answer = self.inner.swap(number, cursor(at), behind);
+        Pending::new(async {
+            let swapped = answer.await?.map(tuple);
+            Ok(Outcome::Made(Box::new(move |py| {
+                Ok(swapped.into_pyobject(py)?.into_any().unbind())
+            })))
+        })
+    }
+
+    /// The number of a generation that is being rebuilt by this version or an older one, or None.
+    fn rebuilt(&self) -> Pending {
+        let answer = self.inner.rebuilt();
+        Pending::new(async {
+            let rebuilt = answer.await?;
+            Ok(Outcome::Made(Box::new(move |py| {
+                Ok(rebuilt.into_pyobject(py)?.into_any().unbind())
+            })))
+        })
     }
 
     /// Gives up a generation that is being filled.
@@ -171,7 +191,7 @@ impl Projection {
 pub(crate) fn by_keys(documents: &Documents, model: &str, keys: Vec<String>) -> Pending {
     let limit = keys.len();
     let answer = documents.page(model, RecordSelection::Keys(keys), false, None, limit);
-    Pending::new(async { answer.await.map(listed) })
+    Pending::new(async { answer.await.map(|(page, _)| listed(page)) })
 }
 
 /// Documents of a model by an entry of the index, or by their keys where none is named.
@@ -185,15 +205,21 @@ pub(crate) fn page(
 ) -> Pending {
     let after = after.map(|(value, key)| RecordCursor { value: value.map(Scalar::from), key });
     let answer = documents.page(model, chosen(select), backwards, after, limit);
-    Pending::new(async { answer.await.map(listed) })
+    Pending::new(async {
+        let (page, place) = answer.await?;
+        Ok(Outcome::Made(Box::new(move |py| {
+            let (documents, next) = rows(py, page)?;
+            Ok((documents, next, place).into_pyobject(py)?.into_any().unbind())
+        })))
+    })
 }
 
 /// How many documents of a model that is.
 pub(crate) fn count(documents: &Documents, model: &str, select: Selection) -> Pending {
     let answer = documents.count(model, chosen(select));
     Pending::new(async {
-        let count = answer.await?;
-        Ok(Outcome::Made(Box::new(move |py| Ok(count.into_pyobject(py)?.into_any().unbind()))))
+        let counted = answer.await?;
+        Ok(Outcome::Made(Box::new(move |py| Ok(counted.into_pyobject(py)?.into_any().unbind()))))
     })
 }
 

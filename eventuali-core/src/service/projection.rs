@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::query::{Query, ReadRange};
 use crate::record::{
     ExpectedRecord, MAX_PURGE, Record, RecordChange, RecordCursor, RecordKey, RecordPage,
-    RecordPurge, RecordQuery, RecordSelection, RecordValue, Scalar,
+    RecordPurge, RecordQuery, RecordSelection, RecordValue,
 };
 use crate::storage::Answer;
 use crate::store::EventStore;
@@ -92,8 +92,6 @@ pub struct Begun {
     pub live: bool,
     /// How far it has come.
     pub cursor: Cursor,
-    /// The generation that somebody rebuilds beside it, or was rebuilding when they were killed.
-    pub rebuilt: Option<u64>,
 }
 
 /// A change to a document.
@@ -145,22 +143,45 @@ impl Projection {
                 match this.chosen(purpose, &models).await {
                     Err(error) if is_conflict(&error) => {}
                     Err(error) => return Err(error),
-                    Ok((number, live, rebuilt)) => {
+                    Ok((number, live)) => {
                         let cursor = this.cursor_of(number).await?;
+                        if cursor.version == 0 {
+                            // Somebody has put another one in its place since.
+                            this.is_gone(number).await?;
+                            continue;
+                        }
                         this.is_of_this_log(&cursor).await?;
-                        return Ok(Begun { number, live, cursor, rebuilt });
+                        return Ok(Begun { number, live, cursor });
                     }
                 }
             }
         })
     }
 
-    /// The number of a generation, whether it is live, and of one that is rebuilt beside it.
-    async fn chosen(
-        &self,
-        purpose: Purpose,
-        models: &[String],
-    ) -> Result<(u64, bool, Option<u64>)> {
+    /// Refuses a generation that is at work without a cursor.
+    async fn is_gone(&self, number: u64) -> Result<()> {
+        if !self.has(number).await? || self.cursor_of(number).await?.version > 0 {
+            return Ok(());
+        }
+        let text = format!("the cursor of generation {number} of {:?} is missing", self.name);
+        Err(Error::new(ErrorKind::Corrupted { position: None }, text))
+    }
+
+    /// The number of a generation that is being rebuilt by this version or an older one.
+    #[must_use]
+    pub fn rebuilt(&self) -> Answer<Option<u64>> {
+        let this = self.clone();
+        Box::pin(async move {
+            let (state, _) = this.state().await?;
+            let rebuilt = state
+                .building
+                .filter(|building| state.live.is_some_and(|live| building.version <= live.version));
+            Ok(rebuilt.map(|building| building.number))
+        })
+    }
+
+    /// The number of a generation, and whether it is live.
+    async fn chosen(&self, purpose: Purpose, models: &[String]) -> Result<(u64, bool)> {
         let (mut state, mut expected) = self.state().await?;
         if !state.leaving.is_empty() {
             // Whoever replaced it was killed before it was gone.
@@ -169,16 +190,13 @@ impl Projection {
         }
         if purpose == Purpose::Run {
             match &state.live {
-                Some(live) if live.version == self.version => {
-                    let beside = state.building.as_ref().map(|building| building.number);
-                    return Ok((live.number, true, beside));
-                }
+                Some(live) if live.version == self.version => return Ok((live.number, true)),
                 Some(live) if live.version > self.version => return Err(self.superseded(live)),
                 _ => {}
             }
             match &state.building {
                 Some(building) if building.version == self.version => {
-                    return Ok((building.number, false, None));
+                    return Ok((building.number, false));
                 }
                 // Or two versions would replace what the other builds, again and again.
                 Some(newer) if newer.version > self.version => return Err(self.superseded(newer)),
@@ -188,16 +206,22 @@ impl Projection {
         state.last += 1;
         let models = models.iter().cloned().collect();
         let next = Generation { number: state.last, version: self.version, models };
-        let first = state.live.is_none();
+        // What is rebuilt is not read before it is whole.
+        let first = state.live.is_none() && purpose == Purpose::Run;
+        let mut replaced = None;
         if first {
             state.live = Some(next.clone());
         } else {
-            state.leaving.extend(state.building.replace(next.clone()));
+            replaced = state.building.replace(next.clone());
+            state.leaving.extend(replaced.clone());
         }
         // The cursor is there from the beginning: whoever still writes to a generation that was given
         // up meets a conflict, however early that was.
         let cursor = self.cursor_change(next.number, 0, Cursor::default())?;
         let mut changes = vec![self.state_change(&state, expected)?, cursor];
+        // Whoever still fills it is told.
+        let replaced = replaced.map(|replaced| self.cursor_key(replaced.number));
+        changes.extend(replaced.map(RecordChange::delete));
         if first {
             for model in &next.models {
                 changes.push(self.placing(model, next.number).await?);
@@ -205,7 +229,7 @@ impl Projection {
         }
         self.store.commit(Commit::change(changes)).await?;
         self.sweep().await?;
-        Ok((next.number, first, None))
+        Ok((next.number, first))
     }
 
     fn superseded(&self, newer: &Generation) -> Error {
@@ -284,13 +308,14 @@ impl Projection {
     }
 
     /// Puts a generation that has come as far as `at` in the place of the live one, which leaves
-    /// nothing behind.
+    /// nothing behind. None where the live one has handled a later event, unless `behind` allows
+    /// that.
     #[must_use]
-    pub fn swap(&self, number: u64, at: Cursor) -> Answer<Cursor> {
+    pub fn swap(&self, number: u64, at: Cursor, behind: bool) -> Answer<Option<Cursor>> {
         let this = self.clone();
         Box::pin(async move {
             loop {
-                match this.swapped(number, at).await {
+                match this.swapped(number, at, behind).await {
                     // Of the generations, and not of the cursor: a model was added, for instance.
                     Err(error) if is_conflict(&error) && this.is_at(number, at).await? => {}
                     Err(error) => return Err(error),
@@ -307,8 +332,11 @@ impl Projection {
         Ok(self.has(number).await? && self.cursor_of(number).await?.version == at.version)
     }
 
-    async fn swapped(&self, number: u64, at: Cursor) -> Result<Cursor> {
+    async fn swapped(&self, number: u64, at: Cursor, behind: bool) -> Result<Option<Cursor>> {
         let (mut state, expected) = self.state().await?;
+        if state.live.as_ref().is_some_and(|live| live.number == number) {
+            return self.cursor_of(number).await.map(Some); // it was swapped before
+        }
         let Some(next) = state.building.take_if(|building| building.number == number) else {
             return Err(self.replaced(number));
         };
@@ -323,11 +351,19 @@ impl Projection {
             changes.push(RecordChange::delete(RecordKey::new(MODELS, model.clone())));
         }
         // Whoever still writes there is told.
-        changes.push(RecordChange::delete(self.cursor_key(before.number)));
+        let mut old = RecordChange::delete(self.cursor_key(before.number));
+        if !behind && before.number > 0 {
+            let live = self.cursor_of(before.number).await?;
+            if live.last.is_some_and(|(position, _)| position > at.position) {
+                return Ok(None);
+            }
+            old = old.expecting(ExpectedRecord::Exact(live.version));
+        }
+        changes.push(old);
         changes.push(self.cursor_change(number, at.version, at)?);
         let done = self.store.commit(Commit::change(changes)).await?;
         let version = done.record_versions.last().copied().unwrap_or_default();
-        Ok(Cursor { version, ..at })
+        Ok(Some(Cursor { version, ..at }))
     }
 
     /// Gives up a generation that is being filled; nothing of it is left.
@@ -528,7 +564,8 @@ impl Documents {
         Self { store: store.clone(), places: Arc::default() }
     }
 
-    /// One page of a model's documents, without their entries in the index.
+    /// One page of a model's documents, without their entries in the index, and a number that is
+    /// another one once other documents have taken their place.
     #[must_use]
     pub fn page(
         &self,
@@ -537,7 +574,7 @@ impl Documents {
         backwards: bool,
         after: Option<RecordCursor>,
         limit: usize,
-    ) -> Answer<RecordPage> {
+    ) -> Answer<(RecordPage, u64)> {
         let read = move |store: &EventStore, query| {
             let query = RecordQuery { backwards, entries: false, ..query };
             store.records(query, after.clone(), limit)
@@ -545,9 +582,9 @@ impl Documents {
         self.read(model, select, read, || RecordPage { records: Vec::new(), next: None })
     }
 
-    /// How many of a model's documents a selection has.
+    /// How many of a model's documents a selection has, and the same number.
     #[must_use]
-    pub fn count(&self, model: &str, select: RecordSelection) -> Answer<u64> {
+    pub fn count(&self, model: &str, select: RecordSelection) -> Answer<(u64, u64)> {
         self.read(model, select, EventStore::count_records, || 0)
     }
 
@@ -559,7 +596,7 @@ impl Documents {
         select: RecordSelection,
         read: impl Fn(&EventStore, RecordQuery) -> Answer<T> + Send + 'static,
         none: impl FnOnce() -> T + Send + 'static,
-    ) -> Answer<T> {
+    ) -> Answer<(T, u64)> {
         let (this, model) = (self.clone(), model.to_owned());
         Box::pin(async move {
             check_part("model", &model)?;
@@ -573,12 +610,12 @@ impl Documents {
                 // What is purged was replaced before.
                 let Some(record) = one(&this.store, MODELS, &model).await? else {
                     this.places().remove(&model);
-                    return Ok(none());
+                    return Ok((none(), 0));
                 };
                 if let Some(found) = found
                     && known.is_some_and(|(version, _)| version == record.version)
                 {
-                    return Ok(found);
+                    return Ok((found, record.version));
                 }
                 let place: Place = decoded(&record)?;
                 let space = space_of(&place.projection, place.generation, &model);
@@ -592,9 +629,6 @@ impl Documents {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// An entry of a document's index.
-pub type Entry = (String, Scalar);
 
 fn check_part(field: &'static str, name: &str) -> Result<()> {
     crate::name::check_name(field, name)?;

@@ -213,7 +213,7 @@ class Projection:
         """Finds the generation to go on with, or makes one.
 
         Returns:
-            (number, whether it is live, cursor, the number of one that is rebuilt beside it)
+            (number, whether it is live, cursor)
         """
 
     def add_model(self, number: int, model: str) -> Pending:
@@ -228,8 +228,16 @@ class Projection:
     ) -> Pending:
         """Writes documents with the cursor, which must be where it was; gives the cursor."""
 
-    def swap(self, number: int, at: tuple[int, tuple[int, UUID] | None, int, int]) -> Pending:
-        """Puts a generation in the place of the live one; gives the cursor."""
+    def swap(
+        self, number: int, at: tuple[int, tuple[int, UUID] | None, int, int], behind: bool
+    ) -> Pending:
+        """Puts a generation in the place of the live one; gives the cursor.
+
+        None where it has not come as far as the live one, unless it may be `behind`.
+        """
+
+    def rebuilt(self) -> Pending:
+        """The number of a generation that is rebuilt by this version or an older one, or None."""
 
     def discard(self, number: int) -> Pending:
         """Gives up a generation that is being filled."""
@@ -335,15 +343,16 @@ class Store:
         after: tuple[Scalar | None, str] | None,
         limit: int,
     ) -> Pending:
-        """One page of a model's documents: ([(key, JSON)], where to go on: (value, key)).
+        """One page of a model's documents: ([(key, JSON)], where to go on: (value, key), place).
 
-        `select` is (name of an index, low, high); without a name, all in the order of their keys.
+        The place is another number once other documents have taken the place of these. `select` is
+        (name of an index, low, high); without a name, all in the order of their keys.
         """
 
     def count_documents(
         self, model: str, select: tuple[str | None, Scalar | None, Scalar | None]
     ) -> Pending:
-        """How many documents of a model that is."""
+        """How many documents of a model that is: (count, place)."""
 
     def record(self, space: str, key: str) -> Pending:
         """Reads the record of a key; the answer is (version, bytes), or None."""

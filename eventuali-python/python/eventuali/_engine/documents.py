@@ -46,7 +46,21 @@ def encoded(model: type[ReadModel], key: str, document: ReadModel | None) -> Doc
         text = f"{where} can't be stored exactly: {refused.reason}"
         raise SerializationError(text, path=refused.path) from refused.__cause__
     set_key(document, key)
+    refuse_large(name, key, json)
     return name, key, json, entries(document)
+
+
+def refuse_large(name: str, key: str, json: bytes) -> None:
+    """Refuses a document that no record holds.
+
+    Raises:
+        SerializationError: It is larger.
+    """
+    if len(json) > DOCUMENT_BYTES:
+        raise SerializationError(
+            f"the document {key!r:.60} of {name} has {len(json):,} bytes as JSON; at most "
+            f"{DOCUMENT_BYTES:,} can be stored"
+        )
 
 
 def encoded_all(model: type[ReadModel], documents: dict[str, ReadModel]) -> list[Document]:
@@ -58,6 +72,9 @@ def encoded_all(model: type[ReadModel], documents: dict[str, ReadModel]) -> list
     """
     name = model.__model_name__
     jsons = codec(model).encode_all(documents.values())
+    for key, json in zip(documents, jsons, strict=True):
+        if len(json) > DOCUMENT_BYTES:
+            refuse_large(name, key, json)
     for key, document in documents.items():
         set_key(document, key)
     if not model.__indexed__:
@@ -87,6 +104,7 @@ def decoded(model: type[M], key: str, json: bytes) -> M:
     return document
 
 
+DOCUMENT_BYTES = 8 << 20
 KEYS = 1000
 """How many documents are read at a time."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from math import ceil, floor, isfinite
+from math import ceil, floor, inf, isfinite, nextafter
 from typing import Any, Generic, TypeAlias, TypeGuard, TypeVar
 
 from eventuali._engine.documents import check_model, decoded
@@ -142,18 +142,38 @@ def find(
         # The index says it all of the condition by which it is read, but for open bounds.
         if leading is None or each.field != leading.field or each.above or each.below
     ]
+    found: Found[M] | None = None
+    while found is None:
+        found = yield from _found(store, model, leading, others, after, limit, backwards)
+    return found
+
+
+def _found(
+    store: Store,
+    model: type[M],
+    leading: Condition | None,
+    others: list[Condition],
+    after: DocumentPlace | None,
+    limit: int,
+    backwards: bool,
+) -> Operation[Found[M] | None]:
+    """Returns a page; None where others took the place of the documents while they were read."""
     found: Found[M] = Found()
+    first: int | None = None
     for part in _parts(leading, after, backwards=backwards):
         place = after if after is not None and part.begins(after) else None
         while True:
             # One more, which says whether anything follows.
-            rows, place = yield store.documents(
+            rows, place, number = yield store.documents(
                 model.__model_name__,
                 part.selection,
                 backwards,
                 place,
                 min(limit - len(found) + 1, PAGE),
             )
+            first = number if first is None else first
+            if number != first:
+                return None
             for key, json in rows:
                 document = decoded(model, key, json)
                 if others and not all(condition.holds(document) for condition in others):
@@ -171,8 +191,10 @@ def count(store: Store, model: type[ReadModel], where: dict[str, Any]) -> Operat
     """Returns of how many documents everything holds."""
     check_model(model)
     conditions = _conditions(model, where)
-    name, number = model.__model_name__, 0
-    if len(conditions) > 1:
+    leading = conditions[0] if conditions else None
+    if len(conditions) > 1 or (leading is not None and (leading.above or leading.below)):
+        # An index can't tell: the documents are read, in pages of one moment each.
+        number = 0
         after: DocumentPlace | None = None
         while True:
             page = yield from find(store, model, where, None, after, PAGE)
@@ -180,24 +202,25 @@ def count(store: Store, model: type[ReadModel], where: dict[str, Any]) -> Operat
             if page.next is None:
                 return number
             after = page.next
-    for part in _parts(conditions[0] if conditions else None, None):
-        condition = part.condition
-        if condition is not None and condition.is_empty:
+    counted: int | None = None
+    while counted is None:
+        counted = yield from _counted(store, model.__model_name__, leading)
+    return counted
+
+
+def _counted(store: Store, name: str, leading: Condition | None) -> Operation[int | None]:
+    """Returns how many a condition finds; None where others took their place meanwhile."""
+    total = 0
+    first: int | None = None
+    for part in _parts(leading, None):
+        if part.condition is not None and part.condition.is_empty:
             continue
-        number += yield store.count_documents(name, part.selection)
-        if condition is None:
-            continue
-        edges = {
-            edge
-            for edge, excluded in (
-                (condition.low, condition.above),
-                (condition.high, condition.below),
-            )
-            if excluded and edge is not None
-        }
-        for edge in edges:
-            number -= yield store.count_documents(name, (condition.field, edge, edge))
-    return number
+        count, number = yield store.count_documents(name, part.selection)
+        first = number if first is None else first
+        if number != first:
+            return None
+        total += count
+    return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,14 +305,39 @@ def _with(condition: Condition, lookup: str, given: Any, *, real: bool) -> Condi
     match lookup:
         case "":
             return condition.just(value)
-        case "ge" | "gt":
-            return condition.at_least(value, above=lookup == "gt")
-        case "le" | "lt":
-            return condition.at_most(value, below=lookup == "lt")
+        case "ge" | "gt" | "le" | "lt":
+            return _beyond(condition, lookup, value, real=real)
     if not isinstance(value, str):
         raise TypeError(f"{field}__prefix takes a str, not {given!r:.60}")
     # Above every text that begins so: none is as long.
     return condition.at_least(value).at_most(value + "\U0010ffff" * (TEXT_BYTES // 4 + 1))
+
+
+def _beyond(condition: Condition, lookup: str, value: Scalar, *, real: bool) -> Condition:
+    """Returns a condition with a bound, and one on the other side of what has the same type.
+
+    Bounds are included as far as possible: the index then says it all.
+    """
+    upwards = lookup in ("ge", "gt")
+    if isinstance(value, str):
+        if upwards:  # nothing stands between a text and the same with a NUL behind it
+            return condition.at_least(value + "\0" if lookup == "gt" else value)
+        return condition.at_least("").at_most(value, below=lookup == "lt")
+    if real:
+        edge = inf if upwards else -inf
+        if lookup in ("gt", "lt"):
+            if value == edge:
+                return replace(condition, among=frozenset())
+            value = nextafter(value, edge)
+    else:
+        edge = 2**63 - 1 if upwards else -(2**63)
+        if lookup in ("gt", "lt"):
+            if value == edge:
+                return replace(condition, among=frozenset())
+            value = int(value) + (1 if upwards else -1)
+    if upwards:
+        return condition.at_least(value).at_most(edge)
+    return condition.at_least(edge).at_most(value)
 
 
 def _is_fraction(value: Scalar, *, real: bool) -> TypeGuard[float]:

@@ -154,7 +154,7 @@ class Stored(Place):
     def begin(self, *, rebuild: bool) -> Work:
         """Finds the generation to continue with, or makes one."""
         begun = yield self._core.begin(rebuild, self._begin_with)
-        self.number, self.is_live, self.cursor, self.rebuilt = begun
+        self.number, self.is_live, self.cursor = begun
         self._models = set(self._begin_with)
         self.forget()
 
@@ -186,10 +186,22 @@ class Stored(Place):
         cursor: Cursor = yield self._core.cursor(self.number)
         return cursor
 
-    def swap(self) -> Work:
-        """Puts the generation in the place of the live one."""
-        self.cursor = yield self._core.swap(self.number, self.cursor)
+    def swap(self, *, behind: bool) -> Generator[Any, Any, bool]:
+        """Puts the generation in the place of the live one, unless it has not come as far."""
+        cursor: Cursor | None = yield self._core.swap(self.number, self.cursor, behind)
+        if cursor is None:
+            return False
+        self.cursor = cursor
         self.is_live = True
+        return True
+
+    def rebuilt(self) -> Pending | None:
+        """Asks for the number of a generation that is rebuilt beside."""
+        return self._core.rebuilt()
+
+    def progress_of(self, number: int) -> Pending:
+        """Asks how far a generation has come."""
+        return self._core.cursor(number)
 
     def discard(self, number: int) -> Pending | None:
         """Gives up a generation that is being filled."""

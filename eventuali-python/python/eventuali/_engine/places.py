@@ -68,7 +68,6 @@ class Place(ABC):
         cursor: How far what is kept has come.
         number: The generation that is filled; 0 before there is one.
         is_live: Whether that generation is what people read.
-        rebuilt: A generation that somebody was rebuilding when this one was begun.
         may_wait: Whether handlers may take long, so that nothing should be on its way meanwhile.
     """
 
@@ -79,7 +78,6 @@ class Place(ABC):
         self.cursor: Cursor = START
         self.number = 0
         self.is_live = False
-        self.rebuilt: int | None = None
 
     @abstractmethod
     def begin(self, *, rebuild: bool) -> Work:
@@ -125,10 +123,23 @@ class Place(ABC):
         yield from ()
         return self.cursor
 
-    def swap(self) -> Work:
-        """Makes what was built what people read."""
+    def swap(self, *, behind: bool) -> Generator[Any, Any, bool]:
+        """Makes what was built what people read; False where that would take them back.
+
+        Args:
+            behind: Whether it may be behind what they read now.
+        """
         yield from ()
         self.is_live = True
+        return True
+
+    def rebuilt(self) -> Pending | None:
+        """Asks for the number of a generation that is rebuilt beside; None where there are none."""
+        return None
+
+    def progress_of(self, number: int) -> Pending:
+        """Asks how far a generation has come."""
+        raise NotImplementedError
 
     def discard(self, number: int) -> Pending | None:
         """Gives up a generation; None where there is nothing to give up."""

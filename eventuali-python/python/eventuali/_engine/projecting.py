@@ -42,10 +42,12 @@ __all__ = ["Call", "Core", "Offload", "Pause", "Projecting", "Store", "Work"]
 
 CRASHES = 5
 """How often an event is tried whose handler ends the process."""
-ABANDONED = 60.0
+ABANDONED = 300.0
 """How long a rebuild stands still before it is taken for one that was killed, in seconds."""
 _AHEAD = 1000
 """How many positions without a match are passed before that is written down."""
+_SWAPS = 20
+"""How often it is tried to swap at a moment at which the live documents are not further."""
 _CHUNK = 32
 """How many events are written together after one crash; after another one, each by itself."""
 _LONGEST = 5.0
@@ -212,6 +214,7 @@ class Projecting(Paging):
         # starts looks whether one before it has ended in the middle.
         crashed = self._place.cursor[2] if self._fresh else 0
         waits = False  # whether the page that is requested comes only with new events
+        attempts = 0  # to put what was built in the place of the live documents
         noted = self.position
         pending = self._log.next(self.position, waits)
         while True:
@@ -221,8 +224,15 @@ class Projecting(Paging):
                 return True
             if waits:
                 if not self._place.is_live:
-                    yield from self._place.swap()
+                    # Who reads the live documents is not taken back. But where these change all the
+                    # time, the last events are handled behind the swap.
+                    swapped = yield from self._place.swap(behind=attempts == _SWAPS)
                     self._tell()
+                    attempts += 1
+                    if not swapped or attempts > _SWAPS:
+                        waits = False
+                        pending = self._log.next(self.position, waits)
+                        continue
                 if self.rebuild:
                     return True
                 self._error = None
@@ -352,19 +362,22 @@ class Projecting(Paging):
 
     def sweep(self) -> Work:
         """Removes what a rebuild has left that was killed: one that stands still for a while."""
-        while self._state == "catching up" and not self._place.number and not self._stopped:
-            yield Pause(0.1)
-        number = self._place.rebuilt
-        if number is None:
-            return
-        core = self._store.projection(self.name, type(self.projection).__projection_version__)
-        try:
-            before = yield core.cursor(number)
+        seen: tuple[int, Any] | None = None
+        while not self._stopped:
+            found = None
+            try:
+                pending = self._place.rebuilt()
+                if pending is None:
+                    return
+                number: int | None = yield pending
+                if number is not None:
+                    found = number, (yield self._place.progress_of(number))
+                    if found == seen and (given_up := self._place.discard(number)) is not None:
+                        yield given_up
+            except EventStoreError:
+                pass  # it is looked again
+            seen = found
             yield Pause(ABANDONED)
-            if not self._stopped and (yield core.cursor(number)) == before:
-                yield core.discard(number)
-        except EventStoreError:
-            return  # whoever begins next looks again
 
     def outcome(self) -> ProjectionStatus:
         """Returns how a rebuild ended.

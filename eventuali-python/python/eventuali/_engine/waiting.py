@@ -55,6 +55,8 @@ class Supervised:
         here = {type(each.projection) for each in self._all}
         for cls in projections:
             if cls not in here:
+                if isinstance(cls, Projection):
+                    raise TypeError(f"name the class: {type(cls).__name__}, not an object of it")
                 raise ValueError(f"{cls!r:.60} does not run here")
         return [
             each for each in self._all if not projections or type(each.projection) in projections

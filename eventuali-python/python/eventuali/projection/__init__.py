@@ -26,9 +26,8 @@ from typing import (
 
 from eventuali.errors import InvalidEventError, ProjectionError
 from eventuali.event import Event
-from eventuali.event._names import check_name
 from eventuali.projection._handlers import Handler, handler_of, handlers_of
-from eventuali.projection._model import ReadModel
+from eventuali.projection._model import ReadModel, check_part
 from eventuali.projection._places import (
     AsyncOwnTables,
     Checkpoint,
@@ -96,7 +95,7 @@ class Projection(Generic[M]):
 
     def __init_subclass__(cls, *, version: int = 1, name: str | None = None) -> None:
         super().__init_subclass__()
-        cls.__projection_name__ = check_name("name", cls.__name__ if name is None else name)
+        cls.__projection_name__ = check_part(cls.__name__ if name is None else name)
         if type(version) is not int or not 0 < version < 2**32:
             raise InvalidEventError(
                 f"{cls.__name__}: version must be an int of 1 or more, not {version!r:.60}",
@@ -106,6 +105,8 @@ class Projection(Generic[M]):
         cls.__model__ = _model_of(cls) or cls.__model__
         local = sys._getframe(1).f_locals
         cls.__handlers__ = handlers_of(cls, local, cls.__model__)
+        if iscoroutinefunction(cls.key):
+            raise TypeError(f"{cls.__name__}.key is a coroutine function; make it a plain `def`")
         if "key" in vars(cls) and cls.__model__ is None:
             raise TypeError(
                 f"{cls.__name__}: key is of the pure form; name the model: Projection[Model]"

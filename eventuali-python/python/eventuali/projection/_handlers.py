@@ -125,7 +125,7 @@ def _handler(cls: type, name: str, local: Mapping[str, Any], model: type | None)
         function,
         events,
         needs_document=model is not None and not {Any, NoneType} & set(document),
-        may_delete=bool({Any, NoneType} & set(answer)),
+        may_delete="return" in hints and bool({Any, NoneType} & set(answer)),
         is_async=is_async,
     )
 

@@ -11,6 +11,8 @@ from typing import (
     Annotated,
     Any,
     ClassVar,
+    Literal,
+    NewType,
     Self,
     TypeAlias,
     TypeVar,
@@ -22,6 +24,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from eventuali.errors import InvalidEventError
 from eventuali.event._names import check_name
 
 if TYPE_CHECKING:
@@ -34,6 +37,9 @@ LOOKUPS = ("in", "prefix", "ge", "gt", "le", "lt")
 """What may stand behind a field and `__` in a condition."""
 TEXT_BYTES = 1024
 """The most bytes of a text in an index."""
+MAX_INDEXED = 64
+NAME_BYTES = 100
+"""The most bytes of the name of a model or projection."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TAKEN = ("self", "model", "order_by", "after", "limit")
 """The arguments of `find`."""
@@ -77,7 +83,7 @@ class ReadModel(BaseModel):
     def __pydantic_init_subclass__(
         cls, *, name: str | None = None, index: Iterable[str] = (), **_: Any
     ) -> None:
-        cls.__model_name__ = check_name("name", cls.__name__ if name is None else name)
+        cls.__model_name__ = check_part(cls.__name__ if name is None else name)
         cls.__codec__ = None
         if isinstance(index, str):
             raise TypeError(f"{cls.__name__}: index must be a tuple of names: index=({index!r},)")
@@ -94,14 +100,21 @@ class ReadModel(BaseModel):
                 )
             annotation = cls.__pydantic_fields__[field].annotation
             for each in _members(annotation):
-                if each in (Any, object) or not isinstance(each, type):
-                    continue
+                if each in (Any, object) or isinstance(each, TypeVar):
+                    continue  # each value is looked at
+                if not isinstance(each, type):
+                    raise TypeError(
+                        f"{cls.__name__}: {field} can't be indexed as {each!r:.60}; annotate it "
+                        "with the types that it holds"
+                    )
                 if not issubclass(each, _INDEXABLE):
                     raise TypeError(
                         f"{cls.__name__}: {field} is a {each.__name__}, which can't be indexed; "
                         "use a str, int, float, UUID, date or aware datetime"
                     )
             indexed[field] = any(map(_is_real, _members(annotation)))
+        if len(indexed) > MAX_INDEXED:
+            raise TypeError(f"{cls.__name__}: at most {MAX_INDEXED} fields can be indexed")
         cls.__indexed__ = indexed
 
     @property
@@ -152,7 +165,29 @@ def keyed(copy: D, document: ReadModel) -> D:
 _INDEXABLE = (str, int, float, UUID, date, Enum, type(None))
 
 
+def check_part(name: object) -> str:
+    """Returns the name of a model or projection, of which names in the store are made.
+
+    Raises:
+        TypeError: It is not a str.
+        InvalidEventError: It is not acceptable.
+    """
+    found = check_name("name", name)
+    if len(found.encode()) > NAME_BYTES or "/" in found or "@" in found:
+        raise InvalidEventError(
+            f"name {found[:40]!r} must have at most {NAME_BYTES} bytes, and no '/' or '@'",
+            field="name",
+        )
+    return found
+
+
 def _members(annotation: Any) -> list[Any]:
+    if isinstance(annotation, NewType):
+        return _members(annotation.__supertype__)
+    if hasattr(annotation, "__value__"):  # `type X = …`
+        return _members(annotation.__value__)
+    if get_origin(annotation) is Literal:
+        return [type(each) for each in get_args(annotation)]
     if get_origin(annotation) in (Union, UnionType):
         return [each for one in get_args(annotation) for each in _members(one)]
     if get_origin(annotation) is Annotated:
