@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from random import Random
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, NewType, TypeVar
 from uuid import UUID
 
 import pytest
@@ -54,6 +54,7 @@ from eventuali import (
     SerializationError,
     sync,
 )
+from eventuali._engine import find as finding
 from eventuali.errors import InvalidEventError, ProjectionError
 from eventuali.projection import ProjectionStatus
 
@@ -1545,3 +1546,150 @@ def test_a_blocking_store_refuses_coroutine_functions():
             store.run(sums(None))
         with pytest.raises(TypeError, match="event loop"):
             store.rebuild(sums(None))
+
+
+# --- what other eyes found ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("verb", ["find", "count"])
+def test_one_call_reads_documents_of_one_moment(kind, verb, tmp_path):
+    """Several values are looked for one after the other, and a rebuild swaps between them."""
+    turn = [0]
+
+    class Turned(ReadModel, index=("group",)):
+        group: str
+        turn: int
+
+    class Turning(Projection[Turned]):
+        def key(self, event: Poured) -> str:
+            return str(event.amount)
+
+        def on_poured(self, event: Poured, doc: Turned | None) -> Turned:
+            return Turned(group="ab"[(event.amount + turn[0]) % 2], turn=turn[0])
+
+    place = "memory://" if kind == "memory" else tmp_path / "turned.db"
+    with sync.EventStore.create(place) as store:
+        store.append([Poured(amount=amount) for amount in range(9)])
+        store.rebuild(Turning())
+        where = {"group__in": ["a", "b"]}
+        if verb == "find":
+            operation = finding.find(store._store, Turned, where, None, None, 100)
+        else:
+            operation = finding.count(store._store, Turned, where)
+
+        def swap():
+            turn[0] = 1
+            store.rebuild(Turning())
+
+        found = driven(operation, swap)
+        if verb == "count":
+            assert found == 9
+        else:
+            assert sorted(each.key for each in found) == [str(n) for n in range(9)]
+            assert {each.turn for each in found} == {1}
+
+
+def driven(operation, meanwhile):
+    """Runs an operation, with something that happens after its first read."""
+    answer = None
+    try:
+        while True:
+            step = operation.send(answer)
+            answer = step.wait()
+            meanwhile()
+            meanwhile = int
+    except StopIteration as end:
+        return end.value
+
+
+@each_store
+def test_a_value_of_another_type_matches_nothing(api, kind, every_place, tmp_path):
+    async def test(store):
+        await pour(store, *range(150))
+        await caught_up(store, Places())
+        for lookup in ("", "__ge", "__gt", "__le", "__lt"):
+            for field, given in (("city", 5), ("size", "z"), ("score", ""), ("city", -1.5)):
+                where = {f"{field}{lookup}": given}
+                assert list(await store.find(Place, **where)) == [], where
+                assert await store.count(Place, **where) == 0, where
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_a_document_that_is_too_large_is_blamed_on_its_event(api, kind, tmp_path):
+    class Long(ReadModel):
+        text: str
+
+    class Longs(Projection[Long]):
+        def key(self, event: Poured) -> str:
+            return str(event.amount)
+
+        def on_poured(self, event: Poured, doc: None) -> Long:
+            return Long(text="x" * (9 << 20 if event.amount == 50 else 1))
+
+    async def test(store):
+        positions = (await pour(store, *range(100))).positions
+        async with running(store, Longs()) as found:
+            with pytest.raises(ProjectionError) as told:
+                await found.wait_for(positions[-1], timeout=SAFETY)
+            assert "at most 8,388,608" in str(told.value.__cause__)
+            assert found.status()[0].failed_at == positions[50]
+        assert await store.count(Long) == 50
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_a_forgotten_return_deletes_nothing(api, kind, tmp_path):
+    class Sloppy(Projection[Total]):
+        def key(self, event: Poured) -> str:
+            return "all"
+
+        def on_poured(self, event: Poured, doc):
+            (doc or Total()).events += 1
+
+    async def test(store):
+        committed = await pour(store, 1)
+        async with running(store, Sloppy()) as found:
+            with pytest.raises(ProjectionError) as told:
+                await found.wait_for(committed, timeout=SAFETY)
+            assert "returned None, which deletes" in str(told.value.__cause__)
+            with pytest.raises(TypeError, match="name the class: Sloppy"):
+                await found.wait_for(committed, Sloppy())
+
+    run(api, kind, tmp_path, test)
+
+
+@pytest.mark.parametrize("name", ["a/b", "a@1", "x" * 101])
+def test_names_that_no_space_has_are_refused_where_they_are_given(name):
+    with pytest.raises(InvalidEventError, match="at most 100 bytes"):
+        type("Named", (ReadModel,), {}, name=name)
+    with pytest.raises(InvalidEventError, match="at most 100 bytes"):
+        type("Named", (Projection,), {}, name=name)
+
+
+def test_what_can_never_work_is_refused_with_the_class():
+    with pytest.raises(TypeError, match="key is a coroutine function"):
+
+        class Waiting(Projection[Total]):
+            async def key(self, event: Event) -> str:
+                return "k"
+
+            def on_poured(self, event: Poured, doc: Total) -> Total:
+                return doc
+
+    fields = {f"f{number}": int for number in range(65)}
+    with pytest.raises(TypeError, match="at most 64 fields"):
+        type("Wide", (ReadModel,), {"__annotations__": fields}, index=tuple(fields))
+
+
+def test_an_alias_of_a_type_is_indexed_as_what_it_stands_for():
+    price = NewType("price", float)
+
+    class Priced(ReadModel, index=("cost", "size")):
+        cost: price
+        size: Literal[1, 2]
+
+    assert Priced.__indexed__ == {"cost": True, "size": False}

@@ -405,3 +405,71 @@ def test_a_rebuild_by_a_blocking_store_beside_a_runner(kind, tmp_path):
                 committed = store.append([filled(amount)], stream=("Pot", "a"))
                 found.wait_for(committed, timeout=SAFETY)
                 assert store.get(Pot, "a").events == amount + 1
+
+
+@each_store
+def test_a_rebuild_does_not_take_readers_back(api, kind, tmp_path):
+    """What comes while its last event is handled is handled, too, before its documents are read."""
+    gate, slow = Gate(), []
+
+    async def handler(event, docs):
+        if slow and event.amount == 100:
+            await gate.passed()
+        total = await docs.get(Total, "n") or Total()
+        total.events += 1
+        docs.put("n", total)
+
+    async def test(store):
+        await pour(store, *range(101))
+        async with running(store, free(store, handler)) as found:
+            await found.caught_up(timeout=SAFETY)
+            slow.append(True)
+            rebuild = asyncio.create_task(store.rebuild(free(store, handler)))
+            await gate.reached()
+            slow.clear()
+            await found.wait_for(await pour(store, 7), timeout=SAFETY)
+            assert (await store.get(Total, "n")).events == 102
+            gate.open()
+            status = await rebuild
+            assert status.handled == 102
+            assert (await store.get(Total, "n")).events == 102
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_a_rebuild_of_what_never_ran_is_read_when_it_is_whole(api, kind, tmp_path):
+    async def fails(event, docs):
+        docs.put(str(event.amount), Total())
+        if event.amount == 2500:
+            raise ValueError("poison")
+
+    async def test(store):
+        await pour(store, *range(3000))
+        with pytest.raises(ProjectionError, match="failed at position"):
+            await store.rebuild(free(store, fails))
+        assert await everything(store, Total) == {}
+        await caught_up(store, free(store, marking(1)))
+        assert await marks(store) == {1}
+
+    run(api, kind, tmp_path, test)
+
+
+@each_shared
+def test_a_runner_removes_a_rebuild_that_is_killed_while_it_runs(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(projecting, "ABANDONED", 0.01)
+
+    async def main():
+        place = url_of(kind, tmp_path)
+        async with opened("async", place) as store:
+            await pour(store, *range(2000))
+            async with running(store, free(store, marking(1))) as found:
+                await found.caught_up(timeout=SAFETY)
+                before = await rows_of(store, "Free", ["Total"], KEYS)
+                done = await asyncio.to_thread(script, KILLED, place)
+                assert done.returncode in (-signal.SIGKILL, 1), done.stderr  # or it was given up
+                async with asyncio.timeout(SAFETY):
+                    while list(await rows_of(store, "Free", ["Total"], KEYS)) != list(before):
+                        await asyncio.sleep(0.01)
+
+    asyncio.run(main())

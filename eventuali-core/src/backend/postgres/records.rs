@@ -61,6 +61,10 @@ impl<'c> Locked<'c> {
         let versions: Vec<i64> = list(row, column)?;
         let commits: Vec<Uuid> = list(row, column + 1)?;
         let present: Vec<bool> = list(row, column + 2)?;
+        if versions.len() != keys.len() {
+            let text = "a record was purged while it was looked at";
+            return Err(Error::new(ErrorKind::Unavailable, text));
+        }
         let mut states = HashMap::with_capacity(keys.len());
         for (((key, version), commit_id), present) in
             keys.into_iter().zip(versions).zip(commits).zip(present)

@@ -298,9 +298,9 @@ def _with(condition: Condition, lookup: str, given: Any, *, real: bool) -> Condi
     if _is_fraction(value, real=real):  # no integer is equal to it
         match lookup:
             case "ge" | "gt":
-                return condition.at_least(ceil(value))
+                return _beyond(condition, "ge", ceil(value), real=real)
             case "le" | "lt":
-                return condition.at_most(floor(value))
+                return _beyond(condition, "le", floor(value), real=real)
         return replace(condition, among=frozenset())
     match lookup:
         case "":
