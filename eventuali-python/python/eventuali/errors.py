@@ -349,7 +349,10 @@ class AggregateNotFoundError(EventualiError, LookupError):
 
 
 class ProjectionError(EventualiError):
-    """Reserved: a projection's handler failed, as its cause says. The checkpoint did not move."""
+    """A projection stopped, can't be run as it is, or was not rebuilt; the cause is chained.
+
+    Its documents are as they were after the last event that was handled.
+    """
 
 
 class SnapshotError(EventualiError):
