@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -104,7 +105,7 @@ def _swap_early() -> None:
     def begin(self: Stored, *, rebuild: bool) -> Work:
         yield from original(self, rebuild=rebuild)
         if not self.is_live:
-            yield from self.swap()
+            yield from self.swap(behind=True)
 
     Stored.begin = begin  # type: ignore[method-assign]
 
@@ -117,7 +118,7 @@ def _swap_at_the_head() -> None:
         make(self, store, *words)
         stores[self] = store
 
-    def swap(self: Stored) -> Work:
+    def swap(self: Stored, *, behind: bool) -> Generator[Any, Any, bool]:
         yield Pause(_LATE_S)
         everything: list[Item] = [(None, None, (), (), (), None)]
         page = yield stores[self].read(everything, after=self.cursor[0], limit=PAGE)
@@ -125,7 +126,7 @@ def _swap_at_the_head() -> None:
             row = page.columns()[2][-1]
             to = (row.position, (row.position, row.event_id), 0, 0)
             self.cursor = yield self._core.advance(self.number, self.cursor, to, [])
-        yield from original(self)
+        return (yield from original(self, behind=behind))
 
     Stored.__init__ = made  # type: ignore[method-assign,assignment]
     Stored.swap = swap  # type: ignore[method-assign]
