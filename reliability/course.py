@@ -24,6 +24,7 @@ from reliability.scenario import Job
 _SPARE = 2
 _PAUSE_S = 0.015
 """Between two commits beside a process, whose life is an instant or a second."""
+_OVERTAKEN = "has taken the place of this one"
 _SUPERSEDED = ("is live or being built, and this is version", "are those of version")
 
 
@@ -74,6 +75,8 @@ class Life(NamedTuple):
     moments: Path
     older: bool = False
     """Whether a newer version may be live, so that it has nothing to do."""
+    rivals: bool = False
+    """Whether another process rebuilds, too: the one that began last goes on."""
 
 
 class Writer:
@@ -190,6 +193,8 @@ class Course:
         if not job.fault and chance.random() < 0.3 and self.kills + 1 < job.cycles:
             lives.append(self._draw(older=chance.random() < 0.3))
             report.count("pairs")
+            rivals = all(life.how == "rebuild" for life in lives)
+            lives = [life._replace(rivals=rivals) for life in lives]
         try:
             for life in lives:
                 self._begin(life)
@@ -271,6 +276,8 @@ class Course:
         elif line.startswith("faulted"):
             self._job.report.find("wrong", f"version {life.version}: {line.strip()}")
             self.version = max(self.version, life.version + 1)  # or it would stay so
+        elif line.startswith("refused") and life.rivals and _OVERTAKEN in line:
+            self._job.report.count("overtaken")
         elif line.startswith("refused"):
             self._job.report.find("wrong", f"version {life.version}: {line.strip()}")
         elif line.startswith("rebuilt"):

@@ -392,9 +392,8 @@ class Projecting(Paging):
             if isinstance(self._place, InOwnTables)
             else "the live documents are unchanged"
         )
-        raise ProjectionError(
-            f"the rebuild of {self.name} failed at position {self._failed_at}; {left}"
-        ) from self._error
+        at = "" if self._failed_at is None else f" at position {self._failed_at}"
+        raise ProjectionError(f"the rebuild of {self.name} failed{at}; {left}") from self._error
 
     def take_back(self) -> Pending | Call | None:
         """Takes back that an event is tried, for work that was cancelled; None if nothing is."""
