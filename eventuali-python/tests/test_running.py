@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
+from time import sleep
 from typing import Any
 
 import pytest
@@ -1017,3 +1018,32 @@ def test_killed_at_any_moment_each_event_counts_once(kind, way, tmp_path):
     else:
         with pytest.raises(AssertionError):
             asyncio.run(check())
+
+
+@each_shared
+@pytest.mark.parametrize(("pause", "count"), [(0.002, 100), (0.1, 20)], ids=["quick", "slow"])
+def test_workers_that_start_one_after_the_other_are_no_crashes(kind, pause, count, tmp_path):
+    """As those of a web server do: each finds a page that somebody has begun and not ended."""
+
+    class Slow(Projection[Total]):
+        def key(self, event: Poured) -> str:
+            return str(event.amount)
+
+        def on_poured(self, event: Poured, doc: Total | None) -> Total:
+            sleep(pause)
+            return Total(events=doc.events + 1 if doc else 1)
+
+    place = url_of(kind, tmp_path)
+    with ExitStack() as stack:
+        stores = [stack.enter_context(sync.EventStore.create(place)) for _ in range(8)]
+        last = stores[0].append([Poured(amount=n % 10) for n in range(count)]).position
+        workers = []
+        for store in stores:
+            workers.append(stack.enter_context(store.run(Slow())))
+            sleep(0.03)
+        for worker in workers:
+            worker.wait_for(last, timeout=4 * SAFETY)
+        for worker in workers:
+            worker.caught_up(timeout=4 * SAFETY)
+            assert worker.status()[0].state == "live"
+        assert {each.events for each in stores[0].find(Total)} == {count // 10}

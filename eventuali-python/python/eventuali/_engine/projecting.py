@@ -46,6 +46,9 @@ ABANDONED = 300.0
 """How long a rebuild stands still before it is taken for one that was killed, in seconds."""
 _AHEAD = 1000
 """How many positions without a match are passed before that is written down."""
+_SOON, _LATER = 0.2, 1.0
+"""How long a page that somebody began must stand still before they count as ended, in seconds: a
+first time, and when it was begun several times."""
 _SWAPS = 20
 """How often it is tried to swap at a moment at which the live documents are not further."""
 _CHUNK = 32
@@ -281,6 +284,7 @@ class Projecting(Paging):
         while not (taken := self._turn.take()) and not self._stopped and monotonic() < limit:
             yield Pause(0.02)
         try:
+            yield from self._is_left_alone(_SOON if crashed == 1 else _LATER)
             if self._stopped:
                 return True
             yield from self._mark(crashed + 1)
@@ -288,6 +292,17 @@ class Projecting(Paging):
         finally:
             if taken:
                 self._turn.give()
+
+    def _is_left_alone(self, seconds: float) -> Work:
+        """Watches for a while whether whoever began the page before is at work on it.
+
+        Raises:
+            Gone: Somebody is: no process ended here.
+        """
+        limit = monotonic() + seconds
+        while monotonic() < limit and not self._stopped:
+            yield Pause(0.02)
+            yield from self._is_not_behind()
 
     def _carefully(self, page: Page, crashed: int) -> Generator[Any, Any, bool]:
         """Handles the events of a page in small parts, since a process ended among them."""
