@@ -24,6 +24,7 @@ from eventuali import EventStore, sync
 
 EXCEPTIONS = {name for name, cls in public_classes().items() if issubclass(cls, Exception)}
 ELSEWHERE = (
+    "EventStore.count.",
     "EventStore.find.",
     "EventStore.get.",
     "EventStore.rebuild.",
