@@ -51,6 +51,7 @@ from reliability.variant import VARIABLE
 
 _LOOKS_S = 0.01
 _ABANDONED_S = 0.2
+_SWEPT_S = 5 * _ABANDONED_S
 """After so long the last process takes a rebuild that stands still for one that was killed."""
 _STEP = 200
 """Events after which a process says that it works."""
@@ -165,7 +166,7 @@ async def in_a_loop(
                 building.cancel()
             if how.isdigit() and not teller.faulted:
                 await running.wait_for(int(how), timeout=10)
-                await asyncio.gather(*running._tasks[1::2])  # what was killed is removed
+                await asyncio.sleep(_SWEPT_S)  # what was killed is removed
 
 
 async def rebuild(store: EventStore, projection: Runnable) -> None:
@@ -199,8 +200,7 @@ def without_a_loop(
                 sleep(_LOOKS_S)
             if how.isdigit() and not teller.faulted:
                 running.wait_for(int(how), timeout=10)
-                for thread in running._threads[1::2]:  # what was killed is removed
-                    thread.join()
+                sleep(_SWEPT_S)  # what was killed is removed
 
 
 def rebuild_without_a_loop(store: sync.EventStore, projection: Runnable) -> None:
