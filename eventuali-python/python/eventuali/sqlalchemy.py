@@ -38,7 +38,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.engine import CursorResult
+from sqlalchemy.engine import Connection, CursorResult
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -88,6 +88,11 @@ class _Statements:
                 f"the table {self._table.name} has no column {sorted(missing)[0]!r}; make it with "
                 "eventuali.sqlalchemy.checkpoints"
             )
+
+    @property
+    def bind(self) -> dict[str, Any]:
+        """What tells a session which of its databases has the table."""
+        return {"clause": self._table}
 
     def load(self, name: str) -> Select[Any]:
         columns = self._table.c
@@ -160,14 +165,25 @@ class _Kept:
     A commit in the middle of a page would say that all of its events were handled.
     """
 
-    def __init__(self, session: Session, transaction: SessionTransaction) -> None:
+    def __init__(
+        self, session: Session, transaction: SessionTransaction, connection: Connection
+    ) -> None:
         self._session = session
         self._transaction = transaction
+        # A handler can have it from the session. What it commits there is beyond recall.
+        event.listen(connection, "commit", self._refuse_commit_of_connection)
+        self._open = False
+
+    def _refuse_commit_of_connection(self, _: Connection) -> None:
+        if self._open:
+            raise ProjectionError(_COMMITS)
 
     def __enter__(self) -> None:
+        self._open = True
         event.listen(self._session, "before_commit", _refuse_commit)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._open = False
         event.remove(self._session, "before_commit", _refuse_commit)
         if kind is None and not (
             self._session.get_transaction() is self._transaction and self._transaction.is_active
@@ -178,11 +194,12 @@ class _Kept:
             )
 
 
+_COMMITS = "a handler must not commit: the events of a page and the checkpoint are one transaction"
+
+
 def _refuse_commit(session: Session) -> None:
     if not session.in_nested_transaction():
-        raise ProjectionError(
-            "a handler must not commit: the events of a page and the checkpoint are one transaction"
-        )
+        raise ProjectionError(_COMMITS)
 
 
 class Sessions(OwnTables[Session]):
@@ -214,8 +231,10 @@ class Sessions(OwnTables[Session]):
 
     @contextmanager
     def _transaction(self) -> Iterator[Session]:
-        with self._sessions() as session, session.begin() as began, _Kept(session, began):
-            yield session
+        with self._sessions() as session, session.begin() as began:
+            connection = session.connection(self._statements.bind)
+            with _Kept(session, began, connection):
+                yield session
 
     def load(self, session: Session, name: str) -> Checkpoint | None:
         """Returns the checkpoint of a projection; None if there is none."""
@@ -269,7 +288,9 @@ class AsyncSessions(AsyncOwnTables[AsyncSession]):
     async def _transaction(self) -> AsyncIterator[AsyncSession]:
         async with self._sessions() as session, session.begin() as began:
             assert began.sync_transaction is not None  # noqa: S101
-            with _Kept(session.sync_session, began.sync_transaction):
+            connection = (await session.connection(self._statements.bind)).sync_connection
+            assert connection is not None  # noqa: S101
+            with _Kept(session.sync_session, began.sync_transaction, connection):
                 yield session
 
     async def load(self, session: AsyncSession, name: str) -> Checkpoint | None:
