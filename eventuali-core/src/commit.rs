@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::event::NewEvent;
 use crate::limits::Limits;
 use crate::query::Query;
-use crate::record::RecordChange;
+use crate::record::{RecordChange, RecordCheck};
 use crate::stream::{ExpectedVersion, StreamId};
 
 /// The most append conditions of a commit.
@@ -28,6 +28,11 @@ pub struct Commit {
     pub conditions: Vec<AppendCondition>,
     /// What happens to records.
     pub records: Vec<RecordChange>,
+    /// Whether the changes to records follow from the events, and what was there: the same events
+    /// with others are the same commit then.
+    pub derived: bool,
+    /// Records that must be at a version, and stay there until all is written.
+    pub checks: Vec<RecordCheck>,
 }
 
 /// Events for the end of one stream. Without events it is only a condition.
@@ -57,6 +62,8 @@ impl Default for Commit {
             writes: Vec::new(),
             conditions: Vec::new(),
             records: Vec::new(),
+            derived: false,
+            checks: Vec::new(),
         }
     }
 }
@@ -104,10 +111,10 @@ impl Commit {
     }
 
     /// What tells its record changes from others. Part of its identity: the same events with other
-    /// record changes are another commit.
+    /// record changes are another commit, unless these are derived from the events.
     #[must_use]
     pub fn records_digest(&self) -> RecordsDigest {
-        RecordsDigest::of(&self.records)
+        RecordsDigest::of(if self.derived { &[] } else { &self.records })
     }
 
     /// Whether it would change nothing.
@@ -132,6 +139,9 @@ impl Commit {
         }
         if self.records.len() > limits.commit_records {
             return Err(Error::too_large("records", self.records.len(), limits.commit_records));
+        }
+        if self.checks.len() > limits.commit_records {
+            return Err(Error::too_large("records", self.checks.len(), limits.commit_records));
         }
         if self.writes.len() > limits.commit_events {
             return Err(Error::too_large("streams", self.writes.len(), limits.commit_events));
@@ -168,13 +178,24 @@ impl Commit {
                 return Err(Error::invalid("event_id", text));
             }
         }
-        let mut keys = HashSet::with_capacity(self.records.len());
+        let mut keys = HashSet::with_capacity(self.records.len() + self.checks.len());
         for change in &self.records {
             change.check(limits)?;
             if !keys.insert(&change.key) {
                 let text = format!("record {:?} appears twice in one commit", change.key.key);
                 return Err(Error::invalid("key", text));
             }
+        }
+        for check in &self.checks {
+            check.key.check()?;
+            if !keys.insert(&check.key) {
+                let text = format!("record {:?} appears twice in one commit", check.key.key);
+                return Err(Error::invalid("key", text));
+            }
+        }
+        if self.derived && count == 0 && !self.records.is_empty() {
+            let text = "records can only be derived from events, and there are none";
+            return Err(Error::invalid("records", text));
         }
         for condition in &self.conditions {
             condition.query.check()?;

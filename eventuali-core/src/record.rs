@@ -73,6 +73,26 @@ pub struct RecordChange {
     pub value: Option<RecordValue>,
 }
 
+/// "This record exists, and is at this version": a condition that changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordCheck {
+    /// Which record.
+    pub key: RecordKey,
+    /// The version that it must be at.
+    pub version: u64,
+}
+
+impl RecordCheck {
+    /// Why it does not hold of a record at `actual`, which is 0 where none of this key was ever
+    /// written, and which is there or deleted.
+    #[must_use]
+    pub fn refuse(&self, actual: u64, present: bool) -> Option<Error> {
+        let expected = ExpectedRecord::Exact(self.version);
+        let holds = expected.holds(actual, present);
+        (!holds).then(|| Error::record_conflict(&self.key, expected, actual))
+    }
+}
+
 /// What a record holds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RecordValue {

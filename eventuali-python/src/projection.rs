@@ -1,6 +1,8 @@
 //! Projections and their documents.
 
+use eventuali_core::commit::Commit;
 use eventuali_core::record::{RecordCursor, RecordPage, RecordSelection, RecordValue, Scalar};
+use eventuali_core::service::inline::{self, AtWork, InlineChange, InlineDocument};
 use eventuali_core::service::projection::{
     self, Begun, Cursor, DocumentChange, Documents, Purpose,
 };
@@ -18,6 +20,44 @@ type CursorTuple = (u64, Option<(u64, Uuid)>, u32, u64);
 /// (model, key, JSON or None, entries of the index).
 type DocumentTuple<'py> =
     (String, String, Option<Bound<'py, PyBytes>>, Vec<(String, ScalarArgument)>);
+
+/// (generation, model, key, version of its record or 0, (type, version of the stream), JSON or None,
+/// entries of the index).
+type InlineTuple<'py> = (
+    u64,
+    String,
+    String,
+    u64,
+    (String, u64),
+    Option<Bound<'py, PyBytes>>,
+    Vec<(String, ScalarArgument)>,
+);
+
+/// What changes together with events: the projection, the version of the record of its generations,
+/// and documents.
+pub(crate) type Inline<'py> = (PyRef<'py, Projection>, u64, Vec<InlineTuple<'py>>);
+
+/// Adds the changes to documents to the commit of their events.
+pub(crate) fn with_documents(commit: Commit, inline: Vec<Inline<'_>>) -> Commit {
+    inline.into_iter().fold(commit, |commit, (projection, version, documents)| {
+        let documents = documents.into_iter().map(inline_change).collect();
+        projection.inner.with_documents(commit, version, documents)
+    })
+}
+
+fn inline_change(
+    (number, model, key, expected, stream, json, entries): InlineTuple<'_>,
+) -> InlineChange {
+    InlineChange { number, model, key, expected, stream, value: value(json, entries) }
+}
+
+fn value(
+    json: Option<Bound<'_, PyBytes>>,
+    entries: Vec<(String, ScalarArgument)>,
+) -> Option<RecordValue> {
+    let index = entries.into_iter().map(|(name, value)| (name, Scalar::from(value))).collect();
+    json.map(|json| RecordValue { bytes: json.as_bytes().to_vec(), due: None, index })
+}
 
 /// A value of an index from Python.
 #[derive(FromPyObject)]
@@ -69,7 +109,7 @@ fn rows(py: Python<'_>, page: RecordPage) -> PyResult<Rows<'_>> {
     let documents = page
         .records
         .into_iter()
-        .map(|record| (record.key.key, PyBytes::new(py, &record.value.bytes)))
+        .map(|record| (record.key.key, PyBytes::new(py, inline::held(&record.value.bytes))))
         .collect();
     let next = match page.next {
         None => None,
@@ -131,19 +171,56 @@ impl Projection {
     ) -> Pending {
         let changes = documents
             .into_iter()
-            .map(|(model, key, json, entries)| {
-                let index =
-                    entries.into_iter().map(|(name, value)| (name, Scalar::from(value))).collect();
-                let value = json.map(|json| RecordValue {
-                    bytes: json.as_bytes().to_vec(),
-                    due: None,
-                    index,
-                });
-                DocumentChange { model, key, value }
+            .map(|(model, key, json, entries)| DocumentChange {
+                model,
+                key,
+                value: value(json, entries),
             })
             .collect();
         let answer = self.inner.advance(number, cursor(from_cursor), cursor(to_cursor), changes);
         Pending::new(async { answer.await.map(made) })
+    }
+
+    /// The same of an inline projection.
+    fn advance_inline(
+        &self,
+        number: u64,
+        from_cursor: CursorTuple,
+        to_cursor: CursorTuple,
+        documents: Vec<InlineTuple<'_>>,
+    ) -> Pending {
+        let (from, to) = (cursor(from_cursor), cursor(to_cursor));
+        let changes = documents.into_iter().map(inline_change).collect();
+        let answer = self.inner.advance_inline(number, from, to, changes);
+        Pending::new(async { answer.await.map(made) })
+    }
+
+    /// The generations that whoever saves writes to: (numbers, version of the record that says so);
+    /// None while a newer version of the projection is at work.
+    fn at_work(&self, model: String) -> Pending {
+        let answer = self.inner.at_work(model);
+        Pending::new(async {
+            let found = answer.await?.map(|AtWork { numbers, version }| (numbers, version));
+            Ok(Outcome::Made(Box::new(move |py| Ok(found.into_pyobject(py)?.into_any().unbind()))))
+        })
+    }
+
+    /// Documents of an inline projection: [(key, JSON, version, (type, version of the stream))].
+    fn inline_documents(&self, number: u64, model: &str, keys: Vec<String>) -> Pending {
+        let answer = self.inner.inline_documents(number, model, keys);
+        let answer = async {
+            let found = answer.await?;
+            Ok(Outcome::Made(Box::new(move |py| {
+                let rows: Vec<_> = found
+                    .into_iter()
+                    .map(|InlineDocument { key, bytes, version, stream }| {
+                        (key, PyBytes::new(py, &bytes), version, stream)
+                    })
+                    .collect();
+                Ok(rows.into_pyobject(py)?.into_any().unbind())
+            })))
+        };
+        Pending::new(answer).coming(self.near)
     }
 
     /// Puts a generation in the place of the live one; None where it is behind that, unless it may.

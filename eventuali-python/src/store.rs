@@ -11,6 +11,7 @@ use eventuali_core::query::ReadRange;
 use eventuali_core::record::{
     ExpectedRecord, RecordChange, RecordKey, RecordQuery, RecordSelection,
 };
+use eventuali_core::service::inline;
 use eventuali_core::service::projection::Documents;
 use eventuali_core::service::subscription;
 use eventuali_core::store::{EventStore, Options};
@@ -56,6 +57,32 @@ impl From<EventStore> for Outcome {
 enum Place<'py> {
     Url(String),
     Postgres(Bound<'py, Postgres>),
+}
+
+impl Store {
+    /// The commit of (type, id, expected version, events) of each stream, on conditions.
+    fn commit_of(
+        &self,
+        writes: Vec<WriteTuple<'_>>,
+        conditions: Vec<(Vec<ItemTuple>, u64)>,
+    ) -> PyResult<Commit> {
+        let mut commit = Commit::default();
+        for (aggregate_type, aggregate_id, expected, runs) in writes {
+            let mut events = Vec::new();
+            runs.into_iter().try_for_each(|run| add_events(&mut events, run))?;
+            commit.writes.push(StreamWrite {
+                stream: Arc::new(
+                    StreamId::new(aggregate_type, aggregate_id).with_tenant(self.core.tenant()),
+                ),
+                expected: expected_version(&expected)?,
+                events,
+            });
+        }
+        for (items, after) in conditions {
+            commit.conditions.push(AppendCondition { query: query(items), after });
+        }
+        Ok(commit)
+    }
 }
 
 /// Opens a store on a thread of its own, for opening blocks.
@@ -142,27 +169,27 @@ impl Store {
         writes: Vec<WriteTuple<'_>>,
         conditions: Vec<(Vec<ItemTuple>, u64)>,
     ) -> PyResult<Pending> {
-        let mut commit = Commit::default();
-        for (aggregate_type, aggregate_id, expected, runs) in writes {
-            let mut events = Vec::new();
-            runs.into_iter().try_for_each(|run| add_events(&mut events, run))?;
-            commit.writes.push(StreamWrite {
-                stream: Arc::new(
-                    StreamId::new(aggregate_type, aggregate_id).with_tenant(self.core.tenant()),
-                ),
-                expected: expected_version(&expected)?,
-                events,
-            });
-        }
-        for (items, after) in conditions {
-            commit.conditions.push(AppendCondition { query: query(items), after });
-        }
+        let commit = self.commit_of(writes, conditions)?;
         let answer = if self.blocking {
             py.detach(|| self.core.commit_here(commit))
         } else {
             self.core.commit(commit)
         };
         Ok(Pending::new(async { answer.await.map(Outcome::Committed) }))
+    }
+
+    /// The same, with documents of inline projections; None where these are no longer what they
+    /// were, and nothing was written.
+    fn commit_with(
+        &self,
+        py: Python<'_>,
+        writes: Vec<WriteTuple<'_>>,
+        conditions: Vec<(Vec<ItemTuple>, u64)>,
+        documents: Vec<projection::Inline<'_>>,
+    ) -> PyResult<Pending> {
+        let commit = projection::with_documents(self.commit_of(writes, conditions)?, documents);
+        let answer = py.detach(|| inline::commit(&self.core, commit, self.blocking));
+        Ok(Pending::new(async { Ok(answer.await?.map_or(Outcome::Closed, Outcome::Committed)) }))
     }
 
     /// Reads one page of events.

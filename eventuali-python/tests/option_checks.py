@@ -48,7 +48,9 @@ from eventuali import (
     Event,
     EventStoreConfig,
     OptimisticConcurrencyError,
+    Projection,
     Query,
+    ReadModel,
     UnknownEvent,
     User,
     sync,
@@ -257,6 +259,23 @@ def _(place, tenant):
         store.append([Counted(number=1)])
     with place.open(url, **given("tenant", tenant)) as store:
         return numbers(store.read())
+
+
+class Sum(ReadModel):
+    number: int = 0
+
+
+class Sums(Projection[Sum], inline=True):
+    def on_counted(self, event: Counted, doc: Sum | None) -> Sum:
+        return Sum(number=event.number)
+
+
+@changes("EventStore.create.inline", ([Sums()], 7), ((), None), (LEFT_OUT, None))
+def _(place, inline):
+    with place.open(**given("inline", inline)) as store:
+        store.append([Counted(number=7)], stream=("Counter", "a"))
+        found = store.get(Sum, "a")
+        return found and found.number
 
 
 @changes("EventStore.create.durability", ("full", "flushed"), ("relaxed", "not flushed"),

@@ -133,6 +133,7 @@ macro_rules! contract_clauses {
             5 sixteen_threads_with_one_commit_get_one_answer "One commit sent by 16 threads is written once; all get the same answer.";
             5 a_repetition_does_not_raise_record_versions "Repeating a commit does not raise the versions of its records.";
             5 a_repetition_does_not_undo_later_records "Repeating a commit does not undo later changes to its records.";
+            5 derived_record_changes_are_no_part_of_it "Record changes that are derived from the events are not part of a commit's identity.";
             5 other_record_changes_are_a_conflict "Stored events with different record changes are refused as another commit.";
             5 a_commit_of_records_is_known_by_its_id "A commit without events is recognised by its own id.";
             5 another_order_is_a_conflict "Stored events in a different order are refused, and the error names their ids.";
@@ -223,6 +224,9 @@ macro_rules! contract_clauses {
             4 any_always_holds "`Any` holds for every record.";
             4 absent_holds_only_where_nothing_is "`Absent` holds for a record that was never written or is deleted, and for no other.";
             4 exact_holds_only_there "`Exact(n)` holds for a record that exists and is at version n, and for no other.";
+            4 a_check_holds_only_there "A check holds for a record that exists and is at its version, and changes nothing.";
+            4 a_check_holds_against_what_came_just_before "A check sees the commits before it.";
+            4 a_commit_checks_no_record_that_it_changes "A commit that checks a record that it changes, or one twice, is refused.";
             4 exact_never_holds_where_nothing_is "`Exact` never holds for a record that was never written or is deleted, not even `Exact(0)`.";
             4 a_deletion_has_conditions_too "A deletion checks its expected version as any change does.";
             4 the_first_record_in_conflict_is_named "A conflict names the key of the first record in conflict, its expected and its actual version; a deleted record keeps its version.";

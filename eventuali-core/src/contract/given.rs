@@ -80,6 +80,7 @@ pub(super) fn together(commits: impl IntoIterator<Item = Commit>) -> Commit {
         all.writes.extend(commit.writes);
         all.conditions.extend(commit.conditions);
         all.records.extend(commit.records);
+        all.checks.extend(commit.checks);
     }
     all
 }

@@ -161,6 +161,30 @@ pub async fn other_record_changes_are_a_conflict(fixture: &dyn Fixture) {
     assert_eq!(picture(&store).await, before);
 }
 
+pub async fn derived_record_changes_are_no_part_of_it(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let derived =
+        |value| Commit { records: vec![put("a", value)], derived: true, ..deposits("2", 1) };
+    let first = derived("x");
+    let committed = done(&store, first.clone()).await;
+    let before = picture(&store).await;
+    let again = [
+        Commit { records: vec![put("a", "y").expecting(ExpectedRecord::Absent)], ..first.clone() },
+        Commit { records: Vec::new(), ..first.clone() },
+        first.clone(),
+    ];
+    for again in again {
+        let repeated = done(&store, again).await;
+        assert_eq!(repeated.positions, committed.positions);
+    }
+    let own = Commit { derived: false, ..first };
+    let event_ids = own.event_ids();
+    assert_eq!(refused(&store, own).await, ErrorKind::IdempotencyConflict { event_ids });
+    assert_eq!(picture(&store).await, before);
+    let alone = Commit { derived: true, ..Commit::change(vec![put("a", "z")]) };
+    assert_eq!(refused(&store, alone).await, ErrorKind::Invalid { field: "records" });
+}
+
 pub async fn a_commit_of_records_is_known_by_its_id(fixture: &dyn Fixture) {
     let store = open(fixture).await;
     let change = vec![

@@ -2,14 +2,15 @@
 
 use super::Fixture;
 use super::given::{
-    OTHER, Store, deposits, done, key, open, put, put_expecting, record, records, refused, reopen,
-    select, together,
+    OTHER, Store, deposits, done, key, open, picture, put, put_expecting, record, records, refused,
+    reopen, select, together,
 };
 use crate::commit::Commit;
 use crate::error::ErrorKind;
 use crate::record::ExpectedRecord::{self, Absent, Any, Exact};
 use crate::record::{
-    Record, RecordChange, RecordKey, RecordPurge, RecordQuery, RecordSelection, RecordValue, Scalar,
+    Record, RecordChange, RecordCheck, RecordKey, RecordPurge, RecordQuery, RecordSelection,
+    RecordValue, Scalar,
 };
 
 pub async fn what_was_put_is_there(fixture: &dyn Fixture) {
@@ -152,6 +153,50 @@ pub async fn the_first_record_in_conflict_is_named(fixture: &dyn Fixture) {
     let conflict = ErrorKind::RecordConflict { key: key("deleted"), expected: Exact(9), actual: 2 };
     assert_eq!(refused(&store, commit).await, conflict);
     assert_eq!(record(&store, "there").await.expect("it is there").version, 2);
+}
+
+pub async fn a_check_holds_only_there(fixture: &dyn Fixture) {
+    let store = with_three(fixture).await;
+    let before = picture(&store).await;
+    for (name, version, actual) in
+        [("there", 1, 2), ("there", 3, 2), ("deleted", 2, 2), ("never", 0, 0), ("never", 1, 0)]
+    {
+        let commit = checking(together([deposits("1", 1), putting("other")]), name, version);
+        let expected = Exact(version);
+        let conflict = ErrorKind::RecordConflict { key: key(name), expected, actual };
+        assert_eq!(refused(&store, commit).await, conflict);
+        assert_eq!(picture(&store).await, before);
+    }
+    done(&store, checking(together([deposits("1", 1), putting("other")]), "there", 2)).await;
+    assert_eq!(record(&store, "there").await.expect("it is there").version, 2, "and stays so");
+}
+
+pub async fn a_check_holds_against_what_came_just_before(fixture: &dyn Fixture) {
+    let store = with_three(fixture).await;
+    let change = store.commit(Commit::change(vec![put("there", "x")]));
+    let check = store.commit(checking(putting("other"), "there", 2));
+    change.await.expect("it is changed");
+    let error = check.await.expect_err("it was changed before");
+    assert!(matches!(error.kind(), ErrorKind::RecordConflict { actual: 3, .. }), "{error:?}");
+}
+
+pub async fn a_commit_checks_no_record_that_it_changes(fixture: &dyn Fixture) {
+    let store = with_three(fixture).await;
+    for commit in [
+        checking(putting("there"), "there", 2),
+        checking(checking(putting("other"), "there", 2), "there", 2),
+    ] {
+        assert_eq!(refused(&store, commit).await, ErrorKind::Invalid { field: "key" });
+    }
+}
+
+fn putting(name: &str) -> Commit {
+    Commit::change(vec![put(name, "x")])
+}
+
+fn checking(mut commit: Commit, name: &str, version: u64) -> Commit {
+    commit.checks.push(RecordCheck { key: key(name), version });
+    commit
 }
 
 pub async fn deleted_records_are_hidden(fixture: &dyn Fixture) {

@@ -55,6 +55,9 @@ impl Tenant {
         for change in &mut commit.records {
             change.key.tenant.clone_from(&self.name);
         }
+        for check in &mut commit.checks {
+            check.key.tenant.clone_from(&self.name);
+        }
         commit
     }
 }

@@ -286,19 +286,26 @@ impl Projection {
         to: Cursor,
         documents: Vec<DocumentChange>,
     ) -> Answer<Cursor> {
-        let change = match self.cursor_change(number, from.version, to) {
-            Ok(change) => change,
+        let changes = documents.into_iter().map(|document| RecordChange {
+            key: RecordKey::new(self.space(number, &document.model), document.key),
+            expected: ExpectedRecord::Any,
+            value: document.value,
+        });
+        self.advance_by(number, from, to, changes.collect())
+    }
+
+    /// The same, with changes to records.
+    pub(super) fn advance_by(
+        &self,
+        number: u64,
+        from: Cursor,
+        to: Cursor,
+        mut changes: Vec<RecordChange>,
+    ) -> Answer<Cursor> {
+        match self.cursor_change(number, from.version, to) {
+            Ok(change) => changes.push(change),
             Err(error) => return Box::pin(std::future::ready(Err(error))),
-        };
-        let mut changes: Vec<_> = documents
-            .into_iter()
-            .map(|document| RecordChange {
-                key: RecordKey::new(self.space(number, &document.model), document.key),
-                expected: ExpectedRecord::Any,
-                value: document.value,
-            })
-            .collect();
-        changes.push(change);
+        }
         let answer = self.store.commit(Commit::change(changes));
         Box::pin(async move {
             let done = answer.await?;
@@ -518,11 +525,39 @@ impl Projection {
         Ok([state.live, state.building].iter().flatten().any(|each| each.number == number))
     }
 
+    /// Whether an error is one because a newer version is live or being built.
+    pub(super) async fn is_superseded(&self, error: &Error) -> Result<bool> {
+        if *error.kind() != ErrorKind::Projection {
+            return Ok(false);
+        }
+        let (state, _) = self.state().await?;
+        Ok([state.live, state.building].iter().flatten().any(|each| each.version > self.version))
+    }
+
+    /// The generations of this version, and the version of the record that says so.
+    pub(super) async fn own(&self) -> Result<(Vec<u64>, u64)> {
+        let (state, expected) = self.state().await?;
+        let all = [state.live, state.building].into_iter().flatten();
+        let own = all.filter(|each| each.version == self.version).map(|each| each.number);
+        Ok(match expected {
+            ExpectedRecord::Exact(version) => (own.collect(), version),
+            _ => (Vec::new(), 0),
+        })
+    }
+
+    pub(super) fn store(&self) -> &EventStore {
+        &self.store
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     fn own_space(&self, number: u64) -> String {
         format!("{}@{number}", self.name)
     }
 
-    fn space(&self, number: u64, model: &str) -> String {
+    pub(super) fn space(&self, number: u64, model: &str) -> String {
         space_of(&self.name, number, model)
     }
 

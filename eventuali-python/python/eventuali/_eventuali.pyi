@@ -6,6 +6,7 @@ from typing import Any, Literal, final
 from uuid import UUID
 
 from eventuali._engine.commit_builder import Write
+from eventuali._engine.inline import Change as InlineDocument
 from eventuali.event import Event, EventMeta
 from eventuali.event._envelope import IdRange
 from eventuali.projection._model import Scalar
@@ -228,6 +229,30 @@ class Projection:
     ) -> Pending:
         """Writes documents with the cursor, which must be where it was; gives the cursor."""
 
+    def advance_inline(
+        self,
+        number: int,
+        from_cursor: tuple[int, tuple[int, UUID] | None, int, int],
+        to_cursor: tuple[int, tuple[int, UUID] | None, int, int],
+        documents: Sequence[InlineDocument],
+    ) -> Pending:
+        """Writes documents of an inline projection with the cursor; gives the cursor."""
+
+    def at_work(self, model: str) -> Pending:
+        """The generations that whoever saves writes to, of which one is made where there is none.
+
+        Returns:
+            (numbers, version of the record that says so); None where a newer version of the
+            projection is at work.
+        """
+
+    def inline_documents(self, number: int, model: str, keys: Sequence[str]) -> Pending:
+        """The documents of an inline projection with these keys.
+
+        Returns:
+            [(key, JSON, version of its record, (type, version of the stream))]
+        """
+
     def swap(
         self, number: int, at: tuple[int, tuple[int, UUID] | None, int, int], behind: bool
     ) -> Pending:
@@ -288,6 +313,19 @@ class Store:
         self, writes: Sequence[Write], conditions: Sequence[tuple[Sequence[Item], int]]
     ) -> Pending:
         """Commits; the answer is (positions, versions, recorded at in µs)."""
+
+    def commit_with(
+        self,
+        writes: Sequence[Write],
+        conditions: Sequence[tuple[Sequence[Item], int]],
+        documents: Sequence[tuple[Projection, int, Sequence[InlineDocument]]],
+    ) -> Pending:
+        """Commits, together with documents of inline projections.
+
+        Each projection says the version of the record of its generations.
+
+        The answer is None where these are no longer what they were, and nothing was written.
+        """
 
     def read(
         self,

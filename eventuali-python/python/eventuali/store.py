@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Iterable
+from collections.abc import AsyncIterator, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta  # noqa: F401 (of `Horizon`)
 from inspect import isawaitable
@@ -19,6 +19,7 @@ from eventuali._engine.decide import ATTEMPTS, AsyncDecision, Deciding
 from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes, StoreOrClass, event_types_of
 from eventuali._engine.find import DocumentPlace, Found
+from eventuali._engine.inline_commit import Inline
 from eventuali._engine.lifecycle import Durability, Place, begin, named_tenant, opened
 from eventuali._engine.pending_commit import Committed
 from eventuali._engine.progress import Progress, shown
@@ -32,7 +33,15 @@ from eventuali.errors import EventStoreError
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected
 from eventuali.history import Step
-from eventuali.projection import ProjectionStatus, ReadModel, Retry, Runnable, check_rebuild
+from eventuali.projection import (
+    Projection,
+    ProjectionStatus,
+    ReadModel,
+    Retry,
+    Runnable,
+    check_inline,
+    check_rebuild,
+)
 from eventuali.query import ALL, Query
 from eventuali.subscription import Subscription
 
@@ -88,16 +97,30 @@ class EventStore:
     """
 
     def __init__(
-        self, store: Store, event_types: EventTypes, driver: AsyncioDriver, *, root: bool = True
+        self,
+        store: Store,
+        event_types: EventTypes,
+        driver: AsyncioDriver,
+        *,
+        inline: Inline | None = None,
+        root: bool = True,
     ) -> None:
         """Don't call this directly; use `EventStore.create`."""
         self._store = store
+        self._inline = inline
         self._event_types = event_types
         self._driver = driver
         self._root = root
 
     @classmethod
-    def create(cls, url: Place, *, tenant: str = "", durability: Durability = "full") -> Opening:
+    def create(
+        cls,
+        url: Place,
+        *,
+        tenant: str = "",
+        durability: Durability = "full",
+        inline: Sequence[Projection[Any]] = (),
+    ) -> Opening:
         """Opens a store, and creates it if none exists. Await it or use it with `async with`.
 
         Args:
@@ -107,13 +130,16 @@ class EventStore:
             tenant: The owner of the events; at most 64 letters, digits, `_` and `-`.
             durability: `"full"`: an acknowledged save survives a power cut. `"relaxed"`: it
                 survives the end of the process, but a power cut can lose the last commits.
+            inline: Projections of the class keyword `inline`, whose documents `save` and `append`
+                commit together with the events.
 
         Raises:
             ConfigurationError: The URL or an option is wrong.
             InvalidEventError: The tenant is not at most 64 letters, digits, `_` and `-`.
             DatabaseError: The file or database can't be opened; the subclass says why.
         """
-        return Opening(url, tenant, durability)
+        check_inline(inline)
+        return Opening(url, tenant, durability, inline)
 
     async def save(self, *aggregates: Aggregate) -> Committed:
         """Saves the new events of the aggregates, all or nothing.
@@ -123,7 +149,9 @@ class EventStore:
             SerializationError: A value would not come back exactly; `path` says where.
             OutcomeUnknownError: The storage failed during the write; saving again settles it.
         """
-        return await self._driver.run(_write.save(self._store, self._event_types, aggregates))
+        return await self._driver.run(
+            _write.save(self._store, self._event_types, aggregates, self._inline)
+        )
 
     async def load(
         self,
@@ -212,7 +240,9 @@ class EventStore:
                 stored with other content.
         """
         return await self._driver.run(
-            _write.append(self._store, self._event_types, events, stream, expected, condition)
+            _write.append(
+                self._store, self._event_types, events, stream, expected, condition, self._inline
+            )
         )
 
     async def decide(
@@ -516,7 +546,8 @@ class EventStore:
             InvalidEventError: The tenant is not 1 to 64 letters, digits, `_` and `-`.
         """
         seen = self._store.for_tenant(named_tenant(tenant))
-        return EventStore(seen, self._event_types, self._driver, root=False)
+        inline = self._inline and self._inline.of(seen)
+        return EventStore(seen, self._event_types, self._driver, inline=inline, root=False)
 
     @property
     def url(self) -> str:
@@ -585,8 +616,15 @@ _NOT_OPEN = (
 class Opening:
     """A store that is being opened; await it or use it with `async with`."""
 
-    def __init__(self, url: Place, tenant: str, durability: Durability) -> None:
+    def __init__(
+        self,
+        url: Place,
+        tenant: str,
+        durability: Durability,
+        inline: Sequence[Projection[Any]] = (),
+    ) -> None:
         self._arguments = (url, tenant, durability)
+        self._inline = inline
         self._store: EventStore | None = None
 
     async def _open(self) -> EventStore:
@@ -600,7 +638,8 @@ class Opening:
         except BaseException:
             driver.close()
             raise
-        return EventStore(opened(store), EventTypes(), driver)
+        inline = Inline(store, self._inline) if self._inline else None
+        return EventStore(opened(store), EventTypes(), driver, inline=inline)
 
     def __await__(self) -> Generator[Any, None, EventStore]:
         return self._open().__await__()

@@ -9,7 +9,7 @@ use crate::clock;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, Result};
 use crate::event::{EventHead, NewEvent};
-use crate::record::{ExpectedRecord, RecordChange};
+use crate::record::{ExpectedRecord, RecordChange, RecordCheck, RecordKey};
 
 impl State {
     /// Does all of `commit`, which has been checked, or nothing.
@@ -107,15 +107,19 @@ impl State {
     }
 
     fn check_records(&self, commit: &Commit) -> Result<()> {
+        let present =
+            |key: &RecordKey| self.records.get(key).is_some_and(|record| record.value.is_some());
         for change in &commit.records {
-            let stored = self.records.get(&change.key);
-            let present = stored.is_some_and(|record| record.value.is_some());
+            let present = present(&change.key);
             let (expected, actual) = (change.expected, self.record_version(&change.key));
             if !expected.holds(actual, present) {
                 return Err(Error::record_conflict(&change.key, expected, actual));
             }
         }
-        Ok(())
+        let refuse = |check: &RecordCheck| {
+            check.refuse(self.record_version(&check.key), present(&check.key))
+        };
+        commit.checks.iter().find_map(refuse).map_or(Ok(()), Err)
     }
 
     fn write(&mut self, commit: &Commit) -> Result<Committed> {

@@ -47,7 +47,10 @@ pub(super) async fn at_once(
 
 /// Whether a commit is only events, at versions that can exist.
 fn is_plain(commit: &Commit) -> bool {
-    commit.conditions.is_empty() && commit.records.is_empty() && commit.events().next().is_some()
+    commit.conditions.is_empty()
+        && commit.records.is_empty()
+        && commit.checks.is_empty()
+        && commit.events().next().is_some()
 }
 
 /// The batch that a group makes where every stream is as the first write to it expects; none where
@@ -395,7 +398,9 @@ async fn look<'c>(
     for (owner, stored) in owners.into_iter().zip(list::<bool>(&row, 4)?) {
         known[owner] |= stored;
     }
-    Ok(Looked { heads, records: Locked::of(keys, &row, 1)?, known })
+    let mut records = Locked::of(keys, &row, 1)?;
+    records.check(session, commits).await?;
+    Ok(Looked { heads, records, known })
 }
 
 /// The runs of ids of a group: which commit each belongs to, its first and its last id.

@@ -1,6 +1,6 @@
 //! Records: judged and changed within a commit, and read in pages.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use sqlx::postgres::PgRow;
@@ -36,6 +36,8 @@ struct State {
 #[derive(Default)]
 pub(super) struct Locked<'c> {
     states: HashMap<&'c RecordKey, State>,
+    /// The states of records that only must be where they are.
+    checked: HashMap<&'c RecordKey, State>,
     /// The last change to each record.
     changes: BTreeMap<&'c RecordKey, &'c RecordChange>,
     /// The changes to records that were not looked at, and the commit that makes them.
@@ -74,6 +76,32 @@ impl<'c> Locked<'c> {
         Ok(Self { states, ..Self::default() })
     }
 
+    /// Locks the records that are checked, shared, and that no commit changes. It comes last: whoever
+    /// changes one of them holds no other lock that this transaction waits for.
+    pub(super) async fn check(
+        &mut self,
+        session: &mut Session,
+        commits: &[&'c Commit],
+    ) -> Result<()> {
+        let checks = commits.iter().flat_map(|commit| &commit.checks).map(|check| &check.key);
+        let changed: HashSet<&RecordKey> =
+            commits.iter().flat_map(|commit| &commit.records).map(|change| &change.key).collect();
+        let keys: BTreeSet<&RecordKey> = checks.filter(|key| !changed.contains(key)).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let shared = Arc::clone(&session.shared);
+        let keys: Vec<&RecordKey> = keys.into_iter().collect();
+        let asked = Columns::of(keys.iter().copied()).bind(shared.statements.check_records.query());
+        for row in asked.fetch_all(&mut session.conn).await? {
+            let place: i64 = row.try_get(0)?;
+            let (version, commit_id) = (row.try_get::<i64, _>(1)? as u64, row.try_get(2)?);
+            let state = State { version, commit_id, present: row.try_get(3)? };
+            self.checked.insert(keys[place as usize - 1], state);
+        }
+        Ok(())
+    }
+
     /// Whether a commit that looked at some of its records only may have been made before.
     pub(super) fn may_repeat(&self, commit: &Commit) -> bool {
         let mut judged = commit.records.iter().filter(|change| is_judged(change));
@@ -92,11 +120,22 @@ impl<'c> Locked<'c> {
 
     /// Why a commit's changes cannot be made, if so.
     pub(super) fn judge(&self, commit: &Commit) -> Option<Error> {
-        commit.records.iter().find_map(|change| {
-            let found = self.state(&change.key);
-            let holds = change.expected.holds(found.version, found.present);
-            (!holds).then(|| Error::record_conflict(&change.key, change.expected, found.version))
-        })
+        commit
+            .records
+            .iter()
+            .find_map(|change| {
+                let found = self.state(&change.key);
+                let holds = change.expected.holds(found.version, found.present);
+                (!holds)
+                    .then(|| Error::record_conflict(&change.key, change.expected, found.version))
+            })
+            .or_else(|| {
+                commit.checks.iter().find_map(|check| {
+                    let found = self.checked.get(&check.key).copied();
+                    let found = found.unwrap_or_else(|| self.state(&check.key));
+                    check.refuse(found.version, found.present)
+                })
+            })
     }
 
     /// Makes a commit's changes, to be written at the end; the new versions.

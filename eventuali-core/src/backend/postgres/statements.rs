@@ -61,7 +61,7 @@ statements! {
         verify_events verify_kinds verify_record_index verify_records verify_runs verify_streams
         verify_tagged verify_tags verify_total writers
     }
-    others { announce call_append call_keep call_look delete_record_entries insert_kinds insert_loose
+    others { announce call_append call_keep call_look check_records delete_record_entries insert_kinds insert_loose
         insert_record_entries listen
         purge_records put_records record_entries remember }
 }

@@ -78,6 +78,11 @@ fn judge(session: &mut Session, tail: &mut Tail, commit: &Commit) -> Result<Verd
             return Ok(Verdict::Refused(error));
         }
     }
+    for check in &commit.checks {
+        if let Some(error) = records::refuse(session, check)? {
+            return Ok(Verdict::Refused(error));
+        }
+    }
     Ok(Verdict::Holds(heads))
 }
 

@@ -13,8 +13,8 @@ use crate::commit::{Commit, Committed};
 use crate::error::{Error, Result};
 use crate::query::MAX_PAGE_EVENTS;
 use crate::record::{
-    ABOVE_KEYS, ExpectedRecord, Record, RecordChange, RecordCursor, RecordKey, RecordPage,
-    RecordPurge, RecordQuery, RecordSelection, RecordValue, Scalar,
+    ABOVE_KEYS, ExpectedRecord, Record, RecordChange, RecordCheck, RecordCursor, RecordKey,
+    RecordPage, RecordPurge, RecordQuery, RecordSelection, RecordValue, Scalar,
 };
 
 /// Above and below every rank of a scalar.
@@ -39,6 +39,12 @@ fn state(session: &Session, key: &RecordKey) -> Result<State> {
         })
         .optional()?;
     Ok(found.unwrap_or(State { version: 0, commit_id: Uuid::nil(), present: false }))
+}
+
+/// Why a check does not hold, if so.
+pub(super) fn refuse(session: &Session, check: &RecordCheck) -> Result<Option<Error>> {
+    let found = state(session, &check.key)?;
+    Ok(check.refuse(found.version, found.present))
 }
 
 /// Why a change cannot be made, if so.

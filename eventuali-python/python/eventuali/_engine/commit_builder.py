@@ -63,9 +63,10 @@ class CommitBuilder:
         ranges: All ranges of ids with events in the commit.
         count: The number of events.
         counts: The number of events for each stream.
+        events: For each write, its events, in parts.
     """
 
-    __slots__ = ("_spans", "count", "counts", "ids", "ranges", "writes")
+    __slots__ = ("_spans", "count", "counts", "events", "ids", "ranges", "writes")
 
     def __init__(self) -> None:
         self.writes: list[Write] = []
@@ -73,6 +74,7 @@ class CommitBuilder:
         self.ranges: dict[IdRange, None] = {}
         self.count = 0
         self.counts: dict[tuple[str, str], int] = {}
+        self.events: list[list[Part]] = []
         # Range, index of an event there, its place in the commit, how many follow in both.
         self._spans: list[tuple[IdRange, int, int, int]] = []
 
@@ -106,6 +108,7 @@ class CommitBuilder:
                 self.count += 1
         self.writes.append((*stream, expected, runs))
         self.counts[stream] = self.count - start
+        self.events.append(parts)
 
     def _run(self, part: Part) -> Run | None:
         """Returns all events of a part as one run if their ids are consecutive.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from inspect import iscoroutine
 from typing import Any
 
@@ -159,16 +159,17 @@ class Stored(Place):
         self.forget()
 
     @abstractmethod
-    def _changes(self) -> list[Document]:
-        """Returns what is to be written."""
+    def _advance(self, to: Cursor) -> Pending:
+        """Sends the documents that were changed, with the cursor.
+
+        Raises:
+            Failed: What an event gave can't be stored.
+            TooLarge: It is more than a commit holds.
+        """
 
     def write(self, to: Cursor) -> Work:
         """Sends the documents that were changed."""
-        changes = self._changes()
-        bytes_ = sum(len(json) for _, _, json, _ in changes if json is not None)
-        if len(changes) > MOST_DOCUMENTS or bytes_ > MOST_BYTES - 1024:
-            raise TooLarge
-        self._sent = self._core.advance(self.number, self.cursor, to, changes)
+        self._sent = self._advance(to)
         yield from ()
 
     def settle(self) -> Work:
@@ -215,7 +216,31 @@ class Stored(Place):
         return self._core.advance(self.number, self.cursor, (position, last, 0, 0), [])
 
 
-class Folding(Stored):
+def refuse_too_large(documents: Iterable[bytes | None]) -> None:
+    """Refuses documents that don't go in one commit.
+
+    Raises:
+        TooLarge: They are too many, or too large.
+    """
+    sizes = [len(json or b"") for json in documents]
+    if len(sizes) > MOST_DOCUMENTS or sum(sizes) > MOST_BYTES - 1024:
+        raise TooLarge
+
+
+class Owned(Stored):
+    """Documents that nobody else changes."""
+
+    @abstractmethod
+    def _changes(self) -> list[Document]:
+        """Returns what is to be written."""
+
+    def _advance(self, to: Cursor) -> Pending:
+        changes = self._changes()
+        refuse_too_large(json for _, _, json, _ in changes)
+        return self._core.advance(self.number, self.cursor, to, changes)
+
+
+class Folding(Owned):
     """Documents in the store that a fold changes: read in one go, where they are not known."""
 
     def __init__(self, store: Store, projection: Projection[Any]) -> None:
@@ -273,7 +298,7 @@ class Folding(Stored):
         self._changed = {}
 
 
-class ByHand(Stored):
+class ByHand(Owned):
     """Documents in the store that the handlers of the free form read and write themselves."""
 
     may_wait = True

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import monotonic
-from typing import Any
 
-from eventuali._engine.decode import Columns, Decode, TypeKey, decode, decoder, readable
-from eventuali._engine.places import Cursor, Failed, Gone, Place, Taken, TooLarge, Work
+from eventuali._engine.decode import Columns
+from eventuali._engine.places import Cursor, Failed, Gone, Place, TooLarge, Work
 from eventuali._engine.read import PAGE
+from eventuali._engine.taking import Taking
 from eventuali._eventuali import Page, Row, Store
-from eventuali.codec.json import Codec
 from eventuali.errors import ProjectionError
 from eventuali.event import Event
-from eventuali.event._slot import set_stored
 from eventuali.projection._handlers import Handler
 from eventuali.query import Item
 
@@ -54,11 +52,9 @@ class Paging:
     ) -> None:
         self._store = store
         self._place = place
-        self._handlers = handlers
+        self._taking = Taking(handlers)
         self._tell = tell
-        self._classes = {event.__event_type__: event for event in handlers}
-        self.items: list[Item] = [(None, None, tuple(self._classes), (), (), None)]
-        self._table: dict[TypeKey, tuple[Decode, Codec[Any], Handler]] = {}
+        self.items: list[Item] = [(None, None, self._taking.event_types, (), (), None)]
         self._sent: int | None = None  # events whose page is being written
         self._held = 0  # events that were handled, and are not sent
         self._held_since = 0.0
@@ -86,7 +82,7 @@ class Paging:
         if rows:
             if self._place.may_wait:
                 yield from self._settle()
-            yield from self._place.handle(self._decoded(columns))
+            yield from self._place.handle(self._taking.taken(columns))
             self._held += len(rows)
             self._last = rows[-1]
         self._held_to = looked_to
@@ -183,26 +179,3 @@ class Paging:
         yield from self._settle()
         self._forget()
         yield from self._until(large.position, attempts, max(min(large.count, PAGE) // 2, 1))
-
-    def _decoded(self, columns: Columns) -> Sequence[Taken]:
-        table = self._table
-        taken = []
-        for name, payload, row in zip(*columns, strict=True):
-            try:
-                found = table.get(name) or self._find(name, row)
-                validate, codec, handler = found
-                try:
-                    event = validate(payload)
-                except Exception:
-                    event = decode(codec, payload, row)
-            except Exception as error:
-                raise Failed(row, error) from error
-            set_stored(event, row)
-            taken.append((event, handler, row))
-        return taken
-
-    def _find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any], Handler]:
-        cls = self._classes[readable(key, row)]
-        found = *decoder(cls), self._handlers[cls]
-        self._table[key] = found
-        return found

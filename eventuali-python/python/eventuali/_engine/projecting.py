@@ -14,6 +14,7 @@ from typing import Any
 
 from eventuali._engine.documents import Changes
 from eventuali._engine.folding import ByHand, Core, Folding, InMemory
+from eventuali._engine.inline_folding import InlineFolding
 from eventuali._engine.own_tables import InOwnTables, Offload
 from eventuali._engine.paging import WINDOW, Paging, Smaller
 from eventuali._engine.places import Call, Failed, Gone, Pause, Place, Unavailable, Work
@@ -71,6 +72,8 @@ def place_of(
             return InOwnTables(store, projection, tables, offload)
         case MemoryView():
             return InMemory(runnable)
+    if type(runnable).__inline__:
+        return InlineFolding(store, runnable)
     if type(runnable).__model__ is not None:
         return Folding(store, runnable)
     return ByHand(store, runnable, changes)

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from eventuali._engine.arguments import query_items, stream_name
 from eventuali._engine.commit_builder import Write
 from eventuali._engine.event_types import EventTypes
+from eventuali._engine.inline_commit import Inline
 from eventuali._engine.operation import Operation
 from eventuali._engine.pending_commit import (
     Committed,
@@ -35,7 +36,10 @@ COMMIT = 10_000
 
 
 def save(
-    store: Store, event_types: EventTypes, aggregates: Sequence[Aggregate]
+    store: Store,
+    event_types: EventTypes,
+    aggregates: Sequence[Aggregate],
+    inline: Inline | None = None,
 ) -> Operation[Committed]:
     """Settles what an earlier save left open, then commits the unsaved events of the aggregates."""
     for aggregate in aggregates:
@@ -48,7 +52,7 @@ def save(
     while (commit := _open_commit(aggregates)) is not None:
         if not commit.failed:
             if commit.answer is None:
-                yield from _send(store, commit, aggregates)
+                yield from _send(store, commit, aggregates, (), inline)
             commits.append(commit)
         for aggregate in aggregates:
             commit.settle(aggregate)
@@ -82,6 +86,7 @@ def append(
     stream: tuple[str, str] | None,
     expected: object,
     condition: AppendCondition | None,
+    inline: Inline | None = None,
 ) -> Operation[Committed]:
     """Commits events of no aggregate."""
     if isinstance(events, Event):
@@ -107,7 +112,7 @@ def append(
         return (yield from _nothing(store, [(*(where or ("", "")), wanted, [])], conditions))
     event_types.saves("" if where is None else where[0], listed, applied=False)
     commit = of_events(listed, where, wanted)
-    return (yield from _send(store, commit, (), conditions))
+    return (yield from _send(store, commit, (), conditions, inline))
 
 
 def several(events: Iterable[Event]) -> list[Event]:
@@ -120,10 +125,14 @@ def _send(
     commit: PendingCommit,
     aggregates: Sequence[Aggregate] = (),
     conditions: Sequence[Condition] = (),
+    inline: Inline | None = None,
 ) -> Operation[Committed]:
     commit.begin()
     try:
-        answer = yield store.commit(commit.builder.writes, conditions)
+        if inline is None:
+            answer = yield store.commit(commit.builder.writes, conditions)
+        else:
+            answer = yield from inline.commit(commit, conditions)
     except BaseException as error:
         commit.fail(error)
         for aggregate in aggregates:

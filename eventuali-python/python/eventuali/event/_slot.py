@@ -17,6 +17,7 @@ looks whether many are applied.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from copy import copy
 from time import time_ns
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
@@ -228,6 +229,21 @@ def waits(event: Event) -> bool:
     else:
         return False
     return version != 0 and (ids is None or ids.at(index) is None)
+
+
+def in_stream(event: Event, aggregate_type: str, aggregate_id: str, version: int) -> Event:
+    """Returns an event that is about to be appended as it will be once it is in a stream."""
+    state = content(event)
+    if type(state) is tuple and not state[3]:
+        placed: Any = (state[0], aggregate_type, aggregate_id, version, *state[4:])
+    elif type(state) is Envelope and not state.version:
+        placed = portable(event)
+        placed.bind(aggregate_type, aggregate_id, version, state.ids, state.index)
+    else:
+        return event
+    twin = copy(event)
+    set_content(twin, placed)
+    return twin
 
 
 # --- in a commit ----------------------------------------------------------------------------------

@@ -85,15 +85,20 @@ class Projection(Generic[M]):
                 docs.put("placed", step)
 
     Class keywords: `version`, which a change of what the documents say raises, so that they are
-    built anew beside the old ones; `name`, by default the class name.
+    built anew beside the old ones; `name`, by default the class name; `inline`, for the pure form
+    with the default key: a store that is opened with `inline=[…]` commits its documents together
+    with the events.
     """
 
     __projection_name__: ClassVar[str] = ""
     __projection_version__: ClassVar[int] = 1
     __model__: ClassVar[type[ReadModel] | None] = None
+    __inline__: ClassVar[bool] = False
     __handlers__: ClassVar[dict[type[Event], Handler]] = {}
 
-    def __init_subclass__(cls, *, version: int = 1, name: str | None = None) -> None:
+    def __init_subclass__(
+        cls, *, version: int = 1, name: str | None = None, inline: bool | None = None
+    ) -> None:
         super().__init_subclass__()
         cls.__projection_name__ = check_part(cls.__name__ if name is None else name)
         if type(version) is not int or not 0 < version < 2**32:
@@ -110,6 +115,13 @@ class Projection(Generic[M]):
         if "key" in vars(cls) and cls.__model__ is None:
             raise TypeError(
                 f"{cls.__name__}: key is of the pure form; name the model: Projection[Model]"
+            )
+        if inline is not None:
+            cls.__inline__ = inline
+        if cls.__inline__ and (cls.__model__ is None or cls.key is not Projection.key):
+            raise TypeError(
+                f"{cls.__name__}: an inline projection names a model and leaves out `key`: each of "
+                "its documents is that of one aggregate"
             )
 
     @classmethod
@@ -325,6 +337,25 @@ def check_projections(projections: Sequence[object]) -> None:
         if cls.__projection_name__ in names:
             raise ValueError(f"two projections have the name {cls.__projection_name__!r}")
         names.add(cls.__projection_name__)
+
+
+def check_inline(projections: Sequence[object]) -> None:
+    """Refuses what can't be updated together with the events.
+
+    Raises:
+        TypeError: Something is not an inline projection.
+        ValueError: Two have the same name.
+    """
+    if isinstance(projections, Projection):
+        raise TypeError("inline takes a list of projections: inline=[…]")
+    if not projections:
+        return
+    check_projections(projections)
+    for projection in projections:
+        if not isinstance(projection, Projection) or not type(projection).__inline__:
+            raise TypeError(
+                f"{projection!r:.60} is not an inline projection; its class needs inline=True"
+            )
 
 
 def check_rebuild(projection: Runnable) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from time import sleep
 from types import TracebackType
@@ -18,6 +18,7 @@ from eventuali._engine.decide import ATTEMPTS, Deciding, Decision, immediate
 from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes, StoreOrClass, event_types_of
 from eventuali._engine.find import DocumentPlace, Found
+from eventuali._engine.inline_commit import Inline
 from eventuali._engine.lifecycle import (
     Durability,
     Place,
@@ -39,7 +40,15 @@ from eventuali.errors import EventStoreError
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected
 from eventuali.history import Step
-from eventuali.projection import ProjectionStatus, ReadModel, Retry, Runnable, check_rebuild
+from eventuali.projection import (
+    Projection,
+    ProjectionStatus,
+    ReadModel,
+    Retry,
+    Runnable,
+    check_inline,
+    check_rebuild,
+)
 from eventuali.query import ALL, Query
 from eventuali.store import StoreStats
 from eventuali.sync._running import Documents, Running
@@ -63,22 +72,39 @@ class EventStore:
     `RuntimeError`; use `eventuali.EventStore` there.
     """
 
-    def __init__(self, store: Store, event_types: EventTypes, *, root: bool = True) -> None:
+    def __init__(
+        self,
+        store: Store,
+        event_types: EventTypes,
+        *,
+        inline: Inline | None = None,
+        root: bool = True,
+    ) -> None:
         """Don't call this directly; use `EventStore.create`."""
         self._store = store
+        self._inline = inline
         self._event_types = event_types
         self._root = root
 
     @classmethod
-    def create(cls, url: Place, *, tenant: str = "", durability: Durability = "full") -> Self:
+    def create(
+        cls,
+        url: Place,
+        *,
+        tenant: str = "",
+        durability: Durability = "full",
+        inline: Sequence[Projection[Any]] = (),
+    ) -> Self:
         """Opens a store, and creates it if none exists; see `eventuali.EventStore.create`."""
         refuse_in_loop()
-        store: Store = begin(url, tenant, durability).wait()
-        return cls(opened(store.blocking(True)), EventTypes())
+        check_inline(inline)
+        store: Store = begin(url, tenant, durability).wait().blocking(True)
+        made = Inline(store, inline) if inline else None
+        return cls(opened(store), EventTypes(), inline=made)
 
     def save(self, *aggregates: Aggregate) -> Committed:
         """Saves the new events of the aggregates; see `eventuali.EventStore.save`."""
-        return _drive(_write.save(self._store, self._event_types, aggregates))
+        return _drive(_write.save(self._store, self._event_types, aggregates, self._inline))
 
     def load(
         self,
@@ -127,7 +153,9 @@ class EventStore:
     ) -> Committed:
         """Appends events without an aggregate; see `eventuali.EventStore.append`."""
         return _drive(
-            _write.append(self._store, self._event_types, events, stream, expected, condition)
+            _write.append(
+                self._store, self._event_types, events, stream, expected, condition, self._inline
+            )
         )
 
     def decide(self, query: Query, decision: Decision, *, attempts: int = ATTEMPTS) -> Committed:
@@ -265,7 +293,8 @@ class EventStore:
     def for_tenant(self, tenant: str) -> EventStore:
         """Returns the same store for another tenant; it is closed with the original store."""
         seen = self._store.for_tenant(named_tenant(tenant))
-        return EventStore(seen, self._event_types, root=False)
+        inline = self._inline and self._inline.of(seen)
+        return EventStore(seen, self._event_types, inline=inline, root=False)
 
     @property
     def url(self) -> str:

@@ -1,0 +1,141 @@
+"""Inline projections: documents that are committed together with the events that change them.
+
+Each document is the fold of one stream and says up to which version. Whoever saves brings one that
+is behind up to date from its stream; the runner passes over the events that a document has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+from eventuali._engine.documents import KEYS, decoded, encoded
+from eventuali._engine.places import Failed
+from eventuali._engine.read import PAGE
+from eventuali._engine.taking import Taking
+from eventuali._eventuali import Page, Pending, Store
+from eventuali.errors import ProjectionError
+from eventuali.event import Event
+from eventuali.projection import Projection, apply
+from eventuali.projection._handlers import Handler
+from eventuali.projection._model import ReadModel, Scalar
+from eventuali.query import Item
+
+_NO_END = 2**63 - 1
+
+R = TypeVar("R")
+
+Steps: TypeAlias = Generator[Pending, Any, R]
+
+Stream: TypeAlias = tuple[str, str]
+Change: TypeAlias = tuple[
+    int, str, str, int, tuple[str, int], bytes | None, Sequence[tuple[str, Scalar]]
+]
+"""(generation, model, key, version of its record or 0, (type, version of the stream), JSON or None,
+entries of the index)"""
+
+
+@dataclass(slots=True)
+class State:
+    """A document in the making.
+
+    Attributes:
+        document: The document; None if there is none.
+        record: The version of its record; 0 if there is none.
+        version: The version of the stream up to which it is folded.
+    """
+
+    document: ReadModel | None = None
+    record: int = 0
+    version: int = 0
+
+
+class InlineFold:
+    """Folds streams into the documents of an inline projection."""
+
+    def __init__(self, store: Store, projection: Projection[Any]) -> None:
+        cls = type(projection)
+        assert cls.__model__ is not None  # noqa: S101
+        self.projection = projection
+        self.name = cls.__projection_name__
+        self.model: type[ReadModel] = cls.__model__
+        self.core = store.projection(self.name, cls.__projection_version__)
+        self.taking = Taking(cls.__handlers_of_all__())
+        self._store = store
+
+    def known(self, number: int, streams: Sequence[Stream]) -> Steps[dict[str, State]]:
+        """Reads the documents of streams, by their keys.
+
+        Raises:
+            ProjectionError: A document is made of another type of aggregate.
+        """
+        types = {key: aggregate_type for aggregate_type, key in streams}
+        found = {key: State() for key in types}
+        keys = list(types)
+        for first in range(0, len(keys), KEYS):
+            part = keys[first : first + KEYS]
+            rows = yield self.core.inline_documents(number, self.model.__model_name__, part)
+            for key, json, record, (aggregate_type, version) in rows:
+                if aggregate_type != types[key]:
+                    raise self.of_two_types(key, aggregate_type, types[key])
+                found[key] = State(decoded(self.model, key, json), record, version)
+        return found
+
+    def without_stream(self, event: Event) -> ProjectionError:
+        """Returns the error for an event that belongs to no aggregate."""
+        return ProjectionError(
+            f"this {type(event).__name__} belongs to no aggregate, and each document of the inline "
+            f"projection {self.name} is that of one; handle it in another projection"
+        )
+
+    def of_two_types(self, key: str, one: str, other: str) -> ProjectionError:
+        """Returns the error for a document that two types of aggregates would change."""
+        return ProjectionError(
+            f"the document {key!r:.260} of {self.name} is made of a {one}, and there is a {other} "
+            "of the same id; an inline projection takes one type of aggregate"
+        )
+
+    def apply(self, state: State, handler: Handler, event: Event) -> None:
+        """Applies an event to a document."""
+        state.document = apply(self.projection, handler, event, state.document)
+
+    def catch_up(self, state: State, stream: Stream, until: int = _NO_END) -> Steps[None]:
+        """Applies the events of a stream that a document does not have yet.
+
+        Raises:
+            Failed: A handler failed, or an event can't be decoded.
+        """
+        items: list[Item] = [(*stream, self.taking.event_types, (), (), None)]
+        after = 0
+        while True:
+            page: Page = yield self._store.read(
+                items, after=after, after_version=state.version, until_version=until, limit=PAGE
+            )
+            for event, handler, row in self.taking.taken(page.columns()):
+                try:
+                    self.apply(state, handler, event)
+                except Exception as error:
+                    raise Failed(row, error) from error
+                state.version = row.version
+            if page.end:
+                return
+            after = page.looked_to
+
+    def change(self, number: int, key: str, state: State, stream: Stream) -> Change | None:
+        """Returns what is stored of a document; None if there is nothing to change.
+
+        Raises:
+            Exception: It can't be stored.
+        """
+        if state.document is None and not state.record:
+            return None
+        model, key, json, entries = encoded(self.model, key, state.document)
+        return number, model, key, state.record, (stream[0], state.version), json, entries
+
+
+def version_of(store: Store, stream: Stream) -> Steps[int]:
+    """Returns the version of a stream; 0 if it has no events."""
+    found, _ = yield store.streams(*stream, None, 1)
+    version: int = found[0][2] if found else 0
+    return version
