@@ -11,10 +11,10 @@ ROOT = Path(__file__).parents[2]
 NAMES = """
 ALL ANY Aggregate AggregateNotFoundError AppendCondition AppendConditionError Committed
 ConfigurationError Damage DatabaseError Documents DomainEvent Event EventMeta EventStore
-EventStoreConfig EventStoreError EventualiError ExpectedVersion Horizon IdempotencyConflictError
-InvalidEventError
+EventStoreConfig EventStoreError EventualiError ExpectedVersion Found Horizon
+IdempotencyConflictError InvalidEventError
 NO_STREAM
-OptimisticConcurrencyError OutcomeUnknownError Projection Query ReadModel Retry
+OptimisticConcurrencyError OutcomeUnknownError Projection ProjectionStatus Query ReadModel Retry
 STREAM_EXISTS SerializationError
 StoreStats StreamInfo Subscription SystemEvent UnknownEvent User Verification
 __version__

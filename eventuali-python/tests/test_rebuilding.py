@@ -263,6 +263,27 @@ def test_the_progress_of_a_rebuild_goes_to_the_end(api, kind, tmp_path):
 
 
 @each_store
+def test_what_progress_raises_ends_the_rebuild_as_it_is(api, kind, tmp_path):
+    class Enough(Exception):
+        pass
+
+    def progress(done: int, total: int) -> None:
+        if done:
+            raise Enough(done)
+
+    async def test(store):
+        await pour(store, *range(2500))
+        await caught_up(store, free(store, marking(1)))
+        before = await rows_of(store, "Free", ["Total"], KEYS)
+        with pytest.raises(Enough):
+            await store.rebuild(free(store, marking(2)), progress=progress)
+        assert await marks(store) == {1}
+        assert await rows_of(store, "Free", ["Total"], KEYS) == before
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
 def test_of_two_rebuilds_at_once_both_return(api, kind, tmp_path):
     async def test(store):
         gate = Gate()

@@ -39,13 +39,14 @@ if TYPE_CHECKING:
     )
     from eventuali.event import DomainEvent, Event, EventMeta, SystemEvent, UnknownEvent
     from eventuali.expected import ANY, NO_STREAM, STREAM_EXISTS, AppendCondition, ExpectedVersion
-    from eventuali.projection import Projection, ReadModel, Retry
+    from eventuali.projection import Projection, ProjectionStatus, ReadModel, Retry
     from eventuali.query import ALL, Query
     from eventuali.running import Documents
     from eventuali.store import (
         Committed,
         Damage,
         EventStore,
+        Found,
         Horizon,
         StoreStats,
         StreamInfo,
@@ -75,12 +76,14 @@ __all__ = [
     "EventStoreError",
     "EventualiError",
     "ExpectedVersion",
+    "Found",
     "Horizon",
     "IdempotencyConflictError",
     "InvalidEventError",
     "OptimisticConcurrencyError",
     "OutcomeUnknownError",
     "Projection",
+    "ProjectionStatus",
     "Query",
     "ReadModel",
     "Retry",
@@ -114,13 +117,14 @@ _HOMES = {
     ),
     "event": ("DomainEvent", "Event", "EventMeta", "SystemEvent", "UnknownEvent"),
     "expected": ("ANY", "AppendCondition", "ExpectedVersion", "NO_STREAM", "STREAM_EXISTS"),
-    "projection": ("Projection", "ReadModel", "Retry"),
+    "projection": ("Projection", "ProjectionStatus", "ReadModel", "Retry"),
     "query": ("ALL", "Query"),
     "running": ("Documents",),
     "store": (
         "Committed",
         "Damage",
         "EventStore",
+        "Found",
         "Horizon",
         "StoreStats",
         "StreamInfo",

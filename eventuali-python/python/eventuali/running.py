@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from eventuali._engine.documents import Changes
-from eventuali._engine.projecting import Call, Core, Pause, Projecting, Store, Work
+from eventuali._engine.progress import Progress
+from eventuali._engine.projecting import (
+    Call,
+    Core,
+    Pause,
+    Projecting,
+    Rebuilding,
+    Store,
+    Work,
+)
 from eventuali._engine.turn import Turn
 from eventuali._engine.waiting import UNSETTLED, Supervised, ended, late, remaining, target_of
 from eventuali.errors import EventStoreError
@@ -240,30 +249,20 @@ async def rebuild(
     driver: AsyncioDriver,
     projection: Runnable,
     on_error: Retry,
-    progress: Callable[[int, int], object] | None,
+    progress: Progress | None,
 ) -> ProjectionStatus:
     """Fills documents beside the live ones, and puts them in their place."""
     import asyncio
 
     end = (await driver.answer(store.horizon()))[1]
-
-    reached = -1
-
-    def tell() -> None:
-        nonlocal reached
-        position = min(working.position, end)
-        if progress is not None and position > reached:
-            reached = position
-            progress(position, end)
-
-    working = Projecting(
+    working = Rebuilding(
         store,
         projection,
+        end,
+        progress,
         on_error=on_error,
         changes=lambda core, number: Documents(driver, core, number),
-        tell=tell,
         offload=asyncio.to_thread,
-        rebuild=True,
     )
     try:
         await drive(driver, working.work(), asyncio.Event())

@@ -53,6 +53,7 @@ __all__ = [
     "Committed",
     "Damage",
     "EventStore",
+    "Found",
     "Horizon",
     "StoreStats",
     "StreamInfo",
@@ -64,7 +65,7 @@ M = TypeVar("M", bound=ReadModel)
 
 # A pickle names what the store answers where no part of the path is private. The names in the
 # annotations are looked up here then, too.
-for _class in (Committed, Damage, Horizon, StreamInfo, Verification):
+for _class in (Committed, Damage, Found, Horizon, StreamInfo, Verification):
     _class.__module__ = __name__
 
 

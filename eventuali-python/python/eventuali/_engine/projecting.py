@@ -18,6 +18,7 @@ from eventuali._engine.inline_folding import InlineFolding
 from eventuali._engine.own_tables import InOwnTables, Offload
 from eventuali._engine.paging import WINDOW, Paging, Smaller
 from eventuali._engine.places import Call, Failed, Gone, Pause, Place, Unavailable, Work
+from eventuali._engine.progress import Progress
 from eventuali._engine.read import PAGE
 from eventuali._engine.turn import LONGEST, Turn
 from eventuali._eventuali import Page, Pending, Row, Store
@@ -421,6 +422,58 @@ class Projecting(Paging):
         """Gives up what a rebuild has filled; None where there is nothing to give up."""
         place = self._place
         return place.discard(place.number) if place.number and not place.is_live else None
+
+
+class Rebuilding(Projecting):
+    """A projection that fills documents beside the live ones, and tells how far it is."""
+
+    def __init__(
+        self,
+        store: Store,
+        runnable: Runnable,
+        end: int,
+        progress: Progress | None,
+        *,
+        on_error: Retry,
+        changes: Callable[[Core, int], Changes],
+        offload: Offload | None = None,
+    ) -> None:
+        """Is not called directly: use `EventStore.rebuild`."""
+        super().__init__(
+            store,
+            runnable,
+            on_error=on_error,
+            changes=changes,
+            tell=self._tell_progress,
+            offload=offload,
+            rebuild=True,
+        )
+        self._end = end
+        self._progress = progress
+        self._reached = -1
+        self._interrupted: Exception | None = None
+
+    def _tell_progress(self) -> None:
+        position = min(self.position, self._end)
+        if self._progress is None or position <= self._reached:
+            return
+        self._reached = position
+        try:
+            self._progress(position, self._end)
+        except Exception as error:  # it is no failure of the projection
+            self._interrupted = self._interrupted or error
+            self.stop()
+
+    def outcome(self) -> ProjectionStatus:
+        """Returns how the rebuild ended.
+
+        Raises:
+            ProjectionError: It failed.
+            Exception: What `progress` raised.
+        """
+        if self._interrupted is not None:
+            raise self._interrupted
+        return super().outcome()
 
 
 def _age(row: Row) -> timedelta | None:

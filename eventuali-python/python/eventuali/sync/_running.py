@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from math import inf
 from time import monotonic
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from eventuali._engine.documents import Changes
 from eventuali._engine.operation import run
-from eventuali._engine.projecting import Call, Pause, Projecting, Store, Work
+from eventuali._engine.progress import Progress
+from eventuali._engine.projecting import Call, Pause, Projecting, Rebuilding, Store, Work
 from eventuali._engine.turn import Turn
 from eventuali._engine.waiting import UNSETTLED, Supervised, ended, late, remaining, target_of
 from eventuali.errors import EventStoreError
@@ -187,24 +188,12 @@ def rebuild(
     store: Store,
     projection: Runnable,
     on_error: Retry,
-    progress: Callable[[int, int], object] | None,
+    progress: Progress | None,
 ) -> ProjectionStatus:
     """Fills documents beside the live ones, and puts them in their place."""
     refuse_coroutines(projection)
     end = store.horizon().wait()[1]
-
-    reached = -1
-
-    def tell() -> None:
-        nonlocal reached
-        position = min(working.position, end)
-        if progress is not None and position > reached:
-            reached = position
-            progress(position, end)
-
-    working = Projecting(
-        store, projection, on_error=on_error, changes=Documents, tell=tell, rebuild=True
-    )
+    working = Rebuilding(store, projection, end, progress, on_error=on_error, changes=Documents)
     try:
         drive(working.work(), threading.Event())
     finally:
