@@ -20,7 +20,7 @@ from benchmarks.report import percentile
 from benchmarks.subjects.ours import Added
 from benchmarks.workers import ROOT
 from eventuali import EventStore, EventStoreConfig, Projection, ReadModel
-from eventuali._engine.progress import seconds_left
+from eventuali._engine.progress import Pace
 from eventuali.sync import EventStore as SyncEventStore
 
 PAUSE = 0.002
@@ -82,14 +82,13 @@ async def rebuild(
     store: EventStore, place: str, table: str, keys: int, quiet: float
 ) -> dict[str, float]:
     """Returns what a rebuild took, what was foretold of its rest, and what reads took."""
-    begun: tuple[float, int] | None = None
+    pace = Pace()
     foretold: tuple[float, float] | None = None
 
     def progress(done: int, total: int) -> None:
-        nonlocal begun, foretold
-        begun = begun or (time.monotonic(), done)
+        nonlocal foretold
+        left = pace.left(done, total)
         if foretold is None and done >= total / 10:
-            left = seconds_left(begun, done, total)
             foretold = None if left is None else (time.monotonic(), left)
 
     with Readers(place, table, keys) as readers:
