@@ -168,7 +168,7 @@ class Stored(Place):
         bytes_ = sum(len(json) for _, _, json, _ in changes if json is not None)
         if len(changes) > MOST_DOCUMENTS or bytes_ > MOST_BYTES - 1024:
             raise TooLarge
-        self._sent = self._core.advance(self.number, self.cursor, to, changes)
+        self._sent = self._core.advance(self.number, self.cursor, to, changes, [])
         yield from ()
 
     def settle(self) -> Work:
@@ -212,7 +212,7 @@ class Stored(Place):
         position, last, attempts, _ = self.cursor
         if not attempts:
             return None
-        return self._core.advance(self.number, self.cursor, (position, last, 0, 0), [])
+        return self._core.advance(self.number, self.cursor, (position, last, 0, 0), [], [])
 
 
 class Folding(Stored):
