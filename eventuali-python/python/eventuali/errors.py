@@ -224,9 +224,7 @@ class StatementError(EventStoreError):
         statement: Its SQL; empty if it is not known.
     """
 
-    def __init__(
-        self, message: str = "", *, index: int | None = None, statement: str = ""
-    ) -> None:
+    def __init__(self, message: str = "", *, index: int | None = None, statement: str = "") -> None:
         super().__init__(message)
         self.index = index
         self.statement = statement

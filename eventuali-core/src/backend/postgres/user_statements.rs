@@ -123,19 +123,25 @@ impl<'s> Run<'s> {
     }
 
     async fn unprepare(&mut self) -> Result<()> {
+        let script = self.deallocations();
+        if script.is_empty() { Ok(()) } else { self.session.run(&script).await }
+    }
+
+    /// What forgets everything that is prepared.
+    fn deallocations(&mut self) -> String {
         let mut script = String::new();
         for number in self.prepared.drain().map(|(_, number)| number) {
-            write!(script, "DEALLOCATE {};", name(number)).expect("a string takes it");
+            writeln!(script, "DEALLOCATE {};", name(number)).expect("a string takes it");
         }
-        if script.is_empty() { Ok(()) } else { self.session.run(&script).await }
+        script
     }
 
     /// Checks what is checked behind all of them, and leaves the session as it was.
     pub(super) async fn end(mut self) -> Result<()> {
-        run_all(&mut self.session.conn, "SET CONSTRAINTS ALL IMMEDIATE".to_owned())
-            .await
-            .map_err(|(_, cause)| told(None, cause))?;
-        self.unprepare().await?;
+        let (first, last) = ("SET CONSTRAINTS ALL IMMEDIATE;", include_str!("sql/discard.sql"));
+        let script = format!("{first}\n{}{last}", self.deallocations());
+        let ended = run_all(&mut self.session.conn, script).await;
+        ended.map_err(|(_, cause)| told(None, cause))?;
         let found = touched(self.session).await;
         // Where that can't even be asked, because a table is gone for instance.
         let found = found.or_else(|error| match error.kind() {
@@ -147,7 +153,6 @@ impl<'s> Run<'s> {
             let kind = ErrorKind::Statement { index: None, sql: String::new() };
             return Err(Error::new(kind, text));
         }
-        self.session.run(include_str!("sql/discard.sql")).await?;
         let shared = Arc::clone(&self.session.shared);
         shared.set_up(&mut self.session.conn).await
     }

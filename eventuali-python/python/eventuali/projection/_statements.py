@@ -54,7 +54,7 @@ class Statements:
         if not sql.strip() or "\0" in sql:
             raise ValueError(f"a statement must not be empty or contain NUL: {sql!r:.60}")
         size = len(sql.encode())
-        values: list[None | bool | int | float | str | bytes] = []
+        values: list[bool | int | float | str | bytes | None] = []
         for number, given in enumerate(parameters, 1):
             value = _value(number, given)
             size += _size(value)
@@ -66,7 +66,7 @@ class Statements:
         return f"<Statements, {len(self._taken)} of them>"
 
 
-def _value(number: int, given: object) -> None | bool | int | float | str | bytes:
+def _value(number: int, given: object) -> bool | int | float | str | bytes | None:
     """Returns a value as the core takes it."""
     match given:
         case None | bool():
@@ -98,7 +98,7 @@ def _value(number: int, given: object) -> None | bool | int | float | str | byte
     )
 
 
-def _size(value: None | bool | float | str | bytes) -> int:
+def _size(value: bool | float | str | bytes | None) -> int:
     if isinstance(value, str):
         return len(value.encode())
     return len(value) if isinstance(value, bytes) else _NUMBER
