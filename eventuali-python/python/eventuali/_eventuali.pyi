@@ -217,7 +217,7 @@ class Projection:
         """
 
     def live(self, rebuild: bool) -> Pending:
-        """The live generation, (version, (number, whether it is live, cursor)); None without one."""
+        """The live generation: (version, (number, whether it is live, cursor)), or None."""
 
     def restart(
         self,

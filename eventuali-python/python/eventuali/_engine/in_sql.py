@@ -38,8 +38,8 @@ class InSqlTables(Stored):
         if not store.takes_sql():
             whose = "a tenant's store" if store.tenant else "a store in memory"
             raise ProjectionError(
-                f"{name} writes tables with SQL, which {whose} does not take; use a store in SQLite "
-                "or PostgreSQL that is no tenant's, or Projection.into"
+                f"{name} writes tables with SQL, which {whose} does not take; use a store in "
+                "SQLite or PostgreSQL that is no tenant's, or Projection.into"
             )
         self._version = type(projection).__projection_version__
         self._statements = Statements()

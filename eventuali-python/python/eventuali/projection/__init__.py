@@ -215,7 +215,8 @@ class Projection(Generic[M]):
         the tables calls `reset` first, in the commit that begins anew.
 
         Raises:
-            TypeError: The projection names a model; or a handler or `reset` is a coroutine function.
+            TypeError: The projection names a model, or a handler or `reset` is a coroutine
+                function.
         """
         cls = type(self)
         if cls.__model__ is not None:

@@ -1,4 +1,4 @@
-"""SQL that handlers write: statements for the database of the store, in the commit of their page."""
+"""SQL that handlers write: statements for the store's database, in the commit of their page."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from uuid import UUID
 
 __all__ = ["Parameter", "Statements", "Text"]
 
-Parameter: TypeAlias = None | bool | int | float | Decimal | str | bytes | datetime | date | UUID
+Parameter: TypeAlias = bool | int | float | Decimal | str | bytes | datetime | date | UUID | None
 """What the value of a parameter may be."""
 
-Text: TypeAlias = tuple[str, list[None | bool | int | float | str | bytes]]
+Text: TypeAlias = tuple[str, list[bool | int | float | str | bytes | None]]
 """A statement as the core takes it."""
 
 _INT = range(-(2**63), 2**63)
@@ -21,7 +21,7 @@ _NUMBER = 8
 
 
 class Statements:
-    """What handlers and `reset` get from `Projection.in_sql`: it takes statements, and reads nothing.
+    """What handlers and `reset` get with `Projection.in_sql`: takes statements, reads nothing.
 
     The statements of a page are executed in their order, in the commit that moves the checkpoint.
     """
