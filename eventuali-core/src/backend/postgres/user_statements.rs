@@ -56,6 +56,13 @@ impl<'s> Run<'s> {
         while let Some(statement) = self.statements.get(self.done) {
             let known = self.prepared.get(statement.sql.as_str());
             if let Some(number) = known {
+                let has_nul =
+                    |value: &Value| matches!(value, Value::Text(text) if text.contains('\0'));
+                if let Some(index) = statement.parameters.iter().position(has_nul) {
+                    let text =
+                        format!("PostgreSQL: ${} has a NUL, which no text can have", index + 1);
+                    return Err(Error::statement(self.done, &statement.sql, text));
+                }
                 execute(&mut script, *number, &statement.parameters);
                 self.done += 1;
                 if self.done - first == MESSAGE.0 || script.len() >= MESSAGE.1 {
