@@ -12,12 +12,13 @@ use crate::event::NewEvent;
 use crate::limits::Limits;
 use crate::query::Query;
 use crate::record::{RecordChange, RecordCheck};
+use crate::statement::Statement;
 use crate::stream::{ExpectedVersion, StreamId};
 
 /// The most append conditions of a commit.
 pub const MAX_CONDITIONS: usize = 128;
 
-/// New events, the conditions that must hold, and changes to records.
+/// New events, the conditions that must hold, changes to records, and SQL of the user's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Commit {
     /// The identity of a commit that has no events; one with events is known by their ids.
@@ -33,6 +34,10 @@ pub struct Commit {
     pub derived: bool,
     /// Records that must be at a version, and stay there until all is written.
     pub checks: Vec<RecordCheck>,
+    /// What is carried out in the same transaction, in order, once all else is written: all of it,
+    /// or the commit is refused. Only beside events or records, by which a repetition is known: that
+    /// carries nothing out.
+    pub statements: Vec<Statement>,
 }
 
 /// Events for the end of one stream. Without events it is only a condition.
@@ -64,6 +69,7 @@ impl Default for Commit {
             records: Vec::new(),
             derived: false,
             checks: Vec::new(),
+            statements: Vec::new(),
         }
     }
 }
@@ -110,24 +116,30 @@ impl Commit {
         self.events().next().map_or(self.id, |(_, event)| event.event_id)
     }
 
-    /// What tells its record changes from others. Part of its identity: the same events with other
-    /// record changes are another commit, unless these are derived from the events.
+    /// What tells its record changes and statements from others. Part of its identity: the same
+    /// events with others are another commit, but for record changes that are derived from them.
     #[must_use]
     pub fn records_digest(&self) -> RecordsDigest {
-        RecordsDigest::of(if self.derived { &[] } else { &self.records })
+        RecordsDigest::of(if self.derived { &[] } else { &self.records }, &self.statements)
     }
 
     /// Whether it would change nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
+        self.is_without_identity() && self.statements.is_empty()
+    }
+
+    /// Whether there is neither an event nor a record by which a repetition is known.
+    fn is_without_identity(&self) -> bool {
         self.records.is_empty() && self.writes.iter().all(|write| write.events.is_empty())
     }
 
-    /// The bytes that it carries: payloads, headers, tags and records.
+    /// The bytes that it carries: payloads, headers, tags, records and statements.
     #[must_use]
     pub fn size(&self) -> usize {
         let events: usize = self.events().map(|(_, event)| event.size()).sum();
-        events + self.records.iter().map(RecordChange::size).sum::<usize>()
+        let records: usize = self.records.iter().map(RecordChange::size).sum();
+        events + records + self.statements.iter().map(Statement::size).sum::<usize>()
     }
 
     /// Checks everything that can be checked without a store; every backend calls this first, so
@@ -142,6 +154,15 @@ impl Commit {
         }
         if self.checks.len() > limits.commit_records {
             return Err(Error::too_large("records", self.checks.len(), limits.commit_records));
+        }
+        let statements = self.statements.len();
+        if statements > limits.commit_statements {
+            return Err(Error::too_large("statements", statements, limits.commit_statements));
+        }
+        if statements > 0 && self.is_without_identity() {
+            let text = "statements need an event or a record beside them, by which a repeated \
+                        commit is known";
+            return Err(Error::invalid("statements", text));
         }
         if self.writes.len() > limits.commit_events {
             return Err(Error::too_large("streams", self.writes.len(), limits.commit_events));
@@ -200,6 +221,7 @@ impl Commit {
         for condition in &self.conditions {
             condition.query.check()?;
         }
+        self.statements.iter().try_for_each(Statement::check)?;
         if self.size() > limits.commit_bytes {
             return Err(Error::too_large("commit", self.size(), limits.commit_bytes));
         }
@@ -207,7 +229,7 @@ impl Commit {
     }
 }
 
-/// A digest of the changes to records in a commit.
+/// A digest of the changes to records in a commit, and of its statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordsDigest {
     stored: i64,
@@ -215,8 +237,8 @@ pub struct RecordsDigest {
 }
 
 impl RecordsDigest {
-    fn of(records: &[RecordChange]) -> Self {
-        if records.is_empty() {
+    fn of(records: &[RecordChange], statements: &[Statement]) -> Self {
+        if records.is_empty() && statements.is_empty() {
             return Self { stored: 0, former: 0 };
         }
         let (mut sha, mut all, mut bytes) = (Sha256::new(), Vec::new(), Vec::new());
@@ -226,6 +248,17 @@ impl RecordsDigest {
             // How many parts there are: no other changes have the same ones.
             let entries = change.value.as_ref().map_or(0, |value| value.index.len() as u64 + 1);
             sha.update(entries.to_le_bytes());
+            sha.update(&bytes);
+            all.extend_from_slice(&bytes);
+        }
+        if !statements.is_empty() {
+            bytes.clear();
+            for statement in statements {
+                bytes.extend_from_slice(&(statement.parameters.len() as u64).to_le_bytes());
+                statement.digest_into(&mut bytes);
+            }
+            // More than the parts of any change: no record's digest goes on so.
+            sha.update(u64::MAX.to_le_bytes());
             sha.update(&bytes);
             all.extend_from_slice(&bytes);
         }
@@ -331,6 +364,31 @@ mod tests {
                 assert_eq!(one.is(digest.stored()), index == other);
             }
         }
+    }
+
+    #[test]
+    fn statements_count() {
+        use crate::statement::Value::{Bool, Bytes, Int, Null, Real, Text};
+        let with = |statements: Vec<Statement>| {
+            Commit { statements, ..Commit::change(vec![put("a", "x")]) }.records_digest().stored()
+        };
+        let one = |value| vec![Statement::new("a", vec![value])];
+        let mut all = vec![
+            with(Vec::new()),
+            with(vec![Statement::new("a", Vec::new())]),
+            with(vec![Statement::new("b", Vec::new())]),
+            with(vec![Statement::new("a", Vec::new()), Statement::new("a", Vec::new())]),
+            with(vec![Statement::new("a", vec![Null, Null])]),
+            with([one(Null), one(Null)].concat()),
+        ];
+        let (text, bytes) =
+            (|text: &str| Text(text.to_owned()), |given: &[u8]| Bytes(given.into()));
+        let values =
+            [Null, Bool(true), Int(1), Real(1.0), text("1"), bytes(b"1"), text(""), Int(2)];
+        all.extend(values.into_iter().map(|value| with(one(value))));
+        let count = all.len();
+        assert!(all.iter().all(|stored| *stored != 0 && stored & 1 == 0));
+        assert_eq!(all.into_iter().collect::<HashSet<_>>().len(), count);
     }
 
     #[test]

@@ -69,6 +69,13 @@ pub enum ErrorKind {
     Unavailable,
     /// The database refused what it was asked for, and would again: a trigger, a constraint.
     Refused,
+    /// The database refused a statement of the commit, and would again.
+    Statement {
+        /// Which of them; none where it was a constraint that is checked behind all of them.
+        index: Option<usize>,
+        /// Its SQL; empty where none is to blame.
+        sql: String,
+    },
     /// No space is left; reads go on, and writes resume once there is space.
     Full,
     /// Stored bytes are not what was written.
@@ -86,8 +93,8 @@ pub enum ErrorKind {
     /// Something exceeds a limit of [`crate::limits::Limits`].
     TooLarge {
         /// What is too large: `payload`, `headers`, `user_id`, `commit` or `record` in bytes,
-        /// `events`, `streams`, `conditions`, `records`, `keys`, `tags`, `query items`, `query
-        /// terms` or `index entries` in number.
+        /// `events`, `streams`, `conditions`, `records`, `statements`, `keys`, `tags`, `query
+        /// items`, `query terms` or `index entries` in number.
         what: &'static str,
         /// Its size, in the unit of the limit.
         size: usize,
@@ -121,8 +128,8 @@ impl Error {
     #[must_use]
     pub fn too_large(what: &'static str, size: usize, limit: usize) -> Self {
         let unit = match what {
-            "events" | "streams" | "conditions" | "records" | "keys" | "tags" | "query items"
-            | "query terms" | "index entries" => "",
+            "events" | "streams" | "conditions" | "records" | "statements" | "keys" | "tags"
+            | "query items" | "query terms" | "index entries" => "",
             _ => " bytes",
         };
         let text = format!("{what}: {size}{unit}, and the limit is {limit}{unit}");
@@ -149,6 +156,17 @@ impl Error {
     pub fn record_conflict(key: &RecordKey, expected: ExpectedRecord, actual: u64) -> Self {
         let text = format!("record {:?} is at version {actual}, expected {expected}", key.key);
         Self::new(ErrorKind::RecordConflict { key: key.clone(), expected, actual }, text)
+    }
+
+    /// An [`ErrorKind::Statement`]: what the database says of one of a commit's statements.
+    pub fn statement(index: usize, sql: impl Into<String>, context: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Statement { index: Some(index), sql: sql.into() }, context)
+    }
+
+    /// The refusal of a store that carries no statements out.
+    #[must_use]
+    pub fn without_sql(whose: &str) -> Self {
+        Self::invalid("statements", format!("{whose} can't carry out SQL statements in a commit"))
     }
 
     /// An [`ErrorKind::IdempotencyConflict`].

@@ -1,7 +1,7 @@
 //! Eventuali's core: an event store with one port, [`storage::Storage`], and many backends.
 //!
 //! Levels, each importing only lower ones: the vocabulary ([`event`], [`stream`], [`query`],
-//! [`commit`], [`record`], [`error`]), the port, the backends and the layers around them,
+//! [`commit`], [`record`], [`statement`], [`error`]), the port, the backends and the layers around them,
 //! [`store::EventStore`], and what stands above it, in [`service`].
 
 #![forbid(unsafe_code)]
@@ -22,6 +22,7 @@ pub mod query;
 pub mod record;
 pub mod service;
 mod span;
+pub mod statement;
 pub mod storage;
 pub mod store;
 pub mod stream;

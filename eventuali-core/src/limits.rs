@@ -15,7 +15,9 @@ pub struct Limits {
     pub commit_events: usize,
     /// Record changes of a commit.
     pub commit_records: usize,
-    /// Bytes of a commit: payloads, headers, tags and records.
+    /// Statements of a commit.
+    pub commit_statements: usize,
+    /// Bytes of a commit: payloads, headers, tags, records and statements.
     pub commit_bytes: usize,
     /// Bytes of a record.
     pub record_bytes: usize,
@@ -33,6 +35,7 @@ impl Limits {
         event_tags: 64,
         commit_events: 10_000,
         commit_records: 10_000,
+        commit_statements: 10_000,
         commit_bytes: 16 << 20,
         record_bytes: 8 << 20,
         record_index_entries: 64,

@@ -155,6 +155,8 @@ pub struct Capabilities {
     pub shared: bool,
     /// Whether it answers over a network.
     pub remote: bool,
+    /// Whether a commit may have statements: else it is refused, as invalid.
+    pub sql: bool,
     /// The sizes that it accepts.
     pub limits: Limits,
 }

@@ -10,7 +10,7 @@ const LEVELS: &[&[&str]] = &[
     &["checksum", "clock", "id", "span"],
     &["error"],
     &["limits", "name", "verify"],
-    &["record", "stream"],
+    &["record", "statement", "stream"],
     &["event"],
     &["query"],
     &["commit"],

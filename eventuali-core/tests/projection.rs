@@ -50,7 +50,7 @@ fn change(key: &str, json: Option<&str>) -> DocumentChange {
 fn write(projection: &Projection, begun: &Begun, from: Cursor, json: &str) -> Cursor {
     let to = Cursor { position: from.position + 1, ..from };
     let change = vec![change("a", Some(json)), change(json, Some(json))];
-    block_on(projection.advance(begun.number, from, to, change)).expect("it is written")
+    block_on(projection.advance(begun.number, from, to, change, Vec::new())).expect("it is written")
 }
 
 /// What people read.
@@ -94,7 +94,8 @@ fn another_version_is_built_beside_it_and_swapped() {
         assert_eq!(begin(&new, Purpose::Run), Begun { cursor, ..second.clone() }, "it is resumed");
         block_on(new.swap(second.number, cursor, false)).expect("it is swapped");
         assert_eq!(read(store), ["a", "two"]);
-        let late = old.advance(first.number, at, at, vec![change("late", Some("late"))]);
+        let late =
+            old.advance(first.number, at, at, vec![change("late", Some("late"))], Vec::new());
         let told = block_on(late).expect_err("it was replaced");
         assert!(matches!(told.kind(), ErrorKind::RecordConflict { .. }), "{told:?}");
         let told = block_on(old.begin(Purpose::Run, Vec::new())).expect_err("it is too old");
@@ -151,7 +152,7 @@ fn what_is_given_up_leaves_nothing() {
         block_on(live.discard(rebuilt.number)).expect("it is given up");
         block_on(live.discard(rebuilt.number)).expect("it was");
         assert_eq!((read(store), beside()), (vec!["a".into(), "one".into()], None));
-        let late = live.advance(rebuilt.number, cursor, cursor, Vec::new());
+        let late = live.advance(rebuilt.number, cursor, cursor, Vec::new(), Vec::new());
         assert!(block_on(late).is_err(), "whoever still fills it is told");
         for space in ["Accounts@2", "Accounts@2/View"] {
             assert!(is_empty(store, space), "{space}");
@@ -162,7 +163,7 @@ fn what_is_given_up_leaves_nothing() {
         let early = begin(&live, Purpose::Rebuild);
         let next = begin(&live, Purpose::Rebuild);
         assert!(next.number > early.number && early.number > killed.number);
-        let late = live.advance(early.number, early.cursor, early.cursor, Vec::new());
+        let late = live.advance(early.number, early.cursor, early.cursor, Vec::new(), Vec::new());
         assert!(block_on(late).is_err(), "it was replaced before it wrote anything");
         assert!(is_empty(store, &format!("Accounts@{}/View", killed.number)));
         assert!(block_on(live.swap(killed.number, killed.cursor, false)).is_err());
@@ -208,8 +209,14 @@ fn readers_meet_one_generation_while_others_take_its_place() {
         let many = |round: u64| -> Vec<_> {
             (0..500).map(|key| change(&format!("{key:03}"), Some(&round.to_string()))).collect()
         };
-        at = block_on(live.advance(first.number, at, Cursor { position: 1, ..at }, many(0)))
-            .expect("it is written");
+        at = block_on(live.advance(
+            first.number,
+            at,
+            Cursor { position: 1, ..at },
+            many(0),
+            Vec::new(),
+        ))
+        .expect("it is written");
         assert_eq!(at.position, 1);
         let ended = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let reader = std::thread::spawn({
@@ -231,8 +238,9 @@ fn readers_meet_one_generation_while_others_take_its_place() {
         for round in 1..10 {
             let next = begin(&live, Purpose::Rebuild);
             let to = Cursor { position: 1, ..next.cursor };
-            let cursor = block_on(live.advance(next.number, next.cursor, to, many(round)))
-                .expect("it is written");
+            let cursor =
+                block_on(live.advance(next.number, next.cursor, to, many(round), Vec::new()))
+                    .expect("it is written");
             block_on(live.swap(next.number, cursor, false)).expect("it is swapped");
         }
         ended.store(true, std::sync::atomic::Ordering::SeqCst);
@@ -251,18 +259,24 @@ fn a_swap_never_takes_readers_back() {
             ..at
         };
         let mut at = first.cursor;
-        at = block_on(live.advance(first.number, at, seen(at, 5), Vec::new())).expect("it is");
+        at = block_on(live.advance(first.number, at, seen(at, 5), Vec::new(), Vec::new()))
+            .expect("it is");
         let next = begin(&live, Purpose::Rebuild);
         let mut built = next.cursor;
         let to = seen(built, 5);
-        built = block_on(live.advance(next.number, built, to, Vec::new())).expect("it is");
-        at = block_on(live.advance(first.number, at, seen(at, 6), Vec::new())).expect("it is");
+        built =
+            block_on(live.advance(next.number, built, to, Vec::new(), Vec::new())).expect("it is");
+        at = block_on(live.advance(first.number, at, seen(at, 6), Vec::new(), Vec::new()))
+            .expect("it is");
         let swapped = block_on(live.swap(next.number, built, false)).expect("it is looked up");
         assert_eq!(swapped, None, "the live one is further");
         let ahead = Cursor { position: 6, ..built };
         let swapped = block_on(live.swap(next.number, ahead, false)).expect("it is swapped");
         assert_eq!(swapped.map(|cursor| cursor.position), Some(6));
-        assert!(block_on(live.advance(first.number, at, at, Vec::new())).is_err(), "it was told");
+        assert!(
+            block_on(live.advance(first.number, at, at, Vec::new(), Vec::new())).is_err(),
+            "it was told"
+        );
         let last = begin(&live, Purpose::Rebuild);
         let swapped = block_on(live.swap(last.number, last.cursor, true)).expect("it may");
         assert!(swapped.is_some());
@@ -303,5 +317,39 @@ fn whoever_begins_gets_a_generation_with_a_cursor() {
         }
         ended.store(true, std::sync::atomic::Ordering::SeqCst);
         starter.join().expect("it always has one");
+    });
+}
+
+#[test]
+fn a_generation_is_begun_in_the_place_of_the_live_one() {
+    each(|store| {
+        let (old, new) = (projection(store, 1), projection(store, 2));
+        assert_eq!(block_on(old.live(Purpose::Run)).expect("it looks"), None);
+        let first = begin(&old, Purpose::Run);
+        let at = write(&old, &first, first.cursor, "one");
+        let found = block_on(new.live(Purpose::Run)).expect("it looks");
+        assert_eq!(found, Some((1, Begun { cursor: at, ..first.clone() })));
+        let beside = begin(&new, Purpose::Run);
+        let told = block_on(new.restart(None, Vec::new())).expect_err("there is one");
+        assert!(matches!(told.kind(), ErrorKind::RecordConflict { .. }), "{told:?}");
+        let begun = block_on(new.restart(Some(1), Vec::new())).expect("it begins");
+        assert_eq!((begun.number, begun.live, begun.cursor.position), (3, true, 0));
+        let found = block_on(new.live(Purpose::Run)).expect("it looks");
+        assert_eq!(found, Some((2, begun.clone())));
+        for (late, before) in [(&old, &first), (&new, &beside)] {
+            let late = late.advance(before.number, at, at, Vec::new(), Vec::new());
+            let told = block_on(late).expect_err("it was replaced");
+            assert!(matches!(told.kind(), ErrorKind::RecordConflict { .. }), "{told:?}");
+        }
+        let told = block_on(old.live(Purpose::Run)).expect_err("it is too old");
+        assert_eq!(*told.kind(), ErrorKind::Projection);
+        assert!(block_on(old.live(Purpose::Rebuild)).expect("it looks").is_some());
+        assert_eq!(read(store), Vec::<String>::new());
+        for space in ["Accounts@1", "Accounts@1/View", "Accounts@2"] {
+            assert!(is_empty(store, space), "{space}");
+        }
+        let to = Cursor { position: 4, ..begun.cursor };
+        let at = block_on(new.advance(3, begun.cursor, to, Vec::new(), Vec::new()));
+        assert_eq!(at.expect("it goes on").position, 4);
     });
 }

@@ -81,6 +81,11 @@ fn class_and_attributes(kind: &ErrorKind, with: &Bound<'_, PyDict>) -> PyResult<
             with.set_item("limit", limit)?;
             "PayloadTooLargeError"
         }
+        ErrorKind::Statement { index, sql } => {
+            with.set_item("index", index)?;
+            with.set_item("statement", sql)?;
+            "StatementError"
+        }
         ErrorKind::Closed => "StoreClosedError",
         ErrorKind::Forked => "ForkedProcessError",
         ErrorKind::Busy => "StorageBusyError",

@@ -8,6 +8,7 @@ mod postgres;
 mod projection;
 mod runtime;
 mod slot;
+mod statement;
 mod store;
 mod subscription;
 

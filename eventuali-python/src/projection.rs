@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::convert::Outcome;
 use crate::error::to_python;
 use crate::runtime::Pending;
+use crate::statement::{StatementTuple, statements};
 
 /// (position, (position, id) of the last event that matched, attempts, version).
 type CursorTuple = (u64, Option<(u64, Uuid)>, u32, u64);
@@ -97,6 +98,20 @@ fn made(cursor: Cursor) -> Outcome {
     Outcome::Made(Box::new(move |py| Ok(tuple(cursor).into_pyobject(py)?.into_any().unbind())))
 }
 
+fn purpose(rebuild: bool) -> Purpose {
+    if rebuild { Purpose::Rebuild } else { Purpose::Run }
+}
+
+/// (number, whether it is live, cursor).
+fn begun_tuple(begun: Begun) -> (u64, bool, CursorTuple) {
+    (begun.number, begun.live, tuple(begun.cursor))
+}
+
+fn begun(begun: Begun) -> Outcome {
+    let begun = begun_tuple(begun);
+    Outcome::Made(Box::new(move |py| Ok(begun.into_pyobject(py)?.into_any().unbind())))
+}
+
 /// ([(key, JSON)], where to go on: (value, key)).
 fn listed(page: RecordPage) -> Outcome {
     Outcome::Made(Box::new(move |py| Ok(rows(py, page)?.into_pyobject(py)?.into_any().unbind())))
@@ -145,14 +160,24 @@ impl Projection {
 impl Projection {
     /// Finds the generation to go on with, or makes one: (number, whether it is live, cursor).
     fn begin(&self, rebuild: bool, models: Vec<String>) -> Pending {
-        let purpose = if rebuild { Purpose::Rebuild } else { Purpose::Run };
-        let answer = self.inner.begin(purpose, models);
+        let answer = self.inner.begin(purpose(rebuild), models);
+        Pending::new(async { answer.await.map(begun) })
+    }
+
+    /// The live generation and its version, (version, (number, whether it is live, cursor)); None
+    /// before there is one.
+    fn live(&self, rebuild: bool) -> Pending {
+        let answer = self.inner.live(purpose(rebuild));
         Pending::new(async {
-            let Begun { number, live, cursor } = answer.await?;
-            Ok(Outcome::Made(Box::new(move |py| {
-                Ok((number, live, tuple(cursor)).into_pyobject(py)?.into_any().unbind())
-            })))
+            let found = answer.await?.map(|(version, begun)| (version, begun_tuple(begun)));
+            Ok(Outcome::Made(Box::new(move |py| Ok(found.into_pyobject(py)?.into_any().unbind()))))
         })
+    }
+
+    /// Begins a generation in the place of the live one, and carries out what empties its tables.
+    fn restart(&self, number: Option<u64>, empties: Vec<StatementTuple>) -> Pending {
+        let answer = self.inner.restart(number, statements(empties));
+        Pending::new(async { answer.await.map(begun) })
     }
 
     /// Adds a model to a generation, before its first document is written.
@@ -161,13 +186,15 @@ impl Projection {
         Pending::new(async { answer.await.map(|()| Outcome::Closed) })
     }
 
-    /// Writes a page of documents together with the cursor, which must be where it was.
+    /// Writes a page of documents together with the cursor, which must be where it was, and carries
+    /// out its statements.
     fn advance(
         &self,
         number: u64,
         from_cursor: CursorTuple,
         to_cursor: CursorTuple,
         documents: Vec<DocumentTuple<'_>>,
+        sql: Vec<StatementTuple>,
     ) -> Pending {
         let changes = documents
             .into_iter()
@@ -177,7 +204,8 @@ impl Projection {
                 value: value(json, entries),
             })
             .collect();
-        let answer = self.inner.advance(number, cursor(from_cursor), cursor(to_cursor), changes);
+        let (from, to) = (cursor(from_cursor), cursor(to_cursor));
+        let answer = self.inner.advance(number, from, to, changes, statements(sql));
         Pending::new(async { answer.await.map(made) })
     }
 

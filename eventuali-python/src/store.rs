@@ -139,6 +139,11 @@ impl Store {
         Ok(self.core.capabilities().map_err(|e| to_python(py, &e))?.backend)
     }
 
+    /// Whether commits of this store may have statements of SQL.
+    fn takes_sql(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.core.capabilities().map_err(|e| to_python(py, &e))?.sql)
+    }
+
     /// The file that was opened, absolute; None where it is in none.
     #[getter]
     fn file(&self) -> Option<&Path> {

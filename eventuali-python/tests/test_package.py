@@ -16,7 +16,7 @@ IdempotencyConflictError InvalidEventError
 NO_STREAM
 OptimisticConcurrencyError OutcomeUnknownError Projection ProjectionStatus Query ReadModel Retry
 STREAM_EXISTS SerializationError
-StoreStats StreamInfo Subscription SystemEvent UnknownEvent User Verification
+Statements StoreStats StreamInfo Subscription SystemEvent UnknownEvent User Verification
 __version__
 """
 

@@ -256,6 +256,26 @@ macro_rules! contract_clauses {
             7 the_last_page_has_no_next "The last page of records has no `next`; a limit of 0 counts as 1.";
             7 paging_goes_on_after_what_was_deleted "Paging continues after a record that was deleted in the meantime.";
         }
+        statements {
+            9 a_store_without_sql_refuses_them "A store without SQL refuses statements, and goes on.";
+            1 they_are_carried_out_with_the_commit "Statements are carried out in the commit of their events and records (where sql).";
+            1 they_survive_reopening "What statements have written is there after reopening (where sql and durable).";
+            1 they_are_carried_out_in_their_order "Statements are carried out in their order (where sql).";
+            9 many_are_one_commit "A commit may have as many statements as the limit allows, not one more (where sql).";
+            9 they_count_among_the_bytes "Statements and their parameters count among the bytes of a commit (where sql).";
+            1 one_that_fails_writes_nothing "A statement that fails refuses its commit as a whole, and the error says which it was (where sql).";
+            10 one_that_fails_fails_only_its_own_commit "A statement that fails refuses only its own commit (where sql).";
+            1 a_refused_commit_carries_nothing_out "A commit that is refused carries no statement out (where sql).";
+            5 a_repetition_carries_nothing_out "A repeated commit carries no statement out again (where sql).";
+            5 others_are_another_commit "Stored events with other statements are refused as another commit (where sql).";
+            7 values_are_what_they_were "Integers, reals, texts, bytes and NULL are parameters, and arrive as they were (where sql).";
+            7 parameters_are_numbered "`$1` is the first parameter wherever it stands, and each must be given (where sql).";
+            1 they_make_and_change_tables "Statements make, change and drop tables, and what is refused leaves no table (where sql).";
+            9 they_need_an_event_or_a_record "Statements without an event or a record are refused: no repetition would be known (where sql).";
+            9 bad_ones_are_refused "An empty statement, a NUL in one and a NaN are refused (where sql).";
+            9 none_ends_the_transaction "No statement ends or leaves the transaction, changes settings, or is several (where sql).";
+            9 a_tenant_has_none "A view of a tenant refuses statements (where sql).";
+        }
         fidelity {
             7 every_byte_of_a_payload "A payload may contain any byte.";
             7 an_empty_payload "An empty payload is not the same as a NUL byte.";

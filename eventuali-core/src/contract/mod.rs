@@ -43,6 +43,8 @@ pub mod selections;
 #[doc(hidden)]
 pub mod signals;
 #[doc(hidden)]
+pub mod statements;
+#[doc(hidden)]
 pub mod streams;
 #[doc(hidden)]
 pub mod tenants;

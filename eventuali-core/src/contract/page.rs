@@ -10,7 +10,8 @@ const HEAD: &str = "\
 What every backend promises, and the tests that hold it to that. Each line below is a clause of the
 suite in `eventuali_core::contract` (feature `contract`), and runs as a test of its own on each
 backend, for example `sqlite::commit::conflict_names_expected_and_actual`. Some clauses apply only to
-backends whose `capabilities()` say so; their sentences end in \"where durable\" or \"where shared\".
+backends whose `capabilities()` say so; their sentences say \"where durable\", \"where shared\" or
+\"where sql\".
 
 This page is generated from `contract::CLAUSES`; a test compares the two. To regenerate it:
 `EVENTUALI_WRITE_DOCS=1 cargo test -p eventuali-core --test contract page`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::commit::{Commit, Committed};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::EventPage;
 use crate::name::check_tenant;
 use crate::query::{Query, ReadRange};
@@ -17,7 +17,8 @@ use crate::verify::{VerifyCursor, VerifyPage};
 /// A store seen as one tenant: whatever tenant a call names, this one is meant.
 ///
 /// What concerns the store as a whole stays that: the horizon, the damage, the limits, the end. A view
-/// of a view is the inner one's: a tenant gives no access to another.
+/// of a view is the inner one's: a tenant gives no access to another. Statements can name any table, so
+/// only the default tenant, to whom everything belongs that no tenant owns, has them carried out.
 pub struct Tenant {
     storage: Arc<dyn Storage>,
     name: String,
@@ -41,8 +42,11 @@ impl Tenant {
         &self.name
     }
 
-    /// The commit, of this tenant.
-    fn owned(&self, mut commit: Commit) -> Commit {
+    /// The commit, of this tenant; refuses SQL of a tenant that is named.
+    fn owned(&self, mut commit: Commit) -> Result<Commit> {
+        if !self.name.is_empty() && !commit.statements.is_empty() {
+            return Err(Error::without_sql("the store of a tenant"));
+        }
         for write in &mut commit.writes {
             if write.stream.tenant != self.name {
                 let stream = StreamId::clone(&write.stream).with_tenant(&self.name);
@@ -58,17 +62,23 @@ impl Tenant {
         for check in &mut commit.checks {
             check.key.tenant.clone_from(&self.name);
         }
-        commit
+        Ok(commit)
     }
 }
 
 impl Storage for Tenant {
     fn commit(&self, commit: Commit) -> Answer<Committed> {
-        self.storage.commit(self.owned(commit))
+        match self.owned(commit) {
+            Ok(commit) => self.storage.commit(commit),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
     }
 
     fn commit_here(&self, commit: Commit) -> Answer<Committed> {
-        self.storage.commit_here(self.owned(commit))
+        match self.owned(commit) {
+            Ok(commit) => self.storage.commit_here(commit),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
     }
 
     fn read(&self, mut query: Query, range: ReadRange) -> Answer<EventPage> {
@@ -127,6 +137,7 @@ impl Storage for Tenant {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.storage.capabilities()
+        let inner = self.storage.capabilities();
+        Capabilities { sql: inner.sql && self.name.is_empty(), ..inner }
     }
 }

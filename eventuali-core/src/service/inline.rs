@@ -140,7 +140,7 @@ impl Projection {
         documents: Vec<InlineChange>,
     ) -> Answer<Cursor> {
         let changes = documents.into_iter().map(|each| self.change(each)).collect();
-        self.advance_by(number, from, to, changes)
+        self.advance_by(number, from, to, changes, Vec::new())
     }
 
     /// Adds the changes to documents to the commit of their events; `version` is that of [`AtWork`].

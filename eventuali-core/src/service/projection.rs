@@ -20,6 +20,7 @@ use crate::record::{
     ExpectedRecord, MAX_PURGE, Record, RecordChange, RecordCursor, RecordKey, RecordPage,
     RecordPurge, RecordQuery, RecordSelection, RecordValue,
 };
+use crate::statement::Statement;
 use crate::storage::Answer;
 use crate::store::EventStore;
 
@@ -241,6 +242,72 @@ impl Projection {
         Error::new(ErrorKind::Projection, text)
     }
 
+    /// The live generation and its version, for what has no place for two generations side by side;
+    /// none before there is one. Fails as [`Projection::begin`] does, but not where it is for a
+    /// rebuild.
+    #[must_use]
+    pub fn live(&self, purpose: Purpose) -> Answer<Option<(u32, Begun)>> {
+        let this = self.clone();
+        Box::pin(async move {
+            loop {
+                let (state, _) = this.state().await?;
+                let Some(live) = state.live else { return Ok(None) };
+                let cursor = this.cursor_of(live.number).await?;
+                if cursor.version == 0 {
+                    this.is_gone(live.number).await?;
+                    continue;
+                }
+                if purpose == Purpose::Run {
+                    if live.version > this.version {
+                        return Err(this.superseded(&live));
+                    }
+                    this.is_of_this_log(&cursor).await?;
+                }
+                let begun = Begun { number: live.number, live: true, cursor };
+                return Ok(Some((live.version, begun)));
+            }
+        })
+    }
+
+    /// Begins a generation in the place of the live one, whose number is `from`, and gives up any
+    /// other. What empties the tables is carried out in the same commit.
+    ///
+    /// [`ErrorKind::RecordConflict`] where somebody else was faster.
+    #[must_use]
+    pub fn restart(&self, from: Option<u64>, empties: Vec<Statement>) -> Answer<Begun> {
+        let this = self.clone();
+        Box::pin(async move {
+            let (mut state, expected) = this.state().await?;
+            let before = state.live.take();
+            if before.as_ref().map(|live| live.number) != from {
+                return Err(this.replaced(from.unwrap_or_default()));
+            }
+            let replaced: Vec<_> = before.into_iter().chain(state.building.take()).collect();
+            state.last += 1;
+            let number = state.last;
+            let next = Generation { number, version: this.version, ..Generation::default() };
+            state.live = Some(next);
+            state.leaving.extend(replaced.iter().cloned());
+            let mut changes = vec![
+                this.state_change(&state, expected)?,
+                this.cursor_change(number, 0, Cursor::default())?,
+            ];
+            // Whoever still writes there is told.
+            let cursors = replaced.iter().map(|replaced| this.cursor_key(replaced.number));
+            changes.extend(cursors.map(RecordChange::delete));
+            let documents = replaced.first().filter(|_| from.is_some());
+            let models = documents.into_iter().flat_map(|documents| &documents.models);
+            let places = models.map(|model| RecordKey::new(MODELS, model.clone()));
+            changes.extend(places.map(RecordChange::delete));
+            let commit = Commit { statements: empties, ..Commit::change(changes) };
+            let done = this.store.commit(commit).await?;
+            this.sweep().await?;
+            let version = done.record_versions.get(1).copied().unwrap_or_default();
+            let cursor = Cursor { version, ..Cursor::default() };
+            Ok(Begun { number, live: true, cursor })
+        })
+    }
+
     /// Adds a model to a generation, before its first document is written.
     #[must_use]
     pub fn add_model(&self, number: u64, model: String) -> Answer<()> {
@@ -274,7 +341,8 @@ impl Projection {
         self.store.commit(Commit::change(changes)).await.map(drop)
     }
 
-    /// Writes a page of documents, and how far that is; gives the cursor after it.
+    /// Writes a page of documents, carries out its statements, and writes how far that is; gives the
+    /// cursor after it.
     ///
     /// [`ErrorKind::RecordConflict`] where the cursor is no longer what it was: somebody else has
     /// written the page, or has put another generation in the place of this one.
@@ -285,13 +353,14 @@ impl Projection {
         from: Cursor,
         to: Cursor,
         documents: Vec<DocumentChange>,
+        statements: Vec<Statement>,
     ) -> Answer<Cursor> {
         let changes = documents.into_iter().map(|document| RecordChange {
             key: RecordKey::new(self.space(number, &document.model), document.key),
             expected: ExpectedRecord::Any,
             value: document.value,
         });
-        self.advance_by(number, from, to, changes.collect())
+        self.advance_by(number, from, to, changes.collect(), statements)
     }
 
     /// The same, with changes to records.
@@ -301,12 +370,13 @@ impl Projection {
         from: Cursor,
         to: Cursor,
         mut changes: Vec<RecordChange>,
+        statements: Vec<Statement>,
     ) -> Answer<Cursor> {
         match self.cursor_change(number, from.version, to) {
             Ok(change) => changes.push(change),
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         }
-        let answer = self.store.commit(Commit::change(changes));
+        let answer = self.store.commit(Commit { statements, ..Commit::change(changes) });
         Box::pin(async move {
             let done = answer.await?;
             let version = done.record_versions.last().copied().unwrap_or_default();

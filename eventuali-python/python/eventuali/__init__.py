@@ -39,7 +39,13 @@ if TYPE_CHECKING:
     )
     from eventuali.event import DomainEvent, Event, EventMeta, SystemEvent, UnknownEvent
     from eventuali.expected import ANY, NO_STREAM, STREAM_EXISTS, AppendCondition, ExpectedVersion
-    from eventuali.projection import Projection, ProjectionStatus, ReadModel, Retry
+    from eventuali.projection import (
+        Projection,
+        ProjectionStatus,
+        ReadModel,
+        Retry,
+        Statements,
+    )
     from eventuali.query import ALL, Query
     from eventuali.running import Documents
     from eventuali.store import (
@@ -88,6 +94,7 @@ __all__ = [
     "ReadModel",
     "Retry",
     "SerializationError",
+    "Statements",
     "StoreStats",
     "StreamInfo",
     "Subscription",
@@ -117,7 +124,7 @@ _HOMES = {
     ),
     "event": ("DomainEvent", "Event", "EventMeta", "SystemEvent", "UnknownEvent"),
     "expected": ("ANY", "AppendCondition", "ExpectedVersion", "NO_STREAM", "STREAM_EXISTS"),
-    "projection": ("Projection", "ProjectionStatus", "ReadModel", "Retry"),
+    "projection": ("Projection", "ProjectionStatus", "ReadModel", "Retry", "Statements"),
     "query": ("ALL", "Query"),
     "running": ("Documents",),
     "store": (

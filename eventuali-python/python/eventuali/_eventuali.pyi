@@ -217,6 +217,20 @@ class Projection:
             (number, whether it is live, cursor)
         """
 
+    def live(self, rebuild: bool) -> Pending:
+        """The live generation: (version, (number, whether it is live, cursor)), or None."""
+
+    def restart(
+        self,
+        number: int | None,
+        empties: Sequence[tuple[str, Sequence[bool | int | float | str | bytes | None]]],
+    ) -> Pending:
+        """Begins in the place of the live generation, and empties its tables in the same commit.
+
+        Returns:
+            (number, whether it is live, cursor)
+        """
+
     def add_model(self, number: int, model: str) -> Pending:
         """Adds a model to a generation, before its first document is written."""
 
@@ -226,8 +240,12 @@ class Projection:
         from_cursor: tuple[int, tuple[int, UUID] | None, int, int],
         to_cursor: tuple[int, tuple[int, UUID] | None, int, int],
         documents: Sequence[tuple[str, str, bytes | None, Sequence[tuple[str, Scalar]]]],
+        sql: Sequence[tuple[str, Sequence[bool | int | float | str | bytes | None]]],
     ) -> Pending:
-        """Writes documents with the cursor, which must be where it was; gives the cursor."""
+        """Writes documents with the cursor, which must be where it was; gives the cursor.
+
+        The statements of SQL are carried out in the same commit.
+        """
 
     def advance_inline(
         self,
@@ -292,6 +310,9 @@ class Store:
     @property
     def backend(self) -> Literal["memory", "sqlite", "postgres"]:
         """The name of the backend."""
+
+    def takes_sql(self) -> bool:
+        """Whether commits of this store may have statements of SQL."""
 
     @property
     def file(self) -> str | PathLike[str] | None:

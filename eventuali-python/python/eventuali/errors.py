@@ -12,6 +12,7 @@
     │   ├── StoreClosedError
     │   ├── ForkedProcessError
     │   ├── CheckpointMismatchError            name, position, event_id
+    │   ├── StatementError                     index, statement
     │   └── DatabaseError
     │       ├── StorageUnavailableError
     │       ├── StorageBusyError
@@ -64,6 +65,7 @@ __all__ = [
     "SchemaMismatchError",
     "SerializationError",
     "SnapshotError",
+    "StatementError",
     "StorageBusyError",
     "StorageCorruptedError",
     "StorageFullError",
@@ -213,6 +215,21 @@ class CheckpointMismatchError(EventStoreError):
         self.event_id = event_id
 
 
+class StatementError(EventStoreError):
+    """The database refused a statement that belongs to a commit. Nothing of the commit was written.
+
+    Attributes:
+        index: The place of the statement in the commit, from 0; None if it is not known, as for a
+            constraint that is checked after all of them.
+        statement: Its SQL; empty if it is not known.
+    """
+
+    def __init__(self, message: str = "", *, index: int | None = None, statement: str = "") -> None:
+        super().__init__(message)
+        self.index = index
+        self.statement = statement
+
+
 class DatabaseError(EventStoreError):
     """The storage failed in a way that no subclass describes; the cause is chained."""
 
@@ -280,7 +297,7 @@ class PayloadTooLargeError(SerializationError):
 
     Attributes:
         what: The part that is too large: `payload`, `headers`, `user_id`, `commit` in bytes, or
-            `events`, `tags`, `query items`, `query terms` in number.
+            `events`, `statements`, `tags`, `query items`, `query terms` in number.
         size: The size of that part.
         limit: The maximum, in the same unit.
     """

@@ -113,6 +113,9 @@ impl Storage for Memory {
         let limits = self.capabilities().limits;
         let result = self.with(|state| {
             commit.check(&limits)?;
+            if !commit.statements.is_empty() {
+                return Err(Error::without_sql("a store in memory"));
+            }
             state.commit(&commit)
         });
         if let Ok(committed) = &result {
@@ -183,6 +186,7 @@ impl Storage for Memory {
             durable: false,
             shared: false,
             remote: false,
+            sql: false,
             limits: Limits::DEFAULT,
         }
     }

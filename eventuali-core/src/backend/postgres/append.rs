@@ -47,10 +47,9 @@ pub(super) async fn at_once(
 
 /// Whether a commit is only events, at versions that can exist.
 fn is_plain(commit: &Commit) -> bool {
-    commit.conditions.is_empty()
-        && commit.records.is_empty()
-        && commit.checks.is_empty()
-        && commit.events().next().is_some()
+    let alone = commit.conditions.is_empty() && commit.records.is_empty();
+    let plain = alone && commit.checks.is_empty() && commit.statements.is_empty();
+    plain && commit.events().next().is_some()
 }
 
 /// The batch that a group makes where every stream is as the first write to it expects; none where
@@ -101,14 +100,24 @@ async fn number(session: &mut Session, commits: &[&Commit]) -> Result<()> {
     Ok(())
 }
 
+/// What became of a group within a transaction.
+pub(super) struct Turn {
+    pub(super) judged: Vec<Judged>,
+    /// Names of streams or records would be left of which nothing is written.
+    pub(super) leaves_names: bool,
+    /// The statements of the one commit are to be carried out.
+    pub(super) carries_out: bool,
+}
+
 /// Begins a transaction, judges every commit in it, and writes those that hold; what is left to do
-/// is to commit, unless names would be left of what is refused. None where the group takes too long
+/// is to carry out the statements, if it is one commit that has some, and to commit, unless names
+/// would be left of what is refused. None where the group takes too long
 /// and nothing of it may be committed. `doubted` says that it may have been written before.
 pub(super) async fn in_turn(
     session: &mut Session,
     commits: &[&Commit],
     doubted: bool,
-) -> Result<Option<(Vec<Judged>, bool)>> {
+) -> Result<Option<Turn>> {
     number(session, commits).await?;
     session.run("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     let mut append = Append::begin(session, commits, doubted).await?;
@@ -119,7 +128,11 @@ pub(super) async fn in_turn(
         }
         append.take(session, index, commit).await?;
     }
-    append.finish(session, commits).await.map(Some)
+    // What is repeated or refused does not wait to be written.
+    let holds = !append.waiting.is_empty();
+    let (judged, leaves_names) = append.finish(session, commits).await?;
+    let carries_out = holds && commits.iter().any(|commit| !commit.statements.is_empty());
+    Ok(Some(Turn { judged, leaves_names, carries_out }))
 }
 
 /// A group in the making.

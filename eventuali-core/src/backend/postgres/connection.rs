@@ -108,11 +108,18 @@ impl Shared {
             Purpose::Open => pooler::connect_apart(server).await?,
             Purpose::Work => bridge::connect(server).await?,
         };
-        self.prepare(&mut conn, purpose).await?;
         if purpose == Purpose::Work {
-            self.recognise(&mut conn).await?;
+            self.set_up(&mut conn).await?;
+        } else {
+            self.prepare(&mut conn, purpose).await?;
         }
         Ok(conn)
+    }
+
+    /// Makes the settings of a connection that the store works on, also again.
+    pub(super) async fn set_up(&self, conn: &mut PgConnection) -> Result<()> {
+        self.prepare(conn, Purpose::Work).await?;
+        self.recognise(conn).await
     }
 
     /// Sees to it that a connection leads to the store that was opened, and has it remember which

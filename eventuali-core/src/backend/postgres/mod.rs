@@ -20,6 +20,7 @@ mod scan;
 mod schema;
 mod sift;
 mod statements;
+mod user_statements;
 mod value;
 mod verify;
 mod writer;
@@ -253,6 +254,7 @@ impl Storage for Postgres {
             durable: true,
             shared: true,
             remote: true,
+            sql: true,
             limits: Limits::DEFAULT,
         }
     }

@@ -165,6 +165,7 @@ fn is_same(one: &Commit, other: &Commit) -> bool {
         && one.writes == other.writes
         && one.conditions == other.conditions
         && one.records == other.records
+        && one.statements == other.statements
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -63,7 +63,7 @@ statements! {
     }
     others { announce call_append call_keep call_look check_records delete_record_entries insert_kinds insert_loose
         insert_record_entries listen
-        purge_records put_records record_entries remember }
+        purge_records put_records record_entries remember touched }
 }
 
 /// Stands for the records with their entries where nobody wants those.

@@ -15,8 +15,10 @@ use super::connection::{Pool, Session};
 use super::error::{is_crowded, is_locked, is_lost, is_transient, timed_out};
 use super::listener::Signal;
 use super::queue::Request;
+use super::user_statements::Run;
 use crate::commit::Commit;
 use crate::error::{Error, ErrorKind, Result};
+use crate::statement::Statement;
 
 /// The most bytes that go into one transaction.
 const GROUP_BYTES: usize = 32 << 20;
@@ -78,7 +80,22 @@ impl Writer {
         }
     }
 
+    /// Writes what has no statements together; what has some, which may be to blame for anything,
+    /// by itself.
     async fn commit(self: &Arc<Self>, all: Vec<Arc<Request>>) {
+        let mut group = Vec::with_capacity(all.len());
+        for request in all {
+            if request.commit.statements.is_empty() {
+                group.push(request);
+            } else {
+                self.commit_together(std::mem::take(&mut group)).await;
+                self.commit_together(vec![request]).await;
+            }
+        }
+        self.commit_together(group).await;
+    }
+
+    async fn commit_together(self: &Arc<Self>, all: Vec<Arc<Request>>) {
         let group = self.free(all, false);
         if group.is_empty() {
             return;
@@ -136,7 +153,7 @@ impl Writer {
     async fn settle_part(self: &Arc<Self>, mut part: Vec<Arc<Request>>, doubted: bool) {
         let begun = Instant::now();
         let (outcome, doubted) = self.persist(&part, doubted, true).await;
-        if outcome.is_ok() {
+        if outcome.is_ok() && part.iter().all(|request| request.commit.statements.is_empty()) {
             self.learn(part.len(), begun.elapsed());
         }
         let failure = match outcome {
@@ -228,18 +245,32 @@ impl Writer {
         let mut session = self.pool.take().await.map_err(Failure::before)?;
         let commits: Vec<&Commit> = group.iter().map(|request| &request.commit).collect();
         let judged = self.limited(append::in_turn(&mut session, &commits, doubted));
-        let judged = judged.await.map_err(Failure::before)?;
+        let turn = judged.await.map_err(Failure::before)?;
+        if turn.as_ref().is_some_and(|turn| turn.carries_out) {
+            for commit in &commits {
+                let carried_out = self.carry_out(&mut session, &commit.statements).await;
+                carried_out.map_err(Failure::before)?;
+            }
+        }
         let holds = |judged: &[Judged]| judged.iter().any(Result::is_ok);
-        let together = judged.filter(|(judged, leaves_names)| !leaves_names || !holds(judged));
-        let writes = together.as_ref().is_some_and(|(judged, _)| holds(judged));
+        let together = turn.filter(|turn| !turn.leaves_names || !holds(&turn.judged));
+        let together = together.map(|turn| turn.judged);
+        let writes = together.as_ref().is_some_and(|judged| holds(judged));
         let end = if writes { "COMMIT" } else { "ROLLBACK" };
         let failed = if writes { Failure::within } else { Failure::before };
         self.limited(session.run(end)).await.map_err(failed)?;
-        if let Some((judged, _)) = &together {
+        if let Some(judged) = &together {
             self.committed(&session, &commits, judged);
         }
         session.give_back();
-        Ok(together.map(|(judged, _)| judged))
+        Ok(together)
+    }
+
+    /// Carries a commit's statements out; each message of them has the time of a commit.
+    async fn carry_out(&self, session: &mut Session, statements: &[Statement]) -> Result<()> {
+        let mut run = self.limited(Run::begin(session, statements)).await?;
+        while self.limited(run.step()).await? {}
+        self.limited(run.end()).await
     }
 
     /// Tells whoever waits for events, here and elsewhere.

@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::connection::Session;
 use super::ids::{id_runs, last_run_meets, stored_at};
 use super::rows::Tail;
-use super::{reader, records, rows};
+use super::{reader, records, rows, user_statements};
 use crate::commit::{AppendCondition, Commit, Committed, StreamWrite};
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::ReadRange;
@@ -192,6 +192,7 @@ fn write(
     for change in &commit.records {
         answer.record_versions.push(records::apply(session, change, commit.identity())?);
     }
+    user_statements::run(session, &commit.statements)?;
     Ok(answer)
 }
 

@@ -12,6 +12,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension};
 use uuid::Uuid;
 
 use super::error::{damaged, incomplete, is_checked};
+use super::guard::Guard;
 use super::names::Names;
 use super::place::flags;
 use super::value::clamp;
@@ -41,6 +42,7 @@ const READER_CACHE_KIB: i64 = 1_024;
 pub(super) struct Session {
     pub(super) conn: Connection,
     pub(super) names: Names,
+    pub(super) guard: Guard,
     past: Past,
 }
 
@@ -76,7 +78,8 @@ impl Past {
 impl Session {
     fn new(conn: Connection, epoch: Epoch) -> Self {
         let known = epoch.load(Ordering::SeqCst);
-        Self { conn, names: Names::default(), past: Past { epoch, known, seen: None } }
+        let past = Past { epoch, known, seen: None };
+        Self { conn, names: Names::default(), guard: Guard::default(), past }
     }
 
     /// Opens the writer's connection; makes the schema where there is none.
@@ -103,7 +106,9 @@ impl Session {
         conn.pragma_update(None, "synchronous", synchronous)?;
         conn.wal_hook(Some(check_point));
         schema::migrate(&mut conn)?;
-        Ok(Self::new(conn, epoch))
+        let session = Self::new(conn, epoch);
+        session.guard.install(&session.conn)?;
+        Ok(session)
     }
 
     /// Opens a connection that only reads.

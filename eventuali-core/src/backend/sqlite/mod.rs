@@ -8,6 +8,7 @@ mod connection;
 mod dictionary;
 mod error;
 pub mod fork;
+mod guard;
 mod ids;
 mod kept;
 mod listener;
@@ -21,6 +22,7 @@ mod registry;
 mod rows;
 mod schema;
 mod sift;
+mod user_statements;
 mod value;
 mod verify;
 mod wal;
@@ -256,7 +258,7 @@ impl Storage for Sqlite {
     fn commit_here(&self, commit: Commit) -> Answer<Committed> {
         // Nothing reaches the caller meanwhile, Ctrl-C for instance: what takes long is not for here.
         let large = commit.size() > HERE.0 || commit.events().count() > HERE.1;
-        if large || !commit.conditions.is_empty() {
+        if large || !commit.conditions.is_empty() || !commit.statements.is_empty() {
             return self.commit(commit);
         }
         self.send(commit, |request| self.write_here(request))
@@ -341,6 +343,7 @@ impl Storage for Sqlite {
             durable: self.durable,
             shared: self.durable,
             remote: false,
+            sql: true,
             limits: Limits::DEFAULT,
         }
     }

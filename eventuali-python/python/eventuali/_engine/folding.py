@@ -158,20 +158,6 @@ class Stored(Place):
         self._models = set(self._begin_with)
         self.forget()
 
-    @abstractmethod
-    def _advance(self, to: Cursor) -> Pending:
-        """Sends the documents that were changed, with the cursor.
-
-        Raises:
-            Failed: What an event gave can't be stored.
-            TooLarge: It is more than a commit holds.
-        """
-
-    def write(self, to: Cursor) -> Work:
-        """Sends the documents that were changed."""
-        self._sent = self._advance(to)
-        yield from ()
-
     def settle(self) -> Work:
         """Waits until what was sent is stored."""
         pending, self._sent = self._sent, None
@@ -213,7 +199,7 @@ class Stored(Place):
         position, last, attempts, _ = self.cursor
         if not attempts:
             return None
-        return self._core.advance(self.number, self.cursor, (position, last, 0, 0), [])
+        return self._core.advance(self.number, self.cursor, (position, last, 0, 0), [], [])
 
 
 def refuse_too_large(documents: Iterable[bytes | None]) -> None:
@@ -234,10 +220,12 @@ class Owned(Stored):
     def _changes(self) -> list[Document]:
         """Returns what is to be written."""
 
-    def _advance(self, to: Cursor) -> Pending:
+    def write(self, to: Cursor) -> Work:
+        """Sends the documents that were changed."""
         changes = self._changes()
         refuse_too_large(json for _, _, json, _ in changes)
-        return self._core.advance(self.number, self.cursor, to, changes)
+        self._sent = self._core.advance(self.number, self.cursor, to, changes, [])
+        yield from ()
 
 
 class Folding(Owned):

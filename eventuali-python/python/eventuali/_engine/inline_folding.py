@@ -8,7 +8,7 @@ from typing import Any
 from eventuali._engine.folding import FULL, Stored, refuse_too_large
 from eventuali._engine.inline import InlineFold, State, Steps, Stream
 from eventuali._engine.places import Cursor, Failed, Taken, Work
-from eventuali._eventuali import Pending, Row, Store
+from eventuali._eventuali import Row, Store
 from eventuali.errors import ProjectionError
 from eventuali.projection import Projection
 
@@ -76,7 +76,8 @@ class InlineFolding(Stored):
         """Whether many documents were changed."""
         return len(self._changed) >= FULL
 
-    def _advance(self, to: Cursor) -> Pending:
+    def write(self, to: Cursor) -> Work:
+        """Sends the documents that were changed."""
         changes = []
         for key, row in self._changed.items():
             try:
@@ -87,7 +88,8 @@ class InlineFolding(Stored):
                 changes.append(change)
         self._states, self._changed = {}, {}
         refuse_too_large(json for *_, json, _ in changes)
-        return self._core.advance_inline(self.number, self.cursor, to, changes)
+        self._sent = self._core.advance_inline(self.number, self.cursor, to, changes)
+        yield from ()
 
     def forget(self) -> None:
         """Drops the documents that are known."""

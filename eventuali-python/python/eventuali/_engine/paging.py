@@ -110,7 +110,7 @@ class Paging:
             self._holds = False
             if count > 1 or row is None:
                 raise Smaller(count, self._held_to) from error
-            text = f"the {row.event_type} changes more documents than a commit holds"
+            text = f"the {row.event_type} changes more than a commit holds"
             raise Failed(row, ProjectionError(text)) from error
 
     def _write(self, to: Cursor, events: int = 0) -> Work:

@@ -14,6 +14,7 @@ from typing import Any
 
 from eventuali._engine.documents import Changes
 from eventuali._engine.folding import ByHand, Core, Folding, InMemory
+from eventuali._engine.in_sql import InSqlTables
 from eventuali._engine.inline_folding import InlineFolding
 from eventuali._engine.own_tables import InOwnTables, Offload
 from eventuali._engine.paging import WINDOW, Paging, Smaller
@@ -31,6 +32,7 @@ from eventuali.errors import (
     StoreClosedError,
 )
 from eventuali.projection import (
+    InSql,
     MemoryView,
     Placed,
     ProjectionState,
@@ -71,6 +73,8 @@ def place_of(
     match runnable:
         case Placed(projection, tables):
             return InOwnTables(store, projection, tables, offload)
+        case InSql(projection):
+            return InSqlTables(store, projection)
         case MemoryView():
             return InMemory(runnable)
     if type(runnable).__inline__:
@@ -408,7 +412,7 @@ class Projecting(Paging):
             return self.status()
         left = (
             "its tables are filled up to there"
-            if isinstance(self._place, InOwnTables)
+            if isinstance(self._place, InOwnTables | InSqlTables)
             else "the live documents are unchanged"
         )
         at = "" if self._failed_at is None else f" at position {self._failed_at}"

@@ -31,14 +31,17 @@ from eventuali.projection._model import ReadModel, check_part
 from eventuali.projection._places import (
     AsyncOwnTables,
     Checkpoint,
+    InSql,
     MemoryView,
     OwnTables,
     Placed,
 )
+from eventuali.projection._statements import Statements
 
 __all__ = [
     "AsyncOwnTables",
     "Checkpoint",
+    "InSql",
     "MemoryView",
     "OwnTables",
     "Placed",
@@ -48,6 +51,7 @@ __all__ = [
     "ReadModel",
     "Retry",
     "Runnable",
+    "Statements",
 ]
 
 if TYPE_CHECKING:
@@ -209,6 +213,36 @@ class Projection(Generic[M]):
             )
         return Placed(self, tables)
 
+    def in_sql(self) -> InSql:
+        """Returns this projection, to be run so that its handlers write tables with SQL.
+
+            class Invoices(Projection):
+                def on_issued(self, event: InvoiceIssued, sql: Statements) -> None:
+                    sql.execute("INSERT INTO invoices (number) VALUES ($1)", event.number)
+
+            store.run(Invoices().in_sql())
+
+        The tables are in the database of the store, SQLite or PostgreSQL. The statements of a page
+        are executed in the commit that moves the checkpoint. A version that is newer than that of
+        the tables calls `reset` first, in the commit that begins anew.
+
+        Raises:
+            TypeError: The projection names a model, or a handler or `reset` is a coroutine
+                function.
+        """
+        cls = type(self)
+        if cls.__model__ is not None:
+            raise TypeError(f"{cls.__name__} names a model; only the free form writes with SQL")
+        found = [handler.name for handler in cls.__handlers__.values() if handler.is_async]
+        if iscoroutinefunction(cls.reset):
+            found.append("reset")
+        if found:
+            raise TypeError(
+                f"{cls.__name__}.{found[0]} is a coroutine function, but sql.execute has nothing "
+                "to wait for: make it a plain `def`"
+            )
+        return InSql(self)
+
     def in_memory(self) -> MemoryView[M]:
         """Returns the documents of this projection in memory, to be run and read.
 
@@ -228,7 +262,7 @@ class Projection(Generic[M]):
 
         It is called within a transaction by a rebuild, and when the version has risen. Define it
         for a projection that is used with `into`: a coroutine function where the session is
-        awaited, else a plain `def`.
+        awaited, else a plain `def`. With `in_sql`, it takes `Statements`.
 
         Raises:
             ProjectionError: It is not defined.
@@ -239,7 +273,7 @@ class Projection(Generic[M]):
         )
 
 
-Runnable: TypeAlias = Projection[Any] | Placed | MemoryView[Any]
+Runnable: TypeAlias = Projection[Any] | Placed | InSql | MemoryView[Any]
 """What can be run: a projection whose documents the store keeps, or that has another place."""
 
 
@@ -325,7 +359,7 @@ def check_projections(projections: Sequence[object]) -> None:
         raise TypeError("there must be at least one projection")
     names = set()
     for projection in projections:
-        if isinstance(projection, Placed | MemoryView):
+        if isinstance(projection, Placed | InSql | MemoryView):
             projection = projection.projection
         if isinstance(projection, type) and issubclass(projection, Projection):
             raise TypeError(f"a projection must be an object; write {projection.__name__}()")

@@ -122,6 +122,17 @@ class Placed:
     tables: OwnTables[Any] | AsyncOwnTables[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class InSql:
+    """A projection that writes tables with SQL; what `Projection.in_sql` returns, for `run`.
+
+    Attributes:
+        projection: The projection.
+    """
+
+    projection: Projection[Any]
+
+
 class MemoryView(Mapping[str, M], Generic[M]):
     """The documents of a projection in memory, by their keys; for `run`, and to be read.
 
