@@ -7,6 +7,7 @@ use eventuali_core::service::projection::{
     self, Begun, Cursor, DocumentChange, Documents, Purpose,
 };
 use eventuali_core::store::EventStore;
+use eventuali_core::stream::StreamId;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use uuid::Uuid;
@@ -209,17 +210,19 @@ impl Projection {
         Pending::new(async { answer.await.map(made) })
     }
 
-    /// The same of an inline projection.
+    /// The same of an inline projection; streams (type, id) must be at their versions still.
     fn advance_inline(
         &self,
         number: u64,
         from_cursor: CursorTuple,
         to_cursor: CursorTuple,
         documents: Vec<InlineTuple<'_>>,
+        streams: Vec<(String, String, u64)>,
     ) -> Pending {
         let (from, to) = (cursor(from_cursor), cursor(to_cursor));
         let changes = documents.into_iter().map(inline_change).collect();
-        let answer = self.inner.advance_inline(number, from, to, changes);
+        let streams = streams.into_iter().map(|(kind, id, at)| (StreamId::new(kind, id), at));
+        let answer = self.inner.advance_inline(number, from, to, changes, streams.collect());
         Pending::new(async { answer.await.map(made) })
     }
 

@@ -7,8 +7,10 @@
 //! record of the generations: what is saved during a rebuild is in what it builds, and no document
 //! ends up in a generation that was replaced.
 
+use std::sync::Arc;
+
 use super::projection::{Cursor, PROJECTIONS, Projection, Purpose};
-use crate::commit::{Commit, Committed};
+use crate::commit::{Commit, Committed, StreamWrite};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{
     ExpectedRecord, Record, RecordChange, RecordCheck, RecordKey, RecordQuery, RecordSelection,
@@ -16,6 +18,7 @@ use crate::record::{
 };
 use crate::storage::Answer;
 use crate::store::EventStore;
+use crate::stream::{ExpectedVersion, StreamId};
 
 /// Begins what is stored of an inline document; no text begins with it.
 const MARK: u8 = 0;
@@ -130,7 +133,9 @@ impl Projection {
         Box::pin(async move { answer.await?.records.into_iter().map(document).collect() })
     }
 
-    /// Writes a page of such documents, and how far that is; as [`Projection::advance`] does.
+    /// Writes a page of such documents, and how far that is; as [`Projection::advance`] does. Each of
+    /// `streams` must be at its version still: a document that is new has no record of which whoever
+    /// deletes it would change the version.
     #[must_use]
     pub fn advance_inline(
         &self,
@@ -138,9 +143,16 @@ impl Projection {
         from: Cursor,
         to: Cursor,
         documents: Vec<InlineChange>,
+        streams: Vec<(StreamId, u64)>,
     ) -> Answer<Cursor> {
-        let changes = documents.into_iter().map(|each| self.change(each)).collect();
-        self.advance_by(number, from, to, changes, Vec::new())
+        let writes = streams.into_iter().map(|(stream, version)| StreamWrite {
+            stream: Arc::new(stream),
+            expected: ExpectedVersion::Exact(version),
+            events: Vec::new(),
+        });
+        let records = documents.into_iter().map(|each| self.change(each)).collect();
+        let commit = Commit { writes: writes.collect(), ..Commit::change(records) };
+        self.advance_by(number, from, to, commit)
     }
 
     /// Adds the changes to documents to the commit of their events; `version` is that of [`AtWork`].

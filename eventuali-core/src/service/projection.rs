@@ -360,23 +360,23 @@ impl Projection {
             expected: ExpectedRecord::Any,
             value: document.value,
         });
-        self.advance_by(number, from, to, changes.collect(), statements)
+        let commit = Commit { statements, ..Commit::change(changes.collect()) };
+        self.advance_by(number, from, to, commit)
     }
 
-    /// The same, with changes to records.
+    /// Commits a page together with the cursor.
     pub(super) fn advance_by(
         &self,
         number: u64,
         from: Cursor,
         to: Cursor,
-        mut changes: Vec<RecordChange>,
-        statements: Vec<Statement>,
+        mut commit: Commit,
     ) -> Answer<Cursor> {
         match self.cursor_change(number, from.version, to) {
-            Ok(change) => changes.push(change),
+            Ok(change) => commit.records.push(change),
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         }
-        let answer = self.store.commit(Commit { statements, ..Commit::change(changes) });
+        let answer = self.store.commit(commit);
         Box::pin(async move {
             let done = answer.await?;
             let version = done.record_versions.last().copied().unwrap_or_default();

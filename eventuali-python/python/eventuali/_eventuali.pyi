@@ -253,8 +253,12 @@ class Projection:
         from_cursor: tuple[int, tuple[int, UUID] | None, int, int],
         to_cursor: tuple[int, tuple[int, UUID] | None, int, int],
         documents: Sequence[InlineDocument],
+        streams: Sequence[tuple[str, str, int]],
     ) -> Pending:
-        """Writes documents of an inline projection with the cursor; gives the cursor."""
+        """Writes documents of an inline projection with the cursor; gives the cursor.
+
+        Streams (type, id) must be at their versions still.
+        """
 
     def at_work(self, model: str) -> Pending:
         """The generations that whoever saves writes to, of which one is made where there is none.

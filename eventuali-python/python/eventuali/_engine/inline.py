@@ -106,18 +106,20 @@ class InlineFold:
         Raises:
             Failed: A handler failed, or an event can't be decoded.
         """
-        items: list[Item] = [(*stream, self.taking.event_types, (), (), None)]
+        items: list[Item] = [(*stream, (), (), (), None)]
         after = 0
         while True:
             page: Page = yield self._store.read(
                 items, after=after, after_version=state.version, until_version=until, limit=PAGE
             )
-            for event, handler, row in self.taking.taken(page.columns()):
+            columns = page.columns()
+            for event, handler, row in self.taking.taken(self.taking.handled(columns)):
                 try:
                     self.apply(state, handler, event)
                 except Exception as error:
                     raise Failed(row, error) from error
-                state.version = row.version
+            if columns[2]:
+                state.version = columns[2][-1].version
             if page.end:
                 return
             after = page.looked_to

@@ -28,6 +28,7 @@ class InlineFolding(Stored):
         super().__init__(store, projection, [self._fold.model.__model_name__])
         self._states: dict[str, State] = {}
         self._changed: dict[str, Row] = {}
+        self._whole: set[Stream] = set()  # those that had no document, and were folded as a whole
 
     def handle(self, taken: Sequence[Taken]) -> Work:
         """Reads the documents of a page, and applies the events that they don't have."""
@@ -62,11 +63,12 @@ class InlineFolding(Stored):
     def _missing(self, stream: Stream, row: Row) -> Steps[State]:
         """Returns the document of a stream that has none: it may have been deleted later on.
 
-        Only the whole stream tells. Where that can't be folded, nobody has done so.
+        Only the whole stream tells. Where that can't be folded, nobody else has done so either.
         """
         state = State()
         try:
             yield from self._fold.catch_up(state, stream)
+            self._whole.add(stream)
         except Failed:
             state = State()
             yield from self._fold.catch_up(state, stream, row.version - 1)
@@ -78,23 +80,31 @@ class InlineFolding(Stored):
 
     def write(self, to: Cursor) -> Work:
         """Sends the documents that were changed."""
-        changes = []
+        changes, streams = [], []
         for key, row in self._changed.items():
+            state, stream = self._states[key], _stream(row)
             try:
-                change = self._fold.change(self.number, key, self._states[key], _stream(row))
+                change = self._fold.change(self.number, key, state, stream)
             except Exception as error:
                 raise Failed(row, error) from error
-            if change is not None:
-                changes.append(change)
-        self._states, self._changed = {}, {}
+            if change is None:
+                continue
+            changes.append(change)
+            if stream in self._whole:
+                # Where there is none, others delete it without a trace; their event shows.
+                streams.append((*stream, state.version))
+        self._drop()
         refuse_too_large(json for *_, json, _ in changes)
-        self._sent = self._core.advance_inline(self.number, self.cursor, to, changes)
+        self._sent = self._core.advance_inline(self.number, self.cursor, to, changes, streams)
         yield from ()
 
     def forget(self) -> None:
         """Drops the documents that are known."""
         super().forget()
-        self._states, self._changed = {}, {}
+        self._drop()
+
+    def _drop(self) -> None:
+        self._states, self._changed, self._whole = {}, {}, set()
 
 
 def _stream(row: Row) -> Stream:

@@ -50,6 +50,16 @@ class Taking:
             taken.append((event, handler, row))
         return taken
 
+    def handled(self, columns: Columns) -> Columns:
+        """Returns the columns of a page of any events without those that are not handled."""
+        chosen = [
+            each
+            for each in zip(*columns, strict=True)
+            if (each[0] if isinstance(each[0], str) else each[0][0]) in self._classes
+        ]
+        names, payloads, rows = zip(*chosen, strict=True) if chosen else ((), (), ())
+        return list(names), list(payloads), list(rows)
+
     def _find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any], Handler]:
         cls = self._classes[readable(key, row)]
         found = *decoder(cls), self.handlers[cls]
