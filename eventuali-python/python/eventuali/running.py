@@ -60,6 +60,9 @@ class Running(Supervised):
     Each has its state: one that is faulted stops no other.
     """
 
+    _watch: Callable[[], None] | None = None
+    """Called whenever a state may have changed, in the loop."""
+
     def __init__(
         self,
         store: Store,
@@ -98,6 +101,8 @@ class Running(Supervised):
 
         self._changed.set()
         self._changed = asyncio.Event()
+        if self._watch is not None:
+            self._watch()
 
     async def __aenter__(self) -> Self:
         import asyncio

@@ -253,6 +253,8 @@ class Projecting(Paging):
                 yield from self._mark(1)
             waits = page.end or (waits and len(page) < PAGE)
             pending = self._log.next(page.looked_to, waits)
+            smaller: Smaller | None = None
+            failed: Failed | None = None
             try:
                 if len(page) or self._held:
                     columns = page.columns()
@@ -268,12 +270,17 @@ class Projecting(Paging):
                 elif self._sent is None:
                     self._place.cursor = (page.looked_to, *self._place.cursor[1:])
                     self._tell()
-            except Smaller as smaller:
+            except Smaller as found:
+                smaller = found
+            except Failed as found:
+                failed = found
+            # Outside of `except`: what a handler raises when it is tried again has no context.
+            if smaller is not None:
                 try:
                     yield from self._in_parts(smaller)
-                except Failed as failed:
-                    return (yield from self._recover(failed))
-            except Failed as failed:
+                except Failed as found:
+                    failed = found
+            if failed is not None:
                 return (yield from self._recover(failed))
 
     # --- what is left of a failure or a crash -----------------------------------------------------
@@ -322,9 +329,12 @@ class Projecting(Paging):
         # found by single ones.
         attempts, size = (1, _CHUNK) if crashed == 1 else (2, 1)
         for last in [*rows[size - 1 : -1 : size], rows[-1]]:
+            failed: Failed | None = None
             try:
                 yield from self._until(last.position, attempts)
-            except Failed as failed:
+            except Failed as found:
+                failed = found
+            if failed is not None:
                 return (yield from self._recover(failed))
             if self._stopped:
                 return True
