@@ -533,8 +533,8 @@ def test_progress_is_logged_while_it_catches_up(said, monkeypatch):
     gates = [Gate(), Gate()]
 
     async def handler(event, docs):
-        if event.amount in (1500, 2500):
-            await gates[event.amount // 1000 - 1].passed()
+        if event.amount in (500, 1500):
+            await gates[event.amount // 1000].passed()
 
     async def seen(text):
         while not any(text in each for _, each in said()):
@@ -548,16 +548,16 @@ def test_progress_is_logged_while_it_catches_up(said, monkeypatch):
             await gates[0].reached()
             await seen("Pots: live at position 5000")
             await until_state(worker, "catching up", "live")
-            await seen("Free: catching up, at position 1000, 4000 behind, ")
+            await seen("Free: catching up, at position 0, 5000 behind, ")
             gates[0].open()
             await gates[1].reached()
-            await seen("Free: catching up, at position 2000, 3000 behind, ")
+            await seen("Free: catching up, at position 1000, 4000 behind, ")
             gates[1].open()
             await seen("Free: live at position 5000")
 
     monkeypatch.setattr(_report, "PROGRESS", 0.01)
     served(test)
-    lines = [text for _, text in said() if text.startswith("Free: catching up, at position 2000")]
+    lines = [text for _, text in said() if text.startswith("Free: catching up, at position 1000")]
     assert lines[-1].endswith(" s left")
     assert "events/s" in lines[-1]
     assert not any(text.startswith("Pots: catching up, at position 5000") for _, text in said())
