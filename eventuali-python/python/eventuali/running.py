@@ -117,6 +117,12 @@ class Running(Supervised):
         ]
         return self
 
+    def _stop(self) -> None:
+        """Ends the work after the pages in hand; to leave the block waits for that."""
+        self._stopping.set()
+        for each in self._all:
+            each.stop()
+
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
@@ -125,9 +131,7 @@ class Running(Supervised):
     ) -> None:
         import asyncio
 
-        self._stopping.set()
-        for each in self._all:
-            each.stop()
+        self._stop()
         try:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         finally:

@@ -198,7 +198,8 @@ class Worker:
                         async with asyncio.timeout(report.silence()):
                             await self._news.wait()
                     self._news.clear()
-                    await report.news()
+                    if not self._asked:
+                        await report.news()
                 report.stops(self._reason)
             await report.news()
         finally:
@@ -215,6 +216,8 @@ class Worker:
 
     def _wake(self) -> None:
         self._news.set()
+        if self._running is not None:
+            self._running._stop()  # before any of them takes its next page
         limit, self._opening = self._opening, None
         if limit is not None:
             limit.reschedule(0)
