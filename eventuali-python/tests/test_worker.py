@@ -46,6 +46,8 @@ from eventuali.worker import Worker, _report, load
 LIMIT = 60
 """After so many seconds a worker has failed; no test passes or fails by it otherwise."""
 
+MOST_DEATHS = 12
+
 SHOP = """
 import asyncio, os, pickle, signal, sys, time
 from typing import Any
@@ -140,6 +142,12 @@ class Process:
         """Waits until each text was printed."""
         with self._more:
             assert self._more.wait_for(lambda: self.has(*texts), LIMIT), self.lines
+
+    def wait_for_any(self, *texts: str) -> None:
+        """Waits until one of the texts was printed."""
+        with self._more:
+            found = self._more.wait_for(lambda: any(map(self.has, texts)), LIMIT)
+            assert found, self.lines
 
     def tell(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -295,7 +303,6 @@ def test_when_all_are_faulted_it_ends(kind, tmp_path):
     assert worker.has("Poison: faulted at position 2, Poured: ValueError('thirteen')")
     assert worker.has("no projection is left to run", "stopped: Poison at position 1")
     assert worker.has('raise ValueError("thirteen")')
-    assert not worker.has("another exception occurred"), "its traceback is that of the handler"
     assert total(place) == 1
 
 
@@ -314,20 +321,37 @@ def test_one_that_is_faulted_stops_no_other(tmp_path):
 
         asyncio.run(asyncio.wait_for(goes_on(), LIMIT))
         assert worker.stop() == 1
+    assert worker.has('raise ValueError("thirteen")')
+    assert not worker.has("another exception occurred"), "its traceback is that of the handler"
 
 
 @pytest.mark.parametrize(("how", "code"), [("exit", 3), ("interrupt", -signal.SIGINT)])
 def test_a_handler_that_ends_the_process_ends_it(how, code, tmp_path):
     place = url_of("sqlite", tmp_path)
     end = filled(place, *range(1, 20))
-    for _ in range(2):
-        with process(place, "both", tmp_path, how) as worker:
-            assert worker.ended() == code, worker.lines
-        assert worker.has("stopped: Poison")
+    with process(place, "both", tmp_path, how) as worker:
+        assert worker.ended() == code, worker.lines
+    assert worker.has("Poison: a handler raised ", "stopped: Poison")
     with process(place, "both", tmp_path) as worker:
         worker.wait_for(f"Poison: live at position {end}")
         assert worker.stop() == 0
     assert total(place) == 19
+
+
+def test_a_handler_that_always_ends_the_process_is_found(tmp_path):
+    place = url_of("sqlite", tmp_path)
+    filled(place, *range(1, 20))
+    for death in range(MOST_DEATHS):
+        with process(place, "both", tmp_path, "exit") as worker:
+            worker.wait_for_any("Poison: faulted at position 13, Poured", "a handler raised")
+            if worker.has("Poison: faulted"):
+                worker.wait_for("Pots: live")
+                assert worker.stop() == 1
+                break
+            assert worker.ended() == 3, worker.lines
+    assert worker.has("Poison: faulted"), worker.lines
+    assert death > 0
+    assert total(place) == 12
 
 
 def test_a_handler_that_was_cancelled_has_failed(caplog):

@@ -191,7 +191,9 @@ class Projecting(Paging):
                 self._become("stopped")
         except Exception as error:
             self._fault(error)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, SystemExit | KeyboardInterrupt):
+                self._error = error
             self._become("stopped")
             raise
 
@@ -421,8 +423,12 @@ class Projecting(Paging):
         raise ProjectionError(f"the rebuild of {self.name} failed{at}; {left}") from self._error
 
     def take_back(self) -> Pending | Call | None:
-        """Takes back that an event is tried, for work that was cancelled; None if nothing is."""
-        return None if self._state == "faulted" else self._place.take_back()
+        """Takes back that an event is tried, for work that was cancelled; None if nothing is.
+
+        A handler that calls `sys.exit` counts as one that ended the process.
+        """
+        failed = self._state == "faulted" or isinstance(self._error, SystemExit)
+        return None if failed else self._place.take_back()
 
     def discard(self) -> Pending | None:
         """Gives up what a rebuild has filled; None where there is nothing to give up."""

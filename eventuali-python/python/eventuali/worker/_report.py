@@ -140,6 +140,10 @@ class Report:
 
     def ends(self) -> None:
         """Says where everything has ended."""
+        for each in self._all:
+            if isinstance(error := each.projecting.error, SystemExit | KeyboardInterrupt):
+                at = each.projecting.position
+                LOG.error("%s: a handler raised %r after position %d", each.name, error, at)
         ends = (f"{each.name} at position {each.projecting.position}" for each in self._all)
         LOG.info("stopped: %s", ", ".join(ends))
 
