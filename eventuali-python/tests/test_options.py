@@ -44,7 +44,7 @@ ELSEWHERE = (
     "load.",
 )
 """Read models: test_projections, test_running, test_rebuilding, test_own_tables,
-test_memory_view and test_worker show what these change."""
+test_memory_view, test_worker_in_process and test_worker_load show what these change."""
 OPTIONS = {
     name
     for name in public_options()
