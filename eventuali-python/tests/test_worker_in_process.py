@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from lines import check, owned
 from pots import (
     Gate,
     Pots,
@@ -31,6 +32,7 @@ from workers import LIMIT, filled
 
 from eventuali import EventStore, Retry, sync
 from eventuali.errors import ConfigurationError, SchemaMismatchError
+from eventuali.projection import ProjectionStatus
 from eventuali.worker import Worker, _report
 
 # --- without signals ------------------------------------------------------------------------------
@@ -264,6 +266,59 @@ def test_progress_is_logged_while_it_catches_up(said, monkeypatch):
     assert lines[-1].endswith(" s left")
     assert "events/s" in lines[-1]
     assert not any(text.startswith("Pots: catching up, at position 5000") for _, text in said())
+
+
+class Known:
+    """Stands for a projection whose state the test sets."""
+
+    name, position, error = "Known", 7, None
+
+    def __init__(self) -> None:
+        self.state = "catching up"
+        self._all = [self]  # it stands for what runs them, too
+
+    def status(self) -> Any:
+        return ProjectionStatus("Known", 1, self.state, True, 7, 3, None, 0.0, 7, None, None)
+
+
+def test_who_is_behind_for_a_moment_is_not_reported(said, monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(_report, "monotonic", lambda: now)
+    known = Known()
+    report = _report.Report(None, known, lambda: None)
+    moments = [
+        (101, "live"), (103, "catching up"), (106, "live"), (107, "catching up"), (111, "live"),
+        (112, "catching up"), (116, "catching up"), (121, "catching up"), (123, "live"),
+    ]  # fmt: skip
+    line = "catching up beside the live documents, at position 7, 3 behind, 0 events/s"
+    wanted = {101: "live at position 7", 121: line, 123: "live at position 7"}
+    for now, known.state in moments:
+        before = len(said())
+        report.look()
+        asyncio.run(report.news())
+        new = [text for _, text in said()[before:]]
+        assert new == ([f"Known: {wanted[now]}"] if now in wanted else []), now
+
+
+def test_tables_of_yours(said, tmp_path):
+    """The page in hand is written, though the worker is told to stop in the middle of it."""
+    gate = Gate()
+
+    async def test():
+        async with owned("threads", "sqlite", tmp_path) as own:
+            place = url_of("sqlite", tmp_path)
+            async with opened("async", place) as store:
+                await pour(store, *range(10))
+                worker = Worker(place, own.into(gates={5: gate}))
+                async with serving(worker):
+                    await gate.reached()
+                    worker.stop()
+                    gate.open()
+                await check(store, own)
+                assert own.sum()[0] == 10
+
+    asyncio.run(asyncio.wait_for(test(), LIMIT))
+    assert said()[-1] == ("INFO", "stopped: Lines at position 10")
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,8 @@ class _Seen:
         self.error: BaseException | None = None
         self.said_live = False
         self.said_error: str | None = None
-        self.since: tuple[float, int] | None = None  # time and position of the first progress line
+        self.behind_since: float | None = monotonic()  # None while it is live
+        self.first: tuple[float, int] | None = None  # time and position of the first progress line
 
     @property
     def has_ended(self) -> bool:
@@ -162,19 +163,23 @@ class Report:
         elif seen.said_error is not None:
             seen.said_error = None
             LOG.info("%s: works again, at position %d", seen.name, seen.projecting.position)
-        if state == "live":
-            seen.since = None
+        if state != "live":
+            seen.behind_since = seen.behind_since or monotonic()
+        else:
+            seen.behind_since = seen.first = None
             if not seen.said_live:
                 seen.said_live = True
                 LOG.info("%s: live at position %d", seen.name, seen.projecting.position)
 
     def _progress(self, seen: _Seen) -> None:
         status = seen.projecting.status()
-        if status.state != "catching up":
+        # Where many events come at once, one that is live is behind for a moment time and again.
+        long = seen.behind_since is not None and monotonic() - seen.behind_since >= PROGRESS
+        if status.state != "catching up" or not long:
             return
         seen.said_live = False
-        seen.since = seen.since or (monotonic(), status.position)
-        left = seconds_left(seen.since, status.position, status.position + status.lag)
+        seen.first = seen.first or (monotonic(), status.position)
+        left = seconds_left(seen.first, status.position, status.position + status.lag)
         LOG.info(
             "%s: catching up%s, at position %d, %d behind, %.0f events/s%s%s",
             seen.name,
