@@ -40,9 +40,11 @@ ELSEWHERE = (
     "ReadModel[class].",
     "Retry.",
     "Running.",
+    "Worker.",
+    "load.",
 )
-"""Read models: test_projections, test_running, test_rebuilding, test_own_tables and
-test_memory_view show what these change."""
+"""Read models: test_projections, test_running, test_rebuilding, test_own_tables,
+test_memory_view, test_worker_in_process and test_worker_load show what these change."""
 OPTIONS = {
     name
     for name in public_options()

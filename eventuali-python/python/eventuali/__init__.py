@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from eventuali import store as store
     from eventuali import subscription as subscription
     from eventuali import sync as sync
+    from eventuali import worker as worker
     from eventuali._eventuali import __version__
     from eventuali.aggregate import Aggregate, User
     from eventuali.config import EventStoreConfig
@@ -153,6 +154,7 @@ _MODULES = {
     "store",
     "subscription",
     "sync",
+    "worker",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

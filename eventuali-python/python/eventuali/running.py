@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from math import inf
 from types import TracebackType
@@ -69,6 +69,9 @@ class Running(Supervised):
     Each has its state: one that is faulted stops no other.
     """
 
+    _watch: Callable[[], None] | None = None
+    """Called whenever a state may have changed, in the loop."""
+
     def __init__(
         self,
         store: Store,
@@ -107,6 +110,8 @@ class Running(Supervised):
 
         self._changed.set()
         self._changed = asyncio.Event()
+        if self._watch is not None:
+            self._watch()
 
     async def __aenter__(self) -> Self:
         import asyncio
@@ -121,6 +126,12 @@ class Running(Supervised):
         ]
         return self
 
+    def _stop(self) -> None:
+        """Ends the work after the pages in hand; to leave the block waits for that."""
+        self._stopping.set()
+        for each in self._all:
+            each.stop()
+
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
@@ -129,9 +140,7 @@ class Running(Supervised):
     ) -> None:
         import asyncio
 
-        self._stopping.set()
-        for each in self._all:
-            each.stop()
+        self._stop()
         try:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         finally:

@@ -199,7 +199,9 @@ class Projecting(Paging):
                 self._become("stopped")
         except Exception as error:
             self._fault(error)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, SystemExit | KeyboardInterrupt):
+                self._error = error
             self._become("stopped")
             raise
 
@@ -261,6 +263,8 @@ class Projecting(Paging):
                 yield from self._mark(1)
             waits = page.end or (waits and len(page) < PAGE)
             pending = self._log.next(page.looked_to, waits)
+            smaller: Smaller | None = None
+            failed: Failed | None = None
             try:
                 if len(page) or self._held:
                     columns = page.columns()
@@ -276,12 +280,17 @@ class Projecting(Paging):
                 elif self._sent is None:
                     self._place.cursor = (page.looked_to, *self._place.cursor[1:])
                     self._tell()
-            except Smaller as smaller:
+            except Smaller as found:
+                smaller = found
+            except Failed as found:
+                failed = found
+            # Outside of `except`: what a handler raises when it is tried again has no context.
+            if smaller is not None:
                 try:
                     yield from self._in_parts(smaller)
-                except Failed as failed:
-                    return (yield from self._recover(failed))
-            except Failed as failed:
+                except Failed as found:
+                    failed = found
+            if failed is not None:
                 return (yield from self._recover(failed))
 
     # --- what is left of a failure or a crash -----------------------------------------------------
@@ -330,9 +339,12 @@ class Projecting(Paging):
         # found by single ones.
         attempts, size = (1, _CHUNK) if crashed == 1 else (2, 1)
         for last in [*rows[size - 1 : -1 : size], rows[-1]]:
+            failed: Failed | None = None
             try:
                 yield from self._until(last.position, attempts)
-            except Failed as failed:
+            except Failed as found:
+                failed = found
+            if failed is not None:
                 return (yield from self._recover(failed))
             if self._stopped:
                 return True
@@ -419,8 +431,12 @@ class Projecting(Paging):
         raise ProjectionError(f"the rebuild of {self.name} failed{at}; {left}") from self._error
 
     def take_back(self) -> Pending | Call | None:
-        """Takes back that an event is tried, for work that was cancelled; None if nothing is."""
-        return None if self._state == "faulted" else self._place.take_back()
+        """Takes back that an event is tried, for work that was cancelled; None if nothing is.
+
+        A handler that calls `sys.exit` counts as one that ended the process.
+        """
+        failed = self._state == "faulted" or isinstance(self._error, SystemExit)
+        return None if failed else self._place.take_back()
 
     def discard(self) -> Pending | None:
         """Gives up what a rebuild has filled; None where there is nothing to give up."""
