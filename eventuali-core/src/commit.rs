@@ -203,8 +203,10 @@ impl RecordsDigest {
             bytes.clear();
             change.digest_into(&mut bytes);
             // How many parts there are: no other changes have the same ones.
-            let entries = change.value.as_ref().map_or(0, |value| value.index.len() as u64 + 1);
-            sha.update(entries.to_le_bytes());
+            let parts = change.value.as_ref().map_or(0, |value| {
+                value.index.len() as u64 + 1 + (u64::from(value.text.is_some()) << 63)
+            });
+            sha.update(parts.to_le_bytes());
             sha.update(&bytes);
             all.extend_from_slice(&bytes);
         }
@@ -250,9 +252,16 @@ pub struct Committed {
 mod tests {
     use super::*;
     use crate::record::{ExpectedRecord, RecordKey};
+    use crate::text::Words;
 
     fn put(key: &str, bytes: impl Into<Vec<u8>>) -> RecordChange {
         RecordChange::put(RecordKey::new("doc", key), bytes).expecting(ExpectedRecord::Absent)
+    }
+
+    fn with_text(key: &str, text: &str) -> RecordChange {
+        let mut change = put(key, "deleted");
+        change.value.as_mut().expect("it is put").text = Some(Words::of([text]));
+        change
     }
 
     fn digest(records: Vec<RecordChange>) -> RecordsDigest {
@@ -302,6 +311,8 @@ mod tests {
             digest(vec![deleted.clone()]),
             digest(vec![deleted.clone(), put("b", "")]),
             digest(vec![put("b", ""), deleted]),
+            digest(vec![with_text("a", "")]),
+            digest(vec![with_text("a", "deleted")]),
         ];
         for (index, one) in all.iter().enumerate() {
             assert_eq!(one.stored() & 1, 0, "this form is even");

@@ -25,5 +25,6 @@ mod span;
 pub mod storage;
 pub mod store;
 pub mod stream;
+pub mod text;
 pub mod url;
 pub mod verify;

@@ -155,6 +155,8 @@ pub struct Capabilities {
     pub shared: bool,
     /// Whether it answers over a network.
     pub remote: bool,
+    /// Whether records are found by the words of their texts. Where they are not, a text is dropped.
+    pub full_text: bool,
     /// The sizes that it accepts.
     pub limits: Limits,
 }

@@ -5,7 +5,10 @@ use eventuali_core::service::projection::{
     self, Begun, Cursor, DocumentChange, Documents, Purpose,
 };
 use eventuali_core::store::EventStore;
+use eventuali_core::text::{self, TextQuery};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::PyBytes;
 use uuid::Uuid;
 
@@ -15,9 +18,30 @@ use crate::runtime::Pending;
 
 /// (position, (position, id) of the last event that matched, attempts, version).
 type CursorTuple = (u64, Option<(u64, Uuid)>, u32, u64);
-/// (model, key, JSON or None, entries of the index).
-type DocumentTuple<'py> =
-    (String, String, Option<Bound<'py, PyBytes>>, Vec<(String, ScalarArgument)>);
+/// (model, key, JSON or None, entries of the index, words).
+type DocumentTuple<'py> = (
+    String,
+    String,
+    Option<Bound<'py, PyBytes>>,
+    Vec<(String, ScalarArgument)>,
+    Option<Bound<'py, Words>>,
+);
+
+/// The words of a document's texts, as they are searched.
+#[pyclass(frozen, module = "eventuali._eventuali")]
+pub(crate) struct Words(text::Words);
+
+#[pymethods]
+impl Words {
+    #[new]
+    fn new(parts: Vec<PyBackedStr>) -> Self {
+        Self(text::Words::of(parts.iter().map(|part| &**part)))
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+}
 
 /// A value of an index from Python.
 #[derive(FromPyObject)]
@@ -131,13 +155,14 @@ impl Projection {
     ) -> Pending {
         let changes = documents
             .into_iter()
-            .map(|(model, key, json, entries)| {
+            .map(|(model, key, json, entries, words)| {
                 let index =
                     entries.into_iter().map(|(name, value)| (name, Scalar::from(value))).collect();
                 let value = json.map(|json| RecordValue {
                     bytes: json.as_bytes().to_vec(),
                     due: None,
                     index,
+                    text: words.map(|words| words.get().0.clone()),
                 });
                 DocumentChange { model, key, value }
             })
@@ -212,6 +237,18 @@ pub(crate) fn page(
             Ok((documents, next, place).into_pyobject(py)?.into_any().unbind())
         })))
     })
+}
+
+/// The documents of a model whose texts fit a query best.
+pub(crate) fn search(
+    documents: &Documents,
+    model: &str,
+    text: &str,
+    limit: usize,
+) -> PyResult<Pending> {
+    let query = TextQuery::parse(text).map_err(|e| PyValueError::new_err(e.to_string()))?;
+    let answer = documents.page(model, RecordSelection::Text(query), false, None, limit);
+    Ok(Pending::new(async { answer.await.map(|(page, _)| listed(page)) }))
 }
 
 /// How many documents of a model that is.

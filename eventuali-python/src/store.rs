@@ -260,6 +260,11 @@ impl Store {
         projection::page(&self.documents, model, select, backwards, after, limit).coming(self.near)
     }
 
+    /// The documents of a model whose texts fit a query best: ([(key, JSON)], None).
+    fn search(&self, model: &str, text: &str, limit: usize) -> PyResult<Pending> {
+        Ok(projection::search(&self.documents, model, text, limit)?.coming(self.near))
+    }
+
     /// How many documents of a model an index has between two values, or in all without its name.
     fn count_documents(&self, model: &str, select: projection::Selection) -> Pending {
         projection::count(&self.documents, model, select).coming(self.near)

@@ -203,6 +203,13 @@ class Postgres:
         """Returns the SQL that makes the schema."""
 
 @final
+class Words:
+    """The words of a document's texts, as they are searched; `len` is their bytes."""
+
+    def __new__(cls, parts: Sequence[str]) -> Words: ...
+    def __len__(self) -> int: ...
+
+@final
 class Projection:
     """One projection of a store, in a version.
 
@@ -224,7 +231,9 @@ class Projection:
         number: int,
         from_cursor: tuple[int, tuple[int, UUID] | None, int, int],
         to_cursor: tuple[int, tuple[int, UUID] | None, int, int],
-        documents: Sequence[tuple[str, str, bytes | None, Sequence[tuple[str, Scalar]]]],
+        documents: Sequence[
+            tuple[str, str, bytes | None, Sequence[tuple[str, Scalar]], Words | None]
+        ],
     ) -> Pending:
         """Writes documents with the cursor, which must be where it was; gives the cursor."""
 
@@ -347,6 +356,13 @@ class Store:
 
         The place is another number once other documents have taken the place of these. `select` is
         (name of an index, low, high); without a name, all in the order of their keys.
+        """
+
+    def search(self, model: str, text: str, limit: int) -> Pending:
+        """The documents of a model whose texts fit a query best: ([(key, JSON)], None).
+
+        Raises:
+            ValueError: The query has no word, or too many.
         """
 
     def count_documents(

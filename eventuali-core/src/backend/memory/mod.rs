@@ -183,6 +183,7 @@ impl Storage for Memory {
             durable: false,
             shared: false,
             remote: false,
+            full_text: false,
             limits: Limits::DEFAULT,
         }
     }

@@ -22,6 +22,7 @@ mod sift;
 mod statements;
 mod value;
 mod verify;
+mod words;
 mod writer;
 
 use std::convert::Infallible;
@@ -253,6 +254,7 @@ impl Storage for Postgres {
             durable: true,
             shared: true,
             remote: true,
+            full_text: true,
             limits: Limits::DEFAULT,
         }
     }

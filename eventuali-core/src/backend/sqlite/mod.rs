@@ -25,6 +25,7 @@ mod value;
 mod verify;
 mod wal;
 mod witness;
+mod words;
 mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -341,6 +342,7 @@ impl Storage for Sqlite {
             durable: self.durable,
             shared: self.durable,
             remote: false,
+            full_text: true,
             limits: Limits::DEFAULT,
         }
     }

@@ -165,7 +165,8 @@ class Stored(Place):
     def write(self, to: Cursor) -> Work:
         """Sends the documents that were changed."""
         changes = self._changes()
-        bytes_ = sum(len(json) for _, _, json, _ in changes if json is not None)
+        bytes_ = sum(len(json) for _, _, json, _, _ in changes if json is not None)
+        bytes_ += sum(len(words) for *_, words in changes if words is not None)
         if len(changes) > MOST_DOCUMENTS or bytes_ > MOST_BYTES - 1024:
             raise TooLarge
         self._sent = self._core.advance(self.number, self.cursor, to, changes)

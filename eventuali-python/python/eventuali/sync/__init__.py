@@ -161,6 +161,10 @@ class EventStore:
         """Finds documents by indexed fields; see `eventuali.EventStore.find`."""
         return _drive(_find.find(self._store, model, where, order_by, after, limit))
 
+    def search(self, model: type[M], text: str, *, limit: int = 20) -> list[M]:
+        """Finds documents by their words; see `eventuali.EventStore.search`."""
+        return _drive(_find.search(self._store, model, text, limit))
+
     def count(self, model: type[ReadModel], **where: Any) -> int:
         """Counts documents; see `eventuali.EventStore.count`."""
         return run(_find.count(self._store, model, where))
