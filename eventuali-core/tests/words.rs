@@ -6,7 +6,9 @@ use std::path::Path;
 use eventuali_core::backend::sqlite::{Durability, Sqlite, Target};
 use eventuali_core::commit::Commit;
 use eventuali_core::contract::block_on;
-use eventuali_core::record::{RecordChange, RecordKey, RecordPurge, RecordQuery, RecordSelection};
+use eventuali_core::record::{
+    ExpectedRecord, RecordChange, RecordKey, RecordPurge, RecordQuery, RecordSelection,
+};
 use eventuali_core::storage::Storage;
 use eventuali_core::text::{TextQuery, Words};
 use rusqlite::Connection;
@@ -81,6 +83,29 @@ fn a_search_meets_the_words_of_its_space_only() {
         records.sort_unstable();
         assert_eq!(records, [3, MANY]);
     }
+}
+
+/// Not every tool that copies a file knows tables of FTS5.
+#[test]
+fn without_a_text_there_is_no_index_of_words() {
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("events.db");
+    let store = open(&path);
+    let put = |key: &str| RecordChange::put(RecordKey::new("few", key), "x");
+    let words = || {
+        let conn = Connection::open(&path).expect("it opens");
+        let sql = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'record_words%'";
+        conn.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("they are counted")
+    };
+    block_on(store.commit(Commit::change(vec![put("a")]))).expect("it commits");
+    assert_eq!((words(), count(&store, "few", "word"), damage(&store).len()), (0, 0, 0));
+    let refused = vec![text("few", 1, "word"), put("b").expecting(ExpectedRecord::Exact(7))];
+    block_on(store.commit(Commit::change(refused))).expect_err("b is not there");
+    assert_eq!(words(), 0);
+    for key in 1..3 {
+        block_on(store.commit(Commit::change(vec![text("few", key, "word")]))).expect("it commits");
+    }
+    assert_eq!((words(), count(&store, "few", "word"), damage(&store).len()), (5, 2, 0));
 }
 
 #[test]

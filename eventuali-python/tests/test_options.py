@@ -29,6 +29,7 @@ ELSEWHERE = (
     "EventStore.get.",
     "EventStore.rebuild.",
     "EventStore.run.",
+    "EventStore.search.",
     "AsyncOwnTables.",
     "Checkpoint.",
     "Documents.",
@@ -41,7 +42,7 @@ ELSEWHERE = (
     "Retry.",
     "Running.",
 )
-"""Read models: test_projections, test_running, test_rebuilding, test_own_tables and
+"""Read models: test_projections, test_running, test_rebuilding, test_search, test_own_tables and
 test_memory_view show what these change."""
 OPTIONS = {
     name

@@ -25,6 +25,7 @@ __all__ = [
     "Row",
     "Store",
     "Subscription",
+    "Words",
     "__version__",
     "after_fork_in_child",
     "after_fork_in_parent",

@@ -163,6 +163,7 @@ pub(super) fn page(
     let limit = limit.clamp(1, MAX_PAGE_EVENTS);
     let found = match &query.select {
         RecordSelection::Keys(keys) => by_keys(session, query, keys, after, limit + 1)?,
+        RecordSelection::Text(_) if !words::is_there(session)? => Vec::new(),
         RecordSelection::Text(_) => selected(session, query, None, limit)?,
         _ => selected(session, query, after, limit + 1)?,
     };
@@ -280,6 +281,7 @@ pub(super) fn count(session: &Session, query: &RecordQuery) -> Result<u64> {
         }
         RecordSelection::Due { .. } => include_str!("sql/count_records_due.sql"),
         RecordSelection::Index { .. } => include_str!("sql/count_records_by_index.sql"),
+        RecordSelection::Text(_) if !words::is_there(session)? => return Ok(0),
         RecordSelection::Text(_) => include_str!("sql/count_records_by_words.sql"),
     };
     let parameters = rusqlite::params_from_iter(parameters);

@@ -169,7 +169,9 @@ impl Step<'_> {
 
     fn pages(&mut self) -> Result<Option<Part>> {
         // FTS5 remembers how an index was laid out, and looks anew where a query begins, but not here.
-        self.session.statement("SELECT rowid FROM record_words LIMIT 1")?.exists([])?;
+        if words::is_there(self.session)? {
+            self.session.statement("SELECT rowid FROM record_words LIMIT 1")?.exists([])?;
+        }
         // It names a hundred things at the most.
         let mut statement = self.session.statement("PRAGMA integrity_check")?;
         let told: Vec<String> =

@@ -1,4 +1,5 @@
-//! The words of records, in an index of SQLite's FTS5.
+//! The words of records, in an index of SQLite's FTS5: a row for each record that has a text, whose
+//! words stand behind letters for its tenant and space. The texts themselves are not kept.
 
 use std::collections::HashMap;
 
@@ -49,18 +50,46 @@ pub(super) fn keep(
         words.push_str(word);
         words.push(' ');
     }
-    session.statement(include_str!("sql/insert_words.sql"))?.execute(params![id, words])?;
-    Ok(())
+    let insert = || -> Result<()> {
+        session.statement(include_str!("sql/insert_words.sql"))?.execute(params![id, words])?;
+        Ok(())
+    };
+    let inserted = insert();
+    if inserted.is_err() && !is_there(session)? {
+        session.run(include_str!("sql/create_words.sql"))?;
+        return insert();
+    }
+    inserted
+}
+
+/// Whether there is an index of words: it is made with the first text.
+pub(super) fn is_there(session: &Session) -> Result<bool> {
+    let mut statement = session.statement(include_str!("sql/has_words.sql"))?;
+    Ok(statement.query_row([], |row| row.get(0))?)
 }
 
 /// Removes the words of what is purged up to a key, before that is purged.
 pub(super) fn purge(session: &Session, purge: &RecordPurge, last: &str) -> Result<()> {
-    session.statement(include_str!("sql/purge_words.sql"))?.execute(params![
-        purge.tenant,
-        purge.space,
-        last
-    ])?;
+    if is_there(session)? {
+        let purged = params![purge.tenant, purge.space, last];
+        session.statement(include_str!("sql/purge_words.sql"))?.execute(purged)?;
+    }
     Ok(())
+}
+
+/// The sum of each row, by what the index has of it.
+fn sums(session: &Session) -> Result<HashMap<i64, u64>> {
+    open_places(session)?;
+    let mut sums = HashMap::<i64, u64>::new();
+    let mut statement = session.statement("SELECT doc, term, offset FROM temp.word_places")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let word = row.get_ref(1)?.as_str().ok().and_then(|word| word.get(SCOPE..));
+        let mark = mark(word.unwrap_or_default(), row.get::<_, i64>(2)? as u64);
+        let sum = sums.entry(row.get(0)?).or_default();
+        *sum = sum.wrapping_add(mark);
+    }
+    Ok(sums)
 }
 
 /// Makes the table of places, which is this connection's own, and nothing of the file.
@@ -78,16 +107,7 @@ fn open_places(session: &Session) -> Result<()> {
 /// What the index has of each record against the sum of its text: what differs, `most` of it, and
 /// how many texts there are.
 pub(super) fn astray(session: &Session, most: usize) -> Result<(Vec<String>, u64)> {
-    open_places(session)?;
-    let mut indexed = HashMap::<i64, u64>::new();
-    let mut statement = session.statement("SELECT doc, term, offset FROM temp.word_places")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let word = row.get_ref(1)?.as_str().ok().and_then(|word| word.get(SCOPE..));
-        let mark = mark(word.unwrap_or_default(), row.get::<_, i64>(2)? as u64);
-        let sum = indexed.entry(row.get(0)?).or_default();
-        *sum = sum.wrapping_add(mark);
-    }
+    let mut indexed = if is_there(session)? { sums(session)? } else { HashMap::new() };
     let mut found = Vec::new();
     let mut texts = 0;
     let sql =

@@ -1,6 +1,4 @@
--- The words of records that have a text. They stand behind letters for their tenant and space, so that a search meets
--- no others. The row is that of the record; the text itself is not kept.
-CREATE VIRTUAL TABLE record_words USING fts5(words, content='', contentless_delete=1, tokenize='ascii');
-
--- A sum over the words of its text, by which it is known whether they have changed; NULL without a text.
+-- A sum over the words of a record's text, by which it is known whether they have changed; NULL without a text. The words
+-- themselves are in record_words, a table of FTS5, which is made with the first text: not every tool that copies a file
+-- knows such tables.
 ALTER TABLE records ADD COLUMN words INTEGER;
