@@ -146,6 +146,7 @@ impl Horizon {
 
 /// What a backend can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each says whether something can be done")]
 pub struct Capabilities {
     /// Its name, such as `sqlite`.
     pub backend: &'static str,

@@ -34,6 +34,7 @@ pub(crate) struct Words(text::Words);
 #[pymethods]
 impl Words {
     #[new]
+    #[expect(clippy::needless_pass_by_value, reason = "it is converted for this call")]
     fn new(parts: Vec<PyBackedStr>) -> Self {
         Self(text::Words::of(parts.iter().map(|part| &**part)))
     }
