@@ -18,6 +18,9 @@ use crate::stream::{ExpectedVersion, StreamId};
 /// The most append conditions of a commit.
 pub const MAX_CONDITIONS: usize = 128;
 
+/// How many times as many records and bytes a commit may have whose records are derived.
+const DERIVED: usize = 4;
+
 /// New events, the conditions that must hold, changes to records, and SQL of the user's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Commit {
@@ -149,8 +152,10 @@ impl Commit {
         if count > limits.commit_events {
             return Err(Error::too_large("events", count, limits.commit_events));
         }
-        if self.records.len() > limits.commit_records {
-            return Err(Error::too_large("records", self.records.len(), limits.commit_records));
+        // What is derived is a document of each projection and generation beside the events.
+        let most = limits.commit_records * if self.derived { DERIVED } else { 1 };
+        if self.records.len() > most {
+            return Err(Error::too_large("records", self.records.len(), most));
         }
         if self.checks.len() > limits.commit_records {
             return Err(Error::too_large("records", self.checks.len(), limits.commit_records));
@@ -222,8 +227,9 @@ impl Commit {
             condition.query.check()?;
         }
         self.statements.iter().try_for_each(Statement::check)?;
-        if self.size() > limits.commit_bytes {
-            return Err(Error::too_large("commit", self.size(), limits.commit_bytes));
+        let most = limits.commit_bytes * if self.derived { DERIVED } else { 1 };
+        if self.size() > most {
+            return Err(Error::too_large("commit", self.size(), most));
         }
         Ok(())
     }
@@ -246,8 +252,10 @@ impl RecordsDigest {
             bytes.clear();
             change.digest_into(&mut bytes);
             // How many parts there are: no other changes have the same ones.
-            let entries = change.value.as_ref().map_or(0, |value| value.index.len() as u64 + 1);
-            sha.update(entries.to_le_bytes());
+            let parts = change.value.as_ref().map_or(0, |value| {
+                value.index.len() as u64 + 1 + (u64::from(value.text.is_some()) << 63)
+            });
+            sha.update(parts.to_le_bytes());
             sha.update(&bytes);
             all.extend_from_slice(&bytes);
         }
@@ -304,9 +312,16 @@ pub struct Committed {
 mod tests {
     use super::*;
     use crate::record::{ExpectedRecord, RecordKey};
+    use crate::text::Words;
 
     fn put(key: &str, bytes: impl Into<Vec<u8>>) -> RecordChange {
         RecordChange::put(RecordKey::new("doc", key), bytes).expecting(ExpectedRecord::Absent)
+    }
+
+    fn with_text(key: &str, text: &str) -> RecordChange {
+        let mut change = put(key, "deleted");
+        change.value.as_mut().expect("it is put").text = Some(Words::of([text]));
+        change
     }
 
     fn digest(records: Vec<RecordChange>) -> RecordsDigest {
@@ -356,6 +371,8 @@ mod tests {
             digest(vec![deleted.clone()]),
             digest(vec![deleted.clone(), put("b", "")]),
             digest(vec![put("b", ""), deleted]),
+            digest(vec![with_text("a", "")]),
+            digest(vec![with_text("a", "deleted")]),
         ];
         for (index, one) in all.iter().enumerate() {
             assert_eq!(one.stored() & 1, 0, "this form is even");

@@ -94,7 +94,7 @@ pub enum ErrorKind {
     TooLarge {
         /// What is too large: `payload`, `headers`, `user_id`, `commit` or `record` in bytes,
         /// `events`, `streams`, `conditions`, `records`, `statements`, `keys`, `tags`, `query
-        /// items`, `query terms` or `index entries` in number.
+        /// items`, `query terms`, `query words` or `index entries` in number.
         what: &'static str,
         /// Its size, in the unit of the limit.
         size: usize,
@@ -129,7 +129,7 @@ impl Error {
     pub fn too_large(what: &'static str, size: usize, limit: usize) -> Self {
         let unit = match what {
             "events" | "streams" | "conditions" | "records" | "statements" | "keys" | "tags"
-            | "query items" | "query terms" | "index entries" => "",
+            | "query items" | "query terms" | "query words" | "index entries" => "",
             _ => " bytes",
         };
         let text = format!("{what}: {size}{unit}, and the limit is {limit}{unit}");

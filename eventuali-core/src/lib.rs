@@ -26,5 +26,6 @@ pub mod statement;
 pub mod storage;
 pub mod store;
 pub mod stream;
+pub mod text;
 pub mod url;
 pub mod verify;

@@ -25,6 +25,8 @@ pub struct Limits {
     pub record_index_entries: usize,
     /// Bytes of a text in a record's index.
     pub index_text_bytes: usize,
+    /// Bytes of the words of a record's text.
+    pub record_text_bytes: usize,
 }
 
 impl Limits {
@@ -40,6 +42,7 @@ impl Limits {
         record_bytes: 8 << 20,
         record_index_entries: 64,
         index_text_bytes: 1 << 10,
+        record_text_bytes: 256 << 10,
     };
 
     /// Checks the size of an event's payload.

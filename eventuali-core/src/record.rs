@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 pub use crate::id::{ExpectedRecord, RecordKey};
 use crate::limits::Limits;
 use crate::name::{check_known_name, check_name, check_tenant};
+use crate::text::{TextQuery, Words};
 
 impl RecordKey {
     /// Checks all three parts.
@@ -103,6 +104,8 @@ pub struct RecordValue {
     /// What it can be found by: names with a value each; a name may stand several times. A set:
     /// it is read back in the order of (name, value), each pair once.
     pub index: Vec<(String, Scalar)>,
+    /// The words that it can be found by, where the backend can do that. They are not read back.
+    pub text: Option<Words>,
 }
 
 impl RecordChange {
@@ -139,6 +142,11 @@ impl RecordChange {
                 value.index.len(),
                 limits.record_index_entries,
             ));
+        }
+        if let Some(text) = &value.text
+            && text.len() > limits.record_text_bytes
+        {
+            return Err(Error::too_large("text", text.len(), limits.record_text_bytes));
         }
         for (name, scalar) in &value.index {
             check_name("index", name)?;
@@ -181,12 +189,16 @@ impl RecordChange {
                 Scalar::Text(text) => part(text.as_bytes()),
             }
         }
+        if let Some(text) = &value.text {
+            part(text.as_str().as_bytes());
+        }
     }
 
     /// How many bytes it adds to a commit.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.value.as_ref().map_or(0, |value| value.bytes.len())
+        let Some(value) = &self.value else { return 0 };
+        value.bytes.len() + value.text.as_ref().map_or(0, Words::len)
     }
 }
 
@@ -275,6 +287,9 @@ pub enum RecordSelection {
         /// µs since 1970 UTC; `None` is now.
         until: Option<i64>,
     },
+    /// Those whose text fits a query, best first, and those that fit as well in the order of the
+    /// key. How well one fits changes with the others, so there is one page, which has no `next`.
+    Text(TextQuery),
 }
 
 impl RecordQuery {
@@ -293,6 +308,19 @@ impl RecordQuery {
                 Err(Error::too_large("keys", keys.len(), MAX_RECORD_KEYS))
             }
             RecordSelection::Index { name, .. } => check_known_name("index", name),
+            RecordSelection::Text(_) if self.backwards => {
+                Err(Error::invalid("backwards", "a search begins with what fits best"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks where a page is to begin.
+    pub fn check_after(&self, after: Option<&RecordCursor>) -> Result<()> {
+        match (&self.select, after) {
+            (RecordSelection::Text(_), Some(_)) => {
+                Err(Error::invalid("after", "a search has one page"))
+            }
             _ => Ok(()),
         }
     }

@@ -146,6 +146,7 @@ impl Horizon {
 
 /// What a backend can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each says whether something can be done")]
 pub struct Capabilities {
     /// Its name, such as `sqlite`.
     pub backend: &'static str,
@@ -157,6 +158,8 @@ pub struct Capabilities {
     pub remote: bool,
     /// Whether a commit may have statements: else it is refused, as invalid.
     pub sql: bool,
+    /// Whether records are found by the words of their texts. Where they are not, a text is dropped.
+    pub full_text: bool,
     /// The sizes that it accepts.
     pub limits: Limits,
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const LEVELS: &[&[&str]] = &[
     &["checksum", "clock", "id", "span"],
     &["error"],
-    &["limits", "name", "verify"],
+    &["limits", "name", "text", "verify"],
     &["record", "statement", "stream"],
     &["event"],
     &["query"],

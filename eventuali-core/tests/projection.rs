@@ -12,6 +12,7 @@ use eventuali_core::service::projection::{
     Begun, Cursor, DocumentChange, Documents, Projection, Purpose,
 };
 use eventuali_core::store::EventStore;
+use eventuali_core::text::Words;
 
 use uuid::Uuid;
 
@@ -42,6 +43,7 @@ fn change(key: &str, json: Option<&str>) -> DocumentChange {
         bytes: json.as_bytes().to_vec(),
         due: None,
         index: vec![("owner".to_owned(), Scalar::Text(json.to_owned()))],
+        text: Some(Words::of([json])),
     });
     DocumentChange { model: "View".to_owned(), key: key.to_owned(), value }
 }

@@ -26,7 +26,7 @@ mod _eventuali {
     #[pymodule_export]
     use super::postgres::Postgres;
     #[pymodule_export]
-    use super::projection::Projection;
+    use super::projection::{Projection, Words};
     #[pymodule_export]
     use super::runtime::{Mailbox, Pending};
     #[pymodule_export]

@@ -2,13 +2,16 @@
 
 use eventuali_core::commit::Commit;
 use eventuali_core::record::{RecordCursor, RecordPage, RecordSelection, RecordValue, Scalar};
-use eventuali_core::service::inline::{self, AtWork, InlineChange, InlineDocument};
+use eventuali_core::service::inline::{AtWork, InlineChange, InlineDocument};
 use eventuali_core::service::projection::{
     self, Begun, Cursor, DocumentChange, Documents, Purpose,
 };
 use eventuali_core::store::EventStore;
 use eventuali_core::stream::StreamId;
+use eventuali_core::text::{self, TextQuery};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::PyBytes;
 use uuid::Uuid;
 
@@ -19,12 +22,34 @@ use crate::statement::{StatementTuple, statements};
 
 /// (position, (position, id) of the last event that matched, attempts, version).
 type CursorTuple = (u64, Option<(u64, Uuid)>, u32, u64);
-/// (model, key, JSON or None, entries of the index).
-type DocumentTuple<'py> =
-    (String, String, Option<Bound<'py, PyBytes>>, Vec<(String, ScalarArgument)>);
+/// (model, key, JSON or None, entries of the index, words).
+type DocumentTuple<'py> = (
+    String,
+    String,
+    Option<Bound<'py, PyBytes>>,
+    Vec<(String, ScalarArgument)>,
+    Option<Bound<'py, Words>>,
+);
+
+/// The words of a document's texts, as they are searched.
+#[pyclass(frozen, module = "eventuali._eventuali")]
+pub(crate) struct Words(text::Words);
+
+#[pymethods]
+impl Words {
+    #[new]
+    #[expect(clippy::needless_pass_by_value, reason = "it is converted for this call")]
+    fn new(parts: Vec<PyBackedStr>) -> Self {
+        Self(text::Words::of(parts.iter().map(|part| &**part)))
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+}
 
 /// (generation, model, key, version of its record or 0, (type, version of the stream), JSON or None,
-/// entries of the index).
+/// entries of the index, words).
 type InlineTuple<'py> = (
     u64,
     String,
@@ -33,6 +58,7 @@ type InlineTuple<'py> = (
     (String, u64),
     Option<Bound<'py, PyBytes>>,
     Vec<(String, ScalarArgument)>,
+    Option<Bound<'py, Words>>,
 );
 
 /// What changes together with events: the projection, the version of the record of its generations,
@@ -48,17 +74,19 @@ pub(crate) fn with_documents(commit: Commit, inline: Vec<Inline<'_>>) -> Commit 
 }
 
 fn inline_change(
-    (number, model, key, expected, stream, json, entries): InlineTuple<'_>,
+    (number, model, key, expected, stream, json, entries, words): InlineTuple<'_>,
 ) -> InlineChange {
-    InlineChange { number, model, key, expected, stream, value: value(json, entries) }
+    InlineChange { number, model, key, expected, stream, value: value(json, entries, words) }
 }
 
 fn value(
     json: Option<Bound<'_, PyBytes>>,
     entries: Vec<(String, ScalarArgument)>,
+    words: Option<Bound<'_, Words>>,
 ) -> Option<RecordValue> {
     let index = entries.into_iter().map(|(name, value)| (name, Scalar::from(value))).collect();
-    json.map(|json| RecordValue { bytes: json.as_bytes().to_vec(), due: None, index })
+    let text = words.map(|words| words.get().0.clone());
+    json.map(|json| RecordValue { bytes: json.as_bytes().to_vec(), due: None, index, text })
 }
 
 /// A value of an index from Python.
@@ -125,7 +153,7 @@ fn rows(py: Python<'_>, page: RecordPage) -> PyResult<Rows<'_>> {
     let documents = page
         .records
         .into_iter()
-        .map(|record| (record.key.key, PyBytes::new(py, inline::held(&record.value.bytes))))
+        .map(|record| (record.key.key, PyBytes::new(py, &record.value.bytes)))
         .collect();
     let next = match page.next {
         None => None,
@@ -150,10 +178,12 @@ impl Projection {
         store: &EventStore,
         name: &str,
         version: u32,
+        inline: bool,
         near: bool,
     ) -> PyResult<Self> {
         let inner = projection::Projection::new(store, name, version);
-        Ok(Self { inner: inner.map_err(|error| to_python(py, &error))?, near })
+        let inner = inner.map_err(|error| to_python(py, &error))?;
+        Ok(Self { inner: if inline { inner.inline() } else { inner }, near })
     }
 }
 
@@ -199,10 +229,10 @@ impl Projection {
     ) -> Pending {
         let changes = documents
             .into_iter()
-            .map(|(model, key, json, entries)| DocumentChange {
+            .map(|(model, key, json, entries, words)| DocumentChange {
                 model,
                 key,
-                value: value(json, entries),
+                value: value(json, entries, words),
             })
             .collect();
         let (from, to) = (cursor(from_cursor), cursor(to_cursor));
@@ -320,6 +350,18 @@ pub(crate) fn page(
             Ok((documents, next, place).into_pyobject(py)?.into_any().unbind())
         })))
     })
+}
+
+/// The documents of a model whose texts fit a query best.
+pub(crate) fn search(
+    documents: &Documents,
+    model: &str,
+    text: &str,
+    limit: usize,
+) -> PyResult<Pending> {
+    let query = TextQuery::parse(text).map_err(|e| PyValueError::new_err(e.to_string()))?;
+    let answer = documents.page(model, RecordSelection::Text(query), false, None, limit);
+    Ok(Pending::new(async { answer.await.map(|(page, _)| listed(page)) }))
 }
 
 /// How many documents of a model that is.

@@ -269,9 +269,16 @@ impl Store {
         Ok(Subscription { store, query, inner })
     }
 
-    /// A projection of this store, in a version.
-    fn projection(&self, py: Python<'_>, name: &str, version: u32) -> PyResult<Projection> {
-        Projection::new(py, &self.core, name, version, self.near)
+    /// A projection of this store, in a version, whose documents are committed with the events or not.
+    #[pyo3(signature = (name, version, *, inline=false))]
+    fn projection(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        version: u32,
+        inline: bool,
+    ) -> PyResult<Projection> {
+        Projection::new(py, &self.core, name, version, inline, self.near)
     }
 
     /// The documents of a model with these keys: ([(key, JSON)], None).
@@ -290,6 +297,11 @@ impl Store {
         limit: usize,
     ) -> Pending {
         projection::page(&self.documents, model, select, backwards, after, limit).coming(self.near)
+    }
+
+    /// The documents of a model whose texts fit a query best: ([(key, JSON)], None).
+    fn search(&self, model: &str, text: &str, limit: usize) -> PyResult<Pending> {
+        Ok(projection::search(&self.documents, model, text, limit)?.coming(self.near))
     }
 
     /// How many documents of a model an index has between two values, or in all without its name.

@@ -29,6 +29,7 @@ ELSEWHERE = (
     "EventStore.get.",
     "EventStore.rebuild.",
     "EventStore.run.",
+    "EventStore.search.",
     "AsyncOwnTables.",
     "Checkpoint.",
     "Documents.",
@@ -43,7 +44,7 @@ ELSEWHERE = (
     "Worker.",
     "load.",
 )
-"""Read models: test_projections, test_running, test_rebuilding, test_own_tables,
+"""Read models: test_projections, test_running, test_rebuilding, test_search, test_own_tables,
 test_memory_view, test_worker_in_process and test_worker_load show what these change."""
 OPTIONS = {
     name

@@ -276,6 +276,16 @@ macro_rules! contract_clauses {
             9 none_ends_the_transaction "No statement ends or leaves the transaction, changes settings, or is several (where sql).";
             9 a_tenant_has_none "A view of a tenant refuses statements (where sql).";
         }
+        texts {
+            9 a_backend_without_words_refuses_a_search "A record with a text is kept; a search for it finds it, or is refused with `Configuration` by a backend that has no full-text search.";
+            7 what_fits_is_found "A search finds the records that hold all words, phrases and beginnings of words of its query, without regard to case and accents; everything else in a query is text (where there is full-text search, here and below).";
+            7 the_best_comes_first "What fits best comes first, and what fits as well in the order of the key, on one page.";
+            7 words_follow_the_record "Changing a record replaces its words; deleting it removes them.";
+            7 words_of_many_changes_behind_a_judged_one "The same in a commit of many changes.";
+            7 words_of_spaces_and_tenants_stay_apart "A search finds records of its space and tenant only.";
+            7 a_purge_leaves_no_words "A purge removes words, too.";
+            7 every_word_of_the_largest_text "Every word and phrase of a text of the largest size is found.";
+        }
         fidelity {
             7 every_byte_of_a_payload "A payload may contain any byte.";
             7 an_empty_payload "An empty payload is not the same as a NUL byte.";
@@ -379,6 +389,7 @@ macro_rules! contract_clauses {
             9 of_a_commits_bytes "A commit may be as large as its limit, not one byte larger.";
             9 of_a_commits_headers "Headers count among the bytes of a commit.";
             9 of_a_record "A record may be as large as its limit, not one byte larger.";
+            9 of_a_records_text "The words of a record may be as large as their limit, not one byte larger.";
             9 of_an_index "A record may have as many index entries as the limit allows, not one more.";
             9 of_a_text_in_an_index "A text in an index may be as large as its limit, not one byte larger.";
             7 the_largest_metadata_comes_back "User, headers and tags of the largest size come back.";

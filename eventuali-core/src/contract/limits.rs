@@ -10,6 +10,7 @@ use crate::event::{EventKind, Metadata, NewEvent};
 use crate::limits::Limits;
 use crate::record::{ExpectedRecord, RecordChange, RecordValue, Scalar};
 use crate::stream::ExpectedVersion::Any;
+use crate::text::Words;
 
 pub async fn of_a_payload(fixture: &dyn Fixture) {
     let of = |size| of_events([NewEvent { payload: vec![b'x'; size], ..event("x") }]);
@@ -85,6 +86,15 @@ pub async fn of_an_index(fixture: &dyn Fixture) {
         with_value(RecordValue { index, ..RecordValue::default() })
     };
     up_to(fixture, "index entries", |limits| limits.record_index_entries, of).await;
+}
+
+pub async fn of_a_records_text(fixture: &dyn Fixture) {
+    let of = |size: usize| {
+        let words = "x".repeat(2 - size % 2) + &" x".repeat((size - 1) / 2);
+        let words = Words::of([words.as_str()]);
+        with_value(RecordValue { text: Some(words), ..RecordValue::default() })
+    };
+    up_to(fixture, "text", |limits| limits.record_text_bytes, of).await;
 }
 
 pub async fn of_a_text_in_an_index(fixture: &dyn Fixture) {

@@ -49,6 +49,8 @@ pub mod streams;
 #[doc(hidden)]
 pub mod tenants;
 #[doc(hidden)]
+pub mod texts;
+#[doc(hidden)]
 pub mod verify;
 #[doc(hidden)]
 pub mod versions;

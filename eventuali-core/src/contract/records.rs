@@ -12,6 +12,7 @@ use crate::record::{
     Record, RecordChange, RecordCheck, RecordKey, RecordPurge, RecordQuery, RecordSelection,
     RecordValue, Scalar,
 };
+use crate::text::Words;
 
 pub async fn what_was_put_is_there(fixture: &dyn Fixture) {
     let store = open(fixture).await;
@@ -50,6 +51,7 @@ pub async fn due_and_index_come_back(fixture: &dyn Fixture) {
             ("z".to_owned(), Scalar::Int(i64::MIN)),
             ("Ä".to_owned(), Scalar::Text("\0'\"😀".to_owned())),
         ],
+        text: None,
     };
     let mut given = value.clone();
     given.index.extend(value.index.clone());
@@ -205,6 +207,7 @@ pub async fn deleted_records_are_hidden(fixture: &dyn Fixture) {
         bytes: b"x".to_vec(),
         due: Some(1),
         index: vec![("n".to_owned(), Scalar::Int(1))],
+        text: None,
     };
     let change = RecordChange { key: key("a"), expected: Any, value: Some(value) };
     done(&store, Commit::change(vec![change])).await;
@@ -244,7 +247,11 @@ pub async fn many_changes_behind_a_judged_one(fixture: &dyn Fixture) {
         let name = |n: u64| format!("{n:02}");
         let change = |n: u64| {
             let index = owner(n, round).map(|scalar| ("n".to_owned(), scalar)).into_iter();
-            let value = RecordValue { bytes: vec![round as u8], due: None, index: index.collect() };
+            let value = RecordValue {
+                bytes: vec![round as u8],
+                index: index.collect(),
+                ..RecordValue::default()
+            };
             let value = (n % 5 != round).then_some(value);
             RecordChange { key: key(&name(n)), expected: Any, value }
         };
@@ -336,6 +343,7 @@ pub async fn a_purge_leaves_nothing(fixture: &dyn Fixture) {
                 ("n".to_owned(), Scalar::Int(1)),
                 ("t".to_owned(), Scalar::Text("a".into())),
             ],
+            text: Some(Words::of(["some words"])),
         };
         let key = RecordKey::new(space, key);
         RecordChange { key, expected: Any, value: Some(value) }

@@ -202,12 +202,12 @@ fn index(from: Option<Scalar>, to: Option<Scalar>) -> RecordSelection {
 }
 
 fn indexed(name: &str, index: Vec<(String, Scalar)>) -> RecordChange {
-    let value = RecordValue { index, bytes: name.into(), due: None };
+    let value = RecordValue { index, bytes: name.into(), ..RecordValue::default() };
     RecordChange { key: key(name), expected: ExpectedRecord::Any, value: Some(value) }
 }
 
 fn due_at(name: &str, due: Option<i64>) -> RecordChange {
-    let value = RecordValue { due, bytes: name.into(), index: Vec::new() };
+    let value = RecordValue { due, bytes: name.into(), ..RecordValue::default() };
     RecordChange { key: key(name), expected: ExpectedRecord::Any, value: Some(value) }
 }
 

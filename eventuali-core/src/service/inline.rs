@@ -100,20 +100,25 @@ fn document(record: Record) -> Result<InlineDocument> {
 
 impl Projection {
     /// The generations that whoever saves writes to, of which one is made where there is none; none
-    /// while a newer version of the projection is live or being built.
+    /// where a newer version of the projection is live or being built, and nothing of this one is.
     #[must_use]
     pub fn at_work(&self, model: String) -> Answer<Option<AtWork>> {
         let this = self.clone();
         Box::pin(async move {
             loop {
-                match this.begin(Purpose::Run, vec![model.clone()]).await {
-                    Err(error) if this.is_superseded(&error).await? => return Ok(None),
-                    Err(error) => return Err(error),
-                    Ok(_) => {}
-                }
-                let (numbers, version) = this.own().await?;
+                let Some((numbers, version)) = this.own().await? else { return Ok(None) };
                 if !numbers.is_empty() {
                     return Ok(Some(AtWork { numbers, version }));
+                }
+                match this.begin(Purpose::Run, vec![model.clone()]).await {
+                    Ok(_) => {}
+                    // Or a newer one was begun since.
+                    Err(error) if *error.kind() == ErrorKind::Projection => {
+                        if this.own().await?.is_some() {
+                            return Err(error);
+                        }
+                    }
+                    Err(error) => return Err(error),
                 }
             }
         })

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::inline::held;
 use crate::commit::Commit;
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::{Query, ReadRange};
@@ -54,6 +55,9 @@ pub struct Generation {
     pub version: u32,
     /// The models whose documents it has.
     pub models: BTreeSet<String>,
+    /// Whether its documents say what they are made of, since those who save change them, too.
+    #[serde(default)]
+    pub inline: bool,
 }
 
 /// How far a generation has come.
@@ -121,13 +125,20 @@ pub struct Projection {
     store: EventStore,
     name: Arc<str>,
     version: u32,
+    inline: bool,
 }
 
 impl Projection {
     /// The projection of a name, in a version.
     pub fn new(store: &EventStore, name: &str, version: u32) -> Result<Self> {
         check_part("projection", name)?;
-        Ok(Self { store: store.clone(), name: name.into(), version })
+        Ok(Self { store: store.clone(), name: name.into(), version, inline: false })
+    }
+
+    /// The same, with documents that are committed together with the events.
+    #[must_use]
+    pub fn inline(self) -> Self {
+        Self { inline: true, ..self }
     }
 
     /// Finds the generation to go on with, or makes one.
@@ -191,13 +202,15 @@ impl Projection {
         }
         if purpose == Purpose::Run {
             match &state.live {
-                Some(live) if live.version == self.version => return Ok((live.number, true)),
+                Some(live) if live.version == self.version => {
+                    return self.is_of_this_kind(live).map(|()| (live.number, true));
+                }
                 Some(live) if live.version > self.version => return Err(self.superseded(live)),
                 _ => {}
             }
             match &state.building {
                 Some(building) if building.version == self.version => {
-                    return Ok((building.number, false));
+                    return self.is_of_this_kind(building).map(|()| (building.number, false));
                 }
                 // Or two versions would replace what the other builds, again and again.
                 Some(newer) if newer.version > self.version => return Err(self.superseded(newer)),
@@ -206,7 +219,8 @@ impl Projection {
         }
         state.last += 1;
         let models = models.iter().cloned().collect();
-        let next = Generation { number: state.last, version: self.version, models };
+        let (number, version, inline) = (state.last, self.version, self.inline);
+        let next = Generation { number, version, models, inline };
         // What is rebuilt is not read before it is whole.
         let first = state.live.is_none() && purpose == Purpose::Run;
         let mut replaced = None;
@@ -231,6 +245,22 @@ impl Projection {
         self.store.commit(Commit::change(changes)).await?;
         self.sweep().await?;
         Ok((next.number, first))
+    }
+
+    /// Refuses documents of the same version that are stored in another way.
+    fn is_of_this_kind(&self, found: &Generation) -> Result<()> {
+        if found.inline == self.inline {
+            return Ok(());
+        }
+        let which = |inline| if inline { "inline" } else { "not inline" };
+        let text = format!(
+            "version {} of the projection {:?} is stored {}, and this class is {}; raise its version",
+            self.version,
+            self.name,
+            which(found.inline),
+            which(self.inline)
+        );
+        Err(Error::new(ErrorKind::Projection, text))
     }
 
     fn superseded(&self, newer: &Generation) -> Error {
@@ -595,24 +625,21 @@ impl Projection {
         Ok([state.live, state.building].iter().flatten().any(|each| each.number == number))
     }
 
-    /// Whether an error is one because a newer version is live or being built.
-    pub(super) async fn is_superseded(&self, error: &Error) -> Result<bool> {
-        if *error.kind() != ErrorKind::Projection {
-            return Ok(false);
-        }
-        let (state, _) = self.state().await?;
-        Ok([state.live, state.building].iter().flatten().any(|each| each.version > self.version))
-    }
-
-    /// The generations of this version, and the version of the record that says so.
-    pub(super) async fn own(&self) -> Result<(Vec<u64>, u64)> {
+    /// The generations of this version, and the version of the record that says so; none where a
+    /// newer version is live or being built, and nothing of this one is.
+    pub(super) async fn own(&self) -> Result<Option<(Vec<u64>, u64)>> {
         let (state, expected) = self.state().await?;
-        let all = [state.live, state.building].into_iter().flatten();
-        let own = all.filter(|each| each.version == self.version).map(|each| each.number);
-        Ok(match expected {
-            ExpectedRecord::Exact(version) => (own.collect(), version),
-            _ => (Vec::new(), 0),
-        })
+        let all = || [&state.live, &state.building].into_iter().flatten();
+        let own: Vec<_> = all().filter(|each| each.version == self.version).collect();
+        own.iter().try_for_each(|each| self.is_of_this_kind(each))?;
+        if own.is_empty() && all().any(|each| each.version > self.version) {
+            return Ok(None);
+        }
+        let version = match expected {
+            ExpectedRecord::Exact(version) => version,
+            _ => 0,
+        };
+        Ok(Some((own.iter().map(|each| each.number).collect(), version)))
     }
 
     pub(super) fn store(&self) -> &EventStore {
@@ -682,7 +709,7 @@ impl Documents {
     ) -> Answer<(RecordPage, u64)> {
         let read = move |store: &EventStore, query| {
             let query = RecordQuery { backwards, entries: false, ..query };
-            store.records(query, after.clone(), limit)
+            without_marks(store.records(query, after.clone(), limit))
         };
         self.read(model, select, read, || RecordPage { records: Vec::new(), next: None })
     }
@@ -733,6 +760,18 @@ impl Documents {
     fn places(&self) -> MutexGuard<'_, HashMap<String, (u64, String)>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The page with what its documents hold, and not what inline ones say besides.
+fn without_marks(page: Answer<RecordPage>) -> Answer<RecordPage> {
+    Box::pin(async move {
+        let mut page = page.await?;
+        for record in &mut page.records {
+            let mark = record.value.bytes.len() - held(&record.value.bytes).len();
+            record.value.bytes.drain(..mark);
+        }
+        Ok(page)
+    })
 }
 
 fn check_part(field: &'static str, name: &str) -> Result<()> {

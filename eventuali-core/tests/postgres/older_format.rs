@@ -3,6 +3,7 @@
 //! A file is what `pg_dump --schema=… --inserts` said of a store that was given [`commits`] and
 //! nothing else, by the last version that wrote its format.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use eventuali_core::backend::postgres::{Postgres, PostgresOptions};
@@ -16,9 +17,10 @@ use eventuali_core::record::{
 };
 use eventuali_core::storage::Storage;
 use eventuali_core::stream::{ExpectedVersion, StreamId};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use crate::fixtures::PostgresTable;
+use crate::fixtures::{PostgresTable, beside};
 use crate::given::{deposits, found, log, open};
 
 /// The schema of the store that was dumped.
@@ -51,7 +53,7 @@ fn put(key: &str, value: RecordValue) -> RecordChange {
 
 fn value(bytes: &str, due: Option<i64>, index: &[(&str, Scalar)]) -> RecordValue {
     let index = index.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    RecordValue { bytes: bytes.as_bytes().to_vec(), due, index }
+    RecordValue { bytes: bytes.as_bytes().to_vec(), due, index, text: None }
 }
 
 /// What was committed, in this order.
@@ -130,6 +132,21 @@ fn restored(sql: &str) -> PostgresTable {
     table
 }
 
+/// Brings a store of format 1 to format 2, as a version of that time did.
+fn migrate_to_2(table: &PostgresTable) {
+    let migration = include_str!("../../src/backend/postgres/sql/0002_store.sql");
+    let mut filled = String::new();
+    let mut rest = migration;
+    while let Some((before, (name, after))) =
+        rest.split_once('{').and_then(|(before, inside)| Some((before, inside.split_once('}')?)))
+    {
+        write!(filled, "{before}\"{{s}}\".\"events_{name}\"").expect("a string takes it");
+        rest = after;
+    }
+    let sql = format!("{filled}{rest} INSERT INTO {{s}}.events_format (version) VALUES (2);");
+    table.run(&sql).expect("it is migrated");
+}
+
 fn records(store: &Postgres, select: RecordSelection) -> Vec<Record> {
     let query = RecordQuery::new("doc", select);
     block_on(store.records(query, None, 100)).expect("records are read").records
@@ -147,13 +164,12 @@ fn everything(store: &Postgres) -> Vec<StoredEvent> {
     all
 }
 
-fn is_read_and_goes_on(sql: &str) {
-    let table = restored(sql);
+fn is_read_and_goes_on(table: &PostgresTable) {
     let off = PostgresOptions { migrate: false, ..table.options.clone() };
     if let Err(refused) = Postgres::open(off) {
         assert_eq!(*refused.kind(), ErrorKind::SchemaMismatch);
     }
-    let store = open(&table);
+    let store = open(table);
     let stored = everything(&store);
     let commits = commits();
     let given: Vec<_> = commits.iter().flat_map(Commit::events).collect();
@@ -202,12 +218,38 @@ fn is_read_and_goes_on(sql: &str) {
     let more = block_on(store.commit(deposits("acc-1", 2))).expect("it goes on");
     let next = stored.len() as u64 + 1;
     assert_eq!((more.positions, more.versions), (vec![next, next + 1], vec![5]));
-    assert_eq!(everything(&open(&table)).len(), stored.len() + 2);
+    assert_eq!(everything(&open(table)).len(), stored.len() + 2);
 }
 
 #[test]
 fn format_1_is_read_and_goes_on() {
-    is_read_and_goes_on(include_str!("format_1.sql"));
+    is_read_and_goes_on(&restored(include_str!("format_1.sql")));
+}
+
+#[test]
+fn format_2_is_read_and_goes_on() {
+    let table = restored(include_str!("format_1.sql"));
+    migrate_to_2(&table);
+    is_read_and_goes_on(&table);
+}
+
+/// Whoever had a store open with format 2 would leave words behind that a text has lost.
+#[test]
+fn a_session_of_format_2_writes_nothing_more() {
+    let table = restored(include_str!("format_1.sql"));
+    migrate_to_2(&table);
+    let schema = &table.options.schema;
+    let refused = beside(async |conn| {
+        let begin = format!("SELECT set_config('eventuali.stamp', {schema}.events_stamp(), false)");
+        sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut *conn).await?;
+        let pass = format!("SELECT {schema}.events_pass(false, '{{}}')");
+        sqlx::raw_sql(AssertSqlSafe(pass.clone())).execute(&mut *conn).await?;
+        drop(open(&table));
+        sqlx::raw_sql(AssertSqlSafe(pass)).execute(&mut *conn).await
+    });
+    let refused = refused.expect_err("the tables are others to it");
+    let code = refused.as_database_error().and_then(|error| error.code().map(Into::into));
+    assert_eq!(code, Some("EVREP".to_owned()), "{refused}");
 }
 
 #[test]

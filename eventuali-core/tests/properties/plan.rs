@@ -235,7 +235,7 @@ fn change(key: RecordKey) -> impl Strategy<Value = RecordChange> {
     ];
     let index = vec((select(vec!["m".to_owned(), "n".to_owned()]), scalar()), 0..4);
     let value = (vec(any::<u8>(), 0..4), option::of(0..5i64), index)
-        .prop_map(|(bytes, due, index)| RecordValue { bytes, due, index });
+        .prop_map(|(bytes, due, index)| RecordValue { bytes, due, index, text: None });
     (expected, option::weighted(0.7, value)).prop_map(move |(expected, value)| RecordChange {
         key: key.clone(),
         expected,

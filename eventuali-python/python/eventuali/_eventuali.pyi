@@ -26,6 +26,7 @@ __all__ = [
     "Row",
     "Store",
     "Subscription",
+    "Words",
     "__version__",
     "after_fork_in_child",
     "after_fork_in_parent",
@@ -204,6 +205,13 @@ class Postgres:
         """Returns the SQL that makes the schema."""
 
 @final
+class Words:
+    """The words of a document's texts, as they are searched; `len` is their bytes."""
+
+    def __new__(cls, parts: Sequence[str]) -> Words: ...
+    def __len__(self) -> int: ...
+
+@final
 class Projection:
     """One projection of a store, in a version.
 
@@ -239,7 +247,9 @@ class Projection:
         number: int,
         from_cursor: tuple[int, tuple[int, UUID] | None, int, int],
         to_cursor: tuple[int, tuple[int, UUID] | None, int, int],
-        documents: Sequence[tuple[str, str, bytes | None, Sequence[tuple[str, Scalar]]]],
+        documents: Sequence[
+            tuple[str, str, bytes | None, Sequence[tuple[str, Scalar]], Words | None]
+        ],
         sql: Sequence[tuple[str, Sequence[bool | int | float | str | bytes | None]]],
     ) -> Pending:
         """Writes documents with the cursor, which must be where it was; gives the cursor.
@@ -392,8 +402,8 @@ class Store:
     def subscribe(self, items: Sequence[Item], limit: int) -> Subscription:
         """Follows what a query asks for, in pages of at most `limit` events."""
 
-    def projection(self, name: str, version: int) -> Projection:
-        """A projection of this store, in a version."""
+    def projection(self, name: str, version: int, *, inline: bool = False) -> Projection:
+        """A projection of this store, whose documents are committed with the events or not."""
 
     def documents_by_keys(self, model: str, keys: Sequence[str]) -> Pending:
         """The documents of a model with these keys: ([(key, JSON)], None)."""
@@ -410,6 +420,13 @@ class Store:
 
         The place is another number once other documents have taken the place of these. `select` is
         (name of an index, low, high); without a name, all in the order of their keys.
+        """
+
+    def search(self, model: str, text: str, limit: int) -> Pending:
+        """The documents of a model whose texts fit a query best: ([(key, JSON)], None).
+
+        Raises:
+            ValueError: The query has no word, or too many.
         """
 
     def count_documents(

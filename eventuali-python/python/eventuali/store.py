@@ -139,8 +139,7 @@ class EventStore:
             InvalidEventError: The tenant is not at most 64 letters, digits, `_` and `-`.
             DatabaseError: The file or database can't be opened; the subclass says why.
         """
-        check_inline(inline)
-        return Opening(url, tenant, durability, inline)
+        return Opening(url, tenant, durability, check_inline(inline))
 
     async def save(self, *aggregates: Aggregate) -> Committed:
         """Saves the new events of the aggregates, all or nothing.
@@ -329,6 +328,31 @@ class EventStore:
             SerializationError: A stored document does not fit the class.
         """
         return await self._driver.run(_find.find(self._store, model, where, order_by, after, limit))
+
+    async def search(self, model: type[M], text: str, *, limit: int = 20) -> list[M]:
+        """Finds documents by words of the fields that their class names in `text=`.
+
+            await store.search(Article, 'event "read model" sourc*')
+
+        All words are to be found, in any order and in any of the fields; words in double quotes
+        side by side in one field; a `*` behind a word stands for any ending. Case and accents don't
+        matter, and all other characters separate words.
+
+        Args:
+            model: The class of the documents.
+            text: What to search for.
+            limit: The maximum number of documents, at most 1,000.
+
+        Returns:
+            The documents that fit best, best first, those that fit equally well by key. There is no
+            next page: what fits best changes with every document.
+
+        Raises:
+            ValueError: There is no word in `text`, or more than 100; or the class has no texts.
+            ConfigurationError: The backend has no full-text search: the memory backend.
+            SerializationError: A stored document does not fit the class.
+        """
+        return await self._driver.run(_find.search(self._store, model, text, limit))
 
     async def count(self, model: type[ReadModel], **where: Any) -> int:
         """Counts the documents of which all conditions hold.

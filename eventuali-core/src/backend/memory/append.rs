@@ -145,6 +145,7 @@ impl State {
             if let Some(value) = &mut value {
                 value.index.sort_unstable();
                 value.index.dedup();
+                value.text = None;
             }
             self.records.insert(change.key.clone(), StoredRecord { version, value, commit_id });
             committed.record_versions.push(version);

@@ -187,6 +187,7 @@ impl Storage for Memory {
             shared: false,
             remote: false,
             sql: false,
+            full_text: false,
             limits: Limits::DEFAULT,
         }
     }

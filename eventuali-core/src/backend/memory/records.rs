@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{State, StoredRecord};
 use crate::clock;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::query::MAX_PAGE_EVENTS;
 use crate::record::{
     Record, RecordCursor, RecordKey, RecordPage, RecordPurge, RecordQuery, RecordSelection,
@@ -22,7 +22,8 @@ impl State {
         after: Option<RecordCursor>,
         limit: usize,
     ) -> Result<RecordPage> {
-        query.check()?;
+        check(query)?;
+        query.check_after(after.as_ref())?;
         let after: Option<Place> = after.map(|cursor| (cursor.value, cursor.key));
         let mut found = BTreeMap::<Place, (&RecordKey, &StoredRecord, &RecordValue)>::new();
         for (key, stored) in self.chosen_from(query) {
@@ -54,6 +55,7 @@ impl State {
                     index: if query.entries { value.index.clone() } else { Vec::new() },
                     bytes: value.bytes.clone(),
                     due: value.due,
+                    text: None,
                 },
                 commit_id: stored.commit_id,
             });
@@ -64,7 +66,7 @@ impl State {
 
     /// How many records, or entries, a selection has.
     pub(super) fn count_records(&self, query: &RecordQuery) -> Result<u64> {
-        query.check()?;
+        check(query)?;
         let mut places = BTreeSet::new();
         for (key, stored) in self.chosen_from(query) {
             let Some(value) = &stored.value else { continue };
@@ -113,6 +115,16 @@ impl State {
     }
 }
 
+/// Refuses what is not kept here: an index of words.
+fn check(query: &RecordQuery) -> Result<()> {
+    query.check()?;
+    if let RecordSelection::Text(_) = query.select {
+        let text = "a store in memory can't search texts; SQLite and PostgreSQL can";
+        return Err(Error::new(ErrorKind::Configuration, text));
+    }
+    Ok(())
+}
+
 /// What a record is sorted by, once for each time that it is chosen.
 fn sorted_by(select: &RecordSelection, key: &str, value: &RecordValue) -> Vec<Option<Scalar>> {
     let once = |chosen: bool| if chosen { vec![None] } else { Vec::new() };
@@ -127,6 +139,7 @@ fn sorted_by(select: &RecordSelection, key: &str, value: &RecordValue) -> Vec<Op
             .filter(|(_, scalar)| to.as_ref().is_none_or(|to| scalar <= to))
             .map(|(_, scalar)| Some(scalar.clone()))
             .collect(),
+        RecordSelection::Text(_) => Vec::new(), // refused before
         RecordSelection::Due { until } => {
             let until = until.unwrap_or_else(clock::now);
             value

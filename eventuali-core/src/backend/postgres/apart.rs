@@ -67,5 +67,7 @@ impl Apart {
 fn names(commit: &Commit) -> impl Iterator<Item = Name> {
     let streams = commit.writes.iter().filter(|write| !write.stream.is_none());
     let streams = streams.map(|write| Name::Stream(Arc::clone(&write.stream)));
-    streams.chain(commit.records.iter().map(|change| Name::Record(change.key.clone())))
+    let changed = commit.records.iter().map(|change| &change.key);
+    let records = changed.chain(commit.checks.iter().map(|check| &check.key));
+    streams.chain(records.map(|key| Name::Record(key.clone())))
 }

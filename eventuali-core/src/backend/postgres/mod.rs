@@ -23,6 +23,7 @@ mod statements;
 mod user_statements;
 mod value;
 mod verify;
+mod words;
 mod writer;
 
 use std::convert::Infallible;
@@ -255,6 +256,7 @@ impl Storage for Postgres {
             shared: true,
             remote: true,
             sql: true,
+            full_text: true,
             limits: Limits::DEFAULT,
         }
     }

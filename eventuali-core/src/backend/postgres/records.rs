@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::connection::Session;
 use super::statements::{Asked, OfRecords, Statement};
 use super::value::up_to_nul;
+use super::words;
 use crate::backend::sql::pages;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, ErrorKind, Result};
@@ -76,8 +77,10 @@ impl<'c> Locked<'c> {
         Ok(Self { states, ..Self::default() })
     }
 
-    /// Locks the records that are checked, shared, and that no commit changes. It comes last: whoever
-    /// changes one of them holds no other lock that this transaction waits for.
+    /// Locks the records that are checked, shared, and that no commit changes. It comes last, since
+    /// whoever changes what is checked, such as the generations of a projection, rarely changes
+    /// anything else that a save does. Where two wait for each other all the same, one gives up in
+    /// `lock_timeout` and is tried again.
     pub(super) async fn check(
         &mut self,
         session: &mut Session,
@@ -194,9 +197,15 @@ impl<'c> Locked<'c> {
         let (versions, commits): (Vec<i64>, Vec<Uuid>) =
             states.map(|state| (state.version as i64, state.commit_id)).unzip();
         let (dues, bytes) = values(&self.changes);
-        let shared = Arc::clone(&session.shared);
-        let asked = columns.bind(shared.statements.call_keep.query());
-        let asked = asked.bind(versions).bind(commits).bind(dues).bind(bytes);
+        let texts = words::columns(&self.changes);
+        let statements = &Arc::clone(&session.shared).statements;
+        let asked =
+            if texts.is_some() { &statements.call_keep_texts } else { &statements.call_keep };
+        let asked = columns.bind(asked.query());
+        let mut asked = asked.bind(versions).bind(commits).bind(dues).bind(bytes);
+        if let Some((texts, lexemes)) = texts {
+            asked = asked.bind(texts).bind(lexemes);
+        }
         let index = self.changes.iter().flat_map(|(key, change)| entries_of(key, change));
         bind_entries(asked, index).execute(&mut session.conn).await?;
         Ok(written)
@@ -208,11 +217,15 @@ impl<'c> Locked<'c> {
         if changes.is_empty() {
             return Ok(written);
         }
-        let shared = Arc::clone(&session.shared);
         let (dues, bytes) = values(changes);
-        let asked =
-            Columns::of(changes.keys().copied()).bind(shared.statements.put_records.query());
-        let asked = asked.bind(*commit_id).bind(dues).bind(bytes);
+        let texts = words::columns(changes);
+        let statements = &Arc::clone(&session.shared).statements;
+        let asked = if texts.is_some() { &statements.put_texts } else { &statements.put_records };
+        let asked = Columns::of(changes.keys().copied()).bind(asked.query());
+        let mut asked = asked.bind(*commit_id).bind(dues).bind(bytes);
+        if let Some((texts, lexemes)) = texts {
+            asked = asked.bind(texts).bind(lexemes);
+        }
         for row in asked.fetch_all(&mut session.conn).await? {
             let (tenant, space, key) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
             if let Some((key, _)) = changes.get_key_value(&RecordKey { tenant, space, key }) {
@@ -388,8 +401,11 @@ pub(super) async fn page(
     limit: usize,
 ) -> Result<RecordPage> {
     query.check()?;
+    query.check_after(after)?;
     let limit = limit.clamp(1, MAX_PAGE_EVENTS);
-    let found = selected(session, query, after, limit + 1).await?;
+    // A search ends with its page.
+    let more = usize::from(!matches!(query.select, RecordSelection::Text(_)));
+    let found = selected(session, query, after, limit + more).await?;
     Ok(pages::of_records(found, limit))
 }
 
@@ -440,6 +456,9 @@ async fn selected(
             let edge = if query.backwards { RANKS.1 } else { RANKS.0 };
             Parts::of_bound(after_value, edge).bind(statement).bind(after_key)
         }
+        RecordSelection::Text(text) => {
+            words::bind(of_space(&statements.records_by_words), text, &query.tenant, &query.space)
+        }
     };
     let rows = statement.bind(limit as i64).fetch_all(&mut session.conn).await?;
     let mut found = rows.iter().map(|row| found(query, row)).collect::<Result<Vec<_>>>()?;
@@ -481,6 +500,12 @@ pub(super) async fn count(session: &mut Session, query: &RecordQuery) -> Result<
         RecordSelection::Index { name, from, to } => {
             bounded(of_space(&statements.count_records_by_index), name, from.as_ref(), to.as_ref())
         }
+        RecordSelection::Text(text) => words::bind(
+            of_space(&statements.count_records_by_words),
+            text,
+            &query.tenant,
+            &query.space,
+        ),
     };
     let row = statement.fetch_one(&mut session.conn).await?;
     Ok(row.try_get::<i64, _>(0)? as u64)
@@ -494,7 +519,7 @@ fn found(query: &RecordQuery, row: &PgRow) -> Result<Found> {
         key: row.try_get(0)?,
     };
     let due: Option<i64> = row.try_get(3)?;
-    let value = RecordValue { due, bytes: row.try_get(4)?, index: entries(row)? };
+    let value = RecordValue { due, bytes: row.try_get(4)?, index: entries(row)?, text: None };
     let sorted_by = match &query.select {
         RecordSelection::Due { .. } => due.map(Scalar::Int),
         RecordSelection::Index { .. } => {

@@ -8,10 +8,13 @@ use super::options::PostgresOptions;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Migrations in order; a database at format N has the first N of them.
-const MIGRATIONS: &[&str] =
-    &[include_str!("sql/0001_schema.sql"), include_str!("sql/0002_store.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("sql/0001_schema.sql"),
+    include_str!("sql/0002_store.sql"),
+    include_str!("sql/0003_words.sql"),
+];
 /// Everything whose name begins with that of the table.
-const RELATIONS: [&str; 28] = [
+const RELATIONS: [&str; 29] = [
     "append",
     "clock",
     "documents",
@@ -20,6 +23,7 @@ const RELATIONS: [&str; 28] = [
     "format",
     "horizon",
     "keep",
+    "keep_texts",
     "kind_spans",
     "kinds",
     "log",

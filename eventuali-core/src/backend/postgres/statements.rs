@@ -51,19 +51,19 @@ statements! {
     both_ways {
         events events_at kind_spans sift_events spans stream_events stream_runs tag_events tags
     }
-    records { records_by_index records_by_keys records_by_prefix records_due }
+    records { records_by_index records_by_keys records_by_prefix records_by_words records_due }
     reads {
         aggregate_types call_horizon call_tail count_records_by_index count_records_by_keys
-        count_records_by_prefix count_records_due
+        count_records_by_prefix count_records_by_words count_records_due
         kinds kinds_by_name kinds_of_type last_position loose position_before runs_of_ids
         runs_of_streams sift sift_names sift_streams stream stream_names streams_of_id
         streams_of_item streams_of_type
         verify_events verify_kinds verify_record_index verify_records verify_runs verify_streams
-        verify_tagged verify_tags verify_total writers
+        verify_tagged verify_tags verify_texts verify_total verify_words writers
     }
-    others { announce call_append call_keep call_look check_records delete_record_entries insert_kinds insert_loose
-        insert_record_entries listen
-        purge_records put_records record_entries remember touched }
+    others { announce call_append call_keep call_keep_texts call_look check_records
+        delete_record_entries insert_kinds insert_loose insert_record_entries listen
+        purge_records put_records put_texts record_entries remember touched }
 }
 
 /// Stands for the records with their entries where nobody wants those.

@@ -15,6 +15,7 @@ use super::names::Names;
 use super::reader::{self, Until};
 use super::scan;
 use super::value::clamp;
+use super::words;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Metadata;
 use crate::query::MAX_PAGE_EVENTS;
@@ -32,6 +33,8 @@ const FEW: i64 = 512;
 const BEHIND: i64 = 65_536;
 /// Bytes of the metadata that a step reads for the tags it looks at, likewise.
 const METADATA_BYTES: i64 = 8 << 20;
+/// Bytes of texts of records that are looked at together.
+const TEXT_BYTES: i64 = 8 << 20;
 
 /// How far a check has come.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -365,9 +368,25 @@ impl Step<'_> {
         let asked = asked.bind(tenant).bind(space).bind(key).bind(WINDOW);
         let rows = asked.fetch_all(&mut self.session.conn).await?;
         let mut last = None;
+        let (mut texts, mut bytes) = (Vec::new(), 0);
         for row in &rows {
             let name @ (_, space, key) = &name(row)?;
             let (version, present): (i64, bool) = (row.try_get(3)?, row.try_get(4)?);
+            let (text, fits): (Option<i64>, bool) = (row.try_get(5)?, row.try_get(6)?);
+            if !fits {
+                let text = format!(
+                    "record {key:?} of {space:?} has a text without words, or words without a text"
+                );
+                self.find(Damage::of(text));
+            }
+            if let Some(size) = text {
+                bytes += size;
+                texts.push(name.clone());
+                if bytes >= TEXT_BYTES {
+                    self.texts(&std::mem::take(&mut texts)).await?;
+                    bytes = 0;
+                }
+            }
             // At version 0 it was claimed and never written.
             if version < i64::from(present) {
                 let text =
@@ -377,8 +396,41 @@ impl Step<'_> {
             self.page.records += u64::from(version != 0 || present);
             last = Some(Part::Records(name.clone()));
         }
+        self.texts(&texts).await?;
         self.page.checked += rows.len() as u64;
         Ok(last)
+    }
+
+    /// Whether records are indexed by the words of their texts.
+    async fn texts(&mut self, records: &[Name]) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.session.shared);
+        let column = |part: fn(&Name) -> &str| records.iter().map(part).collect::<Vec<_>>();
+        let asked = shared.statements.verify_texts.query();
+        let asked = asked.bind(column(|name| &name.0)).bind(column(|name| &name.1));
+        let asked = asked.bind(column(|name| &name.2));
+        let (mut tenants, mut spaces, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut texts, mut lexemes) = (Vec::new(), Vec::new());
+        for row in asked.fetch_all(&mut self.session.conn).await? {
+            let (tenant, space, key) = name(&row)?;
+            let text: String = row.try_get(3)?;
+            lexemes.push(words::lexemes(&text, &tenant, &space));
+            texts.push(text);
+            tenants.push(tenant);
+            spaces.push(space);
+            keys.push(key);
+        }
+        let asked = shared.statements.verify_words.query();
+        let asked = asked.bind(tenants).bind(spaces).bind(keys).bind(texts).bind(lexemes);
+        for row in asked.fetch_all(&mut self.session.conn).await? {
+            let (space, key): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            let text =
+                format!("record {key:?} of {space:?} is indexed by other words than its own");
+            self.find(Damage::of(text));
+        }
+        Ok(())
     }
 
     async fn index(&mut self, (tenant, space, key): &Name) -> Result<Option<Part>> {

@@ -27,6 +27,7 @@ mod value;
 mod verify;
 mod wal;
 mod witness;
+mod words;
 mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -344,6 +345,7 @@ impl Storage for Sqlite {
             shared: self.durable,
             remote: false,
             sql: true,
+            full_text: true,
             limits: Limits::DEFAULT,
         }
     }

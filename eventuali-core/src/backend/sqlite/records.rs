@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::connection::Session;
 use super::value::in_order;
+use super::words;
 use crate::backend::sql::pages;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, Result};
@@ -63,7 +64,9 @@ pub(super) fn judge(session: &Session, change: &RecordChange) -> Result<Option<E
 pub(super) fn apply(session: &Session, change: &RecordChange, commit_id: Uuid) -> Result<u64> {
     let key = &change.key;
     let value = change.value.as_ref();
-    let version: i64 = session.statement(include_str!("sql/put_record.sql"))?.query_row(
+    let text = value.and_then(|value| value.text.as_ref());
+    let sum = text.map(words::sum_of);
+    let put = session.statement(include_str!("sql/put_record.sql"))?.query_row(
         params![
             key.tenant,
             key.space,
@@ -71,10 +74,19 @@ pub(super) fn apply(session: &Session, change: &RecordChange, commit_id: Uuid) -
             commit_id.as_bytes().as_slice(),
             value.and_then(|value| value.due),
             value.map(|value| &value.bytes),
+            sum,
         ],
-        |row| row.get(0),
+        |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?, row.get(2)?)),
     )?;
-    let version = version as u64;
+    let (version, id, known): (u64, i64, Option<i64>) = put;
+    // What is new has its sum by now, what was there has the one of before.
+    let before = known.filter(|_| version > 1);
+    if before != sum {
+        words::keep(session, key, id, before.is_some(), text)?;
+        if version > 1 {
+            session.statement(include_str!("sql/update_words.sql"))?.execute(params![id, sum])?;
+        }
+    }
     let index = value.map_or(&[][..], |value| &value.index);
     if version > 1 {
         let wanted: BTreeSet<_> = index.iter().collect();
@@ -114,6 +126,7 @@ pub(super) fn purge(session: &Session, purge: &RecordPurge) -> Result<u64> {
     let Some(last) = last else { return Ok(0) };
     let until = params![purge.tenant, purge.space, last];
     session.statement(include_str!("sql/purge_record_index.sql"))?.execute(until)?;
+    words::purge(session, purge, &last)?;
     Ok(session.statement(include_str!("sql/purge_records.sql"))?.execute(until)? as u64)
 }
 
@@ -152,9 +165,12 @@ pub(super) fn page(
     limit: usize,
 ) -> Result<RecordPage> {
     query.check()?;
+    query.check_after(after)?;
     let limit = limit.clamp(1, MAX_PAGE_EVENTS);
     let found = match &query.select {
         RecordSelection::Keys(keys) => by_keys(session, query, keys, after, limit + 1)?,
+        RecordSelection::Text(_) if !words::is_there(session)? => Vec::new(),
+        RecordSelection::Text(_) => selected(session, query, None, limit)?,
         _ => selected(session, query, after, limit + 1)?,
     };
     Ok(pages::of_records(found, limit))
@@ -220,6 +236,7 @@ fn selected(
             parameters.push(after_key.into());
             in_order!("sql/records_by_index.sql", backwards)
         }
+        RecordSelection::Text(_) => include_str!("sql/records_by_words.sql"),
     };
     parameters.push((limit as i64).into());
     let mut found = run(session, query, sql, &parameters)?;
@@ -242,6 +259,9 @@ fn parameters(query: &RecordQuery) -> Vec<Value> {
             parameters.push(name.clone().into());
             parameters.extend(bound(from.as_ref(), RANKS.0));
             parameters.extend(bound(to.as_ref(), RANKS.1));
+        }
+        RecordSelection::Text(text) => {
+            parameters.push(words::expression(text, &query.tenant, &query.space).into());
         }
     }
     parameters
@@ -267,6 +287,8 @@ pub(super) fn count(session: &Session, query: &RecordQuery) -> Result<u64> {
         }
         RecordSelection::Due { .. } => include_str!("sql/count_records_due.sql"),
         RecordSelection::Index { .. } => include_str!("sql/count_records_by_index.sql"),
+        RecordSelection::Text(_) if !words::is_there(session)? => return Ok(0),
+        RecordSelection::Text(_) => include_str!("sql/count_records_by_words.sql"),
     };
     let parameters = rusqlite::params_from_iter(parameters);
     let count: i64 = session.statement(sql)?.query_row(parameters, |row| row.get(0))?;
@@ -296,7 +318,7 @@ fn record(session: &Session, query: &RecordQuery, row: &Row<'_>) -> Result<Recor
     Ok(Record {
         version: row.get::<_, i64>(1)? as u64,
         commit_id: Uuid::from_bytes(row.get(2)?),
-        value: RecordValue { due: row.get(3)?, bytes: row.get(4)?, index },
+        value: RecordValue { due: row.get(3)?, bytes: row.get(4)?, index, text: None },
         key,
     })
 }

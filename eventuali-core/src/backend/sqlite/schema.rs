@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/0001_schema.sql"),
     include_str!("sql/0002_ends.sql"),
     include_str!("sql/0003_chains.sql"),
+    include_str!("sql/0004_words.sql"),
 ];
 const SOMETHING_ELSE: &str = "the database belongs to something else, not to Eventuali";
 /// Older ones can corrupt a WAL that two connections write and checkpoint at once.

@@ -7,15 +7,23 @@ from typing import Any, TypeAlias, TypeVar
 
 from eventuali._engine.operation import Operation
 from eventuali._eventuali import Projection as Core
+from eventuali._eventuali import Words
 from eventuali.codec.json import Codec, Inexact
 from eventuali.errors import SerializationError
 from eventuali.event._names import check_name
-from eventuali.projection._model import ReadModel, Scalar, entries, set_key
+from eventuali.projection._model import (
+    WORDS_BYTES,
+    ReadModel,
+    Scalar,
+    entries,
+    set_key,
+    texts,
+)
 
 M = TypeVar("M", bound=ReadModel)
 
-Document: TypeAlias = tuple[str, str, bytes | None, list[tuple[str, Scalar]]]
-"""(model, key, JSON or None, entries of the index)"""
+Document: TypeAlias = tuple[str, str, bytes | None, list[tuple[str, Scalar]], Words | None]
+"""(model, key, JSON or None, entries of the index, words of its texts)"""
 
 
 def codec(model: type[ReadModel]) -> Codec[Any]:
@@ -32,13 +40,13 @@ def encoded(model: type[ReadModel], key: str, document: ReadModel | None) -> Doc
     Raises:
         InvalidEventError: The key is not acceptable.
         SerializationError: A value would not come back as it is; `path` says which.
-        TypeError: A value can't be indexed.
-        ValueError: A value is too large for the index.
+        TypeError: A value can't be indexed or searched.
+        ValueError: A value is too large for the index, or the words of its texts are.
     """
     name = model.__model_name__
     check_name("key", key)
     if document is None:
-        return name, key, None, []
+        return name, key, None, [], None
     try:
         json = codec(model).encode(document)
     except Inexact as refused:
@@ -47,7 +55,26 @@ def encoded(model: type[ReadModel], key: str, document: ReadModel | None) -> Doc
         raise SerializationError(text, path=refused.path) from refused.__cause__
     set_key(document, key)
     refuse_large(name, key, json)
-    return name, key, json, entries(document)
+    return name, key, json, entries(document), words(document)
+
+
+def words(document: ReadModel) -> Words | None:
+    """Returns the words of a document's texts; None if there are none.
+
+    Raises:
+        TypeError: A field holds no text.
+        ValueError: They are too large.
+    """
+    if not type(document).__texts__:
+        return None
+    found = Words(texts(document))
+    if len(found) > WORDS_BYTES:
+        fields = ", ".join(type(document).__texts__)
+        raise ValueError(
+            f"{fields}: the words have {len(found):,} bytes; at most {WORDS_BYTES:,} can be "
+            "searched"
+        )
+    return found if len(found) else None
 
 
 def refuse_large(name: str, key: str, json: bytes) -> None:
@@ -68,7 +95,8 @@ def encoded_all(model: type[ReadModel], documents: dict[str, ReadModel]) -> list
 
     Raises:
         Inexact: A value of one would not come back as it is.
-        TypeError: A value of one can't be indexed.
+        TypeError: A value of one can't be indexed or searched.
+        ValueError: A value of one is too large for the index, or the words of its texts are.
     """
     name = model.__model_name__
     jsons = codec(model).encode_all(documents.values())
@@ -77,11 +105,11 @@ def encoded_all(model: type[ReadModel], documents: dict[str, ReadModel]) -> list
             refuse_large(name, key, json)
     for key, document in documents.items():
         set_key(document, key)
-    if not model.__indexed__:
+    if not (model.__indexed__ or model.__texts__):
         none: list[tuple[str, Scalar]] = []
-        return [(name, key, json, none) for key, json in zip(documents, jsons, strict=True)]
+        return [(name, key, json, none, None) for key, json in zip(documents, jsons, strict=True)]
     return [
-        (name, key, json, entries(document))
+        (name, key, json, entries(document), words(document))
         for (key, document), json in zip(documents.items(), jsons, strict=True)
     ]
 

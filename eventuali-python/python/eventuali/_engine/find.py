@@ -187,6 +187,18 @@ def _found(
     return found
 
 
+def search(store: Store, model: type[M], text: str, limit: int) -> Operation[list[M]]:
+    """Returns the documents whose texts fit a query, best first."""
+    check_model(model)
+    if not model.__texts__:
+        raise ValueError(f"{model.__name__} has no text to search: name its fields in text=(…)")
+    if type(limit) is not int or not 1 <= limit <= PAGE:
+        raise ValueError(f"limit must be an int of 1 to {PAGE:,}, not {limit!r:.60}")
+    query = checked_text("text", text)
+    found, _ = yield store.search(model.__model_name__, query, limit)
+    return [decoded(model, key, json) for key, json in found]
+
+
 def count(store: Store, model: type[ReadModel], where: dict[str, Any]) -> Operation[int]:
     """Returns of how many documents everything holds."""
     check_model(model)

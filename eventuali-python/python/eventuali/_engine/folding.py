@@ -16,7 +16,7 @@ from eventuali._engine.documents import (
     encoded_all,
 )
 from eventuali._engine.places import Call, Cursor, Failed, Place, Taken, TooLarge, Work
-from eventuali._eventuali import Pending, Row, Store
+from eventuali._eventuali import Pending, Row, Store, Words
 from eventuali._eventuali import Projection as Core
 from eventuali.event._names import check_name
 from eventuali.projection import (
@@ -146,7 +146,9 @@ class Stored(Place):
     def __init__(self, store: Store, projection: Projection[Any], models: list[str]) -> None:
         super().__init__(projection)
         cls = type(projection)
-        self._core = store.projection(cls.__projection_name__, cls.__projection_version__)
+        self._core = store.projection(
+            cls.__projection_name__, cls.__projection_version__, inline=cls.__inline__
+        )
         self._begin_with = models
         self._models: set[str] = set()
         self._sent: Pending | None = None
@@ -202,13 +204,13 @@ class Stored(Place):
         return self._core.advance(self.number, self.cursor, (position, last, 0, 0), [], [])
 
 
-def refuse_too_large(documents: Iterable[bytes | None]) -> None:
-    """Refuses documents that don't go in one commit.
+def refuse_too_large(documents: Iterable[tuple[bytes | None, Words | None]]) -> None:
+    """Refuses documents that don't go in one commit: JSON and words of each.
 
     Raises:
         TooLarge: They are too many, or too large.
     """
-    sizes = [len(json or b"") for json in documents]
+    sizes = [len(json or b"") + (len(words) if words else 0) for json, words in documents]
     if len(sizes) > MOST_DOCUMENTS or sum(sizes) > MOST_BYTES - 1024:
         raise TooLarge
 
@@ -223,7 +225,7 @@ class Owned(Stored):
     def write(self, to: Cursor) -> Work:
         """Sends the documents that were changed."""
         changes = self._changes()
-        refuse_too_large(json for _, _, json, _ in changes)
+        refuse_too_large((json, words) for _, _, json, _, words in changes)
         self._sent = self._core.advance(self.number, self.cursor, to, changes, [])
         yield from ()
 

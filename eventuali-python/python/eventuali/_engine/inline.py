@@ -14,11 +14,11 @@ from eventuali._engine.documents import KEYS, decoded, encoded
 from eventuali._engine.places import Failed
 from eventuali._engine.read import PAGE
 from eventuali._engine.taking import Taking
-from eventuali._eventuali import Page, Pending, Store
+from eventuali._eventuali import Page, Pending, Store, Words
 from eventuali.errors import ProjectionError
-from eventuali.event import Event
+from eventuali.event import Event, UnknownEvent
 from eventuali.projection import Projection, apply
-from eventuali.projection._handlers import Handler
+from eventuali.projection._handlers import Handler, handler_of
 from eventuali.projection._model import ReadModel, Scalar
 from eventuali.query import Item
 
@@ -30,10 +30,17 @@ Steps: TypeAlias = Generator[Pending, Any, R]
 
 Stream: TypeAlias = tuple[str, str]
 Change: TypeAlias = tuple[
-    int, str, str, int, tuple[str, int], bytes | None, Sequence[tuple[str, Scalar]]
+    int,
+    str,
+    str,
+    int,
+    tuple[str, int],
+    bytes | None,
+    Sequence[tuple[str, Scalar]],
+    Words | None,
 ]
 """(generation, model, key, version of its record or 0, (type, version of the stream), JSON or None,
-entries of the index)"""
+entries of the index, words of its texts)"""
 
 
 @dataclass(slots=True)
@@ -41,11 +48,13 @@ class State:
     """A document in the making.
 
     Attributes:
+        kind: The type of the aggregate.
         document: The document; None if there is none.
         record: The version of its record; 0 if there is none.
         version: The version of the stream up to which it is folded.
     """
 
+    kind: str
     document: ReadModel | None = None
     record: int = 0
     version: int = 0
@@ -60,27 +69,31 @@ class InlineFold:
         self.projection = projection
         self.name = cls.__projection_name__
         self.model: type[ReadModel] = cls.__model__
-        self.core = store.projection(self.name, cls.__projection_version__)
+        self.core = store.projection(self.name, cls.__projection_version__, inline=True)
         self.taking = Taking(cls.__handlers_of_all__())
+        self._seen: set[type[Event]] = set()
         self._store = store
 
     def known(self, number: int, streams: Sequence[Stream]) -> Steps[dict[str, State]]:
-        """Reads the documents of streams, by their keys.
-
-        Raises:
-            ProjectionError: A document is made of another type of aggregate.
-        """
-        types = {key: aggregate_type for aggregate_type, key in streams}
-        found = {key: State() for key in types}
-        keys = list(types)
+        """Reads the documents of streams, by their keys; each says of which type it is made."""
+        found = {key: State(aggregate_type) for aggregate_type, key in streams}
+        keys = list(found)
         for first in range(0, len(keys), KEYS):
             part = keys[first : first + KEYS]
             rows = yield self.core.inline_documents(number, self.model.__model_name__, part)
             for key, json, record, (aggregate_type, version) in rows:
-                if aggregate_type != types[key]:
-                    raise self.of_two_types(key, aggregate_type, types[key])
-                found[key] = State(decoded(self.model, key, json), record, version)
+                document = decoded(self.model, key, json)
+                found[key] = State(aggregate_type, document, record, version)
         return found
+
+    def takes(self, event: Event) -> bool:
+        """Whether an event of a class is handled, which may have been defined since."""
+        cls = type(event)
+        if cls not in self._seen:
+            self._seen.add(cls)
+            if cls not in self.taking.handlers and handler_of(self.taking.handlers, cls):
+                self.taking = Taking(type(self.projection).__handlers_of_all__())
+        return wire_name(event) in self.taking.event_types
 
     def without_stream(self, event: Event) -> ProjectionError:
         """Returns the error for an event that belongs to no aggregate."""
@@ -132,8 +145,14 @@ class InlineFold:
         """
         if state.document is None and not state.record:
             return None
-        model, key, json, entries = encoded(self.model, key, state.document)
-        return number, model, key, state.record, (stream[0], state.version), json, entries
+        model, key, json, entries, words = encoded(self.model, key, state.document)
+        made = (stream[0], state.version)
+        return number, model, key, state.record, made, json, entries, words
+
+
+def wire_name(event: Event) -> str:
+    """Returns the type under which an event is stored."""
+    return event.meta.event_type if isinstance(event, UnknownEvent) else event.__event_type__
 
 
 def version_of(store: Store, stream: Stream) -> Steps[int]:

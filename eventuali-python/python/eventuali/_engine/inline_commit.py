@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
-from eventuali._engine.commit_builder import Part, Write
-from eventuali._engine.inline import Change, InlineFold, State, Stream, version_of
+from eventuali._engine.commit_builder import CommitBuilder, Part, Write
+from eventuali._engine.inline import Change, InlineFold, State, Stream, version_of, wire_name
 from eventuali._engine.operation import Operation
 from eventuali._engine.pending_commit import Answer, PendingCommit
 from eventuali._engine.places import Failed
 from eventuali._eventuali import Projection as Core
 from eventuali._eventuali import Store
-from eventuali.errors import OptimisticConcurrencyError, ProjectionError
-from eventuali.event._slot import in_stream
+from eventuali.errors import AppendConditionError, OptimisticConcurrencyError, ProjectionError
+from eventuali.event import UnknownEvent
+from eventuali.event._slot import place
 from eventuali.projection import Projection
 from eventuali.query import Item
 
@@ -24,6 +26,24 @@ Changes: TypeAlias = tuple[Core, int, list[Change]]
 """(projection, version of the record of its generations, changes)"""
 AtWork: TypeAlias = tuple[list[int], int]
 """(numbers of generations, version of the record that says so)"""
+_NEVER = 2**63 - 1
+"""A version that no stream is at."""
+
+
+class _NotFoldedError(Exception):
+    """A stream's document can't be made of the events."""
+
+    def __init__(self, name: str, stream: Stream, base: int, error: Exception) -> None:
+        super().__init__(name, stream)
+        self.stream, self.base = stream, base
+        at = ""
+        self.cause: BaseException = error
+        if isinstance(error, Failed):
+            at, self.cause = f" at position {error.position}", error.cause
+        self.told = ProjectionError(
+            f"nothing was saved: the inline projection {name} failed for the {stream[0]} "
+            f"{stream[1]!r:.260}{at}: {self.cause or repr(self.cause)}"
+        )
 
 
 class Inline:
@@ -31,7 +51,7 @@ class Inline:
 
     def __init__(self, store: Store, projections: Sequence[Projection[Any]]) -> None:
         self._store = store
-        self.projections = projections
+        self.projections = tuple(projections)
         self._all = [_Saving(store, each) for each in projections]
 
     def of(self, store: Store) -> Inline:
@@ -49,28 +69,74 @@ class Inline:
         builder = commit.builder
         concerned = [each for each in self._all if each.takes(builder.events)]
         for _ in range(ATTEMPTS):
-            bases = (yield from self._bases(builder.writes)) if concerned else []
-            changes: list[Changes] = []
-            for each in concerned:
-                made = yield from each.changes(builder.writes, bases, builder.events)
-                changes += [] if made is None else [made]
-            if not changes:
-                answer: Answer = yield self._store.commit(builder.writes, conditions)
-                return answer
-            writes = list(map(_settled, builder.writes, bases))
             try:
-                found: Answer | None = yield self._store.commit_with(writes, conditions, changes)
-            except OptimisticConcurrencyError as error:
-                if _is_given(error, builder.writes, writes):
-                    raise
-                continue
+                bases = (yield from self._bases(builder.writes)) if concerned else []
+                changes = yield from self._changes(concerned, builder, bases)
+            except _NotFoldedError as failed:
+                return (yield from self._refused(commit, conditions, failed))
+            except BaseException:
+                commit.drop()
+                raise
+            if not changes:
+                return (
+                    yield from commit.send(lambda: self._store.commit(builder.writes, conditions))
+                )
+            writes = list(map(_settled, builder.writes, bases))
+            found = yield from commit.send_unless(
+                partial(self._store.commit_with, writes, conditions, changes),
+                partial(_is_stale, builder.writes, writes),
+            )
             if found is not None:
                 return found
             for each in concerned:
                 each.forget()
+        commit.drop()
         raise ProjectionError(
-            f"the documents that a commit changes were changed by others {ATTEMPTS} times meanwhile"
+            f"nothing was saved: a stream or document of this commit changed {ATTEMPTS} times "
+            "while it was made; give the version that you expect, or try again"
         )
+
+    def _changes(
+        self, concerned: Sequence[_Saving], builder: CommitBuilder, bases: Sequence[int]
+    ) -> Operation[list[Changes]]:
+        changes = []
+        for each in concerned:
+            made = yield from each.changes(builder.writes, bases, builder.events)
+            changes += [] if made is None else [made]
+        return changes
+
+    def _refused(
+        self,
+        commit: PendingCommit,
+        conditions: Sequence[tuple[list[Item], int]],
+        failed: _NotFoldedError,
+    ) -> Operation[Answer]:
+        """Settles a commit whose documents can't be made.
+
+        What is stored already is answered, and what would be refused anyway is refused for that.
+
+        Raises:
+            ProjectionError: It is neither.
+        """
+        given = commit.builder.writes
+        never = [(kind, key, _NEVER, runs) for kind, key, _, runs in given]
+        try:
+            answer: Answer = yield self._store.commit(never, [])
+        except OptimisticConcurrencyError:
+            try:
+                version = yield from version_of(self._store, failed.stream)
+            except BaseException:
+                commit.drop()
+                raise
+            if version == failed.base:
+                commit.drop()
+                raise failed.told from failed.cause
+            return (yield from commit.send(lambda: self._store.commit(given, conditions)))
+        except BaseException:
+            commit.drop()
+            raise
+        commit.begin()
+        return answer
 
     def _bases(self, writes: Sequence[Write]) -> Operation[list[int]]:
         """Returns the versions of streams before a commit, looked up where any is expected."""
@@ -96,14 +162,14 @@ def _settled(write: Write, base: int) -> Write:
     return aggregate_type, aggregate_id, base, runs
 
 
-def _is_given(
-    error: OptimisticConcurrencyError, given: Sequence[Write], sent: Sequence[Write]
+def _is_stale(
+    given: Sequence[Write], sent: Sequence[Write], error: OptimisticConcurrencyError
 ) -> bool:
-    """Whether what is not met was given, and not looked up."""
-    return any(
-        error.stream == write[:2] and write[2] == other[2]
-        for write, other in zip(given, sent, strict=True)
-    )
+    """Whether a stream is not at the version that was looked up for it."""
+    if isinstance(error, AppendConditionError) or error.stream is None:
+        return False
+    looked_up = {write[:2] for write, own in zip(sent, given, strict=True) if write[2] != own[2]}
+    return error.stream in looked_up
 
 
 class _Saving:
@@ -116,8 +182,14 @@ class _Saving:
 
     def takes(self, events: Sequence[Sequence[Part]]) -> bool:
         """Whether it handles any of the events."""
-        handlers = self._fold.taking.handlers
-        return any(type(part.events[0]) in handlers for parts in events for part in parts)
+        takes = self._fold.takes
+        return any(
+            any(map(takes, part.events))
+            if issubclass(type(part.events[0]), UnknownEvent)
+            else takes(part.events[0])
+            for parts in events
+            for part in parts
+        )
 
     def forget(self) -> None:
         """Looks again where its documents are."""
@@ -132,9 +204,10 @@ class _Saving:
             ProjectionError: A handler failed, or an event belongs to no aggregate.
         """
         fold = self._fold
-        if self._at is None:
-            self._at = yield fold.core.at_work(fold.model.__model_name__)
-        if self._at is None:
+        at = self._at  # another thread may forget it
+        if at is None:
+            at = self._at = yield fold.core.at_work(fold.model.__model_name__)
+        if at is None:
             return None  # a newer version of the projection is at work, and its runner follows
         concerned = [
             (write[:2], base, parts)
@@ -148,7 +221,7 @@ class _Saving:
             if types.setdefault(key, aggregate_type) != aggregate_type:
                 raise fold.of_two_types(key, types[key], aggregate_type)
         streams = [(kind, key) for key, kind in types.items()]
-        numbers, version = self._at
+        numbers, version = at
         made = []
         for number in numbers:
             states = yield from fold.known(number, streams)
@@ -156,32 +229,30 @@ class _Saving:
                 key, state = stream[1], states[stream[1]]
                 if state.version > base:
                     continue  # it is refused for that, or was committed before
+                if state.document is not None and state.kind != stream[0]:
+                    raise fold.of_two_types(key, state.kind, stream[0])
                 try:
                     if state.version < base:
                         yield from fold.catch_up(state, stream, base)
+                except Failed as failed:
+                    raise _NotFoldedError(fold.name, stream, base, failed) from failed
+                try:
                     self._apply(state, stream, base, parts)
                     change = fold.change(number, key, state, stream)
                 except Exception as error:
-                    if (yield from version_of(self._store, stream)) != base:
-                        continue  # it is refused for that
-                    cause = error.cause if isinstance(error, Failed) else error
-                    raise self._failed(stream, cause) from cause
+                    raise _NotFoldedError(fold.name, stream, base, error) from error
                 made += [] if change is None else [change]
         return fold.core, version, made
 
     def _apply(self, state: State, stream: Stream, base: int, parts: Sequence[Part]) -> None:
-        handlers = self._fold.taking.handlers
-        version = base
-        for event in (event for part in parts for event in part.events):
-            version += 1
-            handler = handlers.get(type(event))
-            if handler is not None:
-                self._fold.apply(state, handler, in_stream(event, *stream, version))
+        """Applies events as they will be read: a handler that changes one changes no other."""
+        fold, version = self._fold, base
+        for part in parts:
+            for event, payload in zip(part.events, part.payloads, strict=True):
+                version += 1
+                found = fold.taking.decoded(wire_name(event), payload)
+                if found is not None:
+                    twin, handler = found
+                    place(twin, event, *stream, version)
+                    fold.apply(state, handler, twin)
         state.version = version
-
-    def _failed(self, stream: Stream, cause: BaseException) -> ProjectionError:
-        kind, key = stream
-        return ProjectionError(
-            f"nothing was saved: the inline projection {self._fold.name} failed for the {kind} "
-            f"{key!r:.260}: {cause or repr(cause)}"
-        )

@@ -9,7 +9,6 @@ from eventuali._engine.folding import FULL, Stored, refuse_too_large
 from eventuali._engine.inline import InlineFold, State, Steps, Stream
 from eventuali._engine.places import Cursor, Failed, Taken, Work
 from eventuali._eventuali import Row, Store
-from eventuali.errors import ProjectionError
 from eventuali.projection import Projection
 
 
@@ -33,45 +32,50 @@ class InlineFolding(Stored):
     def handle(self, taken: Sequence[Taken]) -> Work:
         """Reads the documents of a page, and applies the events that they don't have."""
         fold, states = self._fold, self._states
-        of: dict[str, Row] = {}
+        unknown: dict[str, Stream] = {}
         for event, _, row in taken:
             if row.aggregate_id is None:
                 raise Failed(row, fold.without_stream(event))
-            first = of.setdefault(row.aggregate_id, row)
-            if first.aggregate_type != row.aggregate_type:
-                types = str(first.aggregate_type), str(row.aggregate_type)
-                raise Failed(row, fold.of_two_types(row.aggregate_id, *types))
-        unknown = [_stream(row) for key, row in of.items() if key not in states]
-        try:
-            states |= yield from fold.known(self.number, unknown)
-        except ProjectionError as error:
-            raise Failed(taken[0][2], error) from error
+            if row.aggregate_id not in states:
+                unknown.setdefault(row.aggregate_id, _stream(row))
+        states |= yield from fold.known(self.number, list(unknown.values()))
         for event, handler, row in taken:
-            stream = _stream(row)
-            state = states[stream[1]]
+            kind, key = stream = _stream(row)
+            state = states[key]
+            if state.kind != kind:
+                if state.document is not None:
+                    raise Failed(row, fold.of_two_types(key, state.kind, kind))
+                # The aggregate of that type has none any more.
+                state = states[key] = State(kind, None, state.record)
             if not state.version:
-                state = states[stream[1]] = yield from self._missing(stream, row)
-                self._changed[stream[1]] = row
+                state = states[key] = yield from self._missing(stream, row, state.record)
+                self._changed[key] = row
             if row.version > state.version:
                 try:
                     fold.apply(state, handler, event)
                 except Exception as error:
                     raise Failed(row, error) from error
                 state.version = row.version
-                self._changed[stream[1]] = row
+                self._changed[key] = row
 
-    def _missing(self, stream: Stream, row: Row) -> Steps[State]:
+    def _missing(self, stream: Stream, row: Row, record: int) -> Steps[State]:
         """Returns the document of a stream that has none: it may have been deleted later on.
 
         Only the whole stream tells. Where that can't be folded, nobody else has done so either.
+
+        Raises:
+            Failed: The stream can't be folded up to this event.
         """
-        state = State()
+        state = State(stream[0], None, record)
         try:
             yield from self._fold.catch_up(state, stream)
             self._whole.add(stream)
         except Failed:
-            state = State()
-            yield from self._fold.catch_up(state, stream, row.version - 1)
+            state = State(stream[0], None, record)
+            try:
+                yield from self._fold.catch_up(state, stream, row.version - 1)
+            except Failed as failed:
+                raise Failed(row, failed.cause) from failed.cause
         return state
 
     def is_full(self) -> bool:
@@ -83,6 +87,7 @@ class InlineFolding(Stored):
         changes, streams = [], []
         for key, row in self._changed.items():
             state, stream = self._states[key], _stream(row)
+            assert state.kind == stream[0]  # noqa: S101
             try:
                 change = self._fold.change(self.number, key, state, stream)
             except Exception as error:
@@ -94,7 +99,7 @@ class InlineFolding(Stored):
                 # Where there is none, others delete it without a trace; their event shows.
                 streams.append((*stream, state.version))
         self._drop()
-        refuse_too_large(json for *_, json, _ in changes)
+        refuse_too_large((json, words) for *_, json, _, words in changes)
         self._sent = self._core.advance_inline(self.number, self.cursor, to, changes, streams)
         yield from ()
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
 from typing import TypeAlias
 
 from eventuali._engine.commit_builder import CommitBuilder, encode
+from eventuali._engine.operation import Operation
+from eventuali._eventuali import Pending
 from eventuali.aggregate import Aggregate, committed, set_pending, set_savepoint
 from eventuali.errors import (
     IdempotencyConflictError,
@@ -74,6 +76,47 @@ class PendingCommit:
     def streams(self) -> Iterator[tuple[str, str]]:
         """The streams that it writes to, in the order of the commit."""
         return ((aggregate_type, key) for aggregate_type, key, _, _ in self.builder.writes)
+
+    def send(self, send: Callable[[], Pending]) -> Operation[Answer]:
+        """Sends it; `take` follows.
+
+        Raises:
+            Exception: It was not answered, as `fail` has noted.
+        """
+        self.begin()
+        try:
+            answer: Answer = yield send()
+        except BaseException as error:
+            self.fail(error)
+            raise
+        return answer
+
+    def send_unless(
+        self, send: Callable[[], Pending], stale: Callable[[OptimisticConcurrencyError], bool]
+    ) -> Operation[Answer | None]:
+        """Sends it; None if it was not written because of what was added to it.
+
+        Raises:
+            Exception: It was not answered, as `fail` has noted.
+        """
+        self.begin()
+        try:
+            answer: Answer | None = yield send()
+        except BaseException as error:
+            if not isinstance(error, OptimisticConcurrencyError) or not stale(error):
+                self.fail(error)
+                raise
+            answer = None
+        if answer is None:
+            self._end()
+            self._doubtful = False
+        return answer
+
+    def drop(self) -> None:
+        """Notes that it is not sent now: it is not written, unless it may have been before."""
+        if not self._doubtful:
+            self.failed = True
+            self._release()
 
     def begin(self) -> None:
         """Notes that it is sent; `take` or `fail` follows."""

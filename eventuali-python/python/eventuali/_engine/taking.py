@@ -50,6 +50,22 @@ class Taking:
             taken.append((event, handler, row))
         return taken
 
+    def decoded(self, name: str, payload: bytes) -> tuple[Event, Handler] | None:
+        """Returns an event that is about to be stored, with its handler; None if there is none.
+
+        Raises:
+            Exception: It can't be decoded.
+        """
+        cls = self._classes.get(name)
+        if cls is None:
+            return None
+        validate, codec = decoder(cls)
+        try:
+            return validate(payload), self.handlers[cls]
+        except Exception:
+            event: Event = codec.decode(payload)
+            return event, self.handlers[cls]
+
     def handled(self, columns: Columns) -> Columns:
         """Returns the columns of a page of any events without those that are not handled."""
         chosen = [

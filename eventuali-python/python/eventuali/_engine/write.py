@@ -127,14 +127,12 @@ def _send(
     conditions: Sequence[Condition] = (),
     inline: Inline | None = None,
 ) -> Operation[Committed]:
-    commit.begin()
     try:
         if inline is None:
-            answer = yield store.commit(commit.builder.writes, conditions)
+            answer = yield from commit.send(lambda: store.commit(commit.builder.writes, conditions))
         else:
             answer = yield from inline.commit(commit, conditions)
-    except BaseException as error:
-        commit.fail(error)
+    except BaseException:
         for aggregate in aggregates:
             commit.settle(aggregate)
         raise

@@ -17,7 +17,6 @@ looks whether many are applied.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from copy import copy
 from time import time_ns
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
@@ -231,19 +230,23 @@ def waits(event: Event) -> bool:
     return version != 0 and (ids is None or ids.at(index) is None)
 
 
-def in_stream(event: Event, aggregate_type: str, aggregate_id: str, version: int) -> Event:
-    """Returns an event that is about to be appended as it will be once it is in a stream."""
-    state = content(event)
-    if type(state) is tuple and not state[3]:
-        placed: Any = (state[0], aggregate_type, aggregate_id, version, *state[4:])
-    elif type(state) is Envelope and not state.version:
-        placed = portable(event)
-        placed.bind(aggregate_type, aggregate_id, version, state.ids, state.index)
-    else:
-        return event
-    twin = copy(event)
-    set_content(twin, placed)
-    return twin
+def place(event: Event, of: Event, aggregate_type: str, aggregate_id: str, version: int) -> None:
+    """Gives an event the metadata of another one, as it will be once that one is in a stream."""
+    state = content(of)
+    if type(state) is tuple:
+        set_content(event, (state[0], aggregate_type, aggregate_id, version, *state[4:]))
+        return
+    if type(state) is Envelope:
+        placed, ids, index = portable(of), state.ids, state.index
+    else:  # stored before
+        meta = of.meta
+        placed, ids, index = Envelope(0), None, 0
+        for name in ("correlation_id", "causation_id", "user_id", "headers", "tags", "event_id"):
+            setattr(placed, name, getattr(meta, name))
+        since = meta.timestamp - utc(0)
+        placed.timestamp = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    placed.bind(aggregate_type, aggregate_id, version, ids, index)
+    set_content(event, placed)
 
 
 # --- in a commit ----------------------------------------------------------------------------------

@@ -120,6 +120,8 @@ class Projection(Generic[M]):
             raise TypeError(
                 f"{cls.__name__}: key is of the pure form; name the model: Projection[Model]"
             )
+        if inline is not None and type(inline) is not bool:
+            raise TypeError(f"{cls.__name__}: inline must be a bool, not {inline!r:.60}")
         if inline is not None:
             cls.__inline__ = inline
         if cls.__inline__ and (cls.__model__ is None or cls.key is not Projection.key):
@@ -373,23 +375,32 @@ def check_projections(projections: Sequence[object]) -> None:
         names.add(cls.__projection_name__)
 
 
-def check_inline(projections: Sequence[object]) -> None:
-    """Refuses what can't be updated together with the events.
+def check_inline(inline: Iterable[object]) -> tuple[Projection[Any], ...]:
+    """Returns inline projections, and refuses what can't be updated together with the events.
 
     Raises:
         TypeError: Something is not an inline projection.
         ValueError: Two have the same name.
     """
-    if isinstance(projections, Projection):
+    if isinstance(inline, Projection):
         raise TypeError("inline takes a list of projections: inline=[…]")
+    projections = tuple(inline)
     if not projections:
-        return
+        return ()
     check_projections(projections)
+    checked: list[Projection[Any]] = []
+    models = set()
     for projection in projections:
-        if not isinstance(projection, Projection) or not type(projection).__inline__:
+        if not isinstance(projection, Projection) or not projection.__inline__:
             raise TypeError(
                 f"{projection!r:.60} is not an inline projection; its class needs inline=True"
             )
+        model = projection.__model__
+        if model in models:
+            raise ValueError(f"two projections have the model {model and model.__name__}")
+        models.add(model)
+        checked.append(projection)
+    return tuple(checked)
 
 
 def check_rebuild(projection: Runnable) -> str:

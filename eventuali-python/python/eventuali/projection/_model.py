@@ -41,6 +41,8 @@ MAX_INDEXED = 64
 NAME_BYTES = 100
 """The most bytes of the name of a model or projection."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+WORDS_BYTES = 256 << 10
+"""The most bytes of the words of a document's texts."""
 _TAKEN = ("self", "model", "order_by", "after", "limit")
 """The arguments of `find`."""
 
@@ -54,9 +56,11 @@ class ReadModel(BaseModel):
 
     It is stored as JSON, exact or refused, as events are. The fields of `index` can be searched by
     `EventStore.find`; they hold str, int, bool, float, UUID, date, an aware datetime, an enum of
-    these, or None, which is not found by the index.
+    these, or None, which is not found by the index. The words of the fields of `text` can be
+    searched by `EventStore.search`; they hold str, or a list or tuple of str, or None.
 
-    Class keywords: `name`, by default the class name; `index`, the searchable fields.
+    Class keywords: `name`, by default the class name; `index`, the searchable fields; `text`, the
+    fields whose words are searched. A field can be in both.
     """
 
     __slots__ = ("__weakref__", "_key")
@@ -64,12 +68,19 @@ class ReadModel(BaseModel):
     __model_name__: ClassVar[str] = ""
     __indexed__: ClassVar[dict[str, bool]] = {}
     """The indexed fields, and whether each may hold a float."""
+    __texts__: ClassVar[tuple[str, ...]] = ()
+    """The fields whose words are searched."""
     __codec__: ClassVar[Any] = None
 
     if TYPE_CHECKING:
 
         def __init_subclass__(
-            cls, *, name: str | None = None, index: Iterable[str] = (), **kwargs: Unpack[ConfigDict]
+            cls,
+            *,
+            name: str | None = None,
+            index: Iterable[str] = (),
+            text: Iterable[str] = (),
+            **kwargs: Unpack[ConfigDict],
         ) -> None: ...
 
     else:
@@ -77,16 +88,25 @@ class ReadModel(BaseModel):
         def __init_subclass__(cls, **keywords: object) -> None:
             keywords.pop("name", None)
             keywords.pop("index", None)
+            keywords.pop("text", None)
             super().__init_subclass__(**keywords)
 
     @classmethod
     def __pydantic_init_subclass__(
-        cls, *, name: str | None = None, index: Iterable[str] = (), **_: Any
+        cls,
+        *,
+        name: str | None = None,
+        index: Iterable[str] = (),
+        text: Iterable[str] = (),
+        **_: Any,
     ) -> None:
         cls.__model_name__ = check_part(cls.__name__ if name is None else name)
         cls.__codec__ = None
-        if isinstance(index, str):
-            raise TypeError(f"{cls.__name__}: index must be a tuple of names: index=({index!r},)")
+        for keyword, names in (("index", index), ("text", text)):
+            if isinstance(names, str):
+                raise TypeError(
+                    f"{cls.__name__}: {keyword} must be a tuple of names: {keyword}=({names!r},)"
+                )
         if "key" in cls.__pydantic_fields__:
             raise TypeError(f"{cls.__name__}: a field can't be named key, the key of the document")
         indexed = {}
@@ -116,6 +136,16 @@ class ReadModel(BaseModel):
         if len(indexed) > MAX_INDEXED:
             raise TypeError(f"{cls.__name__}: at most {MAX_INDEXED} fields can be indexed")
         cls.__indexed__ = indexed
+        cls.__texts__ = tuple(dict.fromkeys((*cls.__texts__, *text)))
+        for field in cls.__texts__:
+            if field not in cls.__pydantic_fields__:
+                raise TypeError(f"{cls.__name__}: {field!r} in text is not a field")
+            annotation = cls.__pydantic_fields__[field].annotation
+            if not all(map(_is_text, _members(annotation))):
+                raise TypeError(
+                    f"{cls.__name__}: {field} can't be searched as {annotation!r:.60}; use a str, "
+                    "or a list or tuple of str"
+                )
 
     @property
     def key(self) -> str:
@@ -195,6 +225,16 @@ def _members(annotation: Any) -> list[Any]:
     return [annotation]
 
 
+def _is_text(annotation: Any) -> bool:
+    """Whether a field of this type may hold texts; where anything goes, each value is looked at."""
+    if annotation in (Any, object, type(None)) or isinstance(annotation, TypeVar):
+        return True
+    if get_origin(annotation) in (list, tuple):
+        parts = [each for each in get_args(annotation) if each is not ...]
+        return all(_is_text(each) for part in parts for each in _members(part))
+    return isinstance(annotation, type) and issubclass(annotation, str)
+
+
 def _is_real(annotation: Any) -> bool:
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return any(type(each.value) is float for each in annotation)
@@ -213,6 +253,26 @@ def entries(document: ReadModel) -> list[tuple[str, Scalar]]:
         value = scalar(getattr(document, field), field, real=real)
         if value is not None:
             found.append((field, value))
+    return found
+
+
+def texts(document: ReadModel) -> list[str]:
+    """Returns the texts of a document whose words are searched.
+
+    Raises:
+        TypeError: A field holds something else.
+    """
+    found: list[str] = []
+    for field in type(document).__texts__:
+        value = getattr(document, field)
+        for each in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(each, str):
+                found.append(str(each))
+            elif each is not None:
+                raise TypeError(
+                    f"{field}: a {type(each).__name__} can't be searched; use a str, or a list or "
+                    "tuple of str"
+                )
     return found
 
 

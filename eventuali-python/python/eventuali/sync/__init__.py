@@ -97,9 +97,9 @@ class EventStore:
     ) -> Self:
         """Opens a store, and creates it if none exists; see `eventuali.EventStore.create`."""
         refuse_in_loop()
-        check_inline(inline)
+        given = check_inline(inline)
         store: Store = begin(url, tenant, durability).wait().blocking(True)
-        made = Inline(store, inline) if inline else None
+        made = Inline(store, given) if given else None
         return cls(opened(store), EventTypes(), inline=made)
 
     def save(self, *aggregates: Aggregate) -> Committed:
@@ -188,6 +188,10 @@ class EventStore:
     ) -> Found[M]:
         """Finds documents by indexed fields; see `eventuali.EventStore.find`."""
         return _drive(_find.find(self._store, model, where, order_by, after, limit))
+
+    def search(self, model: type[M], text: str, *, limit: int = 20) -> list[M]:
+        """Finds documents by their words; see `eventuali.EventStore.search`."""
+        return _drive(_find.search(self._store, model, text, limit))
 
     def count(self, model: type[ReadModel], **where: Any) -> int:
         """Counts documents; see `eventuali.EventStore.count`."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-from eventuali._engine.progress import seconds_left
+from eventuali._engine.progress import Pace
 from eventuali._engine.projecting import Projecting
 from eventuali.errors import EventualiError
 from eventuali.projection import ProjectionState
@@ -58,7 +58,7 @@ class _Seen:
         self.said_live = False
         self.said_error: str | None = None
         self.behind_since: float | None = monotonic()  # None while it is live
-        self.first: tuple[float, int] | None = None  # time and position of the first progress line
+        self.pace = Pace()
 
     @property
     def has_ended(self) -> bool:
@@ -166,7 +166,7 @@ class Report:
         if state != "live":
             seen.behind_since = seen.behind_since or monotonic()
         else:
-            seen.behind_since = seen.first = None
+            seen.behind_since, seen.pace = None, Pace()
             if not seen.said_live:
                 seen.said_live = True
                 LOG.info("%s: live at position %d", seen.name, seen.projecting.position)
@@ -178,8 +178,7 @@ class Report:
         if status.state != "catching up" or not long:
             return
         seen.said_live = False
-        seen.first = seen.first or (monotonic(), status.position)
-        left = seconds_left(seen.first, status.position, status.position + status.lag)
+        left = seen.pace.left(status.position, status.position + status.lag)
         LOG.info(
             "%s: catching up%s, at position %d, %d behind, %.0f events/s%s%s",
             seen.name,

@@ -1,0 +1,1 @@
+INSERT INTO record_words (rowid, words) VALUES (?1, ?2)

@@ -1,0 +1,1 @@
+UPDATE records SET words = ?2 WHERE id = ?1
