@@ -112,7 +112,7 @@ POSTGRES: dict[str, dict[str, str]] = {
 NAMES_ONLY = {
     "aggregate_types", "categories_above", "categories_are_indexed", "count_streams",
     "count_streams_indexed", "categories_beside", "categories_of_tenant",
-    "category_unindexed", "kind", "kind_end", "kind_name", "kinds", "kinds_by_name",
+    "category_unindexed", "has_words", "kind", "kind_end", "kind_name", "kinds", "kinds_by_name",
     "kinds_of_type", "kinds_unindexed", "last_event", "last_kind", "last_position", "loose",
     "remember", "stream", "stream_head", "stream_name", "stream_names", "stream_unindexed",
     "streams_above", "streams_beside", "streams_of_category", "streams_of_type", "writers",

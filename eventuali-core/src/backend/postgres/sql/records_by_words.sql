@@ -9,7 +9,10 @@ FROM (
     ) AS f
     WHERE
         f.tenant = $1 AND f.space = $2
-        AND NOT EXISTS (SELECT FROM unnest($4::TEXT[]) AS p (phrase) WHERE strpos(' ' || f.text || ' ', p.phrase) = 0)
+        AND (
+            cardinality($4::TEXT[]) = 0
+            OR NOT EXISTS (SELECT FROM unnest($4::TEXT[]) AS p (phrase) WHERE strpos(' ' || f.text || ' ', p.phrase) = 0)
+        )
     ORDER BY rank DESC, f.key LIMIT $5
 ) AS best
 CROSS JOIN LATERAL (
