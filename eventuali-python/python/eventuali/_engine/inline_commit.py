@@ -227,10 +227,10 @@ class _Saving:
             states = yield from fold.known(number, streams)
             for stream, base, parts in concerned:
                 key, state = stream[1], states[stream[1]]
-                if state.version > base:
-                    continue  # it is refused for that, or was committed before
                 if state.document is not None and state.kind != stream[0]:
                     raise fold.of_two_types(key, state.kind, stream[0])
+                if state.version > base:
+                    continue  # it is refused for that, or was committed before
                 try:
                     if state.version < base:
                         yield from fold.catch_up(state, stream, base)
