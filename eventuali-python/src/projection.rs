@@ -63,12 +63,12 @@ fn purpose(rebuild: bool) -> Purpose {
 }
 
 /// (number, whether it is live, cursor).
-fn begun_tuple(begun: Begun) -> (u64, bool, CursorTuple) {
+fn begun_tuple(begun: &Begun) -> (u64, bool, CursorTuple) {
     (begun.number, begun.live, tuple(begun.cursor))
 }
 
 fn begun(begun: Begun) -> Outcome {
-    let begun = begun_tuple(begun);
+    let begun = begun_tuple(&begun);
     Outcome::Made(Box::new(move |py| Ok(begun.into_pyobject(py)?.into_any().unbind())))
 }
 
@@ -129,7 +129,7 @@ impl Projection {
     fn live(&self, rebuild: bool) -> Pending {
         let answer = self.inner.live(purpose(rebuild));
         Pending::new(async {
-            let found = answer.await?.map(|(version, begun)| (version, begun_tuple(begun)));
+            let found = answer.await?.map(|(version, begun)| (version, begun_tuple(&begun)));
             Ok(Outcome::Made(Box::new(move |py| Ok(found.into_pyobject(py)?.into_any().unbind()))))
         })
     }

@@ -35,14 +35,16 @@ ELSEWHERE = (
     "MemoryView.",
     "OwnTables.",
     "Placed.",
+    "InSql.",
+    "Statements.",
     "Projection.",
     "Projection[class].",
     "ReadModel[class].",
     "Retry.",
     "Running.",
 )
-"""Read models: test_projections, test_running, test_rebuilding, test_own_tables and
-test_memory_view show what these change."""
+"""Read models: test_projections, test_running, test_rebuilding, test_own_tables,
+test_sql_statements and test_memory_view show what these change."""
 OPTIONS = {
     name
     for name in public_options()
