@@ -67,8 +67,8 @@ fn begun_tuple(begun: &Begun) -> (u64, bool, CursorTuple) {
     (begun.number, begun.live, tuple(begun.cursor))
 }
 
-fn begun(begun: Begun) -> Outcome {
-    let begun = begun_tuple(&begun);
+fn begun(begun: &Begun) -> Outcome {
+    let begun = begun_tuple(begun);
     Outcome::Made(Box::new(move |py| Ok(begun.into_pyobject(py)?.into_any().unbind())))
 }
 
@@ -121,7 +121,7 @@ impl Projection {
     /// Finds the generation to go on with, or makes one: (number, whether it is live, cursor).
     fn begin(&self, rebuild: bool, models: Vec<String>) -> Pending {
         let answer = self.inner.begin(purpose(rebuild), models);
-        Pending::new(async { answer.await.map(begun) })
+        Pending::new(async { answer.await.map(|found| begun(&found)) })
     }
 
     /// The live generation and its version, (version, (number, whether it is live, cursor)); None
@@ -137,7 +137,7 @@ impl Projection {
     /// Begins a generation in the place of the live one, and carries out what empties its tables.
     fn restart(&self, number: Option<u64>, empties: Vec<StatementTuple>) -> Pending {
         let answer = self.inner.restart(number, statements(empties));
-        Pending::new(async { answer.await.map(begun) })
+        Pending::new(async { answer.await.map(|found| begun(&found)) })
     }
 
     /// Adds a model to a generation, before its first document is written.
