@@ -110,11 +110,7 @@ fn behind_comment(comment: &str) -> &str {
     let (mut rest, mut depth) = (comment, 1);
     while depth > 0 {
         let Some(at) = rest.find("/*").into_iter().chain(rest.find("*/")).min() else { return "" };
-        if rest[at..].starts_with("/*") {
-            depth += 1
-        } else {
-            depth -= 1
-        }
+        depth = if rest[at..].starts_with("/*") { depth + 1 } else { depth - 1 };
         rest = &rest[at + 2..];
     }
     rest

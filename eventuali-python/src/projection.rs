@@ -132,11 +132,11 @@ fn purpose(rebuild: bool) -> Purpose {
 }
 
 /// (number, whether it is live, cursor).
-fn begun_tuple(begun: Begun) -> (u64, bool, CursorTuple) {
+fn begun_tuple(begun: &Begun) -> (u64, bool, CursorTuple) {
     (begun.number, begun.live, tuple(begun.cursor))
 }
 
-fn begun(begun: Begun) -> Outcome {
+fn begun(begun: &Begun) -> Outcome {
     let begun = begun_tuple(begun);
     Outcome::Made(Box::new(move |py| Ok(begun.into_pyobject(py)?.into_any().unbind())))
 }
@@ -192,7 +192,7 @@ impl Projection {
     /// Finds the generation to go on with, or makes one: (number, whether it is live, cursor).
     fn begin(&self, rebuild: bool, models: Vec<String>) -> Pending {
         let answer = self.inner.begin(purpose(rebuild), models);
-        Pending::new(async { answer.await.map(begun) })
+        Pending::new(async { answer.await.map(|found| begun(&found)) })
     }
 
     /// The live generation and its version, (version, (number, whether it is live, cursor)); None
@@ -200,7 +200,7 @@ impl Projection {
     fn live(&self, rebuild: bool) -> Pending {
         let answer = self.inner.live(purpose(rebuild));
         Pending::new(async {
-            let found = answer.await?.map(|(version, begun)| (version, begun_tuple(begun)));
+            let found = answer.await?.map(|(version, begun)| (version, begun_tuple(&begun)));
             Ok(Outcome::Made(Box::new(move |py| Ok(found.into_pyobject(py)?.into_any().unbind()))))
         })
     }
@@ -208,7 +208,7 @@ impl Projection {
     /// Begins a generation in the place of the live one, and carries out what empties its tables.
     fn restart(&self, number: Option<u64>, empties: Vec<StatementTuple>) -> Pending {
         let answer = self.inner.restart(number, statements(empties));
-        Pending::new(async { answer.await.map(begun) })
+        Pending::new(async { answer.await.map(|found| begun(&found)) })
     }
 
     /// Adds a model to a generation, before its first document is written.

@@ -36,6 +36,8 @@ ELSEWHERE = (
     "MemoryView.",
     "OwnTables.",
     "Placed.",
+    "InSql.",
+    "Statements.",
     "Projection.",
     "Projection[class].",
     "ReadModel[class].",
@@ -45,7 +47,8 @@ ELSEWHERE = (
     "load.",
 )
 """Read models: test_projections, test_running, test_rebuilding, test_search, test_own_tables,
-test_memory_view, test_worker_in_process and test_worker_load show what these change."""
+test_sql_statements, test_memory_view, test_worker_in_process and test_worker_load show what these
+change."""
 OPTIONS = {
     name
     for name in public_options()

@@ -236,7 +236,7 @@ pub async fn values_are_what_they_were(fixture: &dyn Fixture) {
     let bytes: Vec<u8> = (0..=255).collect();
     let values = vec![Value::Null, Value::Null, Value::Real(0.1), Value::Bytes(bytes)];
     lines.execute(vec![Statement::new(parts, values)]).await.expect("it commits");
-    let hex: String = (0..=255).map(|byte| format!("{byte:02X}")).collect();
+    let hex = (0..=255).fold(String::new(), |hex, byte| hex + &format!("{byte:02X}"));
     lines.has(1, "n IS NULL AND word IS NULL AND part = 0.1 AND length(raw) = 256").await;
     if lines.store.capabilities().backend == "sqlite" {
         lines.has(1, &format!("hex(raw) = '{hex}'")).await;

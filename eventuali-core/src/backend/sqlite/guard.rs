@@ -134,8 +134,8 @@ fn refusal(action: &AuthAction<'_>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::schema;
     use super::*;
+    use crate::backend::sqlite::schema;
 
     #[test]
     fn everything_of_the_store_is_watched() {
