@@ -8,7 +8,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from eventuali._engine import folding
-from eventuali._engine.folding import Store, Stored
+from eventuali._engine.folding import Owned, Store, Stored
 from eventuali._engine.inline import State, Steps
 from eventuali._engine.inline_commit import Changes, Inline, _Saving
 from eventuali._engine.inline_folding import InlineFolding
@@ -63,7 +63,7 @@ def break_projections(fault: str) -> None:
 
 
 def _apart(fault: str) -> None:
-    def write(self: Stored, to: Cursor) -> Work:
+    def write(self: Owned, to: Cursor) -> Work:
         changes = self._changes()
         core, number, cursor = self._core, self.number, self.cursor
         if not changes:
@@ -77,7 +77,7 @@ def _apart(fault: str) -> None:
             yield Pause(_BETWEEN_S)
             self._sent = core.advance(number, cursor, to, changes)
 
-    Stored.write = write  # type: ignore[method-assign]
+    Owned.write = write  # type: ignore[method-assign,assignment]
 
 
 def _apart_in_own_tables(fault: str) -> None:
@@ -174,7 +174,7 @@ def _count_twice() -> None:
 
         self._fold.known = known  # type: ignore[method-assign]
 
-    InlineFolding.__init__ = made  # type: ignore[method-assign]
+    InlineFolding.__init__ = made  # type: ignore[method-assign,assignment]
 
 
 def _write_to_the_live_one() -> None:
@@ -190,7 +190,7 @@ def _write_to_the_live_one() -> None:
         yield Pause(_LATE_S)
         return (yield from swap(self, behind=behind))
 
-    _Saving.changes = changes  # type: ignore[method-assign]
+    _Saving.changes = changes  # type: ignore[method-assign,assignment]
     Stored.swap = late  # type: ignore[method-assign]
 
 

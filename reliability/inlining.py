@@ -93,7 +93,7 @@ class Contents(Projection[Content], inline=True):
 def kind_of(value: int) -> type[Added] | type[Emptied] | type[Looked]:
     """Returns the type of the event that carries a value."""
     among = value * 7919 % 100
-    return Emptied if among < 8 else Looked if among < 20 else Added
+    return Emptied if among < 20 else Looked if among < 30 else Added
 
 
 def events_of(write: Write) -> list[Added | Emptied | Looked]:

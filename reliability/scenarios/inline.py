@@ -186,7 +186,7 @@ class Epoch:
             self.job.report.count("killed_at_a_swap", int(seen == "swapping"))
             sleep(chance.uniform(0, 0.1))
         else:
-            sleep(0.005 * 160 ** chance.random())
+            sleep(0.005 * 250 ** chance.random())
 
     def _end(self, life: Life, rivals: bool) -> None:
         """Takes the last words of a process that was killed."""
