@@ -7,10 +7,11 @@ here is plain Python, and shares no code with projections.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from random import Random
 from typing import Any, NamedTuple, TypeAlias
 
@@ -221,11 +222,11 @@ class Judge:
         for event in log:
             values[event.stream].append(event.value)
         self._states = {stream: folded(each) for stream, each in values.items()}
-        # The last version at which each state is good.
-        self._until = {
-            stream: {state: version for version, state in enumerate(states)}
-            for stream, states in self._states.items()
-        }
+        self._versions: dict[str, dict[State, list[int]]] = {}
+        for stream, states in self._states.items():
+            versions = self._versions[stream] = defaultdict(list)
+            for version, state in enumerate(states):
+                versions[state].append(version)
         self._due = {
             stream: [
                 version
@@ -253,7 +254,7 @@ class Judge:
                 passed += 1
             self._verdict.reads += 1
             for key, state in look.states.items():
-                self._at_least(key, state, floors[key], "skipped", "it was read")
+                self._between(key, state, floors[key], inf, "skipped")
 
     def glance(self, glance: Glance) -> None:
         """Judges what was stored at one moment: events and documents are one commit."""
@@ -261,7 +262,7 @@ class Judge:
             due = self._due.get(key, [])
             floor = due[passed - 1] if (passed := bisect_right(due, head)) else 0
             document = glance.live.get(key)
-            self._at_least(key, document and document.state, floor, "torn", "it was stored")
+            self._between(key, document and document.state, floor, head, "torn")
             self.behind += document is not None and document.stated < head
         for documents in (glance.live, glance.built):
             for key, document in documents.items():
@@ -274,16 +275,17 @@ class Judge:
             if documents.get(key) != due:
                 self._differs(key, documents.get(key), due, "lost", "in the end")
 
-    def _at_least(self, key: str, state: State, floor: int, kind: str, when: str) -> None:
-        """Finds a state that is of no version, or of one before `floor`."""
-        until = self._until.get(key, {None: 0}).get(state)
-        if until is None:
+    def _between(self, key: str, state: State, floor: int, head: float, kind: str) -> None:
+        """Finds a state that is of no version, or of none from `floor` to `head`."""
+        versions = self._versions.get(key, {None: [0]}).get(state, [])
+        place = bisect_left(versions, floor)
+        if not versions:
             states = self._states.get(key, [None])
             version = min((state or (0, 0, 0, 0))[3], len(states) - 1)
-            self._differs(key, state, states[version], kind, when)
-        elif until < floor:
-            text = f"{key} was saved with its document at {floor}; {when} as of {until}: {state}"
-            self._verdict.find(kind, text)
+            self._differs(key, state, states[version], kind, f"saved at {floor}")
+        elif place == len(versions) or versions[place] > head:
+            text = f"{key} was saved with its document at {floor} of {head}, and is as of"
+            self._verdict.find(kind, f"{text} {versions[-3:]}: {state}")
 
     def _states_itself(self, key: str, document: Document, head: int) -> None:
         """Finds a document that is not what it states, or is found by what it does not hold."""

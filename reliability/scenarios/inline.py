@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from signal import SIGKILL
 from time import monotonic, sleep
-from typing import Any, NamedTuple
-
-from psycopg.sql import SQL, Identifier
+from typing import NamedTuple
 
 from eventuali import OptimisticConcurrencyError, sync
 from reliability import moments, server
+from reliability.beside import Beside, on_a_file, on_a_server
 from reliability.checker import check
 from reliability.children.inliner import SAVERS
 from reliability.course import Nursery
@@ -25,7 +22,6 @@ from reliability.history import History, Recorder, Stored
 from reliability.inlining import (
     PAGE,
     Content,
-    Document,
     Glance,
     Judge,
     Look,
@@ -52,53 +48,6 @@ _ALONE: Mapping[str, tuple[str, ...]] = {
     "documents-apart": ("inline", "inline"),
 }
 """What there is of processes where something is broken."""
-
-
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """The database of a store, without the store."""
-
-    url: str
-    rows: Callable[[str], list[Any]]
-    begin: str
-    """Begins to look at one moment."""
-
-    def glance(self) -> Glance:
-        """Returns what is stored now, events and documents."""
-        self.rows(self.begin)
-        try:
-            (record,) = self.rows("SELECT bytes FROM records WHERE space = 'projection'") or [None]
-            heads = dict(self.rows("SELECT key, version FROM heads"))
-            stored = self.rows(
-                "SELECT space, key, bytes FROM records"
-                " WHERE space LIKE 'Contents@%/Content' AND bytes IS NOT NULL"
-            )
-            entries = self.rows("SELECT * FROM entries WHERE space LIKE 'Contents@%/Content'")
-        finally:
-            self.rows("COMMIT")
-        state = json.loads(bytes(record[0])) if record else {}
-        indexed: dict[tuple[str, str], set[tuple[str, int]]] = {}
-        for space, key, name, value in entries:
-            indexed.setdefault((space, key), set()).add((name, value))
-        found: dict[str, dict[str, Document]] = {}
-        for space, key, held in stored:
-            entry = frozenset(indexed.get((space, key), ()))
-            found.setdefault(space, {})[key] = _document(bytes(held), entry)
-
-        def of(which: str) -> dict[str, Document]:
-            number = (state.get(which) or {"number": 0})["number"]
-            return found.get(f"Contents@{number}/Content", {})
-
-        return Glance(heads, of("live"), of("building"))
-
-
-def _document(held: bytes, entries: frozenset[tuple[str, int]]) -> Document:
-    """Returns a document as it is stored: a line that says what it is made of, and JSON."""
-    line, _, text = held.partition(b"\n")
-    assert line.startswith(b"\0"), held
-    fields = json.loads(text)
-    state = tuple(fields[name] for name in ("count", "chain", "last", "version"))
-    return Document(int(line[1:].split()[0]), state, entries)
 
 
 class Life(NamedTuple):
@@ -301,51 +250,16 @@ def run(job: Job, store: Callable[[int], AbstractContextManager[Beside]]) -> Non
     job.report.extras["killed_while"] = dict(sorted(killed_while.items()))
 
 
-@contextmanager
-def _sqlite(path: Path) -> Iterator[Beside]:
-    sync.EventStore.create(path).close()
-    with closing(sqlite3.connect(path, isolation_level=None)) as beside:
-        beside.execute(
-            "CREATE TEMP VIEW heads AS SELECT aggregate_id AS key, max(aggregate_version) AS"
-            " version FROM events GROUP BY aggregate_id"
-        )
-        beside.execute(
-            "CREATE TEMP VIEW entries AS SELECT space, key, name, value FROM record_index"
-        )
-        yield Beside(str(path), lambda text: beside.execute(text).fetchall(), "BEGIN")
-
-
-@contextmanager
-def _postgres(folder: Path, epoch: int) -> Iterator[Beside]:
-    with server.database(folder, f"_{epoch}") as url:
-        sync.EventStore.create(url).close()
-        with server.connect(url) as beside:
-            for name, columns, table in (
-                ("records", "*", "events_records"),
-                ("record_index", "*", "events_record_index"),
-                ("heads", "aggregate_id AS key, version", "events_streams"),
-                ("entries", "space, key, name, whole AS value", "events_record_index"),
-            ):
-                view = SQL("CREATE TEMP VIEW {} AS SELECT {} FROM {}")
-                beside.execute(view.format(Identifier(name), SQL(columns), Identifier(table)))
-
-            def rows(statement: str) -> list[Any]:
-                cursor = beside.execute(statement.encode())
-                return cursor.fetchall() if cursor.description else []
-
-            yield Beside(url, rows, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-
-
 def on_sqlite(job: Job) -> None:
     """On one file after the other."""
-    run(job, lambda epoch: _sqlite(job.folder / f"{epoch}.db"))
+    run(job, lambda epoch: on_a_file(job.folder / f"{epoch}.db"))
 
 
 def on_postgres(job: Job) -> None:
     """On one database after the other."""
     job.report.backend = "postgres"
     try:
-        run(job, lambda epoch: _postgres(job.folder, epoch))
+        run(job, lambda epoch: on_a_server(job.folder, epoch))
     except server.NoServerError as error:
         job.report.not_run = str(error)
 
