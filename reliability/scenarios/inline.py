@@ -40,7 +40,7 @@ _BEFORE = 60
 """Commits that are there before the projection, in half of the stores."""
 _SWAPS = 0.4
 """So many of the rebuilds are killed while they swap."""
-_SWAP_S = 2.0
+_PATIENCE_S = 5.0
 _OVERTAKEN = "has taken the place of this one"
 _ALONE: Mapping[str, tuple[str, ...]] = {
     "count-twice": ("inline", "run"),
@@ -122,20 +122,27 @@ class Epoch:
         """Waits for the moment to kill: a while, or that a rebuild swaps."""
         rebuilds = [life for life in lives if life.how == "rebuild"]
         if self.job.fault == "old-generation":
-            sleep(1)
+            for _ in range(2):
+                self._hear(rebuilds[0], "rebuilt", rivals)
+            sleep(0.1)
         elif rebuilds and chance.random() < _SWAPS:
-            limit = monotonic() + _SWAP_S
-            seen = ""
-            while seen != "swapping" and monotonic() < limit:
-                for line in rebuilds[0].child.waiting():
-                    seen = self._take(rebuilds[0], line, rivals)
-                sleep(0.0005)
+            swaps = self._hear(rebuilds[0], "swapping", rivals)
             sleep(0.004 * chance.random())
             rebuilds[0].child.kill()
-            self.job.report.count("killed_at_a_swap", int(seen == "swapping"))
+            self.job.report.count("killed_at_a_swap", int(swaps))
             sleep(chance.uniform(0, 0.1))
         else:
             sleep(0.005 * 250 ** chance.random())
+
+    def _hear(self, life: Life, what: str, rivals: bool) -> bool:
+        """Waits until a process says something; whether it did in time."""
+        limit = monotonic() + _PATIENCE_S
+        while monotonic() < limit:
+            for line in life.child.waiting():
+                if self._take(life, line, rivals) == what:
+                    return True
+            sleep(0.0005)
+        return False
 
     def _end(self, life: Life, rivals: bool) -> None:
         """Takes the last words of a process that was killed."""
