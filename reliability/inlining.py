@@ -122,7 +122,7 @@ class Plan:
 
     def apply(self, baskets: Sequence[Basket]) -> tuple[tuple[Write, ...], Ask]:
         """Applies events to aggregates; returns what is written, and what saves them."""
-        writes = tuple(self._make(basket.id, 4) for basket in baskets)
+        writes = tuple(self._make(basket.id, 3) for basket in baskets)
         for basket, write in zip(baskets, writes, strict=True):
             for event in events_of(write):
                 basket.apply(event)
@@ -130,7 +130,7 @@ class Plan:
 
     def append(self) -> tuple[tuple[Write, ...], Ask]:
         """Returns what is written to one stream, and what appends it."""
-        write, kind = self._make(self._name(), 6), self.chance.random()
+        write, kind = self._make(self._name(), 4), self.chance.random()
         known = self._heads.get(write.stream)
         expected = NO_STREAM if kind < 0.1 else known if kind < 0.4 and known is not None else ANY
         stream, events = (TYPE, write.stream), events_of(write)

@@ -49,6 +49,8 @@ _SWEPT_S = 5 * _ABANDONED_S
 _CAUGHT_UP_S = 60
 _FINDS = 0.3
 """After so many of the saves all documents are read."""
+_PAUSES_S = (0.0, 0.03, 0.15)
+"""The longest pause between saves. Where all are in haste, pages of a runner meet conflicts."""
 
 
 class Client:
@@ -61,6 +63,7 @@ class Client:
         self.recorder = Recorder(self._sink)
         self.plans = [Plan(Random(f"{seed}/{n}"), base + n) for n in range(SAVERS)]
         self.inline = [Contents()] if how == "inline" else []
+        self.pause_s = Random(f"pause/{seed}").choice(_PAUSES_S)
 
     def _sink(self, line: bytes) -> None:
         with self._lock:  # more than PIPE_BUF bytes of two threads could mingle
@@ -97,6 +100,7 @@ async def save(client: Client, store: EventStore, plan: Plan) -> None:
             told(answer)
             plan.stored(writes, answer)
             await _read(client, store, plan, writes)
+        await asyncio.sleep(plan.chance.uniform(0, client.pause_s))
 
 
 async def _read(client: Client, store: EventStore, plan: Plan, writes: Sequence[Write]) -> None:
@@ -145,6 +149,7 @@ def save_without_a_loop(client: Client, store: sync.EventStore, plan: Plan) -> N
             told(answer)
             plan.stored(writes, answer)
             _read_without_a_loop(client, store, plan, writes)
+        sleep(plan.chance.uniform(0, client.pause_s))
 
 
 def _read_without_a_loop(

@@ -132,7 +132,7 @@ class Epoch:
             self.job.report.count("killed_at_a_swap", int(swaps))
             sleep(chance.uniform(0, 0.1))
         else:
-            sleep(0.005 * 250 ** chance.random())
+            sleep(0.005 * 400 ** chance.random())
 
     def _hear(self, life: Life, what: str, rivals: bool) -> bool:
         """Waits until a process says something; whether it did in time."""
@@ -223,7 +223,7 @@ def _state(words: list[int] | None) -> tuple[int, int, int, int] | None:
 def _drawn(chance: Random) -> tuple[str, ...]:
     """Draws what two or three processes do, of which nearly always one saves with documents."""
     first = "inline" if chance.random() < 0.9 else "plain"
-    others = chance.choices(("inline", "plain", "run", "rebuild"), (3, 2, 2, 3), k=2)
+    others = chance.choices(("inline", "plain", "run", "rebuild"), (2, 2, 3, 3), k=2)
     return (first, *others[: chance.randint(1, 2)])
 
 
