@@ -277,15 +277,15 @@ class Judge:
 
     def _between(self, key: str, state: State, floor: int, head: float, kind: str) -> None:
         """Finds a state that is of no version, or of none from `floor` to `head`."""
+        states = self._states.get(key, [None])
         versions = self._versions.get(key, {None: [0]}).get(state, [])
         place = bisect_left(versions, floor)
         if not versions:
-            states = self._states.get(key, [None])
             version = min((state or (0, 0, 0, 0))[3], len(states) - 1)
             self._differs(key, state, states[version], kind, f"saved at {floor}")
         elif place == len(versions) or versions[place] > head:
-            text = f"{key} was saved with its document at {floor} of {head}, and is as of"
-            self._verdict.find(kind, f"{text} {versions[-3:]}: {state}")
+            text = f"{key} is as of {versions[-3:]} of {head}: {state}; at {floor} its document was"
+            self._verdict.find(kind, f"{text} {'saved' if states[floor] else 'deleted'} with it")
 
     def _states_itself(self, key: str, document: Document, head: int) -> None:
         """Finds a document that is not what it states, or is found by what it does not hold."""
