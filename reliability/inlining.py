@@ -285,7 +285,8 @@ class Judge:
             self._differs(key, state, states[version], kind, f"saved at {floor}")
         elif place == len(versions) or versions[place] > head:
             text = f"{key} is as of {versions[-3:]} of {head}: {state}; at {floor} its document was"
-            self._verdict.find(kind, f"{text} {'saved' if states[floor] else 'deleted'} with it")
+            what = "deleted" if states[floor : floor + 1] == [None] else "saved"
+            self._verdict.find(kind, f"{text} {what} with it")
 
     def _states_itself(self, key: str, document: Document, head: int) -> None:
         """Finds a document that is not what it states, or is found by what it does not hold."""
