@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from time import sleep
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from eventuali._engine import folding
-from eventuali._engine.folding import Store, Stored
+from eventuali._engine.folding import Owned, Store, Stored
+from eventuali._engine.inline import State, Steps
+from eventuali._engine.inline_commit import Changes, Inline, _Saving
+from eventuali._engine.inline_folding import InlineFolding
+from eventuali._engine.operation import Operation
 from eventuali._engine.own_tables import InOwnTables
+from eventuali._engine.pending_commit import Answer, PendingCommit
 from eventuali._engine.places import Cursor, Pause, Work
 from eventuali._engine.read import PAGE
+from eventuali.errors import OptimisticConcurrencyError
 from eventuali.projection import AsyncOwnTables
 from eventuali.query import Item
 
@@ -30,6 +37,12 @@ def break_projections(fault: str) -> None:
     - `early-swap`: what is built takes the place of what is live before it is full;
     - `swap-at-the-head`: what is built is taken to be as far as the log is then;
     - `keep-documents`: all documents are kept from page to page.
+
+    Of those that are inline:
+
+    - `count-twice`: who runs one applies events that a document has;
+    - `old-generation`: who saves writes to the live generation alone;
+    - `documents-apart`: a save commits the events, and after that the documents.
     """
     match fault:
         case "documents-first" | "cursor-first":
@@ -41,10 +54,16 @@ def break_projections(fault: str) -> None:
             _swap_at_the_head()
         case "keep-documents":
             folding.CACHE = 1 << 60
+        case "count-twice":
+            _count_twice()
+        case "old-generation":
+            _write_to_the_live_one()
+        case "documents-apart":
+            _commit_documents_apart()
 
 
 def _apart(fault: str) -> None:
-    def write(self: Stored, to: Cursor) -> Work:
+    def write(self: Owned, to: Cursor) -> Work:
         changes = self._changes()
         core, number, cursor = self._core, self.number, self.cursor
         if not changes:
@@ -58,7 +77,7 @@ def _apart(fault: str) -> None:
             yield Pause(_BETWEEN_S)
             self._sent = core.advance(number, cursor, to, changes)
 
-    Stored.write = write  # type: ignore[method-assign]
+    Owned.write = write  # type: ignore[method-assign,assignment]
 
 
 def _apart_in_own_tables(fault: str) -> None:
@@ -138,3 +157,68 @@ def _stay(*_: object) -> bool:
 
 async def _stay_async(*_: object) -> bool:
     return True
+
+
+def _count_twice() -> None:
+    make = InlineFolding.__init__
+
+    def made(self: InlineFolding, *words: Any) -> None:
+        make(self, *words)
+        original = self._fold.known
+
+        def known(number: int, streams: Sequence[tuple[str, str]]) -> Steps[dict[str, State]]:
+            found = yield from original(number, streams)
+            for state in found.values():
+                state.version = -1 if state.version else 0
+            return found
+
+        self._fold.known = known  # type: ignore[method-assign]
+
+    InlineFolding.__init__ = made  # type: ignore[method-assign,assignment]
+
+
+def _write_to_the_live_one() -> None:
+    original, swap = _Saving.changes, Stored.swap
+
+    def changes(self: _Saving, *words: Any) -> Operation[Changes | None]:
+        fold = self._fold
+        found = self._at or (yield fold.core.at_work(fold.model.__model_name__))
+        self._at = found and (found[0][:1], found[1])
+        return (yield from original(self, *words))
+
+    def late(self: Stored, *, behind: bool) -> Generator[Any, Any, bool]:
+        yield Pause(_LATE_S)
+        return (yield from swap(self, behind=behind))
+
+    _Saving.changes = changes  # type: ignore[method-assign,assignment]
+    Stored.swap = late  # type: ignore[method-assign]
+
+
+def _commit_documents_apart() -> None:
+    def commit(self: Inline, commit: PendingCommit, conditions: Any) -> Operation[Answer]:
+        writes = commit.builder.writes
+        answer: Answer = yield self._store.commit(writes, conditions)
+        sleep(_BETWEEN_S)
+        for saving in self._all:
+            yield from documents(saving, [write[:2] for write in writes])
+        return answer
+
+    def documents(saving: _Saving, streams: Sequence[tuple[str, str]]) -> Operation[None]:
+        fold = saving._fold
+        while True:
+            numbers, _ = yield fold.core.at_work(fold.model.__model_name__)
+            states = yield from fold.known(numbers[0], streams)
+            cursor = yield fold.core.cursor(numbers[0])
+            changes = []
+            for stream in streams:
+                state = states[stream[1]]
+                yield from fold.catch_up(state, stream)
+                changes.append(fold.change(numbers[0], stream[1], state, stream))
+            made = [change for change in changes if change is not None]
+            try:
+                yield fold.core.advance_inline(numbers[0], cursor, cursor, made)
+            except OptimisticConcurrencyError:
+                continue  # somebody else has changed them meanwhile
+            return
+
+    Inline.commit = commit  # type: ignore[method-assign]

@@ -125,9 +125,10 @@ class Writer:
 class Nursery:
     """Processes that have begun, and wait to be told what to do."""
 
-    def __init__(self, job: Job, *modules: str) -> None:
+    def __init__(self, job: Job, *modules: str, child: str = "projector") -> None:
         """None has begun; each imports so many modules before it is told what to do."""
         self._job = job
+        self._child = child
         self._modules = modules
         # What they import is compiled once.
         cache = {"PYTHONPYCACHEPREFIX": str(job.folder / "cache"), "PYTHONDONTWRITEBYTECODE": ""}
@@ -147,7 +148,7 @@ class Nursery:
     def _more(self) -> None:
         self._made += 1
         file = self._job.folder / f"moments{self._made}"
-        words = ("-m", "reliability.children.projector", file, *self._modules)
+        words = ("-m", f"reliability.children.{self._child}", file, *self._modules)
         child = Child(*words, package=self._job.package, env=self._env, told=True)
         self._waiting.append((child, file))
 

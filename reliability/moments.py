@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eventuali._engine.folding import ByHand, Folding, Stored
+from eventuali._engine.inline_folding import InlineFolding
 from eventuali._engine.own_tables import InOwnTables
 from eventuali._engine.places import Place
 
@@ -49,7 +50,7 @@ def watch(file: Path, swapping: Callable[[str], None]) -> None:
 
         setattr(cls, method, wrapped)
 
-    for handling in (Folding, ByHand, InOwnTables):
+    for handling in (Folding, ByHand, InlineFolding, InOwnTables):
         watched(handling, "handle", "handles")
     for kept in (Stored, InOwnTables):
         watched(kept, "begin", "begins")

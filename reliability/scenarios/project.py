@@ -39,10 +39,11 @@ class InTheStore:
     most = 200
     longest_ms = 400
 
-    def __init__(self, url: str, rows: Rows) -> None:
+    def __init__(self, url: str, rows: Rows, models: Sequence[type[ReadModel]] = MODELS) -> None:
         """Looks with a store of its own, and beside it."""
         self.url = url
         self._rows = rows
+        self._models = models
 
     def find(self, model: type[ReadModel]) -> Sequence[ReadModel]:
         """Returns all documents of a model."""
@@ -65,7 +66,7 @@ class InTheStore:
             for space, count in counts.items():
                 text = f"{count} rows are left of {space!r} in {table}; live are {sorted(allowed)}"
                 job.report.expect(space in allowed, text)
-        for model in MODELS:
+        for model in self._models:
             count = len(self.find(model)) * len(model.__indexed__)
             found = sum(
                 n for space, n in stored.items() if space.endswith(f"/{model.__model_name__}")
