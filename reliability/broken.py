@@ -67,17 +67,17 @@ def _apart(fault: str) -> None:
         changes = self._changes()
         core, number, cursor = self._core, self.number, self.cursor
         if not changes:
-            self._sent = core.advance(number, cursor, to, [])
+            self._sent = core.advance(number, cursor, to, [], [])
         elif fault == "documents-first":
-            cursor = yield core.advance(number, cursor, cursor, changes)
+            cursor = yield core.advance(number, cursor, cursor, changes, [])
             yield Pause(_BETWEEN_S)
-            self._sent = core.advance(number, cursor, to, [])
+            self._sent = core.advance(number, cursor, to, [], [])
         else:
-            cursor = yield core.advance(number, cursor, to, [])
+            cursor = yield core.advance(number, cursor, to, [], [])
             yield Pause(_BETWEEN_S)
-            self._sent = core.advance(number, cursor, to, changes)
+            self._sent = core.advance(number, cursor, to, changes, [])
 
-    Owned.write = write  # type: ignore[method-assign,assignment]
+    Owned.write = write  # type: ignore[method-assign]
 
 
 def _apart_in_own_tables(fault: str) -> None:
@@ -144,7 +144,7 @@ def _swap_at_the_head() -> None:
         if len(page):
             row = page.columns()[2][-1]
             to = (row.position, (row.position, row.event_id), 0, 0)
-            self.cursor = yield self._core.advance(self.number, self.cursor, to, [])
+            self.cursor = yield self._core.advance(self.number, self.cursor, to, [], [])
         return (yield from original(self, behind=behind))
 
     Stored.__init__ = made  # type: ignore[method-assign,assignment]
@@ -197,7 +197,7 @@ def _write_to_the_live_one() -> None:
 def _commit_documents_apart() -> None:
     def commit(self: Inline, commit: PendingCommit, conditions: Any) -> Operation[Answer]:
         writes = commit.builder.writes
-        answer: Answer = yield self._store.commit(writes, conditions)
+        answer = yield from commit.send(lambda: self._store.commit(writes, conditions))
         sleep(_BETWEEN_S)
         for saving in self._all:
             yield from documents(saving, [write[:2] for write in writes])
@@ -216,7 +216,7 @@ def _commit_documents_apart() -> None:
                 changes.append(fold.change(numbers[0], stream[1], state, stream))
             made = [change for change in changes if change is not None]
             try:
-                yield fold.core.advance_inline(numbers[0], cursor, cursor, made)
+                yield fold.core.advance_inline(numbers[0], cursor, cursor, made, [])
             except OptimisticConcurrencyError:
                 continue  # somebody else has changed them meanwhile
             return
