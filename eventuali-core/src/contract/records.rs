@@ -182,6 +182,37 @@ pub async fn a_check_holds_against_what_came_just_before(fixture: &dyn Fixture) 
     assert!(matches!(error.kind(), ErrorKind::RecordConflict { actual: 3, .. }), "{error:?}");
 }
 
+pub async fn a_repetition_is_checked_no_more(fixture: &dyn Fixture) {
+    let store = with_three(fixture).await;
+    let commit = checking(together([deposits("1", 1), putting("other")]), "there", 2);
+    let committed = done(&store, commit.clone()).await;
+    done(&store, putting("there")).await;
+    assert_eq!(done(&store, commit).await, committed);
+}
+
+pub async fn checks_alone_are_a_question(fixture: &dyn Fixture) {
+    let store = with_three(fixture).await;
+    let before = picture(&store).await;
+    done(&store, checking(Commit::default(), "there", 2)).await;
+    let kind = refused(&store, checking(Commit::default(), "there", 1)).await;
+    assert!(matches!(kind, ErrorKind::RecordConflict { actual: 2, .. }), "{kind:?}");
+    assert_eq!(picture(&store).await, before);
+}
+
+pub async fn a_check_means_the_record_of_its_tenant(fixture: &dyn Fixture) {
+    let store = with_three(fixture).await;
+    let other = RecordKey { tenant: OTHER.to_owned(), ..key("there") };
+    done(&store, Commit::change(vec![RecordChange::put(other.clone(), "x")])).await;
+    let of_other = |version| {
+        let mut commit = putting("one");
+        commit.checks.push(RecordCheck { key: other.clone(), version });
+        commit
+    };
+    done(&store, of_other(1)).await;
+    let kind = refused(&store, of_other(2)).await;
+    assert!(matches!(kind, ErrorKind::RecordConflict { actual: 1, .. }), "{kind:?}");
+}
+
 pub async fn a_commit_checks_no_record_that_it_changes(fixture: &dyn Fixture) {
     let store = with_three(fixture).await;
     for commit in [
