@@ -145,7 +145,6 @@ impl Horizon {
 }
 
 /// What a backend can do.
-#[expect(clippy::struct_excessive_bools, reason = "each says something of its own")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each says whether something can be done")]
 pub struct Capabilities {

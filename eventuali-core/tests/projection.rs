@@ -8,9 +8,8 @@ use std::sync::Arc;
 use eventuali_core::contract::{Fixture, block_on};
 use eventuali_core::error::ErrorKind;
 use eventuali_core::record::{RecordPurge, RecordSelection, RecordValue, Scalar};
-use eventuali_core::service::projection::{
-    Begun, Cursor, DocumentChange, Documents, Projection, Purpose,
-};
+use eventuali_core::service::documents::Documents;
+use eventuali_core::service::projection::{Begun, Cursor, DocumentChange, Projection, Purpose};
 use eventuali_core::store::EventStore;
 use eventuali_core::text::Words;
 

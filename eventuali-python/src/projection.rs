@@ -2,10 +2,9 @@
 
 use eventuali_core::commit::Commit;
 use eventuali_core::record::{RecordCursor, RecordPage, RecordSelection, RecordValue, Scalar};
+use eventuali_core::service::documents::Documents;
 use eventuali_core::service::inline::{AtWork, InlineChange, InlineDocument};
-use eventuali_core::service::projection::{
-    self, Begun, Cursor, DocumentChange, Documents, Purpose,
-};
+use eventuali_core::service::projection::{self, Begun, Cursor, DocumentChange, Purpose};
 use eventuali_core::store::EventStore;
 use eventuali_core::stream::StreamId;
 use eventuali_core::text::{self, TextQuery};

@@ -11,8 +11,8 @@ use eventuali_core::query::ReadRange;
 use eventuali_core::record::{
     ExpectedRecord, RecordChange, RecordKey, RecordQuery, RecordSelection,
 };
+use eventuali_core::service::documents::Documents;
 use eventuali_core::service::inline;
-use eventuali_core::service::projection::Documents;
 use eventuali_core::service::subscription;
 use eventuali_core::store::{EventStore, Options};
 use eventuali_core::stream::{StreamId, StreamSelection};

@@ -7,19 +7,18 @@
 //! however many processes run the same projection. A rebuild fills a generation of its own, and one
 //! commit puts it in the place of the live one. Numbers of generations are never used again.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::inline::held;
 use crate::commit::Commit;
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::{Query, ReadRange};
 use crate::record::{
-    ExpectedRecord, MAX_PURGE, Record, RecordChange, RecordCursor, RecordKey, RecordPage,
-    RecordPurge, RecordQuery, RecordSelection, RecordValue,
+    ExpectedRecord, MAX_PURGE, Record, RecordChange, RecordKey, RecordPage, RecordPurge,
+    RecordQuery, RecordSelection, RecordValue,
 };
 use crate::statement::Statement;
 use crate::storage::Answer;
@@ -83,9 +82,9 @@ struct StoredCursor {
 
 /// Where the documents of a model are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Place {
-    projection: String,
-    generation: u64,
+pub(super) struct Place {
+    pub(super) projection: String,
+    pub(super) generation: u64,
 }
 
 /// A generation that a runner goes on with.
@@ -663,7 +662,7 @@ impl Projection {
     }
 }
 
-fn space_of(projection: &str, number: u64, model: &str) -> String {
+pub(super) fn space_of(projection: &str, number: u64, model: &str) -> String {
     format!("{projection}@{number}/{model}")
 }
 
@@ -681,100 +680,7 @@ pub fn documents_of(
     projection.store.records(RecordQuery { entries: false, ..query }, None, limit)
 }
 
-/// The live documents of a store's models.
-#[derive(Clone)]
-pub struct Documents {
-    store: EventStore,
-    /// For each model, where its documents were, and the version of the record that says so.
-    places: Arc<Mutex<HashMap<String, (u64, String)>>>,
-}
-
-impl Documents {
-    /// Those of a store.
-    #[must_use]
-    pub fn new(store: &EventStore) -> Self {
-        Self { store: store.clone(), places: Arc::default() }
-    }
-
-    /// One page of a model's documents, without their entries in the index, and a number that is
-    /// another one once other documents have taken their place.
-    #[must_use]
-    pub fn page(
-        &self,
-        model: &str,
-        select: RecordSelection,
-        backwards: bool,
-        after: Option<RecordCursor>,
-        limit: usize,
-    ) -> Answer<(RecordPage, u64)> {
-        let read = move |store: &EventStore, query| {
-            let query = RecordQuery { backwards, entries: false, ..query };
-            without_marks(store.records(query, after.clone(), limit))
-        };
-        self.read(model, select, read, || RecordPage { records: Vec::new(), next: None })
-    }
-
-    /// How many of a model's documents a selection has, and the same number.
-    #[must_use]
-    pub fn count(&self, model: &str, select: RecordSelection) -> Answer<(u64, u64)> {
-        self.read(model, select, EventStore::count_records, || 0)
-    }
-
-    /// Reads where the documents are known to be, and looks then whether they are there: what is
-    /// answered is of one generation, which was live. `none` where there is none.
-    fn read<T: Send + 'static>(
-        &self,
-        model: &str,
-        select: RecordSelection,
-        read: impl Fn(&EventStore, RecordQuery) -> Answer<T> + Send + 'static,
-        none: impl FnOnce() -> T + Send + 'static,
-    ) -> Answer<(T, u64)> {
-        let (this, model) = (self.clone(), model.to_owned());
-        Box::pin(async move {
-            check_part("model", &model)?;
-            let mut known = this.places().get(&model).cloned();
-            loop {
-                let mut found = None;
-                if let Some((_, space)) = &known {
-                    let query = RecordQuery::new(space.clone(), select.clone());
-                    found = Some(read(&this.store, query).await?);
-                }
-                // What is purged was replaced before.
-                let Some(record) = one(&this.store, MODELS, &model).await? else {
-                    this.places().remove(&model);
-                    return Ok((none(), 0));
-                };
-                if let Some(found) = found
-                    && known.is_some_and(|(version, _)| version == record.version)
-                {
-                    return Ok((found, record.version));
-                }
-                let place: Place = decoded(&record)?;
-                let space = space_of(&place.projection, place.generation, &model);
-                this.places().insert(model.clone(), (record.version, space.clone()));
-                known = Some((record.version, space));
-            }
-        })
-    }
-
-    fn places(&self) -> MutexGuard<'_, HashMap<String, (u64, String)>> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The page with what its documents hold, and not what inline ones say besides.
-fn without_marks(page: Answer<RecordPage>) -> Answer<RecordPage> {
-    Box::pin(async move {
-        let mut page = page.await?;
-        for record in &mut page.records {
-            let mark = record.value.bytes.len() - held(&record.value.bytes).len();
-            record.value.bytes.drain(..mark);
-        }
-        Ok(page)
-    })
-}
-
-fn check_part(field: &'static str, name: &str) -> Result<()> {
+pub(super) fn check_part(field: &'static str, name: &str) -> Result<()> {
     crate::name::check_name(field, name)?;
     if name.len() <= NAME_BYTES && !name.contains(['/', '@']) {
         return Ok(());
@@ -788,7 +694,7 @@ fn is_conflict(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::RecordConflict { .. })
 }
 
-async fn one(store: &EventStore, space: &str, key: &str) -> Result<Option<Record>> {
+pub(super) async fn one(store: &EventStore, space: &str, key: &str) -> Result<Option<Record>> {
     let select = RecordSelection::Keys(vec![key.to_owned()]);
     let query = RecordQuery::new(space, select);
     Ok(store.records(query, None, 1).await?.records.into_iter().next())
@@ -801,7 +707,7 @@ fn encoded(value: &impl Serialize) -> Result<Vec<u8>> {
     })
 }
 
-fn decoded<'r, T: Deserialize<'r>>(record: &'r Record) -> Result<T> {
+pub(super) fn decoded<'r, T: Deserialize<'r>>(record: &'r Record) -> Result<T> {
     serde_json::from_slice(&record.value.bytes).map_err(|fault| damaged(record, fault))
 }
 

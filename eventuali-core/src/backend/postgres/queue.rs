@@ -33,14 +33,14 @@ impl Request {
         }
     }
 
-    /// Has one more wait for the answer, unless it was given.
-    fn join(&self, asked: Asked) -> Result<(), Asked> {
+    /// Has one more wait for the answer; gives them back where it was given.
+    fn join(&self, asked: Asked) -> Option<Asked> {
         let mut waiting = lock(&self.waiting);
-        let Some(waiting) = waiting.as_mut() else { return Err(asked) };
+        let Some(waiting) = waiting.as_mut() else { return Some(asked) };
         // Those who gave up make room for those who ask again.
         waiting.answers.retain(|sender| !sender.is_closed());
         waiting.answers.push(asked.answer);
-        Ok(())
+        None
     }
 }
 
@@ -78,10 +78,7 @@ impl Queue {
     /// where there is no room; whether there still is a writer.
     pub(super) fn send(&self, asked: Asked, jobs: &UnboundedSender<Arc<Request>>) -> bool {
         let mut state = lock(&self.state);
-        let asked = match state.join(asked) {
-            Ok(()) => return true,
-            Err(asked) => asked,
-        };
+        let Some(asked) = state.join(asked) else { return true };
         let room = Arc::clone(&self.room).try_acquire_owned();
         if let Some(room) = room.ok().filter(|_| state.line.is_empty()) {
             return state.send(asked, room, jobs);
@@ -101,7 +98,7 @@ impl Queue {
                 let Some(jobs) = jobs.upgrade() else { return };
                 let mut state = lock(&self.state);
                 let Some(asked) = state.next() else { break };
-                if let Err(asked) = state.join(asked) {
+                if let Some(asked) = state.join(asked) {
                     state.send(asked, room, &jobs);
                 }
             }
@@ -119,12 +116,12 @@ impl Queue {
 }
 
 impl State {
-    /// Has somebody wait with those who asked for the same commit, if anybody did.
-    fn join(&self, asked: Asked) -> Result<(), Asked> {
+    /// Has somebody wait with those who asked for the same commit; gives them back where nobody did.
+    fn join(&self, asked: Asked) -> Option<Asked> {
         let same = self.known.get(&asked.commit.identity()).and_then(Weak::upgrade);
         match same.filter(|same| is_same(&same.commit, &asked.commit)) {
             Some(same) => same.join(asked),
-            None => Err(asked),
+            None => Some(asked),
         }
     }
 
@@ -165,6 +162,8 @@ fn is_same(one: &Commit, other: &Commit) -> bool {
         && one.writes == other.writes
         && one.conditions == other.conditions
         && one.records == other.records
+        && one.derived == other.derived
+        && one.checks == other.checks
         && one.statements == other.statements
 }
 
