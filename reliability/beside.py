@@ -16,6 +16,18 @@ from eventuali import sync
 from reliability import server
 from reliability.inlining import Document, Glance
 
+_LATE = """
+    CREATE FUNCTION late() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+    BEGIN
+        IF random() < 0.0625 THEN
+            PERFORM pg_sleep(random() * 0.1);
+        END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER late AFTER INSERT ON events_log FOR EACH ROW EXECUTE FUNCTION late();
+"""
+"""Some commits are on their way for long, so that readers of the log must stop before them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Beside:
@@ -89,6 +101,7 @@ def on_a_server(folder: Path, number: int) -> Iterator[Beside]:
     with server.database(folder, f"_{number}") as url:
         sync.EventStore.create(url).close()
         with server.connect(url) as beside:
+            beside.execute(_LATE)
             for name, columns, table in (
                 ("records", "*", "events_records"),
                 ("record_index", "*", "events_record_index"),
