@@ -20,7 +20,7 @@ from pots import (
     running,
 )
 from pots import put as pour_into
-from stores import each_api, each_shared, each_store, gathered, opened, url_of
+from stores import administrator, each_api, each_shared, each_store, gathered, opened, url_of
 from test_inline import Jar, Now, Vessel, plain, run, vessel
 
 from eventuali import (
@@ -489,3 +489,52 @@ def test_two_projections_of_one_model_are_refused_at_once(api):
         class Yes(Projection[Pot], inline="yes"):
             def on_made(self, event: PotMade, doc: Pot | None) -> Pot:
                 return Pot(owner="x")
+
+
+@each_shared
+@each_api
+def test_the_first_rebuild_hides_nothing_that_is_saved(kind, api, tmp_path):
+    async def test(store):
+        async with plain(api, kind, tmp_path) as other:
+            for number in range(50):
+                await make(other, f"p{number}", "Ada", 1)
+        building = asyncio.create_task(store.rebuild(Now()))
+        for number in range(50):
+            await pour_into(store, f"p{number}", filled(2))
+            assert (await store.get(Pot, f"p{number}")).content == 3
+        await building
+        assert {each.content for each in await store.find(Pot, limit=100)} == {3}
+
+    run(api, kind, tmp_path, test)
+
+
+@each_api
+def test_a_save_sees_its_stream_beyond_the_horizon(api, tmp_path):
+    """PostgreSQL: somebody else's commit is under way below what the stream has by now."""
+    schema = url_of("postgres", tmp_path).schema
+
+    async def test(store):
+        async with plain(api, "postgres", tmp_path) as other:
+            await make(other, "a", "Ada", 1)
+            with administrator() as held:
+                held.execute("SELECT pg_advisory_lock(1313)")
+                held.execute(
+                    f"CREATE FUNCTION {schema}.held() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                    "WHILE NOT pg_try_advisory_xact_lock_shared(1313) LOOP "
+                    "PERFORM pg_sleep(0.01); END LOOP; RETURN NEW; END $$"
+                )
+                held.execute(
+                    f"CREATE TRIGGER held BEFORE INSERT ON {schema}.events_log FOR EACH ROW "
+                    f"WHEN (NEW.version = 1) EXECUTE FUNCTION {schema}.held()"
+                )
+                async with plain(api, "postgres", tmp_path) as slow:
+                    waiting = asyncio.create_task(make(slow, "b", "Bob"))
+                    while not (await other.horizon()).writers:
+                        await asyncio.sleep(0.01)
+                    await pour_into(other, "a", filled(2))
+                    await pour_into(store, "a", filled(4))
+                    assert (await store.get(Pot, "a")).content == 7
+                    held.execute("SELECT pg_advisory_unlock(1313)")
+                    await waiting
+
+    run(api, "postgres", tmp_path, test)

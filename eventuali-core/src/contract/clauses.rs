@@ -228,7 +228,6 @@ macro_rules! contract_clauses {
             4 a_check_holds_against_what_came_just_before "A check sees the commits before it.";
             5 a_repetition_is_checked_no_more "A repeated commit gives its answer, whatever became of the records that it checked.";
             4 checks_alone_are_a_question "A commit of checks alone changes nothing, and is refused where one does not hold.";
-            3 a_check_means_the_record_of_its_tenant "A check is of a record of its tenant.";
             4 a_commit_checks_no_record_that_it_changes "A commit that checks a record that it changes, or one twice, is refused.";
             4 exact_never_holds_where_nothing_is "`Exact` never holds for a record that was never written or is deleted, not even `Exact(0)`.";
             4 a_deletion_has_conditions_too "A deletion checks its expected version as any change does.";

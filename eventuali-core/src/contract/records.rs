@@ -199,20 +199,6 @@ pub async fn checks_alone_are_a_question(fixture: &dyn Fixture) {
     assert_eq!(picture(&store).await, before);
 }
 
-pub async fn a_check_means_the_record_of_its_tenant(fixture: &dyn Fixture) {
-    let store = with_three(fixture).await;
-    let other = RecordKey { tenant: OTHER.to_owned(), ..key("there") };
-    done(&store, Commit::change(vec![RecordChange::put(other.clone(), "x")])).await;
-    let of_other = |version| {
-        let mut commit = putting("one");
-        commit.checks.push(RecordCheck { key: other.clone(), version });
-        commit
-    };
-    done(&store, of_other(1)).await;
-    let kind = refused(&store, of_other(2)).await;
-    assert!(matches!(kind, ErrorKind::RecordConflict { actual: 1, .. }), "{kind:?}");
-}
-
 pub async fn a_commit_checks_no_record_that_it_changes(fixture: &dyn Fixture) {
     let store = with_three(fixture).await;
     for commit in [

@@ -220,8 +220,8 @@ impl Projection {
         let models = models.iter().cloned().collect();
         let (number, version, inline) = (state.last, self.version, self.inline);
         let next = Generation { number, version, models, inline };
-        // What is rebuilt is not read before it is whole.
-        let first = state.live.is_none() && purpose == Purpose::Run;
+        // What is rebuilt is not read before it is whole; but what is saved inline is read at once.
+        let first = state.live.is_none() && (purpose == Purpose::Run || self.inline);
         let mut replaced = None;
         if first {
             state.live = Some(next.clone());
@@ -452,20 +452,21 @@ impl Projection {
         for model in &next.models {
             changes.push(self.placing(model, number).await?);
         }
-        let before = before.unwrap_or_default();
-        for model in before.models.difference(&next.models) {
-            changes.push(RecordChange::delete(RecordKey::new(MODELS, model.clone())));
-        }
-        // Whoever still writes there is told.
-        let mut old = RecordChange::delete(self.cursor_key(before.number));
-        if !behind && before.number > 0 {
-            let live = self.cursor_of(before.number).await?;
-            if live.last.is_some_and(|(position, _)| position > at.position) {
-                return Ok(None);
+        if let Some(before) = before {
+            for model in before.models.difference(&next.models) {
+                changes.push(RecordChange::delete(RecordKey::new(MODELS, model.clone())));
             }
-            old = old.expecting(ExpectedRecord::Exact(live.version));
+            // Whoever still writes there is told.
+            let mut old = RecordChange::delete(self.cursor_key(before.number));
+            if !behind {
+                let live = self.cursor_of(before.number).await?;
+                if live.last.is_some_and(|(position, _)| position > at.position) {
+                    return Ok(None);
+                }
+                old = old.expecting(ExpectedRecord::Exact(live.version));
+            }
+            changes.push(old);
         }
-        changes.push(old);
         changes.push(self.cursor_change(number, at.version, at)?);
         let done = self.store.commit(Commit::change(changes)).await?;
         let version = done.record_versions.last().copied().unwrap_or_default();

@@ -236,6 +236,8 @@ class _Saving:
                         yield from fold.catch_up(state, stream, base)
                 except Failed as failed:
                     raise _NotFoldedError(fold.name, stream, base, failed) from failed
+                if state.version < base:
+                    continue  # the stream is shorter, and it is refused for that
                 try:
                     self._apply(state, stream, base, parts)
                     change = fold.change(number, key, state, stream)
