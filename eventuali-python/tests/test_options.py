@@ -33,6 +33,7 @@ ELSEWHERE = (
     "AsyncOwnTables.",
     "Checkpoint.",
     "Documents.",
+    "Found.",
     "MemoryView.",
     "OwnTables.",
     "Placed.",
