@@ -137,14 +137,12 @@ class InlineFold:
                 return
             after = page.looked_to
 
-    def change(self, number: int, key: str, state: State, stream: Stream) -> Change | None:
-        """Returns what is stored of a document; None if there is nothing to change.
+    def change(self, number: int, key: str, state: State, stream: Stream) -> Change:
+        """Returns what is stored of a document; where there is none, that there must be none.
 
         Raises:
             Exception: It can't be stored.
         """
-        if state.document is None and not state.record:
-            return None
         model, key, json, entries, words = encoded(self.model, key, state.document)
         made = (stream[0], state.version)
         return number, model, key, state.record, made, json, entries, words

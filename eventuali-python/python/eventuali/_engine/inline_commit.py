@@ -240,10 +240,10 @@ class _Saving:
                     continue  # the stream is shorter, and it is refused for that
                 try:
                     self._apply(state, stream, base, parts)
-                    change = fold.change(number, key, state, stream)
+                    # Where there is no document, a runner may be about to make one.
+                    made.append(fold.change(number, key, state, stream))
                 except Exception as error:
                     raise _NotFoldedError(fold.name, stream, base, error) from error
-                made += [] if change is None else [change]
         return fold.core, version, made
 
     def _apply(self, state: State, stream: Stream, base: int, parts: Sequence[Part]) -> None:

@@ -88,13 +88,12 @@ class InlineFolding(Stored):
         for key, row in self._changed.items():
             state, stream = self._states[key], _stream(row)
             assert state.kind == stream[0]  # noqa: S101
+            if state.document is None and not state.record:
+                continue
             try:
-                change = self._fold.change(self.number, key, state, stream)
+                changes.append(self._fold.change(self.number, key, state, stream))
             except Exception as error:
                 raise Failed(row, error) from error
-            if change is None:
-                continue
-            changes.append(change)
             if stream in self._whole:
                 # Where there is none, others delete it without a trace; their event shows.
                 streams.append((*stream, state.version))
