@@ -41,11 +41,11 @@ from eventuali._engine import inline as engine
 from eventuali.errors import ProjectionError, StorageUnavailableError
 
 
-class Listed(Event):
+class Listed(Event, name="found.listed"):
     lines: list[str]
 
 
-class Added(Event):
+class Added(Event, name="found.added"):
     line: str
 
 
