@@ -4,7 +4,7 @@ use eventuali_core::commit::Commit;
 use eventuali_core::record::{RecordCursor, RecordPage, RecordSelection, RecordValue, Scalar};
 use eventuali_core::service::documents::Documents;
 use eventuali_core::service::inline::{AtWork, InlineChange, InlineDocument};
-use eventuali_core::service::projection::{self, Begun, Cursor, DocumentChange, Purpose};
+use eventuali_core::service::projection::{self, Begun, Cursor, DocumentChange, Kind, Purpose};
 use eventuali_core::store::EventStore;
 use eventuali_core::stream::StreamId;
 use eventuali_core::text::{self, TextQuery};
@@ -177,12 +177,18 @@ impl Projection {
         store: &EventStore,
         name: &str,
         version: u32,
-        inline: bool,
+        kind: &str,
         near: bool,
     ) -> PyResult<Self> {
         let inner = projection::Projection::new(store, name, version);
         let inner = inner.map_err(|error| to_python(py, &error))?;
-        Ok(Self { inner: if inline { inner.inline() } else { inner }, near })
+        let kind = match kind {
+            "documents" => Kind::Documents,
+            "inline" => Kind::Inline,
+            "sql" => Kind::Sql,
+            other => return Err(PyValueError::new_err(format!("no kind {other:?}"))),
+        };
+        Ok(Self { inner: inner.kept(kind), near })
     }
 }
 

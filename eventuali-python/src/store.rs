@@ -269,16 +269,16 @@ impl Store {
         Ok(Subscription { store, query, inner })
     }
 
-    /// A projection of this store, in a version, whose documents are committed with the events or not.
-    #[pyo3(signature = (name, version, *, inline=false))]
+    /// A projection of this store, in a version, kept in `documents`, `inline` ones or `sql`.
+    #[pyo3(signature = (name, version, kind="documents"))]
     fn projection(
         &self,
         py: Python<'_>,
         name: &str,
         version: u32,
-        inline: bool,
+        kind: &str,
     ) -> PyResult<Projection> {
-        Projection::new(py, &self.core, name, version, inline, self.near)
+        Projection::new(py, &self.core, name, version, kind, self.near)
     }
 
     /// The documents of a model with these keys: ([(key, JSON)], None).

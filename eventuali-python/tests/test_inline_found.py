@@ -142,7 +142,7 @@ def test_the_same_version_is_inline_or_is_not(api, kind, tmp_path):
         await make(store, "a", "Ada")
         await caught_up(store, Once())
         async with opened(api, url_of(kind, folder), inline=[Now()]) as inline:
-            with pytest.raises(ProjectionError, match="stored not inline"):
+            with pytest.raises(ProjectionError, match="is kept in documents, and here in inline"):
                 await make(inline, "b", "Bob")
 
     if kind in ("sqlite", "postgres"):

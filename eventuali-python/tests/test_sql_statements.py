@@ -28,7 +28,7 @@ from stores import (
 )
 from support import script
 
-from eventuali import Projection, Retry, Statements
+from eventuali import Projection, ReadModel, Retry, Statements
 from eventuali._engine import in_sql, projecting
 from eventuali.errors import (
     CheckpointMismatchError,
@@ -972,3 +972,30 @@ def test_a_handler_that_returns_something_is_refused(kind, tmp_path):
         assert "sql.execute" in str(status.error)
 
     run("sync", kind, tmp_path, test)
+
+
+@each_shared
+@each_api
+def test_a_projection_of_documents_does_not_go_on_in_sql(kind, api, tmp_path):
+    """Its cursor says nothing of the tables: what it has passed would be missing there."""
+
+    class Amount(ReadModel):
+        amount: int = 0
+
+    class InDocuments(Projection, name="Lines", version=1):
+        def on_poured(self, event: Poured, docs: Any) -> None:
+            docs.put("last", Amount(amount=event.amount))
+
+    class AsLines(Projection, name="Lines", version=1):
+        def on_poured(self, event: Poured, sql: Statements) -> None:
+            sql.execute("SELECT 1")
+
+    async def test(store, _tables):
+        await pour(store, 1, 2)
+        await caught_up(store, InDocuments())
+        async with running(store, AsLines().in_sql(), waits=False) as found:
+            with pytest.raises(ProjectionError) as at:
+                await found.caught_up(timeout=SAFETY)
+            assert "kept in documents, and here in tables by SQL" in str(at.value.__cause__)
+
+    run(api, kind, tmp_path, test)

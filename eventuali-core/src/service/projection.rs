@@ -54,9 +54,32 @@ pub struct Generation {
     pub version: u32,
     /// The models whose documents it has.
     pub models: BTreeSet<String>,
-    /// Whether its documents say what they are made of, since those who save change them, too.
+    /// Where what it makes is kept.
     #[serde(default)]
-    pub inline: bool,
+    pub kind: Kind,
+}
+
+/// Where what a projection makes of the log is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// In documents that its runners change.
+    #[default]
+    Documents,
+    /// In documents that say what they are made of, since those who save change them, too.
+    Inline,
+    /// In tables that its statements of SQL change.
+    Sql,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Documents => "documents",
+            Self::Inline => "inline documents",
+            Self::Sql => "tables by SQL",
+        })
+    }
 }
 
 /// How far a generation has come.
@@ -124,20 +147,20 @@ pub struct Projection {
     store: EventStore,
     name: Arc<str>,
     version: u32,
-    inline: bool,
+    kind: Kind,
 }
 
 impl Projection {
     /// The projection of a name, in a version.
     pub fn new(store: &EventStore, name: &str, version: u32) -> Result<Self> {
         check_part("projection", name)?;
-        Ok(Self { store: store.clone(), name: name.into(), version, inline: false })
+        Ok(Self { store: store.clone(), name: name.into(), version, kind: Kind::Documents })
     }
 
-    /// The same, with documents that are committed together with the events.
+    /// The same, kept in another place.
     #[must_use]
-    pub fn inline(self) -> Self {
-        Self { inline: true, ..self }
+    pub fn kept(self, kind: Kind) -> Self {
+        Self { kind, ..self }
     }
 
     /// Finds the generation to go on with, or makes one.
@@ -218,10 +241,10 @@ impl Projection {
         }
         state.last += 1;
         let models = models.iter().cloned().collect();
-        let (number, version, inline) = (state.last, self.version, self.inline);
-        let next = Generation { number, version, models, inline };
+        let (number, version, kind) = (state.last, self.version, self.kind);
+        let next = Generation { number, version, models, kind };
         // What is rebuilt is not read before it is whole; but what is saved inline is read at once.
-        let first = state.live.is_none() && (purpose == Purpose::Run || self.inline);
+        let first = state.live.is_none() && (purpose == Purpose::Run || self.kind == Kind::Inline);
         let mut replaced = None;
         if first {
             state.live = Some(next.clone());
@@ -248,16 +271,12 @@ impl Projection {
 
     /// Refuses documents of the same version that are stored in another way.
     fn is_of_this_kind(&self, found: &Generation) -> Result<()> {
-        if found.inline == self.inline {
+        if found.kind == self.kind {
             return Ok(());
         }
-        let which = |inline| if inline { "inline" } else { "not inline" };
         let text = format!(
-            "version {} of the projection {:?} is stored {}, and this class is {}; raise its version",
-            self.version,
-            self.name,
-            which(found.inline),
-            which(self.inline)
+            "version {} of the projection {:?} is kept in {}, and here in {}; raise its version",
+            self.version, self.name, found.kind, self.kind
         );
         Err(Error::new(ErrorKind::Projection, text))
     }
@@ -290,6 +309,9 @@ impl Projection {
                     if live.version > this.version {
                         return Err(this.superseded(&live));
                     }
+                    if live.version == this.version {
+                        this.is_of_this_kind(&live)?;
+                    }
                     this.is_of_this_log(&cursor).await?;
                 }
                 let begun = Begun { number: live.number, live: true, cursor };
@@ -314,7 +336,8 @@ impl Projection {
             let replaced: Vec<_> = before.into_iter().chain(state.building.take()).collect();
             state.last += 1;
             let number = state.last;
-            let next = Generation { number, version: this.version, ..Generation::default() };
+            let (version, kind) = (this.version, this.kind);
+            let next = Generation { number, version, kind, ..Generation::default() };
             state.live = Some(next);
             state.leaving.extend(replaced.iter().cloned());
             let mut changes = vec![

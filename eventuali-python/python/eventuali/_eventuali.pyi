@@ -402,8 +402,10 @@ class Store:
     def subscribe(self, items: Sequence[Item], limit: int) -> Subscription:
         """Follows what a query asks for, in pages of at most `limit` events."""
 
-    def projection(self, name: str, version: int, *, inline: bool = False) -> Projection:
-        """A projection of this store, whose documents are committed with the events or not."""
+    def projection(
+        self, name: str, version: int, kind: Literal["documents", "inline", "sql"] = "documents"
+    ) -> Projection:
+        """A projection of this store, by where it is kept."""
 
     def documents_by_keys(self, model: str, keys: Sequence[str]) -> Pending:
         """The documents of a model with these keys: ([(key, JSON)], None)."""

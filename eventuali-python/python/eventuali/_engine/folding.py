@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Sequence
 from inspect import iscoroutine
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from eventuali._engine.documents import (
     KEYS,
@@ -143,11 +143,13 @@ class InMemory(Place):
 class Stored(Place):
     """Documents in the store, committed together with the cursor."""
 
+    kind: ClassVar[Literal["documents", "inline", "sql"]] = "documents"
+
     def __init__(self, store: Store, projection: Projection[Any], models: list[str]) -> None:
         super().__init__(projection)
         cls = type(projection)
         self._core = store.projection(
-            cls.__projection_name__, cls.__projection_version__, inline=cls.__inline__
+            cls.__projection_name__, cls.__projection_version__, self.kind
         )
         self._begin_with = models
         self._models: set[str] = set()

@@ -26,6 +26,8 @@ class InSqlTables(Stored):
     in the commit that carries out what `reset` says.
     """
 
+    kind = "sql"
+
     def __init__(self, store: Store, projection: Projection[Any]) -> None:
         """Is not called directly: use `EventStore.run`.
 

@@ -69,7 +69,7 @@ class InlineFold:
         self.projection = projection
         self.name = cls.__projection_name__
         self.model: type[ReadModel] = cls.__model__
-        self.core = store.projection(self.name, cls.__projection_version__, inline=True)
+        self.core = store.projection(self.name, cls.__projection_version__, "inline")
         self.taking = Taking(cls.__handlers_of_all__())
         self._seen: set[type[Event]] = set()
         self._store = store

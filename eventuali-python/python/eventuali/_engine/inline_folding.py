@@ -19,6 +19,7 @@ class InlineFolding(Stored):
     longer what was read.
     """
 
+    kind = "inline"
     may_wait = True
 
     def __init__(self, store: Store, projection: Projection[Any]) -> None:
