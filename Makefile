@@ -8,6 +8,8 @@
 .NOTPARALLEL:
 
 ARGS  =
+# How many processes run the tests; with ARGS it is this one, which begins at once.
+WORKERS = $(if $(ARGS),0,auto)
 UV    = tools/uv
 RUN   = $(UV) run --no-sync
 CARGO = cargo
@@ -27,7 +29,7 @@ demo: build ## save, load and print a few events
 test: build ## the tests of the core and of the Python package
 	$(SERVER) $(CARGO) test --locked $(CORE)
 	$(if $(filter private,$(POSTGRES)),$(SERVER) $(CARGO) test --locked $(CORE) --test postgres -- --ignored)
-	$(SERVER) pytest $(ARGS)
+	$(SERVER) pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal $(ARGS)
 
 check: ## everything that must be green before a commit: lint, test (searching longer), examples, docs, site, fire-quick
 	@$(MAKE) --no-print-directory lint

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from labels import label
 from ledger import Counted
 from pydantic import create_model
 from stores import BACKENDS, url_of
@@ -72,7 +73,7 @@ class Case:
     kinds: tuple[str, ...] = BACKENDS
 
     def __str__(self) -> str:
-        return f"{self.row}-{self.what.encode('ascii', 'backslashreplace').decode()[:60]}"
+        return f"{self.row}-{label(self.what, 60)}"
 
 
 def bad(

@@ -143,7 +143,7 @@ SQLITE_RECORDS: dict[str, tuple[str, tuple[Any, ...]]] = {
 }
 """Statements that find documents: the table whose index finds them, and values."""
 _AT = "'', 'r@1/R'"
-_BOUNDS = "'owner', 2::smallint, 0, 0, 'a', 2::smallint, 0, 0, 'b'"
+_BOUNDS = "'owner', 2::smallint, 0, 0, 'o7', 2::smallint, 0, 0, 'o8'"
 POSTGRES_RECORDS: dict[str, tuple[str, str]] = {
     "records_by_keys_forward": ("records_pkey", f"{_AT}, '{{{{k7,k9}}}}', 100"),
     "records_by_keys_backward": ("records_pkey", f"{_AT}, '{{{{k7,k9}}}}', 100"),

@@ -32,6 +32,7 @@ from exactness import (
     event_of,
     fingerprint,
 )
+from labels import label
 from pydantic import (
     BaseModel,
     Field,
@@ -90,12 +91,12 @@ KEPT = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("annotation", "value"), KEPT, ids=lambda x: str(x)[:40])
+@pytest.mark.parametrize(("annotation", "value"), KEPT, ids=label)
 def test_kept(annotation, value):
     assert_exact(event_of(annotation, value))
 
 
-@pytest.mark.parametrize(("annotation", "value"), KEPT, ids=lambda x: str(x)[:40])
+@pytest.mark.parametrize(("annotation", "value"), KEPT, ids=label)
 def test_kept_by_a_strict_class(annotation, value):
     cls = create_model("Strict", __base__=Event, value=(annotation, ...))
     strict = create_model(

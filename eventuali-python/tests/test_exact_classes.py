@@ -18,6 +18,7 @@ from exactness import (
     fingerprint,
     kept_or_refused,
 )
+from labels import label
 from pydantic import (
     AliasChoices,
     AliasPath,
@@ -246,7 +247,7 @@ class Holder:
         (tuple[Inner, ...], (Inner(), with_private(Inner(), 7)), "value[1]._p"),
         (RootModel[Inner], RootModel[Inner](with_private(Inner(), 7)), "value.root._p"),
     ],
-    ids=repr,
+    ids=label,
 )  # fmt: skip
 def test_a_private_attribute_of_a_nested_model_is_kept_or_refused(annotation, value, path):
     assert_refused(event_of(annotation, value), path, "private attribute")
@@ -258,7 +259,7 @@ def test_a_private_attribute_of_a_nested_model_is_kept_or_refused(annotation, va
         (Inner, Inner()), (list[Inner], [with_private(Inner(), 0)]), (Late, Late(a=3)),
         (Holder, Holder(Inner())),
     ],
-    ids=repr,
+    ids=label,
 )  # fmt: skip
 def test_a_private_attribute_that_comes_back_is_no_hindrance(annotation, value):
     assert_exact(event_of(annotation, value))

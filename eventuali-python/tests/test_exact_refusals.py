@@ -34,6 +34,7 @@ from exactness import (
     kept_or_refused,
     nested_lists,
 )
+from labels import label
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -210,7 +211,7 @@ REFUSED = [
 @pytest.mark.parametrize(
     ("annotation", "value", "path", "reason"),
     REFUSED,
-    ids=lambda x: str(type(x)) if isinstance(x, (list, dict, BaseModel, int)) else ascii(x)[:40],
+    ids=lambda x: str(type(x)) if isinstance(x, (list, dict, BaseModel, int)) else label(x),
 )
 def test_refused(annotation, value, path, reason):
     assert_refused(event_of(annotation, value), path, reason)
@@ -306,7 +307,7 @@ NOT_VALIDATED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("annotation", "default", "back"), NOT_VALIDATED, ids=repr)
+@pytest.mark.parametrize(("annotation", "default", "back"), NOT_VALIDATED, ids=label)
 def test_a_default_that_pydantic_did_not_validate_comes_back_as_its_field_has_it(
     annotation, default, back
 ):
@@ -331,7 +332,7 @@ def test_a_default_that_pydantic_did_not_validate_comes_back_as_its_field_has_it
         (int, None), (list[int], ()), (set[int], []), (tuple[int, ...], [1]), (Nested, {}),
         (timedelta, 5), (float, 2**53 + 1), (bytes, "x"), (str, Text("a")),
     ],
-    ids=repr,
+    ids=label,
 )  # fmt: skip
 def test_a_default_of_another_type_is_named_with_the_cure(annotation, default):
     line = create_model("Line", value=(annotation, default))
@@ -382,7 +383,7 @@ def test_the_default_of_a_dataclass():
         (list[Secret], [Secret(word="x"), Secret.model_construct(word="y")], "value[1].word"),
         (Path, 5, "value"), (Sequence[Any], [object()], "value[0]"),
     ],
-    ids=repr,
+    ids=label,
 )  # fmt: skip
 def test_what_a_serializer_of_pydantic_raises_is_a_refusal(annotation, value, path):
     event = create_model("Made", __base__=Event, value=(annotation, ...)).model_construct(
@@ -470,7 +471,7 @@ class Held:
         (SerializeAsAny[BaseModel], Fact(), "value"), (Any, Fact(), "value"),
         (Any, [Fact()], "value[0]"),
     ],
-    ids=repr,
+    ids=label,
 )  # fmt: skip
 def test_an_event_inside_another_is_refused(annotation, value, path):
     assert_refused(event_of(annotation, value), path)
@@ -507,7 +508,9 @@ def raising(error: BaseException) -> Callable[[], object]:
     return act
 
 
-@pytest.mark.parametrize("error", [Own("mine"), ValueError("mine"), RuntimeError("mine")], ids=repr)
+@pytest.mark.parametrize(
+    "error", [Own("mine"), ValueError("mine"), RuntimeError("mine")], ids=label
+)
 def test_what_a_serializer_raises_comes_through(error):
     error.__cause__ = before = KeyError("before")
     with pytest.raises(type(error), match="mine") as raised:
@@ -545,7 +548,7 @@ def test_a_dict_that_grows_while_it_is_written_is_refused(cls):
 Panic = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
 
 
-@pytest.mark.parametrize("error", [ValueError(), Panic()], ids=repr)
+@pytest.mark.parametrize("error", [ValueError(), Panic()], ids=label)
 def test_an_event_that_cannot_be_written_at_once_is_compared(error):
     encode = encoder({}, set(), lambda event: raising(error)(), lambda event: b"compared")
     assert encode([Special(), Special()]) == [b"compared", b"compared"]

@@ -11,6 +11,7 @@ import pytest
 from exactness import BERLIN, FOLD, GAP, LOCAL_MEAN_TIME, event_of, fingerprint
 from hypothesis import given
 from hypothesis import strategies as st
+from labels import label
 
 from eventuali.codec.json import Codec, _zoned_time
 from eventuali.codec.json._compare import difference
@@ -73,7 +74,7 @@ BARE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("annotation", "value", "base"), BARE, ids=lambda x: str(x)[:40])
+@pytest.mark.parametrize(("annotation", "value", "base"), BARE, ids=label)
 def test_a_subclass_that_adds_nothing_comes_back_as_its_base(annotation, value, base):
     event = event_of(annotation, value)
     assert fingerprint(event.value) != fingerprint(base)  # pydantic kept the subclass

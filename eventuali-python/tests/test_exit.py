@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from labels import label
 
 from eventuali._engine import lifecycle
 from eventuali.errors import ForkedProcessError
@@ -55,7 +56,7 @@ def test_stores_that_do_not_close_share_one_deadline(exiting):
     assert waits[0] >= 0
 
 
-@pytest.mark.parametrize("error", [TimeoutError(), ForkedProcessError("forked")], ids=repr)
+@pytest.mark.parametrize("error", [TimeoutError(), ForkedProcessError("forked")], ids=label)
 def test_a_store_that_fails_does_not_keep_the_others_from_closing(exiting, error):
     log = []
     exiting(*(Closing(log, fails=fails) for fails in (error, None, error, None)))

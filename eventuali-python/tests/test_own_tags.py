@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import ClassVar
 
 import pytest
+from labels import label
 from pydantic import TypeAdapter, computed_field
 from stores import each_store, gathered, opened, url_of
 
@@ -127,7 +128,7 @@ def test_tags_that_a_class_says_are_stored_and_found(kind, api, tmp_path):
         (TypeAdapter(Enrolled).validate_json('{"course": "c", "student": "s"}'),
          ("course:c", "student:s")),
     ],
-    ids=lambda value: repr(value)[:40],
+    ids=label,
 )  # fmt: skip
 def test_what_a_class_may_say(event, tags):
     with sync.EventStore.create("memory://") as store:

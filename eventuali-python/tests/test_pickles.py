@@ -202,7 +202,7 @@ def test_an_aggregate_whose_save_is_open_names_what_is_sent(store):
     assert (found.numbers, found.version) == ([1, 2], 2)
 
 
-@pytest.mark.parametrize("cls", {type(value) for value in VALUES[:8]}, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("cls", dict.fromkeys(map(type, VALUES[:8])), ids=lambda c: c.__name__)
 def test_the_annotations_of_what_is_named_elsewhere_are_found(cls):
     assert set(get_type_hints(cls)) == set(cls.__dataclass_fields__)
     assert TypeAdapter(cls).core_schema

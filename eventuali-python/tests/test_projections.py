@@ -15,6 +15,7 @@ from typing import Any, Generic, Literal, NewType, TypeVar
 from uuid import UUID
 
 import pytest
+from labels import label
 from pots import (
     SAFETY,
     Owner,
@@ -546,7 +547,7 @@ def test_a_document_that_a_handler_got_knows_its_key(api, kind, tmp_path):
 
 
 @each_store
-@pytest.mark.parametrize("given", [*INEXACT.values(), *UNINDEXED.values()], ids=str)
+@pytest.mark.parametrize("given", [*INEXACT.values(), *UNINDEXED.values()], ids=label)
 def test_a_put_that_can_not_be_stored_raises_in_the_handler(api, kind, given, tmp_path):
     refused: list[Exception] = []
 

@@ -5,6 +5,7 @@ from itertools import count
 from uuid import UUID, uuid4
 
 import pytest
+from labels import label
 
 from eventuali import (
     ALL,
@@ -26,7 +27,7 @@ class Asked(Event, name="asked"):
 
 
 @pytest.mark.parametrize("field", ["event_types", "tags", "event_ids"])
-@pytest.mark.parametrize("empty", [(), [], set(), frozenset(), {}, range(0)], ids=repr)
+@pytest.mark.parametrize("empty", [(), [], set(), frozenset(), {}, range(0)], ids=label)
 def test_empty_is_not_everything(field, empty):
     for given in (empty, iter(empty)):
         with pytest.raises(InvalidEventError, match="match nothing") as caught:
@@ -46,7 +47,7 @@ def test_one_is_not_several(field, wrong):
         Query(**{field: wrong})
 
 
-@pytest.mark.parametrize("wrong", [int, Asked, type, object, 1, b"x", ["a"], User()], ids=repr)
+@pytest.mark.parametrize("wrong", [int, Asked, type, object, 1, b"x", ["a"], User()], ids=label)
 def test_an_aggregate_type_is_a_name_or_a_class_of_aggregates(wrong):
     with pytest.raises(TypeError, match="aggregate_type"):
         Query(aggregate_type=wrong)

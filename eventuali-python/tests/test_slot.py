@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from labels import label
 
 from eventuali._eventuali import applied_in_order
 
@@ -40,7 +41,7 @@ def test_events_in_order_are_seen_as_one_run() -> None:
         [applied(2**64)],
         [applied(0, time=2**63)],
     ],
-    ids=lambda contents: f"{contents!r:.40}",
+    ids=label,
 )
 def test_anything_else_is_none(contents: list[Any]) -> None:
     assert applied_in_order(contents) is None

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from labels import label
 from postgres_server import server_url
 from pots import SAFETY, Poured, caught_up, end_of, pour, running, until, until_status
 from stores import (
@@ -339,7 +340,7 @@ def test_a_reset_that_fails_changes_nothing(kind, tmp_path):
 def test_another_log_is_refused(kind, tmp_path):
     async def test(store, tables):
         await pour(store, *range(10))
-        core = store._store.projection("Lines", 1)
+        core = store._store.projection("Lines", 1, "sql")
         await caught_up(store, tables.into())
         _, (number, _, cursor) = await store._driver.answer(core.live(False))
         strange = (10, (10, UUID(int=7)), 0, 0)
@@ -762,7 +763,7 @@ def type_of(value: object) -> str:
     return types.get(type(value), "TEXT")
 
 
-@pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:30])
+@pytest.mark.parametrize("value", VALUES, ids=label)
 def test_a_value_comes_back_from_postgres_as_it_was(value, tmp_path):
     async def test(store, tables):
         tables.ask(f"CREATE TABLE {{s}}.kept (a {type_of(value)})")
@@ -779,7 +780,7 @@ def test_a_value_comes_back_from_postgres_as_it_was(value, tmp_path):
     run("async", "postgres", tmp_path, test)
 
 
-@pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:30])
+@pytest.mark.parametrize("value", VALUES, ids=label)
 def test_a_value_comes_back_from_sqlite_as_it_was_or_as_text(value, tmp_path):
     async def test(store, tables):
         tables.ask("CREATE TABLE kept (a)")

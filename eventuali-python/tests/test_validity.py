@@ -11,6 +11,7 @@ import pydantic.dataclasses
 import pytest
 from exactness import Event as Plain
 from exactness import assert_exact, event_of, fingerprint
+from labels import label
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -188,8 +189,8 @@ JUDGED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("refusal", [ValueError("no"), KeyError("no"), OSError("gone")], ids=repr)
-@pytest.mark.parametrize(("annotation", "value"), JUDGED, ids=lambda x: str(x)[:40])
+@pytest.mark.parametrize("refusal", [ValueError("no"), KeyError("no"), OSError("gone")], ids=label)
+@pytest.mark.parametrize(("annotation", "value"), JUDGED, ids=label)
 def test_what_validators_refuse_now(annotation, value, refusal):
     event = event_of(annotation, value)
     codec = Codec(type(event))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 import pytest
+from labels import label
 from stores import each_kind, url_of
 
 from eventuali import Aggregate, Event, EventualiError, SerializationError, sync
@@ -60,7 +61,7 @@ CLOCKS = [(2025, 7, 1, 12), (2025, 10, 26, 2, 30), (2025, 3, 30, 2, 30), (2025, 
 
 
 @pytest.mark.parametrize("fold", [0, 1])
-@pytest.mark.parametrize("clock", CLOCKS, ids=str)
+@pytest.mark.parametrize("clock", CLOCKS, ids=label)
 @pytest.mark.parametrize("zone", ZONES, ids=lambda zone: type(zone).__name__)
 @pytest.mark.parametrize("cls", [datetime, Moment])
 def test_any_aware_datetime_is_stored_by_its_offset(cls, zone, clock, fold):
