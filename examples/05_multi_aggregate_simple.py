@@ -26,7 +26,7 @@ class Stocked(Event):
     product: str
     units: int
 
-    @property  # type: ignore[misc]
+    @property
     def tags(self) -> list[str]:
         return [f"product:{self.product}"]
 
@@ -35,7 +35,7 @@ class Reserved(Event):
     product: str
     order: str
 
-    @property  # type: ignore[misc]
+    @property
     def tags(self) -> list[str]:
         return [f"product:{self.product}"]
 

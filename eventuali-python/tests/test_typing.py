@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 APP = Path(__file__).with_name("typing_app.py")
 
 INFERRED = """\
-from typing_app import Order, OrderPaid
-from eventuali import EventStore, EventStoreConfig, Projection, ReadModel, sync
+from typing_app import Order, OrderPaid, OrderReturned
+from eventuali import EventStore, EventStoreConfig, Projection, Query, ReadModel, sync
 from eventuali.sqlalchemy import AsyncSessions, Sessions
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import sessionmaker
@@ -36,6 +36,13 @@ async def loading(store: EventStore) -> None:
     reveal_type(await EventStore.create("memory://"))
     async for event in store.read():
         reveal_type(event)
+    async for paid in store.read(Query(event_types=[OrderPaid])):
+        reveal_type(paid.amount)
+    async with store.subscribe(Query(event_types=[OrderPaid], tags=["a"])) as payments:
+        async for paid in payments:
+            reveal_type(paid)
+    reveal_type(Query(event_types=["OrderPaid"]))
+    reveal_type(Query(event_types=[OrderPaid]) | Query(event_types=[OrderReturned]))
     reveal_type(await store.save(Order()))
 
 def blocking(store: sync.EventStore) -> None:
@@ -55,6 +62,10 @@ TYPES = [
     "typing_app.Order",
     "eventuali.store.EventStore",
     "eventuali.event.Event",
+    "decimal.Decimal",
+    "typing_app.OrderPaid",
+    "eventuali.query.Query[eventuali.event.Event]",
+    "eventuali.query.Query[typing_app.OrderPaid | typing_app.OrderReturned]",
     "eventuali._engine.pending_commit.Committed",
     "typing_app.Order | None",
     "eventuali.config.EventStoreConfig",

@@ -53,10 +53,9 @@ class OrderPacked(DomainEvent):
     order: str
     user_id: str = Field(default=...)
 
-    def _tags(self) -> list[str]:
+    @property
+    def tags(self) -> list[str]:
         return [f"order:{self.order}"]
-
-    tags = property(_tags)
 
 
 class OrderShipped(DomainEvent, title="Shipped"):

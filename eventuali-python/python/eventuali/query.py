@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Any, Final, Generic, TypeAlias, overload
 from uuid import UUID
+
+from typing_extensions import TypeVar
 
 from eventuali.aggregate import Aggregate
 from eventuali.errors import InvalidEventError, PayloadTooLargeError
@@ -26,21 +28,52 @@ Item: TypeAlias = tuple[
 """An item as the core takes it: type, id, event types, tags, event ids, correlation id."""
 
 
+E_co = TypeVar("E_co", bound=Event, covariant=True, default=Event)
+E = TypeVar("E", bound=Event, default=Event)
+"""What is read: the classes by which a query asks, or events of any kind."""
+
 _MAX_TERMS = 1000
 _MAX_ITEMS = 128
 
 
 @dataclass(frozen=True, slots=True, init=False)
-class Query:
+class Query(Generic[E_co]):
     """Selects the events that match every given part; `a | b` matches what either matches.
 
     A query is immutable and can be the key of a dict.
 
     Query(event_types=[Deposited, Withdrawn], tags=["region:eu"])
     Query(aggregate_type=Account, aggregate_id="acc-1") | Query(tags=["audit"])
+
+    To type checkers, a query by classes of events is one of these classes: what is read with
+    `Query(event_types=[Deposited])` has the fields of `Deposited`.
     """
 
     items: tuple[Item, ...]
+
+    @overload
+    def __init__(
+        self,
+        *,
+        aggregate_type: str | type[Aggregate] | None = None,
+        aggregate_id: str | None = None,
+        event_types: Iterable[type[E_co]],
+        tags: Iterable[str] | None = None,
+        event_ids: Iterable[UUID] | None = None,
+        correlation_id: UUID | str | None = None,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: Query[Event],
+        *,
+        aggregate_type: str | type[Aggregate] | None = None,
+        aggregate_id: str | None = None,
+        event_types: Iterable[str | type[Event]] | None = None,
+        tags: Iterable[str] | None = None,
+        event_ids: Iterable[UUID] | None = None,
+        correlation_id: UUID | str | None = None,
+    ) -> None: ...
 
     def __init__(
         self,
@@ -86,7 +119,7 @@ class Query:
         given = any(part is not None and part != () for part in item)
         object.__setattr__(self, "items", (item,) if given else ())
 
-    def __or__(self, other: Query) -> Query:
+    def __or__(self, other: Query[E]) -> Query[E_co | E]:
         """Returns a query that matches what either of the two matches.
 
         Raises:
@@ -94,7 +127,7 @@ class Query:
         """
         if not isinstance(other, Query):
             return NotImplemented
-        both = Query()
+        both: Query[Any] = Query()
         everything = not self.items or not other.items
         items = () if everything else self.items + other.items
         if len(items) > _MAX_ITEMS:
@@ -156,5 +189,5 @@ def _text(given: object, field: str) -> str | None:
     return None if given is None else checked_text(field, given)
 
 
-ALL: Final = Query()
+ALL: Final[Query[Any]] = Query()
 """Every event."""

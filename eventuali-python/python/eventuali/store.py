@@ -42,7 +42,7 @@ from eventuali.projection import (
     check_inline,
     check_rebuild,
 )
-from eventuali.query import ALL, Query
+from eventuali.query import ALL, E, Query
 from eventuali.subscription import Subscription
 
 if TYPE_CHECKING:
@@ -422,7 +422,7 @@ class EventStore:
 
     def read(
         self,
-        query: Query = ALL,
+        query: Query[E] = ALL,
         *,
         after: int = 0,
         before: int | None = None,
@@ -431,7 +431,7 @@ class EventStore:
         limit: int | None = None,
         backwards: bool = False,
         raw: bool = False,
-    ) -> EventReader:
+    ) -> EventReader[E]:
         """Returns an async iterator over the matching events, up to the current end of the log.
 
         The iterator stops where the log ended when it began to read, or after the first page, at
@@ -469,12 +469,12 @@ class EventStore:
 
     def subscribe(
         self,
-        query: Query = ALL,
+        query: Query[E] = ALL,
         *,
         after: int = 0,
         name: str | None = None,
         raw: bool = False,
-    ) -> Subscription:
+    ) -> Subscription[E]:
         """Follows the matching events: first the stored ones, then new ones, without end.
 
         With a name, it resumes at the checkpoint of that name, after the last handled event. An

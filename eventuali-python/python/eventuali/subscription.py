@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from eventuali._engine.checkpoint import flushed
 from eventuali._engine.follow import Following
 from eventuali._engine.operation import Operation
 from eventuali.errors import EventStoreError
+from eventuali.query import E_co
 
 if TYPE_CHECKING:
     import asyncio
 
     from eventuali._engine.asyncio_driver import AsyncioDriver
-    from eventuali.event import Event
 
 __all__ = ["Subscription"]
 
 T = TypeVar("T")
 
 
-class Subscription(Following):
+class Subscription(Following[E_co], Generic[E_co]):
     """Yields matching events in the order of their positions, and waits for new ones at the end.
 
         async with store.subscribe(Query(tags=["audit"]), name="auditor") as events:
@@ -46,7 +46,7 @@ class Subscription(Following):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> E_co:
         """Returns the next event; waits if there is none yet.
 
         Cancelling the wait loses nothing: the next call returns that event.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, Generic
 
 from eventuali._engine.arguments import query_items
 from eventuali._engine.checkpoint import flushed
@@ -12,13 +13,12 @@ from eventuali._engine.operation import Operation
 from eventuali._engine.read import PAGE
 from eventuali._eventuali import Checkpoint, Page, Pending, Row, Store, Subscription
 from eventuali.errors import StreamingError
-from eventuali.event import Event
 from eventuali.event._names import check_name
 from eventuali.expected import checked_position
-from eventuali.query import Query
+from eventuali.query import E_co, Query
 
 
-class Following:
+class Following(Generic[E_co]):
     """The state of a subscription: the current page, and at most one more that is requested.
 
     Pages are requested by position. If an answer is lost, no event is lost with it: events that
@@ -29,7 +29,7 @@ class Following:
         self,
         store: Store,
         event_types: EventTypes,
-        query: Query,
+        query: Query[E_co],
         *,
         after: int,
         name: str | None,
@@ -53,7 +53,7 @@ class Following:
         self._busy = False
         self._left: str | None = None  # why the task that takes events has stopped
         self._pending: Pending | None = None
-        self._page: Iterator[tuple[Row, Event]] = iter(())
+        self._page: Iterator[tuple[Row, Any]] = iter(())
         self._looked_to, self._end = self._after, False
         self._row: Row | None = None  # of the event that was returned last, on this page
         self._unhandled = False  # whether that event is not handled yet
@@ -78,7 +78,7 @@ class Following:
         """Whether it was closed."""
         return self._core is None
 
-    def _held(self) -> Event | None:
+    def _held(self) -> E_co | None:
         """Returns the next event of the current page; None at its end."""
         try:
             held = next(self._page, None)
@@ -89,7 +89,7 @@ class Following:
         if held is None:
             return None
         self._row, event = held
-        return event
+        return event  # type: ignore[no-any-return]
 
     def _forget(self, after: int) -> None:
         self._page, self._pending = iter(()), None

@@ -54,6 +54,7 @@ from eventuali.event._slot import (
 from eventuali.event._tags import says_tags
 
 if TYPE_CHECKING:
+    from pydantic import Field
     from typing_extensions import Unpack
 
     from eventuali.event._demo import UserDeactivated, UserEmailChanged, UserRegistered
@@ -74,6 +75,7 @@ MAX_EVENT_VERSION = 2**32 - 1
 
 
 if TYPE_CHECKING:
+    MYPY = False  # mypy takes this for True
 
     class _Model(BaseModel):
         """What type checkers see of the metadata: keywords, and attributes to read."""
@@ -86,7 +88,14 @@ if TYPE_CHECKING:
             None  # `Any`, so that a class can declare it of any type; so are `tags` and `position`
         )
         headers: Mapping[str, str] = {}
-        tags: Any = ()
+        if MYPY:  # lets anything stand for a property, but no property for a field
+            given_tags: Any = Field(default=(), alias="tags")
+
+            @property
+            def tags(self) -> Any: ...
+
+        else:  # pyright lets anything stand for a field, but no field for a property
+            tags: Any = ()
 
         @property
         def _envelope(self) -> Any: ...

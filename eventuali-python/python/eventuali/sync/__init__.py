@@ -49,7 +49,7 @@ from eventuali.projection import (
     check_inline,
     check_rebuild,
 )
-from eventuali.query import ALL, Query
+from eventuali.query import ALL, E, Query
 from eventuali.store import StoreStats
 from eventuali.sync._running import Documents, Running
 from eventuali.sync._running import rebuild as _rebuild
@@ -214,7 +214,7 @@ class EventStore:
 
     def read(
         self,
-        query: Query = ALL,
+        query: Query[E] = ALL,
         *,
         after: int = 0,
         before: int | None = None,
@@ -223,7 +223,7 @@ class EventStore:
         limit: int | None = None,
         backwards: bool = False,
         raw: bool = False,
-    ) -> BlockingReader:
+    ) -> BlockingReader[E]:
         """Returns an iterator over the matching events; see `eventuali.EventStore.read`."""
         reading = _read.Reading(
             self._store,
@@ -240,12 +240,12 @@ class EventStore:
 
     def subscribe(
         self,
-        query: Query = ALL,
+        query: Query[E] = ALL,
         *,
         after: int = 0,
         name: str | None = None,
         raw: bool = False,
-    ) -> Subscription:
+    ) -> Subscription[E]:
         """Follows the matching events, without end; see `eventuali.EventStore.subscribe`."""
         return Subscription(self._store, self._event_types, query, after=after, name=name, raw=raw)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from eventuali._engine.checkpoint import flushed
 from eventuali._engine.follow import Following
@@ -13,14 +13,12 @@ from eventuali._engine.lifecycle import refuse_in_loop
 from eventuali._engine.operation import Operation, run
 from eventuali.errors import EventStoreError
 from eventuali.expected import duration
-
-if TYPE_CHECKING:
-    from eventuali.event import Event
+from eventuali.query import E_co
 
 T = TypeVar("T")
 
 
-class Subscription(Following):
+class Subscription(Following[E_co], Generic[E_co]):
     """Yields matching events in the order of their positions, and blocks for new ones at the end.
 
         with store.subscribe(name="auditor") as events:
@@ -41,7 +39,7 @@ class Subscription(Following):
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> Event:
+    def __next__(self) -> E_co:
         """Returns the next event; blocks if there is none yet. Ctrl-C loses nothing."""
         if self._busy:
             raise RuntimeError("another thread is waiting for the next event of this subscription")
