@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from eventuali import aggregate as aggregate
     from eventuali import config as config
+    from eventuali import context as context
     from eventuali import errors as errors
     from eventuali import event as event
     from eventuali import expected as expected
@@ -143,6 +144,7 @@ _HOMES = {
 _MODULES = {
     "aggregate",
     "config",
+    "context",
     "errors",
     "event",
     "expected",

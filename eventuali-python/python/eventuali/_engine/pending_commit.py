@@ -21,9 +21,10 @@ from eventuali.errors import (
     SerializationError,
 )
 from eventuali.event import Event
+from eventuali.event._context import current
 from eventuali.event._envelope import utc
 from eventuali.event._names import checked_text
-from eventuali.event._slot import bind_appended, release, waits
+from eventuali.event._slot import bind_appended, release, take_context, waits
 
 __all__ = ["Committed", "PendingCommit", "merged", "of_aggregates", "of_events"]
 
@@ -204,6 +205,10 @@ def of_aggregates(aggregates: Iterable[Aggregate]) -> PendingCommit | None:
         events = aggregate._uncommitted[:]
         stream = (aggregate.__aggregate_type__, checked_text("aggregate_id", aggregate.id))
         writes.append((stream, aggregate.version - len(events), encode(events)))
+    if current() is not None:
+        for aggregate in saved:
+            for event in aggregate._uncommitted:
+                take_context(event)
     builder = CommitBuilder()
     for stream, before, parts in writes:
         builder.add(stream, before, before, parts)
@@ -231,6 +236,8 @@ def of_events(
     parts = encode(events)
     builder = CommitBuilder()
     with _adopting:  # two threads may append the same events
+        for event in events if current() is not None else ():
+            take_context(event)
         builder.adopt(events)
         builder.add(stream or ("", ""), expected, None, parts)
     return PendingCommit(builder, events)

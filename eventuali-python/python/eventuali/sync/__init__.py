@@ -8,6 +8,7 @@ from time import sleep
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
+from eventuali import context as _context
 from eventuali._engine import find as _find
 from eventuali._engine import load as _load
 from eventuali._engine import read as _read
@@ -211,6 +212,9 @@ class EventStore:
         """Builds the documents of a projection anew; see `eventuali.EventStore.rebuild`."""
         told = shown(progress, f"rebuild {check_rebuild(projection)}", "positions")
         return _rebuild(self._store, projection, on_error, told)
+
+    metadata = staticmethod(_context.metadata)
+    caused_by = staticmethod(_context.caused_by)
 
     def read(
         self,
