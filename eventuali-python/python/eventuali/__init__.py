@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eventuali import aggregate as aggregate
+    from eventuali import command as command
     from eventuali import config as config
     from eventuali import context as context
     from eventuali import errors as errors
@@ -143,6 +144,7 @@ _HOMES = {
 }
 _MODULES = {
     "aggregate",
+    "command",
     "config",
     "context",
     "errors",

@@ -26,7 +26,14 @@ from eventuali.event._envelope import utc
 from eventuali.event._names import checked_text
 from eventuali.event._slot import bind_appended, release, take_context, waits
 
-__all__ = ["Committed", "PendingCommit", "merged", "of_aggregates", "of_events"]
+__all__ = [
+    "Committed",
+    "PendingCommit",
+    "adopting",
+    "merged",
+    "of_aggregates",
+    "of_events",
+]
 
 Answer: TypeAlias = tuple[Sequence[int], list[int], int]
 
@@ -137,8 +144,7 @@ class PendingCommit:
             raise RuntimeError(f"{sent} events were sent, and {len(positions)} were stored")
         self.builder.stored(positions, recorded_at)
         self.answer = Committed(tuple(positions), tuple(versions), utc(recorded_at))
-        if self._events and versions[0]:
-            self._bind(versions[0] - len(self._events))
+        self._bind(versions)
         return self.answer
 
     def fail(self, error: BaseException) -> None:
@@ -165,10 +171,13 @@ class PendingCommit:
         elif self.failed:
             set_pending(aggregate, None)
 
-    def _bind(self, before: int) -> None:
+    def _bind(self, versions: Sequence[int]) -> None:
         """Tells events that were appended without an aggregate their stream and versions."""
-        stream = self.builder.writes[0][:2]
-        for version, event in enumerate(self._events, before + 1):
+        if self._events and versions[0]:
+            self._bind_to(self.builder.writes[0][:2], versions[0], self._events)
+
+    def _bind_to(self, stream: tuple[str, str], last: int, events: Sequence[Event]) -> None:
+        for version, event in enumerate(events, last - len(events) + 1):
             bind_appended(event, stream, version, self.builder.ranges)
 
     def _release(self) -> None:
@@ -244,6 +253,11 @@ def of_events(
 
 
 _adopting = Lock()
+
+
+def adopting() -> Lock:
+    """Returns the lock for giving ids: two threads may append the same events."""
+    return _adopting
 
 
 def _after_fork() -> None:

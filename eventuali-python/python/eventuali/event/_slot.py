@@ -242,6 +242,15 @@ def bind_given(event: Event, aggregate_type: str, aggregate_id: str, version: in
     envelope.bind(aggregate_type, aggregate_id, version, None, 0)
 
 
+def unapply(event: Event) -> None:
+    """Takes back that an event was applied, which nobody has saved: it is a new event again."""
+    state = content(event)
+    if type(state) is tuple:
+        set_time(event, state[0])
+    elif type(state) is Envelope:
+        state.bind("", "", 0, None, 0)
+
+
 def waits(event: Event) -> bool:
     """Tells whether an event was applied to an aggregate that has not saved it."""
     state = getattr(event, "_envelope", None)

@@ -52,11 +52,12 @@ from eventuali.projection import (
 )
 from eventuali.query import ALL, Query
 from eventuali.store import StoreStats
+from eventuali.sync._bus import CommandBus, UnitOfWork
 from eventuali.sync._running import Documents, Running
 from eventuali.sync._running import rebuild as _rebuild
 from eventuali.sync._subscription import Subscription
 
-__all__ = ["Documents", "EventStore", "Running", "Subscription"]
+__all__ = ["CommandBus", "Documents", "EventStore", "Running", "Subscription", "UnitOfWork"]
 
 A = TypeVar("A", bound=Aggregate)
 M = TypeVar("M", bound=ReadModel)
