@@ -107,7 +107,7 @@ def handle(
     methods = methods_of(type(aggregate))
     method = methods.get(type(command))
     if method is None:
-        raise unknown(type(command), methods, type(aggregate).__name__)
+        raise unknown(type(command), methods, type(aggregate).__name__, "command")
     savepoint = aggregate._savepoint or begin(aggregate)
     uncommitted = aggregate._uncommitted
     count, before = len(uncommitted), aggregate.__dict__.copy()
@@ -123,12 +123,14 @@ def handle(
     return answer, uncommitted[count:]
 
 
-def unknown(message: type, known: Mapping[type, Any], where: str) -> UnknownCommandError:
+def unknown(
+    message: type, known: Mapping[type, Any], where: str, what: str
+) -> UnknownCommandError:
     """Returns the error for a message that nobody handles, which lists what is known."""
     names = sorted(each.__name__ for each in known)
     listed = ", ".join(names) if names else "nothing"
     return UnknownCommandError(
-        f"{where} has no handler for {message.__name__}; it knows {listed}",
+        f"{where} has no handler for the {what} {message.__name__}; it knows {listed}",
         message_type=message.__name__,
         known=names,
     )

@@ -70,8 +70,8 @@ class Dispatch:
             known = {
                 cls: each for cls, each in self.table.items() if each.mark.is_query is is_query
             }
-            where = "the bus, asked a query," if is_query else "the bus, sent a command,"
-            raise unknown(type(message), known, where)
+            what = "query" if is_query else "command"
+            raise unknown(type(message), known, "the bus", what)
         return handler
 
 
