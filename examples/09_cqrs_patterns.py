@@ -2,8 +2,7 @@
 
     uv run python examples/09_cqrs_patterns.py
 
-Twenty commands go through a bus, which records each answer in the commit of its events: the same
-command has one effect, after a restart, too.
+A bus records each answer in the commit of its events: the same command has one effect.
 """
 
 import asyncio

@@ -188,7 +188,9 @@ def test_a_method_that_raises_leaves_the_aggregate_as_it_was() -> None:
 
 
 def test_a_command_that_it_does_not_take_is_named() -> None:
-    with pytest.raises(UnknownCommandError, match="Purse has no handler for the command Move") as refused:
+    with pytest.raises(
+        UnknownCommandError, match="Purse has no handler for the command Move"
+    ) as refused:
         Purse().handle(Move(source="a", target="b", amount=Decimal(1)))
     assert refused.value.known == ["Empty", "Open", "Pay"]
 

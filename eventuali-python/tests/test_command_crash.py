@@ -122,7 +122,7 @@ def prepare(place: object) -> None:
 
 
 def effects(place: object) -> tuple[dict[str, str], Counter[str]]:
-    """Returns the balance after each event that pays, by position, and how often each command did."""
+    """Returns the balance after each payment, by its position, and how often each command paid."""
 
     async def main() -> tuple[dict[str, str], Counter[str]]:
         balances: Counter[str] = Counter()

@@ -123,9 +123,7 @@ def handle(
     return answer, uncommitted[count:]
 
 
-def unknown(
-    message: type, known: Mapping[type, Any], where: str, what: str
-) -> UnknownCommandError:
+def unknown(message: type, known: Mapping[type, Any], where: str, what: str) -> UnknownCommandError:
     """Returns the error for a message that nobody handles, which lists what is known."""
     names = sorted(each.__name__ for each in known)
     listed = ", ".join(names) if names else "nothing"
