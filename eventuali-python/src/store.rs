@@ -9,7 +9,7 @@ use eventuali_core::commit::{AppendCondition, Commit, StreamWrite};
 use eventuali_core::error::{Error, ErrorKind};
 use eventuali_core::query::ReadRange;
 use eventuali_core::record::{
-    ExpectedRecord, RecordChange, RecordKey, RecordQuery, RecordSelection,
+    ExpectedRecord, RecordChange, RecordKey, RecordQuery, RecordSelection, RecordValue,
 };
 use eventuali_core::service::documents::Documents;
 use eventuali_core::service::inline;
@@ -18,6 +18,7 @@ use eventuali_core::store::{EventStore, Options};
 use eventuali_core::stream::{StreamId, StreamSelection};
 use eventuali_core::verify::VerifyCursor;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use uuid::Uuid;
 
 use crate::convert::{ItemTuple, Outcome, RunTuple, add_events, expected_version, query};
@@ -104,6 +105,30 @@ fn opening(
 /// (type, id, expected version, runs of events).
 type WriteTuple<'py> = (String, String, Bound<'py, PyAny>, Vec<RunTuple<'py>>);
 
+/// (space, key, version that it must be at or None where there must be none, bytes or None, when it
+/// is due in µs since 1970 UTC).
+type RecordTuple<'py> = (String, String, Option<u64>, Option<Bound<'py, PyBytes>>, Option<i64>);
+
+fn record_change((space, key, expected, bytes, due): RecordTuple<'_>) -> RecordChange {
+    let expected = expected.map_or(ExpectedRecord::Absent, ExpectedRecord::Exact);
+    let value = bytes.map(|bytes| RecordValue {
+        bytes: bytes.as_bytes().to_vec(),
+        due,
+        ..RecordValue::default()
+    });
+    RecordChange { key: RecordKey::new(space, key), expected, value }
+}
+
+/// The same commit with records of the caller's own. Beside events they are derived: a repetition is
+/// known by the events.
+fn with_records(mut commit: Commit, records: Vec<RecordTuple<'_>>) -> Commit {
+    if !records.is_empty() {
+        commit.derived |= commit.writes.iter().any(|write| !write.events.is_empty());
+        commit.records.extend(records.into_iter().map(record_change));
+    }
+    commit
+}
+
 #[pymethods]
 impl Store {
     /// Opens the store that a URL names, or that options describe, on a thread of its own.
@@ -167,14 +192,19 @@ impl Store {
         Self::new(self.core.clone(), blocking, self.near)
     }
 
-    /// Commits (type, id, expected version, events) of each stream, on conditions (items, after).
+    /// Commits (type, id, expected version, events) of each stream, on conditions (items, after),
+    /// with records; without events, the same id again is the same commit.
+    #[pyo3(signature = (writes, conditions, records=Vec::new(), id=None))]
     fn commit(
         &self,
         py: Python<'_>,
         writes: Vec<WriteTuple<'_>>,
         conditions: Vec<(Vec<ItemTuple>, u64)>,
+        records: Vec<RecordTuple<'_>>,
+        id: Option<Uuid>,
     ) -> PyResult<Pending> {
-        let commit = self.commit_of(writes, conditions)?;
+        let mut commit = with_records(self.commit_of(writes, conditions)?, records);
+        commit.id = id.unwrap_or(commit.id);
         let answer = if self.blocking {
             py.detach(|| self.core.commit_here(commit))
         } else {
@@ -185,15 +215,19 @@ impl Store {
 
     /// The same, with documents of inline projections; None where these are no longer what they
     /// were, and nothing was written.
+    #[pyo3(signature = (writes, conditions, documents, records=Vec::new()))]
     fn commit_with(
         &self,
         py: Python<'_>,
         writes: Vec<WriteTuple<'_>>,
         conditions: Vec<(Vec<ItemTuple>, u64)>,
         documents: Vec<projection::Inline<'_>>,
+        records: Vec<RecordTuple<'_>>,
     ) -> PyResult<Pending> {
-        let commit = projection::with_documents(self.commit_of(writes, conditions)?, documents);
-        let answer = py.detach(|| inline::commit(&self.core, commit, self.blocking));
+        let commit = with_records(self.commit_of(writes, conditions)?, records);
+        let own = commit.records.iter().map(|change| change.key.clone()).collect();
+        let commit = projection::with_documents(commit, documents);
+        let answer = py.detach(|| inline::commit(&self.core, commit, own, self.blocking));
         Ok(Pending::new(async { Ok(answer.await?.map_or(Outcome::Closed, Outcome::Committed)) }))
     }
 
@@ -316,6 +350,19 @@ impl Store {
         let answer = self.core.records(query, None, 1);
         Pending::new(async {
             answer.await.map(|page| Outcome::Record(page.records.into_iter().next()))
+        })
+    }
+
+    /// The first records of a space that are due by the store's clock: [(key, version)].
+    fn due_records(&self, space: String, limit: usize) -> Pending {
+        let select = RecordSelection::Due { until: None };
+        let query = RecordQuery { entries: false, ..RecordQuery::new(space, select) };
+        let answer = self.core.records(query, None, limit);
+        Pending::new(async {
+            let page = answer.await?;
+            let found = page.records.into_iter().map(|record| (record.key.key, record.version));
+            let found: Vec<_> = found.collect();
+            Ok(Outcome::Made(Box::new(move |py| Ok(found.into_pyobject(py)?.into_any().unbind()))))
         })
     }
 

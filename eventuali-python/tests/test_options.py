@@ -46,10 +46,19 @@ ELSEWHERE = (
     "Running.",
     "Worker.",
     "load.",
+    "Aggregate.handle.",
+    "CommandBus.",
+    "EventStore.metadata.",
+    "UnitOfWork.",
+    "answers.",
+    "carry.",
+    "caused_by.",
+    "handles.",
+    "metadata.",
 )
-"""Read models: test_projections, test_running, test_rebuilding, test_search, test_own_tables,
-test_sql_statements, test_memory_view, test_worker_in_process and test_worker_load show what these
-change."""
+"""Commands, metadata by context, read models: test_command, test_context, test_projections,
+test_running, test_rebuilding, test_search, test_own_tables, test_sql_statements, test_memory_view,
+test_worker_in_process and test_worker_load show what these change."""
 OPTIONS = {
     name
     for name in public_options()
@@ -130,6 +139,7 @@ def watched(option: str, api: str, monkeypatch: Any) -> list[Any] | None:
 VALUES: dict[str, tuple[Any, Any]] = {
     "event_ids": ([UUID(int=1)], []),
     "stream": (("Account", "a"), None),
+    "known": (["Pay"], []),
 }
 
 

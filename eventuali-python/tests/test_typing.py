@@ -16,6 +16,7 @@ APP = Path(__file__).with_name("typing_app.py")
 INFERRED = """\
 from typing_app import Order, OrderPaid, OrderReturned
 from eventuali import EventStore, EventStoreConfig, Projection, Query, ReadModel, sync
+from eventuali.command import CommandBus, UnitOfWork
 from eventuali.sqlalchemy import AsyncSessions, Sessions
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import sessionmaker
@@ -45,6 +46,10 @@ async def loading(store: EventStore) -> None:
     reveal_type(Query(event_types=[OrderPaid]) | Query(event_types=[OrderReturned]))
     reveal_type(await store.save(Order()))
 
+async def sending(bus: CommandBus, work: UnitOfWork) -> None:
+    reveal_type(await bus.send(Order()))
+    reveal_type(await work.load(Order, "1"))
+
 def blocking(store: sync.EventStore) -> None:
     reveal_type(store.load(Order, "1"))
     reveal_type(EventStoreConfig.postgres("postgresql://").with_max_connections(2))
@@ -67,6 +72,8 @@ TYPES = [
     "eventuali.query.Query[eventuali.event.Event]",
     "eventuali.query.Query[typing_app.OrderPaid | typing_app.OrderReturned]",
     "eventuali._engine.pending_commit.Committed",
+    "eventuali.command._dispatch.Handled",
+    "typing_app.Order | None",
     "typing_app.Order | None",
     "eventuali.config.EventStoreConfig",
     "decimal.Decimal",
@@ -83,6 +90,8 @@ MISTAKES = {
     "OrderReturned(timestamp=1)": "arg-type",
     'Order(id="o-1").placed': "attr-defined",
     "Order().apply(Order())": "arg-type",
+    "metadata(user_id=1)": "arg-type",
+    'handles("Order")': "arg-type",
     'sync.EventStore.create("memory://", durability="none")': "arg-type",
     'sync.EventStore.create("memory://").load(OrderPaid, "1")': "type-var",
     'sync.EventStore.create("memory://").load(Order, "1").total': "union-attr",
@@ -104,7 +113,8 @@ def checked(tmp_path_factory):
     inferred, mistaken = directory / "inferred.py", directory / "mistaken.py"
     inferred.write_text(INFERRED)
     imports = "from decimal import Decimal\nfrom eventuali import EventStoreConfig, sync\n"
-    imports += "from typing_app import *\n"
+    imports += "from typing_app import *; from eventuali.command import handles; "
+    imports += "from eventuali.context import metadata\n"
     mistaken.write_text(imports + "\n".join(MISTAKES) + "\n")
     done = run("mypy", "--strict", "--no-error-summary", APP, inferred, mistaken)
     assert done.stderr == ""

@@ -29,6 +29,8 @@ from eventuali import (
     Subscription,
     sync,
 )
+from eventuali.command import Command, CommandBus, Handled, UnitOfWork, answers, handles
+from eventuali.context import carry, caused_by, current_metadata, metadata
 
 
 class Line(BaseModel):
@@ -195,6 +197,75 @@ async def followed(store: EventStore) -> str:
     return ""
 
 
+class Note(Command):
+    order_id: str
+    text: str
+
+
+class Written(Event):
+    text: str
+
+
+class Notebook(Aggregate):
+    last: str = ""
+
+    @handles(Note, id="order_id", creates=True)
+    def note(self, command: Note) -> str:
+        self.apply(Written(text=command.text))
+        return self.last
+
+    def apply_written(self, event: Written) -> None:
+        self.last = event.text
+
+
+@dataclass
+class LastOf:
+    order_id: str
+
+
+@dataclass
+class Clear:
+    order_id: str
+
+
+@handles(Clear)
+async def clear(command: Clear, work: UnitOfWork) -> None:
+    notebook: Notebook | None = await work.load(Notebook, command.order_id)
+    work.add(notebook or Notebook(id=command.order_id))
+    work.append([Written(text="")], stream=("Notebook", "all"), expected=NO_STREAM)
+
+
+@answers(LastOf)
+async def last_of(query: LastOf, store: EventStore) -> str:
+    return (await store.load_one(Notebook, query.order_id)).last
+
+
+@answers(LastOf)
+def last_of_blocking(query: LastOf, store: sync.EventStore) -> str:
+    return store.load_one(Notebook, query.order_id).last
+
+
+async def commanding(store: EventStore) -> None:
+    bus = CommandBus(store, Notebook, clear, last_of)
+    with store.metadata(correlation_id="request"), metadata(user_id="ada", headers={"a": "b"}):
+        handled: Handled = await bus.send(Note(order_id="o-1", text="x"), command_id=uuid4())
+        user: str | None = await asyncio.to_thread(carry(lambda: current_metadata().user_id))
+        assert (handled.answer, user) == ("x", "ada")
+    assert await bus.ask(LastOf("o-1")) == "x"
+    async for event in store.read():
+        with caused_by(event), store.caused_by(event):
+            Notebook.from_events([event]).handle(Note(order_id="o-1", text="y"))
+    swept: int = await bus.sweep()
+    assert swept == 0
+
+
+def commanding_blocking(store: sync.EventStore) -> None:
+    bus = sync.CommandBus(store, Notebook, last_of_blocking)
+    position: int | None = bus.send(Note(order_id="o-2", text="x")).position
+    assert isinstance(position, int)
+    assert bus.ask(LastOf("o-2")) == "x"
+
+
 def server(url: str) -> EventStoreConfig:
     config: EventStoreConfig = (
         EventStoreConfig.postgres(url)
@@ -218,6 +289,7 @@ async def serving() -> None:
 def blocking() -> None:
     assert server("postgresql://app:secret@db/shop").url == "postgresql://app@db/shop"
     with sync.EventStore.create("memory://", durability="relaxed") as store:
+        commanding_blocking(store)
         order = Order.from_events([OrderShipped()], id="o-3")
         store.append([OrderPacked(order="o-3", user_id="u-1")])
         order.apply(OrderReturned())
@@ -231,6 +303,12 @@ def blocking() -> None:
                 events.caught_up(0.0)
 
 
+async def commands() -> None:
+    async with EventStore.create("memory://") as store:
+        await commanding(store)
+
+
 if __name__ == "__main__":
     asyncio.run(main())
+    asyncio.run(commands())
     blocking()

@@ -188,17 +188,30 @@ impl Projection {
 }
 
 /// Commits events with the documents that they change; none where these, or the generation, are no
-/// longer what they were: nothing is written then.
+/// longer what they were: nothing is written then. `own` are records of the caller's in the commit,
+/// whose conflicts are errors.
 #[must_use]
-pub fn commit(store: &EventStore, commit: Commit, here: bool) -> Answer<Option<Committed>> {
+pub fn commit(
+    store: &EventStore,
+    commit: Commit,
+    own: Vec<RecordKey>,
+    here: bool,
+) -> Answer<Option<Committed>> {
     let answer = if here { store.commit_here(commit) } else { store.commit(commit) };
     Box::pin(async move {
         match answer.await {
             Ok(committed) => Ok(Some(committed)),
-            Err(error) if matches!(error.kind(), ErrorKind::RecordConflict { .. }) => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => match error.kind() {
+                ErrorKind::RecordConflict { key, .. } if !is_one_of(key, &own) => Ok(None),
+                _ => Err(error),
+            },
         }
     })
+}
+
+/// Whether a conflict is about one of these records, which have no tenant before they are sent.
+fn is_one_of(key: &RecordKey, own: &[RecordKey]) -> bool {
+    own.iter().any(|each| each.space == key.space && each.key == key.key)
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eventuali import aggregate as aggregate
+    from eventuali import command as command
     from eventuali import config as config
+    from eventuali import context as context
     from eventuali import errors as errors
     from eventuali import event as event
     from eventuali import expected as expected
@@ -142,7 +144,9 @@ _HOMES = {
 }
 _MODULES = {
     "aggregate",
+    "command",
     "config",
+    "context",
     "errors",
     "event",
     "expected",

@@ -345,17 +345,27 @@ class Store:
         """
 
     def commit(
-        self, writes: Sequence[Write], conditions: Sequence[tuple[Sequence[Item], int]]
+        self,
+        writes: Sequence[Write],
+        conditions: Sequence[tuple[Sequence[Item], int]],
+        records: Sequence[tuple[str, str, int | None, bytes | None, int | None]] = ...,
+        id: UUID | None = None,
     ) -> Pending:
-        """Commits; the answer is (positions, versions, recorded at in µs)."""
+        """Commits; the answer is (positions, versions, recorded at in µs).
+
+        A record is (space, key, version that it must be at or None where there must be none, bytes
+        or None to delete it, when it is due in µs since 1970 or None). Without events, the same id
+        again is the same commit.
+        """
 
     def commit_with(
         self,
         writes: Sequence[Write],
         conditions: Sequence[tuple[Sequence[Item], int]],
         documents: Sequence[tuple[Projection, int, Sequence[InlineDocument]]],
+        records: Sequence[tuple[str, str, int | None, bytes | None, int | None]] = ...,
     ) -> Pending:
-        """Commits, together with documents of inline projections.
+        """Commits, together with documents of inline projections, and records as in `commit`.
 
         Each projection says the version of the record of its generations.
 
@@ -438,6 +448,9 @@ class Store:
 
     def record(self, space: str, key: str) -> Pending:
         """Reads the record of a key; the answer is (version, bytes), or None."""
+
+    def due_records(self, space: str, limit: int) -> Pending:
+        """The first records of a space that are due by the store's clock: [(key, version)]."""
 
     def put_record(
         self, space: str, key: str, expected: int | None, value: bytes, id: UUID

@@ -28,6 +28,9 @@
     │   └── KeyUnavailableError
     ├── InvalidEventError                      (ValueError)   field
     ├── AggregateNotFoundError                 (LookupError)  aggregate_type, aggregate_id
+    ├── CommandError
+    │   ├── UnknownCommandError                (LookupError)  message_type, known
+    │   └── CommandIdConflictError             command_id
     ├── ProjectionError
     ├── SnapshotError
     └── StreamingError
@@ -48,6 +51,8 @@ __all__ = [
     "AggregateNotFoundError",
     "AppendConditionError",
     "CheckpointMismatchError",
+    "CommandError",
+    "CommandIdConflictError",
     "ConfigurationError",
     "DatabaseError",
     "DecryptionError",
@@ -72,6 +77,7 @@ __all__ = [
     "StorageUnavailableError",
     "StoreClosedError",
     "StreamingError",
+    "UnknownCommandError",
     "UnknownEventTypeError",
     "UpcastError",
 ]
@@ -363,6 +369,41 @@ class AggregateNotFoundError(EventualiError, LookupError):
         super().__init__(message)
         self.aggregate_type = aggregate_type
         self.aggregate_id = aggregate_id
+
+
+class CommandError(EventualiError):
+    """A command or query can't be handled. Nothing was written."""
+
+
+class UnknownCommandError(CommandError, LookupError):
+    """No handler takes a command or query of this class.
+
+    Attributes:
+        message_type: The name of its class.
+        known: The names of the classes that are handled.
+    """
+
+    def __init__(
+        self, message: str = "", *, message_type: str | None = None, known: Iterable[str] = ()
+    ) -> None:
+        super().__init__(message)
+        self.message_type = message_type
+        self.known = list(known)
+
+
+class CommandIdConflictError(CommandError):
+    """The id of a command was used before, for a command with other content.
+
+    Repeating the same command is no conflict; it returns the first answer. Use a new id for a new
+    command.
+
+    Attributes:
+        command_id: The id.
+    """
+
+    def __init__(self, message: str = "", *, command_id: str | None = None) -> None:
+        super().__init__(message)
+        self.command_id = command_id
 
 
 class ProjectionError(EventualiError):

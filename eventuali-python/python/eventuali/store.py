@@ -9,6 +9,7 @@ from inspect import isawaitable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
+from eventuali import context as _context
 from eventuali._engine import find as _find
 from eventuali._engine import load as _load
 from eventuali._engine import read as _read
@@ -419,6 +420,9 @@ class EventStore:
 
         told = shown(progress, f"rebuild {check_rebuild(projection)}", "positions")
         return await rebuild(self._store, self._driver, projection, on_error, told)
+
+    metadata = staticmethod(_context.metadata)
+    caused_by = staticmethod(_context.caused_by)
 
     def read(
         self,

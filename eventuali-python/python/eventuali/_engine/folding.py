@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
 from inspect import iscoroutine
 from typing import Any, ClassVar, Literal
 
@@ -18,6 +19,7 @@ from eventuali._engine.documents import (
 from eventuali._engine.places import Call, Cursor, Failed, Place, Taken, TooLarge, Work
 from eventuali._eventuali import Pending, Row, Store, Words
 from eventuali._eventuali import Projection as Core
+from eventuali.event._context import enter_caused, leave
 from eventuali.event._names import check_name
 from eventuali.projection import (
     MemoryView,
@@ -341,6 +343,7 @@ def call(projection: Projection[Any], taken: Sequence[Taken], third: Any, instea
         Failed: One raised, or returned something.
     """
     for event, handler, row in taken:
+        block = enter_caused(event)  # what it stores follows from the event
         try:
             answer = handler.function(projection, event, third)
             if handler.is_async:
@@ -352,3 +355,6 @@ def call(projection: Projection[Any], taken: Sequence[Taken], third: Any, instea
                 raise TypeError(f"{name} returned {answer!r:.60}; in the free form, {instead}")
         except Exception as error:
             raise Failed(row, error) from error
+        finally:
+            with suppress(ValueError):  # given up by whoever is in another context
+                leave(block)

@@ -24,6 +24,8 @@ ATTEMPTS = 500
 
 Changes: TypeAlias = tuple[Core, int, list[Change]]
 """(projection, version of the record of its generations, changes)"""
+Record: TypeAlias = tuple[str, str, int | None, bytes | None, int | None]
+"""(space, key, version that it must be at or None, bytes or None, when it is due in µs or None)"""
 AtWork: TypeAlias = tuple[list[int], int]
 """(numbers of generations, version of the record that says so)"""
 _NEVER = 2**63 - 1
@@ -59,9 +61,12 @@ class Inline:
         return Inline(store, self.projections)
 
     def commit(
-        self, commit: PendingCommit, conditions: Sequence[tuple[list[Item], int]]
+        self,
+        commit: PendingCommit,
+        conditions: Sequence[tuple[list[Item], int]],
+        records: Sequence[Record] = (),
     ) -> Operation[Answer]:
-        """Sends a commit, together with the documents that its events change.
+        """Sends a commit, together with the documents that its events change, and own records.
 
         Raises:
             ProjectionError: A handler failed, or an event belongs to no aggregate.
@@ -73,17 +78,19 @@ class Inline:
                 bases = (yield from self._bases(builder.writes)) if concerned else []
                 changes = yield from self._changes(concerned, builder, bases)
             except _NotFoldedError as failed:
-                return (yield from self._refused(commit, conditions, failed))
+                return (yield from self._refused(commit, conditions, records, failed))
             except BaseException:
                 commit.drop()
                 raise
             if not changes:
                 return (
-                    yield from commit.send(lambda: self._store.commit(builder.writes, conditions))
+                    yield from commit.send(
+                        lambda: self._store.commit(builder.writes, conditions, records)
+                    )
                 )
             writes = list(map(_settled, builder.writes, bases))
             found = yield from commit.send_unless(
-                partial(self._store.commit_with, writes, conditions, changes),
+                partial(self._store.commit_with, writes, conditions, changes, records),
                 partial(_is_stale, builder.writes, writes),
             )
             if found is not None:
@@ -109,6 +116,7 @@ class Inline:
         self,
         commit: PendingCommit,
         conditions: Sequence[tuple[list[Item], int]],
+        records: Sequence[Record],
         failed: _NotFoldedError,
     ) -> Operation[Answer]:
         """Settles a commit whose documents can't be made.
@@ -131,7 +139,7 @@ class Inline:
             if version == failed.base:
                 commit.drop()
                 raise failed.told from failed.cause
-            return (yield from commit.send(lambda: self._store.commit(given, conditions)))
+            return (yield from commit.send(lambda: self._store.commit(given, conditions, records)))
         except BaseException:
             commit.drop()
             raise

@@ -102,10 +102,15 @@ def load_one(store: Store, cls: type[A], aggregate_id: str, *bounds: Any) -> Ope
     """Like `load`, but an aggregate that was never stored is an error."""
     aggregate = yield from load(store, cls, aggregate_id, *bounds)
     if aggregate is None:
-        name = cls.__aggregate_type__
-        raise AggregateNotFoundError(
-            f"no event is stored for {name} {aggregate_id!r:.260}",
-            aggregate_type=name,
-            aggregate_id=aggregate_id,
-        )
+        raise not_found(cls, aggregate_id)
     return aggregate
+
+
+def not_found(cls: type[Aggregate], aggregate_id: str) -> AggregateNotFoundError:
+    """Returns the error for an aggregate of which nothing is stored."""
+    name = cls.__aggregate_type__
+    return AggregateNotFoundError(
+        f"no event is stored for {name} {aggregate_id!r:.260}",
+        aggregate_type=name,
+        aggregate_id=aggregate_id,
+    )

@@ -21,11 +21,19 @@ from eventuali.errors import (
     SerializationError,
 )
 from eventuali.event import Event
+from eventuali.event._context import current
 from eventuali.event._envelope import utc
 from eventuali.event._names import checked_text
-from eventuali.event._slot import bind_appended, release, waits
+from eventuali.event._slot import bind_appended, release, take_context, waits
 
-__all__ = ["Committed", "PendingCommit", "merged", "of_aggregates", "of_events"]
+__all__ = [
+    "Committed",
+    "PendingCommit",
+    "adopting",
+    "merged",
+    "of_aggregates",
+    "of_events",
+]
 
 Answer: TypeAlias = tuple[Sequence[int], list[int], int]
 
@@ -136,8 +144,7 @@ class PendingCommit:
             raise RuntimeError(f"{sent} events were sent, and {len(positions)} were stored")
         self.builder.stored(positions, recorded_at)
         self.answer = Committed(tuple(positions), tuple(versions), utc(recorded_at))
-        if self._events and versions[0]:
-            self._bind(versions[0] - len(self._events))
+        self._bind(versions)
         return self.answer
 
     def fail(self, error: BaseException) -> None:
@@ -164,10 +171,13 @@ class PendingCommit:
         elif self.failed:
             set_pending(aggregate, None)
 
-    def _bind(self, before: int) -> None:
+    def _bind(self, versions: Sequence[int]) -> None:
         """Tells events that were appended without an aggregate their stream and versions."""
-        stream = self.builder.writes[0][:2]
-        for version, event in enumerate(self._events, before + 1):
+        if self._events and versions[0]:
+            self._bind_to(self.builder.writes[0][:2], versions[0], self._events)
+
+    def _bind_to(self, stream: tuple[str, str], last: int, events: Sequence[Event]) -> None:
+        for version, event in enumerate(events, last - len(events) + 1):
             bind_appended(event, stream, version, self.builder.ranges)
 
     def _release(self) -> None:
@@ -204,6 +214,10 @@ def of_aggregates(aggregates: Iterable[Aggregate]) -> PendingCommit | None:
         events = aggregate._uncommitted[:]
         stream = (aggregate.__aggregate_type__, checked_text("aggregate_id", aggregate.id))
         writes.append((stream, aggregate.version - len(events), encode(events)))
+    if current() is not None:
+        for aggregate in saved:
+            for event in aggregate._uncommitted:
+                take_context(event)
     builder = CommitBuilder()
     for stream, before, parts in writes:
         builder.add(stream, before, before, parts)
@@ -231,12 +245,19 @@ def of_events(
     parts = encode(events)
     builder = CommitBuilder()
     with _adopting:  # two threads may append the same events
+        for event in events if current() is not None else ():
+            take_context(event)
         builder.adopt(events)
         builder.add(stream or ("", ""), expected, None, parts)
     return PendingCommit(builder, events)
 
 
 _adopting = Lock()
+
+
+def adopting() -> Lock:
+    """Returns the lock for giving ids: two threads may append the same events."""
+    return _adopting
 
 
 def _after_fork() -> None:

@@ -25,6 +25,7 @@ from pydantic_core import from_json, to_json
 from eventuali._values import values
 from eventuali.errors import InvalidEventError, SerializationError
 from eventuali.event import _registry
+from eventuali.event._context import current
 from eventuali.event._envelope import (
     FIELDS,
     GIVEN,
@@ -50,6 +51,7 @@ from eventuali.event._slot import (
     set_stored,
     set_time,
     successor,
+    take_context,
 )
 from eventuali.event._tags import says_tags
 
@@ -167,6 +169,8 @@ class Event(_Model):
                 envelope = parse_from(data, self.__meta_keywords__)
                 self.__pydantic_validator__.validate_python(data, self_instance=self)
                 set_given(self, envelope)
+            if current() is not None:
+                take_context(self)
 
         # Without this mark pydantic sends stored events through `__init__`, too.
         __init__.__pydantic_base_init__ = True
@@ -266,6 +270,7 @@ class Event(_Model):
         new = successor(self, given)
         copied = super().model_copy(update=fields, deep=deep)
         set_content(copied, new)
+        take_context(copied)
         return copied
 
     def __copy__(self) -> Self:

@@ -179,6 +179,7 @@ class Envelope:
         "causation_id",
         "correlation_id",
         "event_id",
+        "has_context",
         "has_own_tags",
         "headers",
         "ids",
@@ -198,7 +199,13 @@ class Envelope:
         self.headers: Headers = NO_HEADERS
         self.tags: tuple[str, ...] = ()
         self.has_own_tags = False  # those that the class of the event says
+        self.has_context = False  # what the block gave in which it was made, applied or stored
         self.bind("", "", 0, None, 0)
+
+    def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
+        self.has_context = False  # of a pickle that does not say it
+        for name, value in state[1].items():
+            setattr(self, name, value)
 
     def bind(
         self, aggregate_type: str, aggregate_id: str, version: int, ids: IdRange | None, index: int

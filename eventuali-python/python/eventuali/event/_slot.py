@@ -24,6 +24,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from eventuali.errors import InvalidEventError
+from eventuali.event._context import complete, current
 from eventuali.event._envelope import (
     GIVEN,
     DetachedMeta,
@@ -144,6 +145,28 @@ def take_own_tags(event: Event) -> Any:
     return envelope
 
 
+def take_context(event: Event) -> None:
+    """Gives an event the metadata of the block around, unless it has taken that or was sent."""
+    context = current()
+    if context is None:
+        return
+    state = _state(event)
+    if type(state) is int:
+        envelope = Envelope(state // 1000)
+    elif type(state) is tuple and state[4].at(state[5]) is None:
+        envelope = Envelope(state[0] // 1000)
+        envelope.bind(*state[1:])
+    elif type(state) is Envelope and not state.has_context:
+        if state.ids is not None and (state.ids.under_way or state.ids.at(state.index)):
+            return
+        envelope = state
+    else:
+        return
+    complete(envelope, context)
+    if envelope is not state:
+        set_content(event, envelope)
+
+
 def _settled(event: Event) -> Any:
     """Returns the slot's content with an id that can't change any more."""
     state = take_own_tags(event) if event.__says_tags__ else _state(event)
@@ -202,20 +225,30 @@ def begin(event: Event) -> None:
     try:
         state = content(event)
     except AttributeError:  # built by pydantic
-        set_time(event, time_ns())
-        return
+        state = time_ns()
+        set_time(event, state)
     if type(state) is not int and (type(state) is not Envelope or state.bound):
         raise InvalidEventError(
             f"this {type(event).__name__} was applied or stored before; make a new event, "
             "for instance with model_copy()",
             field="event",
         )
+    take_context(event)
 
 
 def bind_given(event: Event, aggregate_type: str, aggregate_id: str, version: int) -> None:
     """Notes the stream of an event that was applied; for a new one, see `set_applied`."""
     envelope: Envelope = content(event)
     envelope.bind(aggregate_type, aggregate_id, version, None, 0)
+
+
+def unapply(event: Event) -> None:
+    """Takes back that an event was applied, which nobody has saved: it is a new event again."""
+    state = content(event)
+    if type(state) is tuple:
+        set_time(event, state[0])
+    elif type(state) is Envelope:
+        state.bind("", "", 0, None, 0)
 
 
 def waits(event: Event) -> bool:

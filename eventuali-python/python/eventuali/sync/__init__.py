@@ -8,6 +8,7 @@ from time import sleep
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
+from eventuali import context as _context
 from eventuali._engine import find as _find
 from eventuali._engine import load as _load
 from eventuali._engine import read as _read
@@ -51,11 +52,12 @@ from eventuali.projection import (
 )
 from eventuali.query import ALL, E, Query
 from eventuali.store import StoreStats
+from eventuali.sync._bus import CommandBus, UnitOfWork
 from eventuali.sync._running import Documents, Running
 from eventuali.sync._running import rebuild as _rebuild
 from eventuali.sync._subscription import Subscription
 
-__all__ = ["Documents", "EventStore", "Running", "Subscription"]
+__all__ = ["CommandBus", "Documents", "EventStore", "Running", "Subscription", "UnitOfWork"]
 
 A = TypeVar("A", bound=Aggregate)
 M = TypeVar("M", bound=ReadModel)
@@ -211,6 +213,9 @@ class EventStore:
         """Builds the documents of a projection anew; see `eventuali.EventStore.rebuild`."""
         told = shown(progress, f"rebuild {check_rebuild(projection)}", "positions")
         return _rebuild(self._store, projection, on_error, told)
+
+    metadata = staticmethod(_context.metadata)
+    caused_by = staticmethod(_context.caused_by)
 
     def read(
         self,

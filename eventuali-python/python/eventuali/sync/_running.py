@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from math import inf
 from time import monotonic
 from types import TracebackType
@@ -77,8 +78,8 @@ class Running(Supervised):
         for each in self._all:
             for work in (each.work(), each.sweep()):
                 thread = threading.Thread(
-                    target=drive,
-                    args=(work, self._stopping),
+                    target=copy_context().run,  # as a task has it
+                    args=(drive, work, self._stopping),
                     name=f"projection {each.name}",
                     daemon=True,
                 )

@@ -1,0 +1,96 @@
+"""The answers of commands: records that are committed together with the events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import time_ns
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from pydantic_core import from_json, to_json
+
+from eventuali._engine.inline_commit import Record
+from eventuali._engine.operation import Operation
+from eventuali._engine.work import LastEvent
+from eventuali._eventuali import Page, Store
+from eventuali.errors import OptimisticConcurrencyError, StorageCorruptedError
+from eventuali.query import Item
+
+SPACE = "command answer"
+UNSETTLED = 0.01
+"""The pause before it is looked again where an event is, in seconds."""
+_PAGE = 500
+
+
+class Kept(NamedTuple):
+    """The answer of a command that was handled.
+
+    Attributes:
+        digest: The digest of the command.
+        answer: Its answer, as JSON.
+        event: The last event of its commit; None if there was none.
+    """
+
+    digest: str
+    answer: str
+    event: LastEvent | None
+
+
+def read(store: Store, command_id: str) -> Operation[Kept | None]:
+    """Looks for the answer of a command.
+
+    Raises:
+        StorageCorruptedError: The record is none.
+    """
+    found = yield store.record(SPACE, command_id)
+    if found is None:
+        return None
+    try:
+        kept: Mapping[str, Any] = from_json(found[1])
+        event = kept["event"]
+        if event is not None:
+            event = LastEvent(UUID(event[0]), *event[1:])
+        return Kept(kept["digest"], kept["answer"], event)
+    except (ValueError, TypeError, KeyError) as error:
+        text = f"the answer of the command {command_id!r:.260} can't be read"
+        raise StorageCorruptedError(text) from error
+
+
+def record(command_id: str, kept: Kept, retention: int | None) -> Record:
+    """Returns the record of an answer, on condition that there is none; the retention is in µs."""
+    value = to_json(kept._asdict())
+    due = None if retention is None else time_ns() // 1000 + retention
+    return SPACE, command_id, None, value, due
+
+
+def position(store: Store, event: LastEvent) -> Operation[int | None]:
+    """Returns where an event is in the log; None while a writer holds back who reads the log.
+
+    An event whose stream and version are known is seen at once.
+    """
+    event_id, kind, key, version = event
+    if version:
+        page: Page = yield store.read(
+            [(kind, key, (), (), (), None)], after_version=version - 1, until_version=version
+        )
+    else:
+        wanted: list[Item] = [(None, None, (), (), (event_id.bytes,), None)]
+        page = yield store.read(wanted)
+        while not len(page) and not page.end:
+            page = yield store.read(wanted, after=page.looked_to)
+    return page.columns()[2][0].position if len(page) else None
+
+
+def sweep(store: Store) -> Operation[int]:
+    """Removes the answers whose retention is over by the store's clock; returns how many."""
+    swept = 0
+    while True:
+        due: list[tuple[str, int]] = yield store.due_records(SPACE, _PAGE)
+        if not due:
+            return swept
+        gone: list[Record] = [(SPACE, key, version, None, None) for key, version in due]
+        try:
+            yield store.commit([], [], gone)
+        except OptimisticConcurrencyError:
+            continue  # another sweep has removed some: what is left is looked up again
+        swept += len(due)

@@ -1,0 +1,257 @@
+"""Commands and queries: what may be asked of an application, and who answers.
+
+    class Deposit(Command):
+        account_id: str
+        amount: Decimal
+
+    class Account(Aggregate):
+        @handles(Deposit, id="account_id")
+        def deposit(self, command: Deposit) -> Decimal:
+            self.apply(Deposited(amount=command.amount))
+            return self.balance
+
+    bus = CommandBus(store, Account)
+    handled = await bus.send(Deposit(account_id="acc-1", amount=5))
+
+The blocking bus is `eventuali.sync.CommandBus`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from inspect import isawaitable
+from time import time_ns
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from eventuali._engine import answers as _answers
+from eventuali._engine import load as _load
+from eventuali._engine.retrying import ATTEMPTS
+from eventuali._engine.work import Work
+from eventuali.aggregate import Aggregate, answered
+from eventuali.command._dispatch import Dispatch, Handled, Sent
+from eventuali.command._handlers import Handling
+from eventuali.command._marks import answers, handles
+from eventuali.errors import EventStoreError
+from eventuali.event._envelope import uuid7
+from eventuali.store import EventStore
+
+__all__ = ["Command", "CommandBus", "Handled", "UnitOfWork", "answers", "handles"]
+
+A = TypeVar("A", bound=Aggregate)
+
+# A pickle names it where no part of the path is private.
+Handled.__module__ = __name__
+
+
+class Command(BaseModel):
+    """A command with an id: a frozen pydantic model that a bus handles once.
+
+    Sent again with the same id, by anybody, it changes nothing and gives the first answer. Commands
+    can be of any other class, too; without an attribute `command_id` they are handled each time.
+
+    Attributes:
+        command_id: The id; a new UUIDv7 if not given.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command_id: UUID | str = Field(default_factory=lambda: uuid7(time_ns()))
+
+
+class UnitOfWork(Work):
+    """What the handler of a command loads, changes and adds: one commit, once it returns.
+
+    The same aggregate is loaded once. What the handler raises is raised by `send`, and nothing is
+    stored then.
+    """
+
+    def __init__(self, store: EventStore) -> None:
+        """Don't call this directly; a bus gives it to the handler."""
+        super().__init__()
+        self._store = store
+
+    @property
+    def store(self) -> EventStore:
+        """The store, to read. What is written with it is not part of the commit."""
+        return self._store
+
+    async def load(self, cls: type[A], aggregate_id: str) -> A | None:
+        """Rebuilds an aggregate, whose new events are committed; None if nothing was ever stored.
+
+        Raises:
+            SerializationError: A stored event does not fit its class.
+        """
+        known = self._aggregates.get((cls.__aggregate_type__, aggregate_id))
+        if known is not None:
+            return cast("A", known)
+        store = self._store
+        loading = _load.load(store._store, cls, aggregate_id, None, None, "recorded_at")
+        loaded = await store._driver.run(loading)
+        if loaded is not None:
+            self.add(loaded)
+        return loaded
+
+    async def load_one(self, cls: type[A], aggregate_id: str) -> A:
+        """Rebuilds an aggregate like `load`, but raises if nothing was ever stored.
+
+        Raises:
+            AggregateNotFoundError: Nothing was ever stored.
+        """
+        loaded = await self.load(cls, aggregate_id)
+        if loaded is None:
+            raise _load.not_found(cls, aggregate_id)
+        return loaded
+
+
+class CommandBus:
+    """Takes commands and queries to the function or aggregate that handles their class."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        *handlers: Handling,
+        middleware: Sequence[Callable[..., Any]] = (),
+        retention: timedelta | None = timedelta(days=7),
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        """Makes a bus.
+
+        Args:
+            store: The store.
+            handlers: Functions that are marked with `handles` or `answers`, and classes of
+                aggregates with methods that are.
+            middleware: Callables `(message, next)` around each handler, the first one outermost,
+                plain or coroutine functions. `next(message)` goes on, and is to be awaited.
+            retention: How long the answer of a command with an id is kept at least; `sweep` removes
+                it after that, and the same command is a new one then. None for ever.
+            attempts: How often a command is tried at most, if other writers are faster or the
+                storage fails, with pauses that grow to 250 ms.
+
+        Raises:
+            ConfigurationError: Two handlers take the same class.
+            TypeError: One is not marked, or takes other arguments.
+        """
+        self._dispatch = Dispatch(handlers, middleware, retention, attempts)
+        self._store = store
+
+    async def send(self, command: object, *, command_id: UUID | str | None = None) -> Handled:
+        """Has a command handled, and commits what its handler wants, all or nothing.
+
+        If other writers were faster, the handler is called again, with what is stored by then. If
+        the command has an id, its answer is recorded in the same commit, so that the same command
+        has one effect, whoever repeats it and whatever dies in between.
+
+        Args:
+            command: The command.
+            command_id: Its id, such as an `Idempotency-Key`; by default its `command_id`.
+
+        Raises:
+            UnknownCommandError: No handler takes its class.
+            CommandIdConflictError: The id was used for a command with other content.
+            AggregateNotFoundError: Nothing is stored of the aggregate that it names.
+            SerializationError: Its answer can't be recorded exactly.
+            OptimisticConcurrencyError: Other writers were faster in each attempt.
+            OutcomeUnknownError: The storage failed and did not recover within the attempts. Sending
+                the same command again is safe if it has an id.
+        """
+
+        async def handle(message: object) -> Handled:
+            return await self._handle(Sent(self._dispatch, message, command_id))
+
+        return cast("Handled", await self._through(0, command, handle))
+
+    async def ask(self, query: object) -> Any:
+        """Returns what the handler of a query answers.
+
+        Raises:
+            UnknownCommandError: No handler takes its class.
+        """
+
+        async def answer(message: object) -> Any:
+            handler = self._dispatch.find(message, is_query=True)
+            return await _awaited(handler.function(message, self._store))
+
+        return await self._through(0, query, answer)
+
+    async def sweep(self) -> int:
+        """Removes the answers whose retention is over by the store's clock; returns how many."""
+        return await self._store._driver.run(_answers.sweep(self._store._store))
+
+    def for_tenant(self, tenant: str) -> CommandBus:
+        """Returns the same bus for another tenant of the store."""
+        bus = CommandBus.__new__(CommandBus)
+        bus._dispatch = self._dispatch
+        bus._store = self._store.for_tenant(tenant)
+        return bus
+
+    async def _through(self, index: int, message: object, last: Callable[[object], Any]) -> Any:
+        """Goes through the middleware from an index on, and then to the handler."""
+        if index == len(self._dispatch.middleware):
+            return await last(message)
+
+        def go_on(message: object) -> Any:
+            return self._through(index + 1, message, last)
+
+        return await _awaited(self._dispatch.middleware[index](message, go_on))
+
+    async def _handle(self, sent: Sent) -> Handled:
+        import asyncio  # which `import eventuali` need not bring
+
+        with sent.block():
+            while True:
+                if (before := await self._before(sent)) is not None:
+                    return before
+                work = UnitOfWork(self._store)
+                try:
+                    answer = await self._call(sent, work)
+                    commit = work.commit(self._store._event_types)
+                    records = sent.records(commit, answer)
+                except Exception:
+                    # What it has seen may be the effect of the same command, sent by another.
+                    if (before := await self._before(sent)) is not None:
+                        return before
+                    raise
+                sent.retrying.begin()
+                while not sent.retrying.settled:
+                    try:
+                        committed = await self._store._driver.run(
+                            commit.send_with(
+                                self._store._store, self._store._inline, records, sent.commit_id
+                            )
+                        )
+                        return Handled(answer, committed.position)
+                    except EventStoreError as error:
+                        pause = sent.retrying.refused(error)
+                    await asyncio.sleep(pause)
+
+    async def _before(self, sent: Sent) -> Handled | None:
+        """Returns what became of a command that was handled before."""
+        import asyncio
+
+        if sent.id is None:
+            return None
+        run, store = self._store._driver.run, self._store._store
+        kept = await run(_answers.read(store, sent.id))
+        if kept is None:
+            return None
+        at: int | None = None
+        while kept.event is not None and at is None:
+            at = await run(_answers.position(store, kept.event))
+            if at is None:
+                await asyncio.sleep(_answers.UNSETTLED)
+        return sent.replayed(kept, at)
+
+    async def _call(self, sent: Sent, work: UnitOfWork) -> Any:
+        handler = sent.handler
+        if handler.aggregate is None:
+            return await _awaited(handler.function(sent.message, work))
+        aggregate = await work.load(handler.aggregate, handler.key(sent.message))
+        return answered(aggregate or sent.made(work), sent.message)[0]
+
+
+async def _awaited(value: Any) -> Any:
+    return await value if isawaitable(value) else value

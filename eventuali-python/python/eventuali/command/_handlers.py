@@ -1,0 +1,145 @@
+"""Who handles which command and answers which query, and the answers as they are recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from inspect import Parameter, iscoroutinefunction, signature
+from typing import Any, TypeAlias
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from eventuali.aggregate import Aggregate
+from eventuali.aggregate._commands import MARK, Mark, Method, methods_of
+from eventuali.errors import ConfigurationError, SerializationError
+
+Handling: TypeAlias = Callable[..., Any] | type[Aggregate]
+"""What a bus is made of: functions that are marked, and classes with methods that are."""
+
+
+class Handler:
+    """What handles one class of messages.
+
+    Attributes:
+        name: Its name, for messages.
+        mark: What is noted at it.
+        function: The function, or the method as a function.
+        aggregate: The class of a method; None for a function.
+        is_async: Whether it is a coroutine function.
+    """
+
+    def __init__(
+        self, name: str, mark: Mark, function: Callable[..., Any], aggregate: type[Aggregate] | None
+    ) -> None:
+        self.name = name
+        self.mark = mark
+        self.function = function
+        self.aggregate = aggregate
+        self.is_async = iscoroutinefunction(function)
+        self._adapter: TypeAdapter[Any] = TypeAdapter(_answer_type(name, mark, function))
+
+    def key(self, command: object) -> str:
+        """Returns the id of the aggregate that a command names."""
+        return str(getattr(command, str(self.mark.id)))
+
+    def encoded(self, answer: Any) -> str:
+        """Returns an answer as JSON.
+
+        Raises:
+            SerializationError: It would not come back as it is.
+        """
+        try:
+            text = self._adapter.dump_json(answer, warnings="error").decode()
+            same = self._adapter.validate_json(text)
+        except (PydanticSerializationError, ValidationError, ValueError) as error:
+            raise self._inexact(answer, str(error)) from error
+        if type(same) is not type(answer) or same != answer:
+            raise self._inexact(answer, f"it would come back as {same!r:.60}")
+        return text
+
+    def decoded(self, text: str) -> Any:
+        """Returns a recorded answer.
+
+        Raises:
+            SerializationError: It does not fit what the handler is annotated with now.
+        """
+        try:
+            return self._adapter.validate_json(text)
+        except ValidationError as error:
+            raise SerializationError(
+                f"the recorded answer of {self.name} does not fit its annotation: {error}"
+            ) from error
+
+    def _inexact(self, answer: Any, why: str) -> SerializationError:
+        return SerializationError(
+            f"{self.name} answered {answer!r:.60}, which can't be recorded exactly: {why}; "
+            "annotate what it returns"
+        )
+
+
+def table_of(handlers: Iterable[Handling]) -> Mapping[type, Handler]:
+    """Returns the handlers by the class of their message.
+
+    Raises:
+        TypeError: One is not marked, or does not take what a handler takes.
+        ConfigurationError: Two take the same class, or a method does not say which aggregate.
+    """
+    table: dict[type, Handler] = {}
+    for each in handlers:
+        for handler in _handlers(each):
+            other = table.setdefault(handler.mark.message, handler)
+            if other is not handler:
+                raise ConfigurationError(
+                    f"{other.name} and {handler.name} both take {handler.mark.message.__name__}; "
+                    "give the bus one of them"
+                )
+    return table
+
+
+def _handlers(each: Handling) -> list[Handler]:
+    if isinstance(each, type):
+        if not issubclass(each, Aggregate):
+            raise TypeError(f"{each.__name__} is neither an aggregate nor a function")
+        methods = methods_of(each)
+        if not methods:
+            raise TypeError(f"no method of {each.__name__} is marked with @handles(…)")
+        return [_of_method(each, method) for method in methods.values()]
+    mark: Mark | None = getattr(each, MARK, None)
+    if mark is None or not callable(each):
+        raise TypeError(f"{each!r:.60} is not marked with @handles(…) or @answers(…)")
+    name = getattr(each, "__qualname__", repr(each))
+    if mark.id is not None or mark.creates:
+        raise TypeError(f"{name} is a function: `id` and `creates` are for methods of aggregates")
+    positional = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    required = [p for p in signature(each).parameters.values() if p.default is Parameter.empty]
+    if len(required) != 2 or any(p.kind not in positional for p in required):
+        takes = "query, store" if mark.is_query else "command, work"
+        raise TypeError(f"{name} must take two arguments: ({takes})")
+    return [Handler(name, mark, each, None)]
+
+
+def _of_method(cls: type[Aggregate], method: Method) -> Handler:
+    name = f"{cls.__name__}.{method.name}"
+    mark = method.mark
+    if mark.id is None:
+        raise ConfigurationError(
+            f"{name} does not say which {cls.__name__} it is about: write "
+            f'@handles({mark.message.__name__}, id="…") with the field that holds the id'
+        )
+    fields: Mapping[str, Any] = getattr(mark.message, "model_fields", None) or getattr(
+        mark.message, "__dataclass_fields__", {}
+    )
+    if fields and mark.id not in fields and not hasattr(mark.message, mark.id):
+        raise ConfigurationError(f"{name}: {mark.message.__name__} has no field {mark.id!r}")
+    return Handler(name, mark, method.function, cls)
+
+
+def _answer_type(name: str, mark: Mark, function: Callable[..., Any]) -> Any:
+    annotation = getattr(function, "__annotations__", {}).get("return", Any)
+    if not isinstance(annotation, str):
+        return annotation
+    inner = getattr(function, "__func__", function)
+    try:
+        return eval(annotation, getattr(inner, "__globals__", {}), dict(mark.local))  # noqa: S307
+    except (NameError, AttributeError, SyntaxError, TypeError) as error:
+        raise TypeError(f"{name}: what it returns can't be resolved: {error}") from error
