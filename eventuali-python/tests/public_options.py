@@ -17,8 +17,8 @@ from eventuali import Aggregate, Event, sync
 from eventuali.event._envelope import GIVEN
 
 RESULTS = {
-    "Change", "Committed", "Damage", "EventMeta", "ExpectedVersion", "Horizon", "Imported", "Step",
-    "ProjectionStatus", "StoreStats", "StreamInfo", "Verification",
+    "Change", "CheckpointInfo", "Committed", "Damage", "EventMeta", "ExpectedVersion", "Horizon",
+    "Imported", "Step", "ProjectionStatus", "StoreStats", "StreamInfo", "Verification",
 }  # fmt: skip
 """Classes that the library makes instances of: what they hold is no option."""
 OPENED = {"Documents", "EventStore", "Running", "Subscription"}

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use super::projection::{Cursor, PROJECTIONS, Projection, Purpose};
+use super::tracking::is_of_tracking;
 use crate::commit::{Commit, Committed, StreamWrite};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{
@@ -195,6 +196,7 @@ pub fn commit(store: &EventStore, commit: Commit, here: bool) -> Answer<Option<C
     Box::pin(async move {
         match answer.await {
             Ok(committed) => Ok(Some(committed)),
+            Err(error) if is_of_tracking(&error) => Err(error),
             Err(error) if matches!(error.kind(), ErrorKind::RecordConflict { .. }) => Ok(None),
             Err(error) => Err(error),
         }

@@ -78,12 +78,10 @@ class Inline:
                 commit.drop()
                 raise
             if not changes:
-                return (
-                    yield from commit.send(lambda: self._store.commit(builder.writes, conditions))
-                )
+                return (yield from self._alone(commit, conditions))
             writes = list(map(_settled, builder.writes, bases))
             found = yield from commit.send_unless(
-                partial(self._store.commit_with, writes, conditions, changes),
+                partial(self._store.commit_with, writes, conditions, changes, commit.tracking),
                 partial(_is_stale, builder.writes, writes),
             )
             if found is not None:
@@ -121,7 +119,7 @@ class Inline:
         given = commit.builder.writes
         never = [(kind, key, _NEVER, runs) for kind, key, _, runs in given]
         try:
-            answer: Answer = yield self._store.commit(never, [])
+            answer: Answer = yield self._store.commit(never, [], commit.tracking)
         except OptimisticConcurrencyError:
             try:
                 version = yield from version_of(self._store, failed.stream)
@@ -131,12 +129,19 @@ class Inline:
             if version == failed.base:
                 commit.drop()
                 raise failed.told from failed.cause
-            return (yield from commit.send(lambda: self._store.commit(given, conditions)))
+            return (yield from self._alone(commit, conditions))
         except BaseException:
             commit.drop()
             raise
         commit.begin()
         return answer
+
+    def _alone(
+        self, commit: PendingCommit, conditions: Sequence[tuple[list[Item], int]]
+    ) -> Operation[Answer]:
+        """Sends a commit that changes no document."""
+        writes, tracking = commit.builder.writes, commit.tracking
+        return commit.send(lambda: self._store.commit(writes, conditions, tracking))
 
     def _bases(self, writes: Sequence[Write]) -> Operation[list[int]]:
         """Returns the versions of streams before a commit, looked up where any is expected."""
