@@ -1,26 +1,6 @@
 """One check an option: what a call gives with each of several values, which must not be the same.
 
-    @changes("EventStore.read.by", ("timestamp", [1, 2]), ("recorded_at", []), (LEFT_OUT, []))
-def _(place, by):
-    with aged(place) as (store, _):
-        return numbers(store.read(until=datetime(2002, 6, 1, tzinfo=UTC), **given("by", by)))
-
-
-@changes("EventStore.read.from_version", (2, [2, 3]), (3, [3]), (LEFT_OUT, [1, 2, 3]))
-def _(place, from_version):
-    with aged(place) as (store, _):
-        query = Query(aggregate_type=Ledger, aggregate_id="x")
-        return numbers(store.read(query, **given("from_version", from_version)))
-
-
-@changes("EventStore.read.to_version", (2, [1, 2]), (0, []), (LEFT_OUT, [1, 2, 3]))
-def _(place, to_version):
-    with aged(place) as (store, _):
-        query = Query(aggregate_type=Ledger, aggregate_id="x")
-        return numbers(store.read(query, **given("to_version", to_version)))
-
-
-@changes("EventStore.read.limit", (1, [0]), (2, [0, 1]))
+    @changes("EventStore.read.limit", (1, [0]), (2, [0, 1]))
     def _(place, limit):
         with place.filled() as store:
             return numbers(store.read(limit=limit))
@@ -681,6 +661,26 @@ def _(place, since):
 def _(place, until):
     with place.filled() as store:
         return numbers(store.read(**given("until", until)))
+
+
+@changes("EventStore.read.by", ("timestamp", [1, 2]), ("recorded_at", []), (LEFT_OUT, []))
+def _(place, by):
+    with aged(place) as (store, _):
+        return numbers(store.read(until=datetime(2002, 6, 1, tzinfo=UTC), **given("by", by)))
+
+
+@changes("EventStore.read.from_version", (2, [2, 3]), (3, [3]), (LEFT_OUT, [1, 2, 3]))
+def _(place, from_version):
+    with aged(place) as (store, _):
+        query = Query(aggregate_type=Ledger, aggregate_id="x")
+        return numbers(store.read(query, **given("from_version", from_version)))
+
+
+@changes("EventStore.read.to_version", (2, [1, 2]), (0, []), (LEFT_OUT, [1, 2, 3]))
+def _(place, to_version):
+    with aged(place) as (store, _):
+        query = Query(aggregate_type=Ledger, aggregate_id="x")
+        return numbers(store.read(query, **given("to_version", to_version)))
 
 
 @changes("EventStore.read.limit", (1, [0]), (2, [0, 1]), (LEFT_OUT, [0, 1, 2, 3]))

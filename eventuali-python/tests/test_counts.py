@@ -100,15 +100,15 @@ def test_mistakes_are_named(kind, tmp_path):
     run("async", kind, tmp_path, test)
 
 
-class Box(ReadModel, index=("after",)):
-    after: int = 0
+class Box(ReadModel, index=("before",)):
+    before: int = 0
 
 
 @each_kind
 def test_documents_are_counted_as_before(kind, tmp_path):
     async def test(store):
         assert await store.count(Box) == 0
-        assert await store.count(Box, after=3) == 0
+        assert await store.count(Box, before=3) == 0
 
     run("async", kind, tmp_path, test)
 

@@ -4,6 +4,6 @@ SELECT
     CASE WHEN octet_length(payload) + coalesce(octet_length(metadata), 0) <= $5 THEN payload END
 FROM {log}
 WHERE
-    strpos(metadata, '"user_id":') > 0 AND {user}(metadata) = $1
+    strpos(metadata, '"user_id":') > 0 AND {user}(metadata) COLLATE "C" = $1
     AND position > $2 AND position <= $3
 ORDER BY position /* DESC */ LIMIT $4
