@@ -123,9 +123,8 @@ impl Commit {
     /// events with others are another commit, but for record changes that are derived from them.
     #[must_use]
     pub fn records_digest(&self) -> RecordsDigest {
-        let own = |change: &&RecordChange| {
-            !self.derived || change.expected == ExpectedRecord::Rising
-        };
+        let own =
+            |change: &&RecordChange| !self.derived || change.expected == ExpectedRecord::Rising;
         RecordsDigest::of(self.records.iter().filter(own), &self.statements)
     }
 
@@ -246,10 +245,7 @@ pub struct RecordsDigest {
 }
 
 impl RecordsDigest {
-    fn of<'c>(
-        records: impl Iterator<Item = &'c RecordChange>,
-        statements: &[Statement],
-    ) -> Self {
+    fn of<'c>(records: impl Iterator<Item = &'c RecordChange>, statements: &[Statement]) -> Self {
         let mut records = records.peekable();
         if records.peek().is_none() && statements.is_empty() {
             return Self { stored: 0, former: 0 };

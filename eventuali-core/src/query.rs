@@ -386,9 +386,10 @@ impl QueryItem {
             return Ok(self.tags.iter().all(|tag| tags.contains(tag)));
         }
         let Metadata { correlation_id, user_id, tags, .. } = event.metadata()?;
-        let correlated = self.correlation_id.as_ref().is_none_or(|wanted| {
-            correlation_id.is_some_and(|found| found.same_text(wanted))
-        });
+        let correlated = self
+            .correlation_id
+            .as_ref()
+            .is_none_or(|wanted| correlation_id.is_some_and(|found| found.same_text(wanted)));
         let by_user = self.user_id.is_none() || self.user_id == user_id;
         Ok(correlated && by_user && self.tags.iter().all(|tag| tags.contains(tag)))
     }

@@ -13,7 +13,7 @@ use eventuali_core::contract::{Fixture, block_on};
 use eventuali_core::error::{ErrorKind, Result};
 use eventuali_core::event::{EventHead, EventKind, NewEvent};
 use eventuali_core::query::{Query, ReadRange};
-use eventuali_core::service::checkpoint::{Checkpoint, First, EVERY};
+use eventuali_core::service::checkpoint::{Checkpoint, EVERY, First};
 use eventuali_core::store::EventStore;
 use eventuali_core::stream::{ExpectedVersion, StreamId};
 use uuid::Uuid;

@@ -10,8 +10,8 @@ use eventuali_core::record::Record;
 use eventuali_core::storage::Horizon;
 use eventuali_core::stream::{ExpectedVersion, StreamPage};
 use eventuali_core::verify::VerifyPage;
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyList, PyRange, PyString};
@@ -238,10 +238,9 @@ pub(crate) fn query(items: Vec<ItemTuple>) -> Query {
     };
     let item = |given| match given {
         ItemTuple::Plain(item) => plain(item),
-        ItemTuple::OfUser((kind, id, types, tags, ids, correlation, user)) => QueryItem {
-            user_id: Some(user),
-            ..plain((kind, id, types, tags, ids, correlation))
-        },
+        ItemTuple::OfUser((kind, id, types, tags, ids, correlation, user)) => {
+            QueryItem { user_id: Some(user), ..plain((kind, id, types, tags, ids, correlation)) }
+        }
     };
     Query { tenant: String::new(), items: items.into_iter().map(item).collect(), partition: None }
 }

@@ -458,7 +458,8 @@ impl Inner {
             Err(error) => return Err(error),
         }
         let position = self.read().await?;
-        position.ok_or_else(|| self.mismatch(place, "was deleted while it was begun; subscribe again"))
+        position
+            .ok_or_else(|| self.mismatch(place, "was deleted while it was begun; subscribe again"))
     }
 
     /// Refuses a place whose event is not there.

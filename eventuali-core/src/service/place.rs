@@ -37,7 +37,8 @@ impl Place {
     /// What the record holds, written now.
     pub(super) fn encode(self, reset: bool) -> Vec<u8> {
         let Self { position, event_id } = self;
-        let event = if position > 0 { format!(r#", "event_id": "{event_id}""#) } else { String::new() };
+        let event =
+            if position > 0 { format!(r#", "event_id": "{event_id}""#) } else { String::new() };
         let (now, reset) = (clock::now(), if reset { r#", "reset": true"# } else { "" });
         format!(r#"{{"position": {position}{event}, "written_at": {now}{reset}}}"#).into_bytes()
     }

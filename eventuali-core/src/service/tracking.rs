@@ -66,7 +66,8 @@ pub fn tracked(store: &EventStore, name: &str) -> Answer<Option<u64>> {
     if let Err(error) = key.check() {
         return Box::pin(std::future::ready(Err(error)));
     }
-    let answer = store.records(RecordQuery::new(SPACE, RecordSelection::Keys(vec![key.key])), None, 1);
+    let answer =
+        store.records(RecordQuery::new(SPACE, RecordSelection::Keys(vec![key.key])), None, 1);
     Box::pin(async move {
         let record = answer.await?.records.pop();
         record.map(|record| decode(&record.key.key, &record.value.bytes)).transpose()

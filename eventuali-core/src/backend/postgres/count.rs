@@ -15,11 +15,7 @@ use crate::stream::StreamId;
 const WINDOW: u64 = 1 << 20;
 
 /// See [`crate::storage::Storage::count`].
-pub(super) async fn count(
-    session: &mut Session,
-    query: &Query,
-    range: ReadRange,
-) -> Result<u64> {
+pub(super) async fn count(session: &mut Session, query: &Query, range: ReadRange) -> Result<u64> {
     let range = range.counted();
     if range.has_happened() {
         return by_pages(session, query, range).await;
@@ -56,12 +52,7 @@ async fn settled(session: &mut Session, range: ReadRange) -> Result<ReadRange> {
     within_times(session, ReadRange { until: range.until.min(last), ..range }).await
 }
 
-async fn of_tag(
-    session: &mut Session,
-    tenant: &str,
-    tag: &str,
-    range: ReadRange,
-) -> Result<u64> {
+async fn of_tag(session: &mut Session, tenant: &str, tag: &str, range: ReadRange) -> Result<u64> {
     let left = settled(session, range).await?;
     let asked = session.shared.statements.count_tag.query().bind(tenant).bind(tag);
     let asked = asked.bind(clamp(left.after)).bind(clamp(left.until));
@@ -116,8 +107,7 @@ async fn of_spans(
         return Ok(0);
     }
     let items: Vec<&QueryItem> = query.items.iter().collect();
-    let apart =
-        query.partition.is_some() || items.iter().any(|item| item.aggregate_id.is_some());
+    let apart = query.partition.is_some() || items.iter().any(|item| item.aggregate_id.is_some());
     let ends = |end: fn(&Span) -> u64| spans.iter().map(end).map(clamp).collect::<Vec<_>>();
     let asked = session.shared.statements.count_events.query();
     let asked = asked.bind(ends(|span| span.0)).bind(ends(|span| span.1)).bind(kinds);

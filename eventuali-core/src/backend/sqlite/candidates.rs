@@ -2,11 +2,10 @@
 
 use rusqlite::ToSql;
 
-use super::chains::{KIND_BLOCKS, Part, TAGS};
+use super::chains::{KIND_BLOCKS, Part, TAGS, term_text};
 use super::connection::Session;
 use super::error::{damaged, is_checked};
 use super::ids::position_of;
-use super::reader::term_text;
 use super::sift::{sift, streams};
 use super::value::{clamp, in_order};
 use crate::backend::sql::candidates::{

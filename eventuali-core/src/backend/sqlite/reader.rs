@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::candidates::candidates;
-use super::chains::{Links, Part, TAGS};
+use super::chains::{Links, Part, TAGS, term_text};
 use super::connection::Session;
 use super::error::{damaged, is_checked};
 use super::kept;
@@ -13,8 +13,8 @@ use super::names::Names;
 use super::value::{clamp, in_order, json};
 use crate::backend::sql::candidates::FIRST_WINDOW;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{EventHead, EventPage, EventRef, user_term};
-use crate::query::{MAX_PAGE_BYTES, Query, ReadRange, Term};
+use crate::event::{EventHead, EventPage, EventRef};
+use crate::query::{MAX_PAGE_BYTES, Query, ReadRange};
 use crate::span::Span;
 use crate::stream::StreamId;
 
@@ -110,14 +110,6 @@ fn stream_page(
         scan.rows(session, sql, &[id, clamp(after), clamp(until)], Some(query), due)?;
     }
     Ok(scan.finish())
-}
-
-/// Under what the index of tags has a tag or a user.
-pub(super) fn term_text(term: Term<'_>) -> String {
-    match term {
-        Term::Tag(tag) => tag.to_owned(),
-        Term::User(user) => user_term(user),
-    }
 }
 
 fn tag_page(session: &mut Session, query: &Query, tag: &str, mut scan: Scan) -> Result<EventPage> {
