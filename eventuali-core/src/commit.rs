@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::event::NewEvent;
 use crate::limits::Limits;
 use crate::query::Query;
-use crate::record::{RecordChange, RecordCheck};
+use crate::record::{ExpectedRecord, RecordChange, RecordCheck};
 use crate::statement::Statement;
 use crate::stream::{ExpectedVersion, StreamId};
 
@@ -33,7 +33,7 @@ pub struct Commit {
     /// What happens to records.
     pub records: Vec<RecordChange>,
     /// Whether the changes to records follow from the events, and what was there: the same events
-    /// with others are the same commit then.
+    /// with others are the same commit then. Not those that are expected to rise.
     pub derived: bool,
     /// Records that must be at a version, and stay there until all is written.
     pub checks: Vec<RecordCheck>,
@@ -123,7 +123,9 @@ impl Commit {
     /// events with others are another commit, but for record changes that are derived from them.
     #[must_use]
     pub fn records_digest(&self) -> RecordsDigest {
-        RecordsDigest::of(if self.derived { &[] } else { &self.records }, &self.statements)
+        let own =
+            |change: &&RecordChange| !self.derived || change.expected == ExpectedRecord::Rising;
+        RecordsDigest::of(self.records.iter().filter(own), &self.statements)
     }
 
     /// Whether it would change nothing.
@@ -243,8 +245,9 @@ pub struct RecordsDigest {
 }
 
 impl RecordsDigest {
-    fn of(records: &[RecordChange], statements: &[Statement]) -> Self {
-        if records.is_empty() && statements.is_empty() {
+    fn of<'c>(records: impl Iterator<Item = &'c RecordChange>, statements: &[Statement]) -> Self {
+        let mut records = records.peekable();
+        if records.peek().is_none() && statements.is_empty() {
             return Self { stored: 0, former: 0 };
         }
         let (mut sha, mut all, mut bytes) = (Sha256::new(), Vec::new(), Vec::new());

@@ -47,6 +47,15 @@ pub enum ErrorKind {
         /// The event that it stands on.
         event_id: Uuid,
     },
+    /// A position of another log is not above the one that is stored.
+    TrackingConflict {
+        /// What the other log is called.
+        name: String,
+        /// The position that was to be stored.
+        position: u64,
+        /// The one that is.
+        stored: u64,
+    },
     /// A projection can't go on: a newer version is live, or a read model is another one's.
     Projection,
     /// Some of a commit's event ids are stored already, or with other content.

@@ -108,6 +108,42 @@ struct StoredMetadata {
     text: Vec<String>,
 }
 
+/// The part of [`StoredMetadata`] that events are found by.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Found {
+    tags: Vec<String>,
+    user_id: Option<String>,
+}
+
+impl Found {
+    fn decode(bytes: &[u8]) -> Result<Self> {
+        if bytes.is_empty() {
+            return Ok(Self::default());
+        }
+        serde_json::from_slice(bytes).map_err(Metadata::damaged)
+    }
+}
+
+/// How many characters of a user id an index has: others may share them.
+const USER_KEY: usize = 200;
+
+/// What an index has of a user id: how it begins. A NUL, which not every database takes, stands
+/// there as the next character; the SQL of the backends says the same.
+pub(crate) fn user_key(user: &str) -> String {
+    let begins = |user: &str| user.chars().take(USER_KEY).collect();
+    if !user.contains('\0') && !user.contains("\\u0000") {
+        return begins(user);
+    }
+    let written = serde_json::Value::from(user).to_string().replace("\\u0000", "\\u0001");
+    begins(&serde_json::from_str::<String>(&written).unwrap_or_default())
+}
+
+/// Under what an index of tags has the events of a user: no tag begins so.
+pub(crate) fn user_term(user: &str) -> String {
+    format!("$user:{}", user_key(user))
+}
+
 impl Metadata {
     /// Whether there is nothing in it.
     #[must_use]
@@ -143,18 +179,17 @@ impl Metadata {
 
     /// The tags in what [`Metadata::encode`] made, and nothing else of it.
     pub fn decode_tags(bytes: &[u8]) -> Result<Vec<String>> {
-        #[derive(Deserialize)]
-        struct Stored {
-            #[serde(default)]
-            tags: Vec<String>,
-        }
-        if bytes.is_empty() {
-            return Ok(Vec::new());
-        }
-        serde_json::from_slice(bytes).map(|stored: Stored| stored.tags).map_err(Self::damaged)
+        Found::decode(bytes).map(|found| found.tags)
     }
 
-    fn damaged(error: serde_json::Error) -> Error {
+    /// What an index of tags and users has of what [`Metadata::encode`] made: see [`user_term`].
+    pub(crate) fn decode_terms(bytes: &[u8]) -> Result<Vec<String>> {
+        let Found { mut tags, user_id } = Found::decode(bytes)?;
+        tags.extend(user_id.as_deref().map(user_term));
+        Ok(tags)
+    }
+
+    pub(crate) fn damaged(error: serde_json::Error) -> Error {
         let text =
             "the metadata can't be read: a newer version of Eventuali wrote it, or it is damaged";
         Error::new(ErrorKind::Corrupted { position: None }, text).with_source(error)
@@ -263,6 +298,12 @@ impl NewEvent {
     #[must_use]
     pub fn tags(&self) -> &[String] {
         self.metadata.as_ref().map_or(&[], |metadata| &metadata.tags)
+    }
+
+    /// Who did it.
+    #[must_use]
+    pub fn user_id(&self) -> Option<&str> {
+        self.metadata.as_ref().and_then(|metadata| metadata.user_id.as_deref())
     }
 
     /// How many bytes it adds to a commit.
@@ -378,6 +419,11 @@ impl EventRef<'_> {
     /// The tags, and nothing else of the metadata.
     pub fn tags(&self) -> Result<Vec<String>> {
         Metadata::decode_tags(self.metadata_bytes).map_err(|error| self.blamed(error))
+    }
+
+    /// What an index of tags and users has of it.
+    pub(crate) fn terms(&self) -> Result<Vec<String>> {
+        Metadata::decode_terms(self.metadata_bytes).map_err(|error| self.blamed(error))
     }
 
     /// The same error, of this event.

@@ -115,15 +115,18 @@ pub enum ExpectedRecord {
     Absent,
     /// It is there, at this version.
     Exact(u64),
+    /// There is none, or its bytes lie below those that take their place.
+    Rising,
 }
 
 impl ExpectedRecord {
-    /// Whether a record at `version`, which is there or not, is as expected.
+    /// Whether a record at `version`, which is there or not, is as expected, as far as that says
+    /// it; see `RecordChange::refuse`.
     #[must_use]
     pub fn holds(self, version: u64, present: bool) -> bool {
         match self {
             Self::Any => true,
-            Self::Absent => !present,
+            Self::Absent | Self::Rising => !present,
             Self::Exact(expected) => present && version == expected,
         }
     }
@@ -134,6 +137,7 @@ impl fmt::Display for ExpectedRecord {
         match self {
             Self::Any => f.write_str("any"),
             Self::Absent => f.write_str("none"),
+            Self::Rising => f.write_str("bytes below the new ones"),
             Self::Exact(version) => write!(f, "version {version}"),
         }
     }

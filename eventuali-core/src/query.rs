@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::event::{EventHead, EventKind, EventRef, Metadata, Reference};
+use crate::limits::Limits;
 use crate::name::{check_known_event_type, check_known_name, check_tenant};
 use crate::stream::StreamId;
 
@@ -11,6 +12,8 @@ use crate::stream::StreamId;
 pub const MAX_QUERY_ITEMS: usize = 128;
 /// The most event types, tags and event ids that an item may have, together.
 pub const MAX_QUERY_TERMS: usize = 1000;
+/// The most bytes of a user id that is looked for: no event has a longer one.
+const MAX_USER_BYTES: usize = Limits::DEFAULT.headers_bytes;
 
 /// Events of one tenant that match any of the items; without items, all of them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -38,6 +41,8 @@ pub struct QueryItem {
     pub event_ids: Vec<Uuid>,
     /// The event has this correlation id; a UUID and its text are the same here.
     pub correlation_id: Option<Reference>,
+    /// The event has this user id.
+    pub user_id: Option<String>,
 }
 
 /// Part `index` of `count`, by the stream's name, so that a stream's events stay in one part.
@@ -64,6 +69,11 @@ pub struct ReadRange {
     pub recorded_from: i64,
     /// Only events recorded up to and including this time, µs since 1970 UTC.
     pub recorded_until: i64,
+    /// Only events that happened at or after this time, by their own timestamp, µs since 1970 UTC.
+    /// No index knows these times: every event of the rest of the range is looked at.
+    pub happened_from: i64,
+    /// Only events that happened up to and including this time, µs since 1970 UTC.
+    pub happened_until: i64,
     /// From the end of the range to its beginning.
     pub backwards: bool,
     /// Part of an answer is enough: a page may end before the log does, where it comes sooner then.
@@ -91,6 +101,8 @@ impl Default for ReadRange {
             until_version: u64::MAX,
             recorded_from: i64::MIN,
             recorded_until: i64::MAX,
+            happened_from: i64::MIN,
+            happened_until: i64::MAX,
             backwards: false,
             prompt: false,
             strict: false,
@@ -114,6 +126,7 @@ impl ReadRange {
             && (self.after_version < head.version || self.after_version == 0)
             && head.version <= self.until_version
             && (self.recorded_from..=self.recorded_until).contains(&head.recorded_at)
+            && (self.happened_from..=self.happened_until).contains(&head.timestamp)
     }
 
     /// Whether this event and all that follow it, in the direction of reading, lie beyond the
@@ -125,6 +138,31 @@ impl ReadRange {
         } else {
             head.recorded_at > self.recorded_until
         }
+    }
+
+    /// The same part of the log, for whoever counts it.
+    #[must_use]
+    pub(crate) fn counted(self) -> Self {
+        let limit = MAX_PAGE_EVENTS;
+        Self { backwards: false, prompt: false, strict: false, limit, ..self }
+    }
+
+    /// Whether it says anything of versions.
+    #[must_use]
+    pub(crate) fn has_versions(&self) -> bool {
+        self.after_version > 0 || self.until_version < u64::MAX
+    }
+
+    /// Whether it says anything of when events happened.
+    #[must_use]
+    pub(crate) fn has_happened(&self) -> bool {
+        self.happened_from > i64::MIN || self.happened_until < i64::MAX
+    }
+
+    /// Whether it says anything of times.
+    #[must_use]
+    pub(crate) fn has_times(&self) -> bool {
+        self.recorded_from > i64::MIN || self.recorded_until < i64::MAX
     }
 
     /// The part with which reading begins, of so many positions.
@@ -148,6 +186,15 @@ impl ReadRange {
         }
         self
     }
+}
+
+/// What an index has, and finds events by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Term<'q> {
+    /// A tag of the event.
+    Tag(&'q str),
+    /// Its user.
+    User(&'q str),
 }
 
 impl Query {
@@ -181,21 +228,47 @@ impl Query {
         let only = item.event_types.is_empty()
             && item.tags.is_empty()
             && item.event_ids.is_empty()
-            && item.correlation_id.is_none();
+            && item.correlation_id.is_none()
+            && item.user_id.is_none();
         (only && self.partition.is_none())
             .then(|| StreamId::new(kind, id).with_tenant(&self.tenant))
     }
 
-    /// The tag that finds the events of this query, where it has one item and nothing finds them
-    /// before that.
-    pub(crate) fn as_tag(&self) -> Option<&str> {
-        self.only_item()?.tags.first().map(String::as_str)
+    /// Whether stream and kind of an event say all of whether it matches.
+    pub(crate) fn is_of_names(&self) -> bool {
+        self.items.iter().all(|item| item.event_ids.is_empty() && !item.asks_metadata())
+    }
+
+    /// Whether the events of every item are found by their type or their stream.
+    pub(crate) fn is_indexed_by_name(&self) -> bool {
+        let is_found = |item: &QueryItem| {
+            !item.event_types.is_empty()
+                || (item.aggregate_type.is_some() && item.aggregate_id.is_some())
+        };
+        !self.items.is_empty() && self.items.iter().all(is_found)
+    }
+
+    /// The tag or user that finds the events of this query, where it has one item and nothing finds
+    /// them before that.
+    pub(crate) fn as_term(&self) -> Option<Term<'_>> {
+        self.only_item()?.term()
+    }
+
+    /// The same, where it is all that is asked for.
+    pub(crate) fn as_only_tag(&self) -> Option<&str> {
+        let item = self.only_item()?;
+        let [tag] = item.tags.as_slice() else { return None };
+        let only = item.aggregate_type.is_none()
+            && item.aggregate_id.is_none()
+            && item.correlation_id.is_none()
+            && item.user_id.is_none();
+        (only && self.partition.is_none()).then_some(tag)
     }
 
     /// What stands in the metadata of all events of this query, where it has one item and nothing
     /// else finds them.
     pub(crate) fn as_correlation(&self) -> Option<String> {
-        self.only_item().filter(|item| item.tags.is_empty())?.correlation_text()
+        self.only_item().filter(|item| item.term().is_none())?.correlation_text()
     }
 
     /// The only item, unless it names a stream, ids or types of events.
@@ -262,6 +335,10 @@ impl QueryItem {
         if let Some(Reference::Text(text)) = &self.correlation_id {
             check_known_name("correlation_id", text)?;
         }
+        let (user, most) = (self.user_id.as_ref().map_or(0, String::len), MAX_USER_BYTES);
+        if user > most {
+            return Err(Error::too_large("user_id", user, most));
+        }
         Ok(())
     }
 
@@ -282,6 +359,17 @@ impl QueryItem {
             && (self.event_types.is_empty() || self.event_types.contains(&kind.event_type))
     }
 
+    /// What finds its events in an index of tags and users.
+    pub(crate) fn term(&self) -> Option<Term<'_>> {
+        let tag = self.tags.first().map(|tag| Term::Tag(tag));
+        tag.or_else(|| self.user_id.as_deref().map(Term::User))
+    }
+
+    /// Whether it asks for anything that lies in the metadata.
+    fn asks_metadata(&self) -> bool {
+        !self.tags.is_empty() || self.correlation_id.is_some() || self.user_id.is_some()
+    }
+
     /// What stands in the stored metadata of every event with the correlation id that is asked for.
     #[must_use]
     pub fn correlation_text(&self) -> Option<String> {
@@ -290,16 +378,20 @@ impl QueryItem {
 
     /// The parts that lie in the metadata, which is decoded only where one of them is asked for.
     fn matches_metadata(&self, event: &EventRef<'_>) -> Result<bool> {
-        if self.tags.is_empty() && self.correlation_id.is_none() {
+        if !self.asks_metadata() {
             return Ok(true);
         }
-        let Some(wanted) = &self.correlation_id else {
+        if self.correlation_id.is_none() && self.user_id.is_none() {
             let tags = event.tags()?;
             return Ok(self.tags.iter().all(|tag| tags.contains(tag)));
-        };
-        let metadata = event.metadata()?;
-        Ok(self.tags.iter().all(|tag| metadata.tags.contains(tag))
-            && metadata.correlation_id.is_some_and(|found| found.same_text(wanted)))
+        }
+        let Metadata { correlation_id, user_id, tags, .. } = event.metadata()?;
+        let correlated = self
+            .correlation_id
+            .as_ref()
+            .is_none_or(|wanted| correlation_id.is_some_and(|found| found.same_text(wanted)));
+        let by_user = self.user_id.is_none() || self.user_id == user_id;
+        Ok(correlated && by_user && self.tags.iter().all(|tag| tags.contains(tag)))
     }
 }
 
@@ -330,6 +422,7 @@ mod tests {
             QueryItem { tags: vec!["paid".to_owned()], ..item.clone() },
             QueryItem { event_ids: vec![Uuid::nil()], ..item.clone() },
             QueryItem { correlation_id: Some(Reference::Text("r".to_owned())), ..item.clone() },
+            QueryItem { user_id: Some("u".to_owned()), ..item.clone() },
             QueryItem { aggregate_id: None, ..item.clone() },
         ];
         for item in narrower {

@@ -129,10 +129,30 @@ impl RecordChange {
         self
     }
 
+    /// Why it can't be made to a record at `actual`, which is 0 where none of this key was ever
+    /// written, and which is there, with these bytes, or not. The bytes count only for
+    /// [`ExpectedRecord::Rising`].
+    #[must_use]
+    pub fn refuse(&self, actual: u64, present: bool, bytes: Option<&[u8]>) -> Option<Error> {
+        let rises = || {
+            let (old, new) = (bytes?, self.value.as_ref()?);
+            Some(old < new.bytes.as_slice())
+        };
+        let holds = self.expected.holds(actual, present)
+            || (self.expected == ExpectedRecord::Rising && rises() == Some(true));
+        (!holds).then(|| Error::record_conflict(&self.key, self.expected, actual))
+    }
+
     /// Checks its names and sizes.
     pub fn check(&self, limits: &Limits) -> Result<()> {
         self.key.check()?;
-        let Some(value) = &self.value else { return Ok(()) };
+        let Some(value) = &self.value else {
+            if self.expected == ExpectedRecord::Rising {
+                let text = "a record that is deleted can't be expected to rise";
+                return Err(Error::invalid("expected", text));
+            }
+            return Ok(());
+        };
         if value.bytes.len() > limits.record_bytes {
             return Err(Error::too_large("record", value.bytes.len(), limits.record_bytes));
         }

@@ -1,4 +1,4 @@
-//! The port: nine verbs that every backend implements, and the promises behind them.
+//! The port: ten verbs that every backend implements, and the promises behind them.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -63,6 +63,11 @@ pub trait Storage: Send + Sync + 'static {
     /// [`ReadRange::page_limit`] events and [`crate::query::MAX_PAGE_BYTES`]. Every event's
     /// checksum is verified.
     fn read(&self, query: Query, range: ReadRange) -> Answer<EventPage>;
+
+    /// How many events match `query` within `range`: as many as all pages of [`Storage::read`] hold.
+    /// The range's direction and limit say nothing here. Payloads are not looked at where the query
+    /// can be answered without them.
+    fn count(&self, query: Query, range: ReadRange) -> Answer<u64>;
 
     /// One page of the streams of a selection, sorted by (type, id) as bytes, after `after`.
     /// Events without a stream are not listed. `limit` is taken to 1 … `MAX_PAGE_EVENTS`.

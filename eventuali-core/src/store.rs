@@ -168,6 +168,12 @@ impl EventStore {
         })
     }
 
+    /// See [`Storage::count`].
+    #[must_use]
+    pub fn count(&self, query: Query, range: ReadRange) -> Answer<u64> {
+        self.ask(|storage| storage.count(query, range))
+    }
+
     /// See [`Storage::streams`].
     #[must_use]
     pub fn streams(

@@ -13,7 +13,7 @@ use eventuali_core::contract::{Fixture, block_on};
 use eventuali_core::error::{ErrorKind, Result};
 use eventuali_core::event::{EventHead, EventKind, NewEvent};
 use eventuali_core::query::{Query, ReadRange};
-use eventuali_core::service::checkpoint::{Checkpoint, EVERY};
+use eventuali_core::service::checkpoint::{Checkpoint, EVERY, First};
 use eventuali_core::store::EventStore;
 use eventuali_core::stream::{ExpectedVersion, StreamId};
 use uuid::Uuid;
@@ -60,7 +60,7 @@ fn a_closed_store_is_asked_once() {
 /// What is stored, and a checkpoint on a handle of its own, as another process has one.
 fn begun(fixture: &dyn Fixture) -> (Checkpoint, u64) {
     let (checkpoint, _) = counted(&opened(fixture));
-    let position = block_on(checkpoint.begin()).expect("it begins");
+    let position = block_on(checkpoint.begin(First::Beginning)).expect("it begins");
     (checkpoint, position)
 }
 

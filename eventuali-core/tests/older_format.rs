@@ -157,9 +157,10 @@ fn given(commit: &Commit, store: &Sqlite) -> Committed {
 }
 
 /// What brings a file of each format to the next one.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../src/backend/sqlite/sql/0002_ends.sql"),
     include_str!("../src/backend/sqlite/sql/0003_chains.sql"),
+    include_str!("../src/backend/sqlite/sql/0004_words.sql"),
 ];
 
 /// Brings a file of the first format to a later one, as a version of that time did.
@@ -184,6 +185,65 @@ fn format_2_is_read_repeated_and_goes_on() {
 #[test]
 fn format_3_is_read_repeated_and_goes_on() {
     is_read_repeated_and_goes_on(3);
+}
+
+#[test]
+fn format_4_is_read_repeated_and_goes_on() {
+    is_read_repeated_and_goes_on(4);
+}
+
+/// What format 4 had of events with users: everything but their entries in the index of tags.
+const WITHOUT_USERS: &str = "
+    DELETE FROM tags WHERE tag LIKE '$user:%';
+    DELETE FROM tag_ends WHERE tag LIKE '$user:%';
+    DROP TRIGGER tag_begins;
+    CREATE TRIGGER tag_begins AFTER INSERT ON tag_ends
+    BEGIN INSERT INTO tags (tenant, tag, position) VALUES (new.tenant, new.tag, new.position); END;
+    PRAGMA user_version = 4;";
+
+#[test]
+fn users_of_format_4_are_found() {
+    let scratch = TempDir::new().expect("a folder");
+    let path = scratch.path().join("events.db");
+    let store = open(&path);
+    let long = "é".repeat(300);
+    let users = ["ada", "bob", "a\0b", "a\\u0000b", "\"q\" 😀", "", &long, "ada"];
+    for (user, number) in users.iter().zip(1000..) {
+        for tenant in TENANTS {
+            let mut event = event(number);
+            event.event_id = Uuid::now_v7();
+            let metadata = event.metadata.as_deref().cloned().unwrap_or_default();
+            let metadata = Metadata { user_id: Some((*user).to_owned()), ..metadata };
+            let stream = StreamId::new("Account", "1").with_tenant(tenant);
+            let events = vec![event.with_metadata(metadata)];
+            given(&Commit::append(stream, ExpectedVersion::Any, events), &store);
+        }
+    }
+    block_on(store.close()).expect("it closes");
+    let conn = rusqlite::Connection::open(&path).expect("it opens");
+    conn.execute_batch(WITHOUT_USERS).expect("it is as before");
+    drop(conn);
+    let store = open(&path);
+    let item = |user: &str| QueryItem { user_id: Some(user.to_owned()), ..QueryItem::default() };
+    for user in users {
+        for (tenant, backwards) in TENANTS.into_iter().zip([false, true]) {
+            let items = vec![item(user)];
+            let query = Query { tenant: tenant.to_owned(), items, ..Query::default() };
+            let range = ReadRange { backwards, ..ReadRange::default() };
+            let found = block_on(store.read(query, range)).expect("it reads");
+            assert_eq!(found.len(), if user == "ada" { 2 } else { 1 }, "{user:?}");
+        }
+    }
+    let mut cursor = None;
+    loop {
+        let page = block_on(store.verify(cursor)).expect("it is checked");
+        assert!(page.damage.is_empty(), "{:?}", page.damage);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    block_on(store.close()).expect("it closes");
 }
 
 /// A store that was made before texts, once it is opened by this version.

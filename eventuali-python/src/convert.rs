@@ -10,6 +10,7 @@ use eventuali_core::record::Record;
 use eventuali_core::storage::Horizon;
 use eventuali_core::stream::{ExpectedVersion, StreamPage};
 use eventuali_core::verify::VerifyPage;
+use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -34,6 +35,14 @@ pub(crate) enum Outcome {
     Horizon(Horizon),
     Verified(VerifyPage),
     Closed,
+}
+
+/// A plain value: a number, a tuple, a list.
+pub(crate) fn made<T>(value: T) -> Outcome
+where
+    T: for<'py> IntoPyObject<'py> + Send + 'static,
+{
+    Outcome::Made(Box::new(|py| value.into_py_any(py)))
 }
 
 impl Outcome {
@@ -195,13 +204,28 @@ pub(crate) fn expected_version(given: &Bound<'_, PyAny>) -> PyResult<ExpectedVer
     Ok(ExpectedVersion::Exact(given.extract()?))
 }
 
-/// (type, id, event types, tags, event ids, correlation).
-pub(crate) type ItemTuple =
+/// (type, id, event types, tags, event ids, correlation), and the user where one is asked for.
+#[derive(FromPyObject)]
+pub(crate) enum ItemTuple {
+    Plain(PlainItem),
+    OfUser(UserItem),
+}
+
+type PlainItem =
     (Option<String>, Option<String>, Vec<String>, Vec<String>, Vec<[u8; 16]>, Option<RefArg>);
+type UserItem = (
+    Option<String>,
+    Option<String>,
+    Vec<String>,
+    Vec<String>,
+    Vec<[u8; 16]>,
+    Option<RefArg>,
+    String,
+);
 
 /// The query that items stand for.
 pub(crate) fn query(items: Vec<ItemTuple>) -> Query {
-    let item = |(aggregate_type, aggregate_id, event_types, tags, ids, correlation): ItemTuple| {
+    let plain = |(aggregate_type, aggregate_id, event_types, tags, ids, correlation): PlainItem| {
         QueryItem {
             aggregate_type,
             aggregate_id,
@@ -209,6 +233,13 @@ pub(crate) fn query(items: Vec<ItemTuple>) -> Query {
             tags,
             event_ids: ids.into_iter().map(Uuid::from_bytes).collect(),
             correlation_id: correlation.map(Reference::from),
+            user_id: None,
+        }
+    };
+    let item = |given| match given {
+        ItemTuple::Plain(item) => plain(item),
+        ItemTuple::OfUser((kind, id, types, tags, ids, correlation, user)) => {
+            QueryItem { user_id: Some(user), ..plain((kind, id, types, tags, ids, correlation)) }
         }
     };
     Query { tenant: String::new(), items: items.into_iter().map(item).collect(), partition: None }

@@ -48,6 +48,7 @@ fn class_and_attributes(kind: &ErrorKind, with: &Bound<'_, PyDict>) -> PyResult<
             match expected {
                 ExpectedRecord::Any => with.set_item("expected_version", "any")?,
                 ExpectedRecord::Absent => with.set_item("expected_version", "absent")?,
+                ExpectedRecord::Rising => with.set_item("expected_version", "rising")?,
                 ExpectedRecord::Exact(version) => with.set_item("expected_version", version)?,
             }
             with.set_item("actual_version", actual)?;
@@ -58,6 +59,12 @@ fn class_and_attributes(kind: &ErrorKind, with: &Bound<'_, PyDict>) -> PyResult<
             with.set_item("position", position)?;
             with.set_item("event_id", event_id)?;
             "CheckpointMismatchError"
+        }
+        ErrorKind::TrackingConflict { name, position, stored } => {
+            with.set_item("name", name)?;
+            with.set_item("position", position)?;
+            with.set_item("stored", stored)?;
+            "TrackingConflictError"
         }
         ErrorKind::IdempotencyConflict { event_ids } => {
             with.set_item("event_ids", event_ids.clone())?;

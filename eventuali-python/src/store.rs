@@ -11,9 +11,10 @@ use eventuali_core::query::ReadRange;
 use eventuali_core::record::{
     ExpectedRecord, RecordChange, RecordKey, RecordQuery, RecordSelection, RecordValue,
 };
+use eventuali_core::service::checkpoints::{self, CheckpointInfo, Target};
 use eventuali_core::service::documents::Documents;
-use eventuali_core::service::inline;
-use eventuali_core::service::subscription;
+use eventuali_core::service::tracking::{self, Tracking};
+use eventuali_core::service::{inline, subscription};
 use eventuali_core::store::{EventStore, Options};
 use eventuali_core::stream::{StreamId, StreamSelection};
 use eventuali_core::verify::VerifyCursor;
@@ -21,7 +22,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use uuid::Uuid;
 
-use crate::convert::{ItemTuple, Outcome, RunTuple, add_events, expected_version, query};
+use crate::convert::{ItemTuple, Outcome, RunTuple, add_events, expected_version, made, query};
 use crate::error::to_python;
 use crate::postgres::Postgres;
 use crate::projection::{self, Projection, ScalarArgument};
@@ -51,6 +52,10 @@ impl From<EventStore> for Outcome {
         let store = Store::new(store, false, near);
         Self::Made(Box::new(|py| Ok(Py::new(py, store)?.into_any())))
     }
+}
+
+fn checkpoint_tuple(info: CheckpointInfo) -> (String, u64, Option<i64>, u64) {
+    (info.name, info.position, info.written_at, info.lag)
 }
 
 /// What is opened.
@@ -100,6 +105,16 @@ fn opening(
             Err(Error::new(ErrorKind::Unavailable, text))
         })
     }))
+}
+
+/// The name of another log, and a position of it.
+type TrackingTuple = (String, u64);
+
+/// Adds a position of another log to a commit.
+fn tracked_in(commit: &mut Commit, given: Option<TrackingTuple>) -> Option<Tracking> {
+    let tracking = given.map(|(name, position)| Tracking { name, position })?;
+    commit.records.push(tracking.change());
+    Some(tracking)
 }
 
 /// (type, id, expected version, runs of events).
@@ -193,8 +208,9 @@ impl Store {
     }
 
     /// Commits (type, id, expected version, events) of each stream, on conditions (items, after),
-    /// with records; without events, the same id again is the same commit.
-    #[pyo3(signature = (writes, conditions, records=Vec::new(), id=None))]
+    /// with records, and (name, position) of another log. Without events, the same id again is the
+    /// same commit.
+    #[pyo3(signature = (writes, conditions, records=Vec::new(), id=None, tracking=None))]
     fn commit(
         &self,
         py: Python<'_>,
@@ -202,20 +218,25 @@ impl Store {
         conditions: Vec<(Vec<ItemTuple>, u64)>,
         records: Vec<RecordTuple<'_>>,
         id: Option<Uuid>,
+        tracking: Option<TrackingTuple>,
     ) -> PyResult<Pending> {
         let mut commit = with_records(self.commit_of(writes, conditions)?, records);
         commit.id = id.unwrap_or(commit.id);
-        let answer = if self.blocking {
+        let tracking = tracked_in(&mut commit, tracking);
+        let mut answer = if self.blocking {
             py.detach(|| self.core.commit_here(commit))
         } else {
             self.core.commit(commit)
         };
+        if let Some(tracking) = tracking {
+            answer = tracking.answer(&self.core, answer);
+        }
         Ok(Pending::new(async { answer.await.map(Outcome::Committed) }))
     }
 
     /// The same, with documents of inline projections; None where these are no longer what they
     /// were, and nothing was written.
-    #[pyo3(signature = (writes, conditions, documents, records=Vec::new()))]
+    #[pyo3(signature = (writes, conditions, documents, records=Vec::new(), tracking=None))]
     fn commit_with(
         &self,
         py: Python<'_>,
@@ -223,18 +244,24 @@ impl Store {
         conditions: Vec<(Vec<ItemTuple>, u64)>,
         documents: Vec<projection::Inline<'_>>,
         records: Vec<RecordTuple<'_>>,
+        tracking: Option<TrackingTuple>,
     ) -> PyResult<Pending> {
-        let commit = with_records(self.commit_of(writes, conditions)?, records);
+        let mut commit = with_records(self.commit_of(writes, conditions)?, records);
+        let tracking = tracked_in(&mut commit, tracking);
         let own = commit.records.iter().map(|change| change.key.clone()).collect();
         let commit = projection::with_documents(commit, documents);
-        let answer = py.detach(|| inline::commit(&self.core, commit, own, self.blocking));
+        let mut answer = py.detach(|| inline::commit(&self.core, commit, own, self.blocking));
+        if let Some(tracking) = tracking {
+            answer = tracking.answer(&self.core, answer);
+        }
         Ok(Pending::new(async { Ok(answer.await?.map_or(Outcome::Closed, Outcome::Committed)) }))
     }
 
     /// Reads one page of events.
     #[pyo3(signature = (
         items, *, after=0, until=u64::MAX, after_version=0, until_version=u64::MAX,
-        recorded_from=i64::MIN, recorded_until=i64::MAX, backwards=false, limit=1000
+        recorded_from=i64::MIN, recorded_until=i64::MAX,
+        happened_from=i64::MIN, happened_until=i64::MAX, backwards=false, limit=1000
     ))]
     #[expect(clippy::too_many_arguments, reason = "they are the fields of ReadRange")]
     fn read(
@@ -246,6 +273,8 @@ impl Store {
         until_version: u64,
         recorded_from: i64,
         recorded_until: i64,
+        happened_from: i64,
+        happened_until: i64,
         backwards: bool,
         limit: usize,
     ) -> Pending {
@@ -256,12 +285,43 @@ impl Store {
             until_version,
             recorded_from,
             recorded_until,
+            happened_from,
+            happened_until,
             backwards,
             limit,
             ..ReadRange::default()
         };
         let answer = self.core.read(query(items), range);
         Pending::new(async { answer.await.map(Outcome::Page) }).coming(self.near)
+    }
+
+    /// How many events a read of the same would give.
+    #[pyo3(signature = (
+        items, *, after=0, until=u64::MAX, recorded_from=i64::MIN, recorded_until=i64::MAX,
+        happened_from=i64::MIN, happened_until=i64::MAX
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "they are fields of ReadRange")]
+    fn count(
+        &self,
+        items: Vec<ItemTuple>,
+        after: u64,
+        until: u64,
+        recorded_from: i64,
+        recorded_until: i64,
+        happened_from: i64,
+        happened_until: i64,
+    ) -> Pending {
+        let range = ReadRange {
+            after,
+            until,
+            recorded_from,
+            recorded_until,
+            happened_from,
+            happened_until,
+            ..ReadRange::default()
+        };
+        let answer = self.core.count(query(items), range);
+        Pending::new(async { answer.await.map(made) })
     }
 
     /// Lists one page of streams: ([(type, id, version, last position)], where to continue).
@@ -301,6 +361,35 @@ impl Store {
         let made = subscription::Subscription::new(&store, query.clone(), limit);
         let inner = Arc::new(made.map_err(|e| to_python(py, &e))?);
         Ok(Subscription { store, query, inner })
+    }
+
+    /// The checkpoints: [(name, position, when written in µs, lag in positions)].
+    fn checkpoints(&self) -> Pending {
+        let answer = checkpoints::list(&self.core);
+        Pending::new(async {
+            let all: Vec<_> = answer.await?.into_iter().map(checkpoint_tuple).collect();
+            Ok(made(all))
+        })
+    }
+
+    /// Puts a checkpoint behind a position, or at the end of the log.
+    #[pyo3(signature = (name, position))]
+    fn reset_checkpoint(&self, name: &str, position: Option<u64>) -> Pending {
+        let to = position.map_or(Target::End, Target::At);
+        let answer = checkpoints::reset(&self.core, name, to);
+        Pending::new(async { answer.await.map(|info| made(checkpoint_tuple(info))) })
+    }
+
+    /// Deletes a checkpoint; whether there was one.
+    fn delete_checkpoint(&self, name: &str) -> Pending {
+        let answer = checkpoints::delete(&self.core, name);
+        Pending::new(async { answer.await.map(made) })
+    }
+
+    /// The last position of another log that was stored, or None.
+    fn tracked(&self, name: &str) -> Pending {
+        let answer = tracking::tracked(&self.core, name);
+        Pending::new(async { answer.await.map(made) })
     }
 
     /// A projection of this store, in a version, kept in `documents`, `inline` ones or `sql`.

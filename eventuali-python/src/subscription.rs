@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use eventuali_core::query::Query;
+use eventuali_core::service::checkpoint::First;
 use eventuali_core::service::{checkpoint, subscription};
 use eventuali_core::store::EventStore;
 use pyo3::prelude::*;
@@ -54,9 +55,10 @@ pub(crate) struct Checkpoint {
 
 #[pymethods]
 impl Checkpoint {
-    /// The position to go on from.
-    fn begin(&self) -> Pending {
-        let answer = self.checkpoint.begin();
+    /// The position to go on from; where the name is new, the beginning or the end of the log.
+    fn begin(&self, at_end: bool) -> Pending {
+        let first = if at_end { First::End } else { First::Beginning };
+        let answer = self.checkpoint.begin(first);
         Pending::new(async { answer.await.map(Outcome::Begun) })
     }
 

@@ -51,6 +51,7 @@ from eventuali import (
     Projection,
     Query,
     ReadModel,
+    Tracking,
     UnknownEvent,
     User,
     sync,
@@ -610,6 +611,21 @@ def _(place, aggregate_id):
         return [step.state.numbers for step in store.history(Ledger, aggregate_id)]
 
 
+@changes("EventStore.history.from_version", (0, [[1], [1, 2], [1, 2, 3]]), (3, [[1, 2, 3]]),
+         (LEFT_OUT, [[1], [1, 2], [1, 2, 3]]))  # fmt: skip
+def _(place, from_version):
+    with aged(place) as (store, _):
+        steps = store.history(Ledger, "x", **given("from_version", from_version))
+        return [step.state.numbers for step in steps]
+
+
+@changes("EventStore.history.limit", (1, [[1]]), (0, []), (LEFT_OUT, [[1], [1, 2], [1, 2, 3]]))
+def _(place, limit):
+    with aged(place) as (store, _):
+        steps = store.history(Ledger, "x", **given("limit", limit))
+        return [step.state.numbers for step in steps]
+
+
 # --- reading --------------------------------------------------------------------------------------
 
 
@@ -645,6 +661,26 @@ def _(place, since):
 def _(place, until):
     with place.filled() as store:
         return numbers(store.read(**given("until", until)))
+
+
+@changes("EventStore.read.by", ("timestamp", [1, 2]), ("recorded_at", []), (LEFT_OUT, []))
+def _(place, by):
+    with aged(place) as (store, _):
+        return numbers(store.read(until=datetime(2002, 6, 1, tzinfo=UTC), **given("by", by)))
+
+
+@changes("EventStore.read.from_version", (2, [2, 3]), (3, [3]), (LEFT_OUT, [1, 2, 3]))
+def _(place, from_version):
+    with aged(place) as (store, _):
+        query = Query(aggregate_type=Ledger, aggregate_id="x")
+        return numbers(store.read(query, **given("from_version", from_version)))
+
+
+@changes("EventStore.read.to_version", (2, [1, 2]), (0, []), (LEFT_OUT, [1, 2, 3]))
+def _(place, to_version):
+    with aged(place) as (store, _):
+        query = Query(aggregate_type=Ledger, aggregate_id="x")
+        return numbers(store.read(query, **given("to_version", to_version)))
 
 
 @changes("EventStore.read.limit", (1, [0]), (2, [0, 1]), (LEFT_OUT, [0, 1, 2, 3]))
@@ -703,6 +739,100 @@ def _(place, name):
     with place.filled() as store:
         store.subscribe(**given("name", name))
         return numbers(store.subscribe(**given("name", name)))
+
+
+@changes("EventStore.subscribe.start", ("end", []), ("beginning", [0, 1, 2, 3]),
+         (LEFT_OUT, [0, 1, 2, 3]))  # fmt: skip
+def _(place, start):
+    with place.filled() as store:
+        return numbers(store.subscribe(**given("start", start)))
+
+
+@changes("EventStore.reset_checkpoint.name", ("a", ["a"]), ("b", ["b"]))
+def _(place, name):
+    with place.filled() as store:
+        store.reset_checkpoint(name, 1)
+        return [one.name for one in store.checkpoints()]
+
+
+@changes("EventStore.reset_checkpoint.position", (1, [1]), ("end", [4]), ("beginning", [0]))
+def _(place, position):
+    with place.filled() as store:
+        store.reset_checkpoint("n", position)
+        return [one.position for one in store.checkpoints()]
+
+
+@changes("EventStore.delete_checkpoint.name", ("a", ["b"]), ("b", ["a"]))
+def _(place, name):
+    with place.filled() as store:
+        for one in "ab":
+            store.reset_checkpoint(one, 1)
+        store.delete_checkpoint(name)
+        return [one.name for one in store.checkpoints()]
+
+
+@changes("EventStore.append.tracking", (Tracking("n", 1), 1), (Tracking("n", 2), 2),
+         (LEFT_OUT, None))  # fmt: skip
+def _(place, tracking):
+    with place.filled() as store:
+        store.append([Noted(number=9)], **given("tracking", tracking))
+        return store.tracked("n")
+
+
+@changes("EventStore.save.tracking", (Tracking("n", 1), 1), (Tracking("n", 2), 2),
+         (LEFT_OUT, None))  # fmt: skip
+def _(place, tracking):
+    with place.filled() as store:
+        store.save(counted("new", 1), **given("tracking", tracking))
+        return store.tracked("n")
+
+
+@changes("EventStore.tracked.name", ("n", 1), ("m", None))
+def _(place, name):
+    with place.filled() as store:
+        store.append([], tracking=Tracking("n", 1))
+        return store.tracked(name)
+
+
+@changes("Tracking.name", ("n", 1), ("m", None))
+def _(place, name):
+    with place.filled() as store:
+        store.append([], tracking=Tracking(name, 1))
+        return store.tracked("n")
+
+
+@changes("Tracking.position", (1, 1), (2, 2))
+def _(place, position):
+    with place.filled() as store:
+        store.append([], tracking=Tracking("n", position))
+        return store.tracked("n")
+
+
+@changes("Query.user_id", ("ada", [1, 2]), ("bob", [3]), (None, [1, 2, 3]))
+def _(place, user_id):
+    with place.open() as store:
+        for number, user in enumerate(("ada", "ada", "bob"), 1):
+            store.append([Counted(number=number, user_id=user)])
+        return numbers(store.read(Query(user_id=user_id)))
+
+
+@changes("EventStore.load_events.to_version", (2, [1, 2]), (0, []), (LEFT_OUT, [1, 2, 3]))
+def _(place, to_version):
+    with aged(place) as (store, _):
+        return numbers(store.load_events("x", Ledger, **given("to_version", to_version)))
+
+
+@changes("EventStore.load_events.limit", (2, [1, 2]), (0, []), (LEFT_OUT, [1, 2, 3]))
+def _(place, limit):
+    with aged(place) as (store, _):
+        return numbers(store.load_events("x", Ledger, **given("limit", limit)))
+
+
+@changes("EventStore.load_events.backwards", (True, [3, 2, 1]), (False, [1, 2, 3]),
+         (LEFT_OUT, [1, 2, 3]))  # fmt: skip
+def _(place, backwards):
+    with aged(place) as (store, _):
+        return numbers(store.load_events("x", Ledger, **given("backwards", backwards)))
 
 
 @changes("EventStore.subscribe.raw", (True, "UnknownEvent"), (False, "UnknownEventTypeError"),

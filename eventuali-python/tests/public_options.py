@@ -17,8 +17,9 @@ from eventuali import Aggregate, Event, sync
 from eventuali.event._envelope import GIVEN
 
 RESULTS = {
-    "Change", "Committed", "Damage", "EventMeta", "ExpectedVersion", "Handled", "Horizon",
-    "Imported", "Metadata", "Step", "ProjectionStatus", "StoreStats", "StreamInfo", "Verification",
+    "Change", "CheckpointInfo", "Committed", "Damage", "EventMeta", "ExpectedVersion", "Handled",
+    "Horizon", "Imported", "Metadata", "Step", "ProjectionStatus", "StoreStats", "StreamInfo",
+    "Verification",
 }  # fmt: skip
 """Classes that the library makes instances of: what they hold is no option."""
 OPENED = {"Block", "Documents", "EventStore", "Running", "Subscription", "UnitOfWork"}

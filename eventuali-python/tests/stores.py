@@ -103,8 +103,8 @@ class Blocking:
     def read(self, *args, **options):
         return BlockingRead(self.store.read(*args, **options))
 
-    async def history(self, *args):
-        for step in await asyncio.to_thread(lambda: list(self.store.history(*args))):
+    async def history(self, *args, **options):
+        for step in await asyncio.to_thread(lambda: list(self.store.history(*args, **options))):
             yield step
 
     async def streams(self, *args):

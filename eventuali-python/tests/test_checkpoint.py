@@ -250,7 +250,7 @@ def test_what_comes_behind_is_not_passed_over(kind, tmp_path):
         passed = (await gathered(store.read(backwards=True, limit=1)))[0].meta.position
         await append(store, 2, 3)
         checkpoint = store._store.subscribe(list(EVEN.items), 1000).checkpoint("n")
-        assert await store._driver.answer(checkpoint.begin()) == 0
+        assert await store._driver.answer(checkpoint.begin(False)) == 0
         checkpoint.looked(passed)
         await store._driver.answer(checkpoint.flush())
         async with store.subscribe(EVEN, name="n") as events:

@@ -309,8 +309,8 @@ def test_an_error_before_it_is_sent_again_leaves_a_doubtful_save_open(
             def __getattr__(self, name):
                 return getattr(real, name)
 
-            def commit_with(self, *words):
-                pending = real.commit_with(*words)
+            def commit_with(self, *words, **options):
+                pending = real.commit_with(*words, **options)
                 if api == "sync":
                     pending.wait()
                 raise OutcomeUnknownError("the answer is lost", event_ids=[])

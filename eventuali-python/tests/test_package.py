@@ -9,14 +9,16 @@ import eventuali
 ROOT = Path(__file__).parents[2]
 
 NAMES = """
-ALL ANY Aggregate AggregateNotFoundError AppendCondition AppendConditionError Committed
+ALL ANY Aggregate AggregateNotFoundError AppendCondition AppendConditionError CheckpointInfo
+Committed
 ConfigurationError Damage DatabaseError Documents DomainEvent Event EventMeta EventStore
 EventStoreConfig EventStoreError EventualiError ExpectedVersion Found Horizon
 IdempotencyConflictError InvalidEventError
 NO_STREAM
 OptimisticConcurrencyError OutcomeUnknownError Projection ProjectionStatus Query ReadModel Retry
 STREAM_EXISTS SerializationError
-Statements StoreStats StreamInfo Subscription SystemEvent UnknownEvent User Verification
+Statements StoreStats StreamInfo Subscription SystemEvent Tracking UnknownEvent User
+Verification
 __version__
 """
 

@@ -369,11 +369,11 @@ class Interrupted:
     def __init__(self, store):
         self._store, self.cut = store, False
 
-    def commit(self, *arguments):
+    def commit(self, *arguments, **options):
         if self.cut:
             self.cut = False
             raise OutcomeUnknownError("cut off", event_ids=[])
-        return self._store.commit(*arguments)
+        return self._store.commit(*arguments, **options)
 
     def __getattr__(self, name):
         return getattr(self._store, name)

@@ -95,6 +95,7 @@ macro_rules! contract_clauses {
             1 an_event_of_the_stream_fails_it "A condition fails on an event of the stream, or of the aggregate type.";
             1 an_event_with_the_id_fails_it "A condition fails on an event with one of the ids.";
             1 an_event_of_the_correlation_fails_it "A condition fails on an event with the correlation id.";
+            1 an_event_of_the_user_fails_it "A condition fails on an event of the user.";
             1 any_item_may_match "A condition fails if any item of its query matches.";
             1 every_part_of_an_item_must_match "An item matches only if each of its parts matches.";
             1 a_query_without_items_matches_everything "A condition without items fails on any event.";
@@ -113,6 +114,7 @@ macro_rules! contract_clauses {
             1 one_of_sixteen_racers_wins_a_version "Of 16 threads that expect the same version, exactly one is accepted.";
             1 one_of_eight_racers_wins_a_condition "Of 8 threads with the same condition, exactly one is accepted.";
             1 one_of_eight_racers_wins_a_record "Of 8 threads that expect a record to be absent, exactly one is accepted.";
+            1 one_of_eight_racers_raises_a_record "Of 8 threads that raise a record to the same bytes, exactly one is accepted.";
             10 a_conflict_fails_only_its_own_commit "Of 64 concurrent commits, the one in conflict fails and 63 are accepted.";
             10 every_sort_of_refusal_fails_only_its_own_commit "Bad input, stored ids, failed conditions and conflicts fail only their own commit.";
             10 callers_of_one_stream_wait_in_turn "64 concurrent commits to one stream are all accepted, and each gets its own answer.";
@@ -173,6 +175,8 @@ macro_rules! contract_clauses {
             3 positions_bound_a_stream "A range of positions selects that part of a stream, wherever its commits begin and end.";
             3 positions_bound_a_long_stream "A range of positions selects that part of a stream of hundreds of commits, too.";
             3 times_bound_the_log "A range of recorded times selects that part of the log, bounds included.";
+            3 happened_times_bound_what_is_read "A range of the times when events happened selects those events, bounds included.";
+            3 a_count_is_of_what_is_read "A count is that of the events which reading the same query and range gives.";
             3 times_end_what_was_looked_at "`looked_to` never passes the end of a range of recorded times.";
             3 a_rare_event_is_found_in_a_long_log "One match among thousands is found, page by page, in both directions.";
         }
@@ -184,6 +188,7 @@ macro_rules! contract_clauses {
             3 by_one_of_several_types "A query finds the events of any of its types.";
             3 by_all_of_several_tags "A query finds the events that have all of its tags.";
             3 by_ids_of_events "A query finds the events with any of its ids.";
+            3 by_user "A query finds the events of a user id, compared as text, however long it is.";
             3 by_correlation "A query finds the events of a correlation id; a UUID and its text count as the same id.";
             3 every_part_of_an_item_holds "Each part of an item narrows the result.";
             3 an_event_that_several_items_match_comes_once "An event that several items match is found once, in the order of positions.";
@@ -224,6 +229,9 @@ macro_rules! contract_clauses {
             4 any_always_holds "`Any` holds for every record.";
             4 absent_holds_only_where_nothing_is "`Absent` holds for a record that was never written or is deleted, and for no other.";
             4 exact_holds_only_there "`Exact(n)` holds for a record that exists and is at version n, and for no other.";
+            4 rising_holds_only_below "`Rising` holds for a record that is absent or whose bytes, compared as bytes, are below the new ones; a deletion can't rise.";
+            4 rising_holds_against_what_came_just_before "`Rising` sees the commits before it.";
+            5 a_repetition_rises_no_more "A repeated commit is recognised even if its record has risen since; the same events with another rising record are another commit, even if its other records are derived.";
             4 a_check_holds_only_there "A check holds for a record that exists and is at its version, and changes nothing.";
             4 a_check_holds_against_what_came_just_before "A check sees the commits before it.";
             5 a_repetition_is_checked_no_more "A repeated commit gives its answer, whatever became of the records that it checked.";

@@ -52,6 +52,25 @@ pub async fn an_event_of_the_correlation_fails_it(fixture: &dyn Fixture) {
     holds(&store, of("request-2"), 0).await;
 }
 
+pub async fn an_event_of_the_user_fails_it(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let by = |user: &str| {
+        let metadata = Metadata { user_id: Some(user.to_owned()), ..Metadata::default() };
+        loose(vec![event("Reserved").with_metadata(metadata)])
+    };
+    let at = done(&store, by("ada")).await.positions[0];
+    let of = |user: &str| query([QueryItem { user_id: Some(user.to_owned()), ..item() }]);
+    fails(&store, of("ada"), 0, at).await;
+    holds(&store, of("ad"), 0).await;
+    holds(&store, of("ada"), at).await;
+    // One that came just before, in the same group of commits.
+    let answers = [by("bob"), by("bob").on_condition(of("bob"), at)].map(|c| store.commit(c));
+    let [first, second] = answers;
+    first.await.expect("nobody was before");
+    let refused = second.await.expect_err("somebody was");
+    assert!(matches!(refused.kind(), ErrorKind::ConditionFailed { .. }), "{refused}");
+}
+
 pub async fn any_item_may_match(fixture: &dyn Fixture) {
     let (store, at) = with_one_event(fixture).await;
     fails(&store, query([of_type("Released"), of_tags(&["seat:1"])]), 0, at).await;

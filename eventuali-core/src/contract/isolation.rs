@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::given::{
     Store, account, deposits, done, events, expecting, found, ids, log, loose, of_tags, open,
-    positions, put_expecting, query, record, tagged, together, versions,
+    positions, put, put_expecting, query, record, tagged, together, versions,
 };
 use super::{Fixture, block_on};
 use crate::commit::{Commit, Committed};
@@ -47,6 +47,21 @@ pub async fn one_of_eight_racers_wins_a_record(fixture: &dyn Fixture) {
         assert!(matches!(kind, ErrorKind::RecordConflict { actual: 1, .. }), "{kind:?}");
     }
     assert_eq!(record(&store, "lease").await.expect("the record is there").version, 1);
+}
+
+pub async fn one_of_eight_racers_raises_a_record(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    for position in ["1", "2"] {
+        let raised = |n: usize| Commit {
+            records: vec![put("log", position).expecting(ExpectedRecord::Rising)],
+            ..expecting(&format!("{position}-{n}"), Exact(0), 1)
+        };
+        for kind in one_wins(&store, 8, raised) {
+            assert!(matches!(kind, ErrorKind::RecordConflict { .. }), "{kind:?}");
+        }
+    }
+    assert_eq!(record(&store, "log").await.expect("the record is there").version, 2);
+    assert_eq!(log(&store).await.len(), 2);
 }
 
 pub async fn a_conflict_fails_only_its_own_commit(fixture: &dyn Fixture) {

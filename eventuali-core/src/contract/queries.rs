@@ -6,6 +6,7 @@ use super::given::{
     open, positions, query, tagged,
 };
 use crate::commit::{Commit, StreamWrite};
+use crate::error::ErrorKind;
 use crate::event::{Metadata, NewEvent, Reference, StoredEvent};
 use crate::query::{Partition, Query, QueryItem, ReadRange};
 use crate::stream::{ExpectedVersion, StreamId};
@@ -72,6 +73,44 @@ pub async fn by_correlation(fixture: &dyn Fixture) {
     let id = CORRELATION.to_string();
     finds(&store, request(Reference::Uuid(CORRELATION)), |e| of(e, &id), 2).await;
     finds(&store, request(Reference::Text(id.clone())), |e| of(e, &id), 2).await;
+}
+
+pub async fn by_user(fixture: &dyn Fixture) {
+    let store = library(fixture).await;
+    let long = "u".repeat(199);
+    let users = ["ada", "Ada", "ad", "", "$user:ada", "a\0b", "a\u{1}b", "a\\u0000b", "é😀"];
+    let longer = [&long[..], &format!("{long}é"), &format!("{long}éa"), &format!("{long}éb")];
+    for user in users.into_iter().chain(longer) {
+        let user_id = Some(user.to_owned());
+        let metadata = Metadata { user_id, tags: vec!["read".into()], ..Metadata::default() };
+        let events = ["Read", "Noted"].map(|name| event(name).with_metadata(metadata.clone()));
+        let stream = StreamId::new("Reader", "1");
+        done(&store, Commit::append(stream, ExpectedVersion::Any, events.to_vec())).await;
+        let foreign = StreamId::new("Reader", "1").with_tenant(OTHER);
+        let event = event("Read").with_metadata(metadata);
+        done(&store, Commit::append(foreign, ExpectedVersion::Any, vec![event])).await;
+    }
+    let of = |user: &str| QueryItem { user_id: Some(user.to_owned()), ..item() };
+    let is = |e: &StoredEvent, user: &str| e.metadata.user_id.as_deref() == Some(user);
+    for user in users.into_iter().chain(longer) {
+        finds(&store, query([of(user)]), |e| is(e, user), 2).await;
+        let narrow = QueryItem { event_types: vec!["Noted".into()], ..of(user) };
+        finds(&store, query([narrow]), |e| is(e, user) && e.head.kind.event_type == "Noted", 1)
+            .await;
+        let tagged = QueryItem { tags: vec!["read".into()], ..of(user) };
+        finds(&store, query([tagged]), |e| is(e, user), 2).await;
+    }
+    finds(&store, query([of("bob")]), |_| false, 0).await;
+    let either = query([of("ada"), of("ad")]);
+    finds(&store, either, |e| is(e, "ada") || is(e, "ad"), 4).await;
+    let in_stream = QueryItem {
+        aggregate_type: Some("Reader".into()),
+        aggregate_id: Some("1".into()),
+        ..of("ada")
+    };
+    finds(&store, query([in_stream]), |e| is(e, "ada"), 2).await;
+    let reserved = store.read(query([of_tags(&["$user:ada"])]), ReadRange::default()).await;
+    assert_eq!(*reserved.expect_err("no tag").kind(), ErrorKind::Invalid { field: "tags" });
 }
 
 pub async fn every_part_of_an_item_holds(fixture: &dyn Fixture) {
@@ -266,6 +305,8 @@ async fn finds(store: &Store, query: Query, matches: impl Fn(&StoredEvent) -> bo
 
 /// Asserts that `query` finds what is `expected` in `range`, both ways, and when every row is looked at.
 async fn finds_in(store: &Store, query: Query, range: ReadRange, mut expected: Vec<StoredEvent>) {
+    let count = store.count(query.clone(), range).await.expect("it counts");
+    assert_eq!(count, expected.len() as u64, "{query:?} in {range:?}");
     for backwards in [false, true] {
         for (limit, strict) in [(1, false), (3, false), (100, false), (3, true), (100, true)] {
             let range = ReadRange { backwards, strict, limit, ..range };

@@ -10,7 +10,7 @@ use super::given::{
 };
 use crate::commit::Commit;
 use crate::event::{EventPage, Metadata, NewEvent, Reference, StoredEvent};
-use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, QueryItem, ReadRange};
+use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Partition, Query, QueryItem, ReadRange};
 use crate::storage::Horizon;
 use crate::stream::ExpectedVersion::Any;
 
@@ -238,6 +238,90 @@ pub async fn an_empty_range_is_at_its_end(fixture: &dyn Fixture) {
             assert!(page.is_empty() && page.end, "after {after} until {until}");
         }
     }
+}
+
+pub async fn happened_times_bound_what_is_read(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let times = [5, -3, 9, 5, i64::MIN, 7, 0, i64::MAX, 5, 1];
+    for (timestamp, n) in times.into_iter().zip(0..) {
+        let (id, tags) = (if n % 2 == 0 { "1" } else { "2" }, &["t"][..n % 3 % 2]);
+        let event = NewEvent { timestamp, ..tagged("Noted", tags) };
+        done(&store, Commit::append(account(id), Any, vec![event])).await;
+    }
+    let log = log(&store).await;
+    let edges = [i64::MIN, -3, 0, 1, 5, 6, 9, i64::MAX];
+    for happened_from in edges {
+        for happened_until in edges {
+            for (after, limit, backwards) in [(0, 100, false), (2, 1, false), (3, 2, true)] {
+                let range = ReadRange {
+                    after: if after == 0 { 0 } else { log[after - 1].head.position },
+                    happened_from,
+                    happened_until,
+                    limit,
+                    backwards,
+                    ..ReadRange::default()
+                };
+                let lies = |e: &StoredEvent| {
+                    e.head.position > range.after
+                        && (happened_from..=happened_until).contains(&e.head.timestamp)
+                };
+                finds(&store, Query::default(), range, &log, lies).await;
+                let ours = |e: &StoredEvent| lies(e) && *e.head.stream == account("2");
+                finds(&store, Query::stream(&account("2")), range, &log, ours).await;
+                let tagged = |e: &StoredEvent| lies(e) && e.metadata.tags == ["t"];
+                finds(&store, query([of_tags(&["t"])]), range, &log, tagged).await;
+            }
+        }
+    }
+}
+
+pub async fn a_count_is_of_what_is_read(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    interleaved(&store).await;
+    thread::sleep(Duration::from_millis(2));
+    interleaved(&store).await;
+    let log = log(&store).await;
+    let (last, times) = (log[log.len() - 1].head.position, log.iter().map(|e| e.head.recorded_at));
+    let times: Vec<i64> = times.collect();
+    let part = |index| Query { partition: Some(Partition { index, count: 3 }), ..Query::default() };
+    let of = |kind: &str| QueryItem { aggregate_type: Some(kind.to_owned()), ..item() };
+    let queries = [
+        Query::default(),
+        Query::all("other"),
+        Query::stream(&account("1")),
+        Query::stream(&account("nobody")),
+        query([of_type("Even")]),
+        query([of_type("Even"), of_type("Odd")]),
+        query([of("Account")]),
+        query([QueryItem { aggregate_id: Some("2".into()), ..item() }]),
+        query([of_tags(&["rare"])]),
+        query([of_tags(&["rare", "rare"])]),
+        query([of_tags(&["rare"]), of_stream(&account("2"), item())]),
+        query([of_stream(&account("1"), of_type("Odd"))]),
+        part(0),
+        part(2),
+        Query { items: vec![of_type("Odd")], ..part(1) },
+        Query { items: vec![of_tags(&["rare"])], ..part(1) },
+    ];
+    let mut ranges = vec![ReadRange::default()];
+    for (after, until) in [(0, 0), (0, 5), (3, last - 2), (7, 8), (last, u64::MAX), (9, 2)] {
+        ranges.push(ReadRange { after, until, ..ReadRange::default() });
+        ranges.push(ReadRange { after_version: 2, until_version: 5, after, until, ..ranges[0] });
+    }
+    let middle = times[times.len() / 2];
+    for (recorded_from, recorded_until) in [(middle, i64::MAX), (i64::MIN, middle - 1), (9, 8)] {
+        ranges.push(ReadRange { recorded_from, recorded_until, after: 2, ..ranges[0] });
+    }
+    for query in &queries {
+        for range in &ranges {
+            let range = ReadRange { limit: 3, backwards: true, ..*range };
+            let found = found_in(&store, query, range).await.len() as u64;
+            let count = store.count(query.clone(), range).await.expect("it counts");
+            assert_eq!(count, found, "{query:?} in {range:?}");
+        }
+    }
+    let none = query([of_tags(&["$"])]);
+    assert!(store.count(none, ReadRange::default()).await.is_err(), "a query is checked");
 }
 
 pub async fn versions_bound_a_stream(fixture: &dyn Fixture) {

@@ -7,7 +7,7 @@ use super::given::{
 };
 use crate::commit::Commit;
 use crate::error::ErrorKind;
-use crate::record::ExpectedRecord::{self, Absent, Any, Exact};
+use crate::record::ExpectedRecord::{self, Absent, Any, Exact, Rising};
 use crate::record::{
     Record, RecordChange, RecordCheck, RecordKey, RecordPurge, RecordQuery, RecordSelection,
     RecordValue, Scalar,
@@ -418,4 +418,65 @@ pub async fn a_purge_is_of_one_tenant(fixture: &dyn Fixture) {
     assert_eq!(purge(OTHER, 1).await.expect("it purges"), 0);
     let nothing = purge("", 0).await.expect_err("it would never end");
     assert!(matches!(nothing.kind(), ErrorKind::Invalid { .. }), "{nothing:?}");
+}
+
+pub async fn rising_holds_only_below(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let raised = |bytes: &str| Commit {
+        records: vec![put("a", bytes).expecting(Rising)],
+        ..deposits("1", 1)
+    };
+    done(&store, raised("05")).await;
+    let before = picture(&store).await;
+    for bytes in ["", "0", "04", "05"] {
+        let conflict = ErrorKind::RecordConflict { key: key("a"), expected: Rising, actual: 1 };
+        assert_eq!(refused(&store, raised(bytes)).await, conflict, "{bytes}");
+    }
+    assert_eq!(picture(&store).await, before);
+    for (bytes, version) in [("050", 2), ("06", 3), ("1", 4)] {
+        assert_eq!(done(&store, raised(bytes)).await.record_versions, [version]);
+    }
+    done(&store, Commit::change(vec![RecordChange::delete(key("a"))])).await;
+    assert_eq!(done(&store, raised("0")).await.record_versions, [6]);
+    let deletion = Commit::change(vec![RecordChange::delete(key("a")).expecting(Rising)]);
+    assert_eq!(refused(&store, deletion).await, ErrorKind::Invalid { field: "expected" });
+}
+
+pub async fn rising_holds_against_what_came_just_before(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    let raised = |bytes: &str| Commit::change(vec![put("a", bytes).expecting(Rising)]);
+    let commits = ["1", "3", "2", "3", "4", "4"].map(raised);
+    let answers: Vec<_> = commits.iter().map(|commit| store.commit(commit.clone())).collect();
+    let mut accepted = Vec::new();
+    for answer in answers {
+        accepted.push(answer.await.is_ok());
+    }
+    assert_eq!(accepted, [true, true, false, false, true, false]);
+    assert_eq!(record(&store, "a").await.expect("it is there").value.bytes, b"4");
+}
+
+pub async fn a_repetition_rises_no_more(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    for derived in [false, true] {
+        let name = if derived { "derived" } else { "own" };
+        let first = Commit {
+            records: vec![put(name, "1").expecting(Rising)],
+            derived,
+            ..deposits(name, 1)
+        };
+        let answer = done(&store, first.clone()).await;
+        done(&store, Commit::change(vec![put(name, "2").expecting(Rising)])).await;
+        let before = picture(&store).await;
+        assert_eq!(done(&store, first.clone()).await.positions, answer.positions);
+        let event_ids = first.event_ids();
+        let others = [
+            Commit { records: vec![put(name, "3").expecting(Rising)], ..first.clone() },
+            Commit { records: Vec::new(), ..first },
+        ];
+        for other in others {
+            let conflict = ErrorKind::IdempotencyConflict { event_ids: event_ids.clone() };
+            assert_eq!(refused(&store, other).await, conflict, "{name}");
+        }
+        assert_eq!(picture(&store).await, before);
+    }
 }

@@ -86,6 +86,11 @@ impl Storage for Tenant {
         self.storage.read(query, range)
     }
 
+    fn count(&self, mut query: Query, range: ReadRange) -> Answer<u64> {
+        query.tenant.clone_from(&self.name);
+        self.storage.count(query, range)
+    }
+
     fn streams(
         &self,
         mut selection: StreamSelection,

@@ -9,13 +9,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{Builder, Thread, current, park};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::place::{Place, SPACE, Stored, last_of, place_at};
 use crate::commit::Commit;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::EventPage;
 use crate::query::{Query, ReadRange};
 use crate::record::{
     ExpectedRecord, Record, RecordChange, RecordKey, RecordQuery, RecordSelection,
@@ -23,8 +22,6 @@ use crate::record::{
 use crate::storage::Answer;
 use crate::store::{EventStore, Settle};
 
-/// The space of the records.
-pub const SPACE: &str = "checkpoint";
 /// So long after a write has ended, the next one begins; twice as long after each that fails.
 pub const EVERY: Duration = Duration::from_millis(100);
 /// So long after a write has failed again and again.
@@ -64,11 +61,13 @@ struct Inner {
     changed: Condvar,
 }
 
-/// An event that is stored.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    position: u64,
-    event_id: Uuid,
+/// Where those begin whose name is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    /// With the first event of the log.
+    Beginning,
+    /// Behind the last event that can be read then.
+    End,
 }
 
 /// A write that may have happened; repeating it with its id does nothing twice.
@@ -142,12 +141,13 @@ impl Checkpoint {
         Self { inner: Arc::new(inner) }
     }
 
-    /// The position to go on from: 0 where the name is new.
+    /// The position to go on from. Where the name is new, that is `first`; where it is the end, it
+    /// is written down before this answers, so that the next one goes on from there, too.
     ///
     /// [`ErrorKind::CheckpointMismatch`] where the event of the checkpoint is not there any more,
     /// [`ErrorKind::Corrupted`] where the record is none of a checkpoint.
     #[must_use]
-    pub fn begin(&self) -> Answer<u64> {
+    pub fn begin(&self, first: First) -> Answer<u64> {
         let inner = Arc::clone(&self.inner);
         Box::pin(async move {
             match inner.store.settle(&inner.key).await {
@@ -155,7 +155,11 @@ impl Checkpoint {
                 Err(error) if matches!(error.kind(), ErrorKind::CheckpointMismatch { .. }) => {}
                 settled => settled?,
             }
-            let position = inner.read().await?;
+            let position = match (inner.read().await?, first) {
+                (Some(position), _) => position,
+                (None, First::Beginning) => 0,
+                (None, First::End) => inner.begin_at_end().await?,
+            };
             let known: Arc<dyn Settle> = inner.clone();
             inner.store.writes_later(&inner.key, &known);
             Ok(position)
@@ -365,8 +369,8 @@ impl Inner {
     }
 
     fn put(&self, attempt: Attempt) -> Result<()> {
-        let Place { position, event_id } = attempt.place;
-        let value = format!(r#"{{"position": {position}, "event_id": "{event_id}"}}"#);
+        let position = attempt.place.position;
+        let value = attempt.place.encode(false);
         let change = RecordChange::put(self.key.clone(), value).expecting(attempt.expected);
         let commit = Commit { id: attempt.id, ..Commit::change(vec![change]) };
         match block_on(self.store.commit(commit)) {
@@ -412,7 +416,9 @@ impl Inner {
         let found = block_on(self.record())?.filter(|record| record.version == version + 1);
         // Once: what comes behind that is somebody who lives.
         self.lock().began = None;
-        let place = found.as_ref().and_then(|record| Place::decode(&record.value.bytes).ok());
+        let stored = found.as_ref().and_then(|record| Stored::decode(&record.value.bytes).ok());
+        // Whoever reset it means this one.
+        let place = stored.filter(|stored| !stored.reset).map(|stored| stored.place);
         Ok(found.filter(|_| place.is_some_and(|at| at.position > position)).map(|at| at.version))
     }
 
@@ -423,16 +429,44 @@ impl Inner {
         Box::pin(async { Ok(answer.await?.records.into_iter().next()) })
     }
 
-    async fn read(&self) -> Result<u64> {
+    /// Where it stands; none where the name is new.
+    async fn read(&self) -> Result<Option<u64>> {
         let record = self.record().await?;
         let Some(record) = record else {
             self.lock().began = Some((0, 0));
-            return Ok(0);
+            return Ok(None);
         };
-        let place = Place::decode(&record.value.bytes).map_err(|fault| {
-            let text = format!("the checkpoint of {:?} is damaged: {fault}", self.key.key);
-            Error::new(ErrorKind::Corrupted { position: None }, text)
-        })?;
+        let place = Stored::of(&record)?.place;
+        self.is_there(place).await?;
+        let mut state = self.lock();
+        state.expected = ExpectedRecord::Exact(record.version);
+        state.began = Some((record.version, place.position));
+        state.written = place.position;
+        state.looked_to = place.position;
+        Ok(Some(place.position))
+    }
+
+    /// Writes down that a new name begins at the end of the log.
+    async fn begin_at_end(&self) -> Result<u64> {
+        let place = place_at(&self.store, u64::MAX).await?;
+        let change = RecordChange::put(self.key.clone(), place.encode(false));
+        let commit = Commit::change(vec![change.expecting(ExpectedRecord::Absent)]);
+        match self.store.commit(commit).await {
+            Ok(_) => {}
+            // Another one of this name has begun meanwhile: this one goes on from there.
+            Err(error) if matches!(error.kind(), ErrorKind::RecordConflict { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let position = self.read().await?;
+        position
+            .ok_or_else(|| self.mismatch(place, "was deleted while it was begun; subscribe again"))
+    }
+
+    /// Refuses a place whose event is not there.
+    async fn is_there(&self, place: Place) -> Result<()> {
+        if place.position == 0 {
+            return Ok(());
+        }
         let mut found = None;
         // A stream is readable sooner than the log as a whole is settled.
         for query in [Query::default(), self.query.clone()] {
@@ -452,12 +486,7 @@ impl Inner {
             );
             return Err(self.mismatch(place, &text));
         }
-        let mut state = self.lock();
-        state.expected = ExpectedRecord::Exact(record.version);
-        state.began = Some((record.version, place.position));
-        state.written = place.position;
-        state.looked_to = place.position;
-        Ok(place.position)
+        Ok(())
     }
 
     fn mismatch(&self, place: Place, text: &str) -> Error {
@@ -475,27 +504,10 @@ impl State {
     }
 }
 
-impl Place {
-    fn decode(bytes: &[u8]) -> Result<Self, String> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        let position = value["position"].as_u64().filter(|position| *position > 0);
-        let event_id = value["event_id"].as_str().and_then(|id| Uuid::parse_str(id).ok());
-        position
-            .zip(event_id)
-            .map(|(position, event_id)| Self { position, event_id })
-            .ok_or_else(|| "it has no valid position and event id".to_owned())
-    }
-}
-
 /// Whether a write that failed may succeed later, without anybody doing anything about it.
 fn may_pass(error: &Error) -> bool {
     use ErrorKind::{Busy, Full, OutcomeUnknown, Unavailable};
     matches!(error.kind(), Busy | Full | OutcomeUnknown { .. } | Unavailable)
-}
-
-fn last_of(page: &EventPage) -> Option<Place> {
-    let last = page.iter().last()?;
-    Some(Place { position: last.head.position, event_id: last.head.event_id })
 }
 
 /// Waits for an answer on a thread that has nothing else to do.

@@ -1,7 +1,10 @@
 //! What stands above a store and uses nothing else of it.
 
 pub mod checkpoint;
+pub mod checkpoints;
 pub mod documents;
 pub mod inline;
+mod place;
 pub mod projection;
 pub mod subscription;
+pub mod tracking;

@@ -132,9 +132,20 @@ fn restored(sql: &str) -> PostgresTable {
     table
 }
 
-/// Brings a store of format 1 to format 2, as a version of that time did.
-fn migrate_to_2(table: &PostgresTable) {
-    let migration = include_str!("../../src/backend/postgres/sql/0002_store.sql");
+/// What brings a store of each format to the next one.
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../src/backend/postgres/sql/0002_store.sql"),
+    include_str!("../../src/backend/postgres/sql/0003_words.sql"),
+];
+
+/// Brings a store of format 1 to a later one, as versions of that time did.
+fn migrate(table: &PostgresTable, format: usize) {
+    for (migration, next) in MIGRATIONS[..format - 1].iter().zip(2..) {
+        migrate_by(table, migration, next);
+    }
+}
+
+fn migrate_by(table: &PostgresTable, migration: &str, format: usize) {
     let mut filled = String::new();
     let mut rest = migration;
     while let Some((before, (name, after))) =
@@ -143,7 +154,8 @@ fn migrate_to_2(table: &PostgresTable) {
         write!(filled, "{before}\"{{s}}\".\"events_{name}\"").expect("a string takes it");
         rest = after;
     }
-    let sql = format!("{filled}{rest} INSERT INTO {{s}}.events_format (version) VALUES (2);");
+    let note = format!("INSERT INTO {{s}}.events_format (version) VALUES ({format});");
+    let sql = format!("{filled}{rest} {note}");
     table.run(&sql).expect("it is migrated");
 }
 
@@ -194,6 +206,11 @@ fn is_read_and_goes_on(table: &PostgresTable) {
         let query = Query { tenant: tenant.to_owned(), items: vec![item], ..Query::default() };
         assert_eq!(found(&store, &query).len(), count, "{tenant} {tag}");
     }
+    for (tenant, count) in [("", 2), ("acme", 1), ("other", 0)] {
+        let item = QueryItem { user_id: Some("ada".to_owned()), ..QueryItem::default() };
+        let query = Query { tenant: tenant.to_owned(), items: vec![item], ..Query::default() };
+        assert_eq!(found(&store, &query).len(), count, "{tenant}");
+    }
     let stored_records = records(&store, RecordSelection::Prefix(String::new()));
     let kept: Vec<_> = stored_records
         .iter()
@@ -229,7 +246,14 @@ fn format_1_is_read_and_goes_on() {
 #[test]
 fn format_2_is_read_and_goes_on() {
     let table = restored(include_str!("format_1.sql"));
-    migrate_to_2(&table);
+    migrate(&table, 2);
+    is_read_and_goes_on(&table);
+}
+
+#[test]
+fn format_3_is_read_and_goes_on() {
+    let table = restored(include_str!("format_1.sql"));
+    migrate(&table, 3);
     is_read_and_goes_on(&table);
 }
 
@@ -237,7 +261,7 @@ fn format_2_is_read_and_goes_on() {
 #[test]
 fn a_session_of_format_2_writes_nothing_more() {
     let table = restored(include_str!("format_1.sql"));
-    migrate_to_2(&table);
+    migrate(&table, 2);
     let schema = &table.options.schema;
     let refused = beside(async |conn| {
         let begin = format!("SELECT set_config('eventuali.stamp', {schema}.events_stamp(), false)");

@@ -158,6 +158,10 @@ impl Storage for Broken {
         self.memory.records(query, after, limit)
     }
 
+    fn count(&self, query: Query, range: ReadRange) -> Answer<u64> {
+        self.memory.count(query, range)
+    }
+
     fn count_records(&self, query: RecordQuery) -> Answer<u64> {
         self.memory.count_records(query)
     }

@@ -67,7 +67,8 @@ impl Pair {
                 self.send(commit)
             }
             Step::Read { query, range } => {
-                same(&self.oracle.read(query, *range), &self.other.read(query, *range))
+                same(&self.oracle.read(query, *range), &self.other.read(query, *range))?;
+                same(&self.oracle.count(query, *range), &self.other.count(query, *range))
             }
             Step::Streams { selection, limit } => same(
                 &self.oracle.streams(selection, *limit),
@@ -194,6 +195,12 @@ impl Side {
                 return Ok(pages);
             }
         }
+    }
+
+    fn count(&self, query: &Query, range: ReadRange) -> Outcome<u64> {
+        let (after, until) = (self.position(range.after), self.position(range.until));
+        let range = ReadRange { after, until, ..range };
+        block_on(self.store.count(query.clone(), range)).map_err(|error| self.ranked(&error))
     }
 
     fn counted(&self, query: &RecordQuery) -> Outcome<u64> {

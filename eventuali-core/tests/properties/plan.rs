@@ -175,17 +175,25 @@ fn item() -> impl Strategy<Value = QueryItem> {
         tags,
         ids,
         option::weighted(0.2, reference()),
+        option::weighted(0.2, "[a-c]{0,2}"),
     )
         .prop_map(
-            |(aggregate_type, aggregate_id, event_types, tags, event_ids, correlation_id)| {
-                QueryItem {
-                    aggregate_type,
-                    aggregate_id,
-                    event_types,
-                    tags,
-                    event_ids,
-                    correlation_id,
-                }
+            |(
+                aggregate_type,
+                aggregate_id,
+                event_types,
+                tags,
+                event_ids,
+                correlation_id,
+                user_id,
+            )| QueryItem {
+                aggregate_type,
+                aggregate_id,
+                event_types,
+                tags,
+                event_ids,
+                correlation_id,
+                user_id,
             },
         )
 }
@@ -194,17 +202,24 @@ fn range() -> impl Strategy<Value = ReadRange> {
     let until = prop_oneof![2 => Just(u64::MAX), 1 => rank()];
     let after = prop_oneof![2 => Just(0), 1 => rank()];
     let until_version = prop_oneof![2 => Just(u64::MAX), 1 => 0..6u64];
-    (after, until, 0..4u64, until_version, any::<bool>(), 1..8usize).prop_map(
-        |(after, until, after_version, until_version, backwards, limit)| ReadRange {
+    let after_version = prop_oneof![2 => Just(0), 1 => 0..4u64];
+    let happened_from = prop_oneof![4 => Just(i64::MIN), 1 => any::<i64>()];
+    let happened_until = prop_oneof![4 => Just(i64::MAX), 1 => any::<i64>()];
+    let bounds = (after, until, after_version, until_version, happened_from, happened_until);
+    (bounds, any::<bool>(), 1..8usize).prop_map(|(bounds, backwards, limit)| {
+        let (after, until, after_version, until_version, happened_from, happened_until) = bounds;
+        ReadRange {
             after,
             until,
             after_version,
             until_version,
+            happened_from,
+            happened_until,
             backwards,
             limit,
             ..ReadRange::default()
-        },
-    )
+        }
+    })
 }
 
 fn selection() -> impl Strategy<Value = StreamSelection> {
@@ -232,6 +247,7 @@ fn change(key: RecordKey) -> impl Strategy<Value = RecordChange> {
         2 => Just(ExpectedRecord::Any),
         1 => Just(ExpectedRecord::Absent),
         1 => (0..4u64).prop_map(ExpectedRecord::Exact),
+        1 => Just(ExpectedRecord::Rising),
     ];
     let index = vec((select(vec!["m".to_owned(), "n".to_owned()]), scalar()), 0..4);
     let value = (vec(any::<u8>(), 0..4), option::of(0..5i64), index)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from eventuali import store as store
     from eventuali import subscription as subscription
     from eventuali import sync as sync
+    from eventuali import tracking as tracking
     from eventuali import worker as worker
     from eventuali._eventuali import __version__
     from eventuali.aggregate import Aggregate, User
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from eventuali.query import ALL, Query
     from eventuali.running import Documents
     from eventuali.store import (
+        CheckpointInfo,
         Committed,
         Damage,
         EventStore,
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
         Verification,
     )
     from eventuali.subscription import Subscription
+    from eventuali.tracking import Tracking
 
 __all__ = [
     "ALL",
@@ -72,6 +75,7 @@ __all__ = [
     "AggregateNotFoundError",
     "AppendCondition",
     "AppendConditionError",
+    "CheckpointInfo",
     "Committed",
     "ConfigurationError",
     "Damage",
@@ -102,6 +106,7 @@ __all__ = [
     "StreamInfo",
     "Subscription",
     "SystemEvent",
+    "Tracking",
     "UnknownEvent",
     "User",
     "Verification",
@@ -131,6 +136,7 @@ _HOMES = {
     "query": ("ALL", "Query"),
     "running": ("Documents",),
     "store": (
+        "CheckpointInfo",
         "Committed",
         "Damage",
         "EventStore",
@@ -141,6 +147,7 @@ _HOMES = {
         "Verification",
     ),
     "subscription": ("Subscription",),
+    "tracking": ("Tracking",),
 }
 _MODULES = {
     "aggregate",
@@ -158,6 +165,7 @@ _MODULES = {
     "store",
     "subscription",
     "sync",
+    "tracking",
     "worker",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

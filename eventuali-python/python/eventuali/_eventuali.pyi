@@ -350,12 +350,14 @@ class Store:
         conditions: Sequence[tuple[Sequence[Item], int]],
         records: Sequence[tuple[str, str, int | None, bytes | None, int | None]] = ...,
         id: UUID | None = None,
+        tracking: tuple[str, int] | None = None,
     ) -> Pending:
         """Commits; the answer is (positions, versions, recorded at in µs).
 
         A record is (space, key, version that it must be at or None where there must be none, bytes
         or None to delete it, when it is due in µs since 1970 or None). Without events, the same id
-        again is the same commit.
+        again is the same commit. `tracking` is (name, position) of another log, which is stored
+        with it.
         """
 
     def commit_with(
@@ -364,6 +366,7 @@ class Store:
         conditions: Sequence[tuple[Sequence[Item], int]],
         documents: Sequence[tuple[Projection, int, Sequence[InlineDocument]]],
         records: Sequence[tuple[str, str, int | None, bytes | None, int | None]] = ...,
+        tracking: tuple[str, int] | None = None,
     ) -> Pending:
         """Commits, together with documents of inline projections, and records as in `commit`.
 
@@ -382,10 +385,25 @@ class Store:
         until_version: int = ...,
         recorded_from: int = ...,
         recorded_until: int = ...,
+        happened_from: int = ...,
+        happened_until: int = ...,
         backwards: bool = False,
         limit: int = 1000,
     ) -> Pending:
         """Reads one page; the answer is a `Page`."""
+
+    def count(
+        self,
+        items: Sequence[Item],
+        *,
+        after: int = 0,
+        until: int = ...,
+        recorded_from: int = ...,
+        recorded_until: int = ...,
+        happened_from: int = ...,
+        happened_until: int = ...,
+    ) -> Pending:
+        """Counts what `read` would give on all its pages."""
 
     def streams(
         self,
@@ -411,6 +429,18 @@ class Store:
 
     def subscribe(self, items: Sequence[Item], limit: int) -> Subscription:
         """Follows what a query asks for, in pages of at most `limit` events."""
+
+    def checkpoints(self) -> Pending:
+        """The checkpoints: [(name, position, when written in µs or None, lag in positions)]."""
+
+    def reset_checkpoint(self, name: str, position: int | None) -> Pending:
+        """Puts a checkpoint behind a position, or at the end; the answer is as of `checkpoints`."""
+
+    def delete_checkpoint(self, name: str) -> Pending:
+        """Deletes a checkpoint; the answer is whether there was one."""
+
+    def tracked(self, name: str) -> Pending:
+        """The last position of another log that was stored, or None."""
 
     def projection(
         self, name: str, version: int, kind: Literal["documents", "inline", "sql"] = "documents"
@@ -487,8 +517,11 @@ class Subscription:
 class Checkpoint:
     """How far a named subscription is handled; a thread of its own writes it down."""
 
-    def begin(self) -> Pending:
-        """Reads where to go on; the answer is a position, 0 where the name is new."""
+    def begin(self, at_end: bool) -> Pending:
+        """Reads where to go on; the answer is a position.
+
+        Where the name is new, that is 0, or the end of the log, which is written down then.
+        """
 
     def handled(self, row: Row) -> bool:
         """Notes an event that is handled; whether it is time to flush."""

@@ -12,6 +12,7 @@
     │   ├── StoreClosedError
     │   ├── ForkedProcessError
     │   ├── CheckpointMismatchError            name, position, event_id
+    │   ├── TrackingConflictError              name, position, stored
     │   ├── StatementError                     index, statement
     │   └── DatabaseError
     │       ├── StorageUnavailableError
@@ -77,6 +78,7 @@ __all__ = [
     "StorageUnavailableError",
     "StoreClosedError",
     "StreamingError",
+    "TrackingConflictError",
     "UnknownCommandError",
     "UnknownEventTypeError",
     "UpcastError",
@@ -198,8 +200,8 @@ class CheckpointMismatchError(EventStoreError):
 
     Either the event at the checkpoint is gone or another one, because the database was restored
     from an older copy or is another one. Or another subscriber uses the same name and moved the
-    checkpoint. Find out which log this is, and use one subscriber per name. A new name starts from
-    the beginning.
+    checkpoint, or somebody reset or deleted it. Find out which log this is, and use one subscriber
+    per name. A new name starts from the beginning.
 
     Attributes:
         name: The name of the subscription.
@@ -219,6 +221,31 @@ class CheckpointMismatchError(EventStoreError):
         self.name = name
         self.position = position
         self.event_id = event_id
+
+
+class TrackingConflictError(EventStoreError):
+    """A tracked position is not above the one that is stored. Nothing was written.
+
+    The position was processed before, by this process or another one. Continue after `stored`.
+
+    Attributes:
+        name: The name of the other log.
+        position: The position that should have been stored.
+        stored: The position that is stored.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        name: str | None = None,
+        position: int | None = None,
+        stored: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.name = name
+        self.position = position
+        self.stored = stored
 
 
 class StatementError(EventStoreError):

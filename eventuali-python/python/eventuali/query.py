@@ -17,7 +17,7 @@ from eventuali.event._names import checked_text
 
 __all__ = ["ALL", "Query"]
 
-Item: TypeAlias = tuple[
+PlainItem: TypeAlias = tuple[
     str | None,
     str | None,
     tuple[str, ...],
@@ -26,6 +26,17 @@ Item: TypeAlias = tuple[
     bytes | str | None,
 ]
 """An item as the core takes it: type, id, event types, tags, event ids, correlation id."""
+ItemOfUser: TypeAlias = tuple[
+    str | None,
+    str | None,
+    tuple[str, ...],
+    tuple[str, ...],
+    tuple[bytes, ...],
+    bytes | str | None,
+    str,
+]
+"""The same, and the user id."""
+Item: TypeAlias = PlainItem | ItemOfUser
 
 
 E_co = TypeVar("E_co", bound=Event, covariant=True, default=Event)
@@ -84,6 +95,7 @@ class Query(Generic[E_co]):
         tags: Iterable[str] | None = None,
         event_ids: Iterable[UUID] | None = None,
         correlation_id: UUID | str | None = None,
+        user_id: str | None = None,
     ) -> None:
         """Makes a query; without arguments it matches every event.
 
@@ -96,6 +108,7 @@ class Query(Generic[E_co]):
             tags: The event has all of these tags.
             event_ids: The event has one of these ids.
             correlation_id: The event has this correlation id; a UUID and its text are the same.
+            user_id: The event has this user id.
 
         Raises:
             TypeError: An argument has the wrong type.
@@ -103,7 +116,7 @@ class Query(Generic[E_co]):
                 contains `Event`, which would match every event.
             PayloadTooLargeError: There are more than 1,000 types, tags and ids.
         """
-        item: Item = (
+        plain: PlainItem = (
             _aggregate_type(aggregate_type),
             _text(aggregate_id, "aggregate_id"),
             tuple(_event_types(_several(event_types, "event_types"))),
@@ -113,7 +126,10 @@ class Query(Generic[E_co]):
             if isinstance(correlation_id, UUID)
             else _text(correlation_id, "correlation_id"),
         )
-        terms = sum(map(len, item[2:5]))
+        if user_id is not None and not isinstance(user_id, str):
+            raise TypeError(f"user_id must be a str, not {user_id!r:.60}")
+        item: Item = plain if user_id is None else (*plain, user_id)
+        terms = len(plain[2]) + len(plain[3]) + len(plain[4])
         if terms > _MAX_TERMS:
             raise too_many("query terms", terms, _MAX_TERMS)
         given = any(part is not None and part != () for part in item)

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta  # noqa: F401 (of `Horizon`)
 from inspect import isawaitable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from eventuali import context as _context
+from eventuali._engine import checkpoints as _checkpoints
 from eventuali._engine import find as _find
 from eventuali._engine import load as _load
 from eventuali._engine import read as _read
 from eventuali._engine import verify as _verifying
 from eventuali._engine import write as _write
 from eventuali._engine.arguments import query_items
+from eventuali._engine.bounds import By
+from eventuali._engine.checkpoints import CheckpointInfo, Start
 from eventuali._engine.decide import ATTEMPTS, AsyncDecision, Deciding
 from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes, StoreOrClass, event_types_of
@@ -45,12 +48,14 @@ from eventuali.projection import (
 )
 from eventuali.query import ALL, E, Query
 from eventuali.subscription import Subscription
+from eventuali.tracking import Tracking
 
 if TYPE_CHECKING:
     from eventuali._engine.asyncio_driver import AsyncioDriver
     from eventuali.running import Running
 
 __all__ = [
+    "CheckpointInfo",
     "Committed",
     "Damage",
     "EventStore",
@@ -66,7 +71,7 @@ M = TypeVar("M", bound=ReadModel)
 
 # A pickle names what the store answers where no part of the path is private. The names in the
 # annotations are looked up here then, too.
-for _class in (Committed, Damage, Found, Horizon, StreamInfo, Verification):
+for _class in (CheckpointInfo, Committed, Damage, Found, Horizon, StreamInfo, Verification):
     _class.__module__ = __name__
 
 
@@ -142,16 +147,21 @@ class EventStore:
         """
         return Opening(url, tenant, durability, check_inline(inline))
 
-    async def save(self, *aggregates: Aggregate) -> Committed:
+    async def save(self, *aggregates: Aggregate, tracking: Tracking | None = None) -> Committed:
         """Saves the new events of the aggregates, all or nothing.
+
+        Args:
+            aggregates: The aggregates to save.
+            tracking: The position of another log to store in the same commit.
 
         Raises:
             OptimisticConcurrencyError: A stream is no longer at the version that was loaded.
+            TrackingConflictError: The position of `tracking` was stored before, or a higher one.
             SerializationError: A value would not come back exactly; `path` says where.
             OutcomeUnknownError: The storage failed during the write; saving again settles it.
         """
         return await self._driver.run(
-            _write.save(self._store, self._event_types, aggregates, self._inline)
+            _write.save(self._store, self._event_types, aggregates, self._inline, tracking)
         )
 
     async def load(
@@ -201,16 +211,31 @@ class EventStore:
             _load.load_one(self._store, cls, aggregate_id, at_version, at_time, by)
         )
 
-    async def history(self, cls: type[A], aggregate_id: str) -> AsyncIterator[Step[A]]:
+    async def history(
+        self,
+        cls: type[A],
+        aggregate_id: str,
+        *,
+        from_version: int = 0,
+        limit: int | None = None,
+    ) -> AsyncIterator[Step[A]]:
         """Yields an aggregate event by event: each event, the state after it, and its changes.
 
         It yields nothing if nothing was ever stored. One page of events is in memory at a time.
 
+        Args:
+            cls: The class of the aggregate.
+            aggregate_id: The id of the aggregate.
+            from_version: The first version of which a step is yielded. Events before it are
+                applied, and not yielded.
+            limit: The maximum number of steps. The next page begins at `from_version + limit`.
+
         Raises:
+            InvalidEventError: A number is out of range.
             UnknownEventTypeError: The class has no handler for a stored event.
             SerializationError: A stored event does not fit its class.
         """
-        history = History(self._store, self._event_types, cls, aggregate_id)
+        history = History(self._store, self._event_types, cls, aggregate_id, from_version, limit)
         while (pending := history.pending) is not None:
             for step in history.take(await self._driver.answer(pending)):
                 yield step
@@ -222,6 +247,7 @@ class EventStore:
         stream: tuple[str, str] | None = None,
         expected: Expected = ANY,
         condition: AppendCondition | None = None,
+        tracking: Tracking | None = None,
     ) -> Committed:
         """Appends events without an aggregate, all or nothing.
 
@@ -229,22 +255,39 @@ class EventStore:
 
         Args:
             events: The events to append. `expected` and `condition` are checked even if it is
-                empty.
+                empty, and `tracking` is stored.
             stream: `(aggregate_type, aggregate_id)`; None for events without a stream.
             expected: The version at which the stream must be.
             condition: The events that must not have been stored in the meantime.
+            tracking: The position of another log to store in the same commit.
 
         Raises:
             OptimisticConcurrencyError: The stream is at another version.
             AppendConditionError: A stored event matches the condition.
+            TrackingConflictError: The position of `tracking` was stored before, or a higher one,
+                but not with these events.
             IdempotencyConflictError: Only some of the events are already stored, or an event id is
                 stored with other content.
         """
         return await self._driver.run(
             _write.append(
-                self._store, self._event_types, events, stream, expected, condition, self._inline
+                self._store,
+                self._event_types,
+                events,
+                stream,
+                expected,
+                condition,
+                self._inline,
+                tracking,
             )
         )
+
+    async def tracked(self, name: str) -> int | None:
+        """Returns the last position of another log that was stored; None before the first one.
+
+        Positions are stored by `append` and `save` with `tracking`. Each tenant has its own.
+        """
+        return await self._driver.run(_checkpoints.tracked(self._store, name))
 
     async def decide(
         self, query: Query, decision: AsyncDecision, *, attempts: int = ATTEMPTS
@@ -355,21 +398,45 @@ class EventStore:
         """
         return await self._driver.run(_find.search(self._store, model, text, limit))
 
-    async def count(self, model: type[ReadModel], **where: Any) -> int:
-        """Counts the documents of which all conditions hold.
+    @overload
+    async def count(self, model: type[ReadModel], **where: Any) -> int: ...
+
+    @overload
+    async def count(
+        self,
+        model: Query,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        by: By = "recorded_at",
+    ) -> int: ...
+
+    async def count(self, model: type[ReadModel] | Query, **where: Any) -> int:
+        """Counts the documents of which all conditions hold, or the events that match a query.
 
             await store.count(AccountView, owner="Ada", deposits__ge=3)
+            await store.count(Query(event_types=[Deposited]), since=monday)
 
-        With conditions on at most one field, the index alone is read. With several, the documents
-        are read that the first one finds.
+        Of documents, with conditions on at most one field, the index alone is read. With several,
+        the documents are read that the first one finds.
+
+        Of events, it is what `read` would yield. They are counted in the database: by stream or a
+        tag in an index, by types of events and aggregates without their payloads. Other queries,
+        and `by="timestamp"`, read the events that they find, but decode no payload.
 
         Args:
-            model: The class of the documents.
-            where: Conditions as in `find`.
+            model: The class of the documents, or a query of events.
+            where: Conditions as in `find`; for events `after`, `before`, `since`, `until` and `by`
+                as in `read`.
 
         Raises:
-            ValueError: A field is not indexed.
+            ValueError: A field is not indexed; or for events, a number is out of range, or a time
+                has no time zone.
         """
+        if isinstance(model, Query):
+            return await self._driver.run(_read.count(self._store, model, **where))
         return await self._driver.run(_find.count(self._store, model, where))
 
     def run(self, *projections: Runnable, on_error: Retry = Retry()) -> Running:  # noqa: B008
@@ -432,6 +499,9 @@ class EventStore:
         before: int | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        by: By = "recorded_at",
+        from_version: int | None = None,
+        to_version: int | None = None,
         limit: int | None = None,
         backwards: bool = False,
         raw: bool = False,
@@ -449,13 +519,19 @@ class EventStore:
             before: Only positions below this.
             since: Only events recorded at this time or later.
             until: Only events recorded before this time.
+            by: Compare `since` and `until` with when events were stored, or by `"timestamp"` with
+                when they happened. No index knows the latter: every event of the other bounds is
+                read.
+            from_version: Only events of this version or later; the query must name one stream.
+            to_version: Only events up to this version, which is included.
             limit: The maximum number of events; 0 yields none.
             backwards: Read from the last event to the first.
             raw: Yield an event of an unknown type, or one that does not fit its class, as
                 `UnknownEvent` instead of raising.
 
         Raises:
-            InvalidEventError: A number is out of range, or a time has no time zone.
+            InvalidEventError: A number is out of range, a time has no time zone, or versions are
+                given for more than one stream.
             UnknownEventTypeError: No class, or more than one, claims the type of an event.
         """
         reading = _read.Reading(
@@ -466,6 +542,9 @@ class EventStore:
             before=before,
             since=since,
             until=until,
+            by=by,
+            from_version=from_version,
+            to_version=to_version,
             limit=limit,
             backwards=backwards,
         )
@@ -477,6 +556,7 @@ class EventStore:
         *,
         after: int = 0,
         name: str | None = None,
+        start: Start = "beginning",
         raw: bool = False,
     ) -> Subscription[E]:
         """Follows the matching events: first the stored ones, then new ones, without end.
@@ -491,31 +571,99 @@ class EventStore:
             query: The events to follow.
             after: Only positions above this.
             name: The name of the checkpoint; it can't be combined with `after`.
+            start: Where to start if the name is new, or there is none: with the first event, or
+                `"end"`: with the events that are stored from now on. With a name, that is made
+                durable before the first event is awaited: after a crash it resumes there, and
+                loses none.
             raw: Yield an event of an unknown type, or one that does not fit its class, as
                 `UnknownEvent` instead of raising.
 
         Raises:
             InvalidEventError: The name is not acceptable.
-            TypeError: Both `after` and `name` are given.
+            TypeError: Both `after` and `name`, or `after` and `start`, are given.
         """
         return Subscription(
-            self._driver, self._store, self._event_types, query, after=after, name=name, raw=raw
+            self._driver,
+            self._store,
+            self._event_types,
+            query,
+            after=after,
+            name=name,
+            start=start,
+            raw=raw,
         )
+
+    async def checkpoints(self) -> list[CheckpointInfo]:
+        """Returns the checkpoints of named subscriptions, sorted by name.
+
+        A checkpoint is written up to 100 ms after the event before was handled; see `subscribe`.
+
+        Raises:
+            StorageCorruptedError: A checkpoint is damaged; the message names it.
+        """
+        return await self._driver.run(_checkpoints.checkpoints(self._store))
+
+    async def reset_checkpoint(self, name: str, position: int | Start) -> CheckpointInfo:
+        """Puts the checkpoint of a name elsewhere, or makes one.
+
+        The next subscription with this name resumes after it. One that is running gets
+        `CheckpointMismatchError` at its next write, and what it handles until then counts no more.
+
+        Args:
+            name: The name of the subscription.
+            position: The position up to which events count as handled; 0 or `"beginning"` for none,
+                `"end"` for all. If no event is there, it is put on the one before.
+
+        Raises:
+            InvalidEventError: The position is beyond the horizon, or the name not acceptable.
+        """
+        return await self._driver.run(_checkpoints.reset_checkpoint(self._store, name, position))
+
+    async def delete_checkpoint(self, name: str) -> bool:
+        """Deletes the checkpoint of a name; returns whether there was one.
+
+        The name is new then. A subscription that is running gets `CheckpointMismatchError` at its
+        next write, unless it has written no checkpoint yet.
+
+        Raises:
+            InvalidEventError: The name is not acceptable.
+        """
+        return await self._driver.run(_checkpoints.delete_checkpoint(self._store, name))
 
     async def load_events(
         self,
         aggregate_id: str,
         aggregate_type: str | type[Aggregate] | None = None,
         from_version: int = 0,
+        to_version: int | None = None,
+        *,
+        limit: int | None = None,
+        backwards: bool = False,
     ) -> list[Event]:
         """Returns the events of one aggregate from a version on; empty if nothing is stored.
 
+        Args:
+            aggregate_id: The id of the aggregate.
+            aggregate_type: The type of the aggregate, if several have this id.
+            from_version: The first version.
+            to_version: The last version, included; None for no bound.
+            limit: The maximum number of events.
+            backwards: From the last event to the first.
+
         Raises:
-            InvalidEventError: Aggregates of several types have this id; the message names them.
+            InvalidEventError: Aggregates of several types have this id; the message names them. Or
+                a number is out of range.
         """
         return await self._driver.run(
             _read.load_events(
-                self._store, self._event_types, aggregate_id, aggregate_type, from_version
+                self._store,
+                self._event_types,
+                aggregate_id,
+                aggregate_type,
+                from_version,
+                to_version,
+                limit,
+                backwards=backwards,
             )
         )
 

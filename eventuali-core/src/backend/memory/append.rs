@@ -110,10 +110,10 @@ impl State {
         let present =
             |key: &RecordKey| self.records.get(key).is_some_and(|record| record.value.is_some());
         for change in &commit.records {
-            let present = present(&change.key);
-            let (expected, actual) = (change.expected, self.record_version(&change.key));
-            if !expected.holds(actual, present) {
-                return Err(Error::record_conflict(&change.key, expected, actual));
+            let value = self.records.get(&change.key).and_then(|record| record.value.as_ref());
+            let (bytes, actual) = (value.map(|v| &v.bytes[..]), self.record_version(&change.key));
+            if let Some(refused) = change.refuse(actual, value.is_some(), bytes) {
+                return Err(refused);
             }
         }
         let refuse = |check: &RecordCheck| {

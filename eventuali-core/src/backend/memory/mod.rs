@@ -151,6 +151,10 @@ impl Storage for Memory {
         answer(self.with(|state| state.records(&query, after, limit)))
     }
 
+    fn count(&self, query: Query, range: ReadRange) -> Answer<u64> {
+        answer(self.with(|state| state.count(&query, range)))
+    }
+
     fn count_records(&self, query: RecordQuery) -> Answer<u64> {
         answer(self.with(|state| state.count_records(&query)))
     }

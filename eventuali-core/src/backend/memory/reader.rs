@@ -35,6 +35,18 @@ impl State {
         Ok(page)
     }
 
+    /// How many events match.
+    pub(super) fn count(&self, query: &Query, range: ReadRange) -> Result<u64> {
+        query.check()?;
+        let range = self.within_times(range);
+        let mut count = 0;
+        for row in self.candidates(query, range) {
+            let event = row.event();
+            count += u64::from(range.contains(&event) && query.matches(&event)?);
+        }
+        Ok(count)
+    }
+
     /// The part of `range` in which its times lie; `recorded_at` never falls.
     fn within_times(&self, range: ReadRange) -> ReadRange {
         let before = |time: i64| {

@@ -412,6 +412,7 @@ async fn look<'c>(
         known[owner] |= stored;
     }
     let mut records = Locked::of(keys, &row, 1)?;
+    records.read_rising(session, commits).await?;
     records.check(session, commits).await?;
     Ok(Looked { heads, records, known })
 }

@@ -13,7 +13,8 @@ use crate::backend::sql::candidates::{
     Candidates, FEW_STREAMS, FIRST_WINDOW, Gathering, LOOKAHEAD,
 };
 use crate::error::Result;
-use crate::query::{Query, QueryItem, ReadRange};
+use crate::event::user_key;
+use crate::query::{Query, QueryItem, ReadRange, Term};
 use crate::span::Span;
 use crate::stream::StreamId;
 
@@ -74,8 +75,14 @@ async fn of_item(
         let stream = StreamId::new(kind, id).with_tenant(&query.tenant);
         return of_stream(session, &stream, range).await.map(|spans| Some(vec![spans]));
     }
-    if let Some(tag) = item.tags.first() {
-        return of_tag(session, &query.tenant, tag, range).await.map(|spans| Some(vec![spans]));
+    match item.term() {
+        Some(Term::Tag(tag)) => {
+            return of_tag(session, &query.tenant, tag, range).await.map(|spans| Some(vec![spans]));
+        }
+        Some(Term::User(user)) => {
+            return of_user(session, user, range).await.map(|spans| Some(vec![spans]));
+        }
+        None => {}
     }
     if !item.event_types.is_empty() {
         return of_kinds(session, &item.event_types, range).await.map(Some);
@@ -122,6 +129,14 @@ async fn of_tag(
     let statements = &session.shared.statements;
     let asked = statements.tags.query(range.backwards);
     let asked = asked.bind(tenant).bind(tag).bind(clamp(range.after));
+    let asked = asked.bind(clamp(range.until)).bind(LOOKAHEAD as i64);
+    let rows = asked.fetch_all(&mut session.conn).await?;
+    rows.iter().map(|row| Ok((position(row, 0)?, position(row, 1)?))).collect()
+}
+
+async fn of_user(session: &mut Session, user: &str, range: ReadRange) -> Result<Vec<Span>> {
+    let asked = session.shared.statements.users.query(range.backwards);
+    let asked = asked.bind(user_key(user)).bind(clamp(range.after));
     let asked = asked.bind(clamp(range.until)).bind(LOOKAHEAD as i64);
     let rows = asked.fetch_all(&mut session.conn).await?;
     rows.iter().map(|row| Ok((position(row, 0)?, position(row, 1)?))).collect()

@@ -6,6 +6,7 @@ mod batch;
 mod bridge;
 mod candidates;
 mod connection;
+mod count;
 mod error;
 mod horizon;
 mod listener;
@@ -192,6 +193,17 @@ impl Storage for Postgres {
         self.read_with(move |session| {
             let asked = Arc::clone(&asked);
             Box::pin(async move { records::page(session, &asked.0, asked.1.as_ref(), limit).await })
+        })
+    }
+
+    fn count(&self, query: Query, range: ReadRange) -> Answer<u64> {
+        if let Some(refused) = self.refused(|| query.check()) {
+            return refused;
+        }
+        let query = Arc::new(query);
+        self.read_with(move |session| {
+            let query = Arc::clone(&query);
+            Box::pin(async move { count::count(session, &query, range).await })
         })
     }
 

@@ -11,7 +11,7 @@ use crate::backend::sql::candidates::FIRST_WINDOW;
 use crate::backend::sql::pages;
 use crate::error::Result;
 use crate::event::EventPage;
-use crate::query::{MAX_PAGE_EVENTS, Query, ReadRange};
+use crate::query::{MAX_PAGE_EVENTS, Query, ReadRange, Term};
 use crate::span::Span;
 use crate::stream::{StreamId, StreamInfo, StreamPage, StreamSelection};
 
@@ -148,8 +148,12 @@ async fn log_page(session: &mut Session, query: &Query, mut scan: Scan) -> Resul
     if scan.full || scan.over || left.after >= left.until {
         return Ok(scan.finish(edge));
     }
-    if let Some(tag) = query.as_tag() {
-        scan.within(session, query, By::Tag(&query.tenant, tag), left).await?;
+    if let Some(term) = query.as_term() {
+        let by = match term {
+            Term::Tag(tag) => By::Tag(&query.tenant, tag),
+            Term::User(user) => By::User(user),
+        };
+        scan.within(session, query, by, left).await?;
         return Ok(scan.finish(edge));
     }
     let kinds = wanted_kinds(session, query).await?;
@@ -183,7 +187,7 @@ async fn log_page(session: &mut Session, query: &Query, mut scan: Scan) -> Resul
 }
 
 /// The part of `range` in which its times lie; `recorded_at` never falls.
-async fn within_times(session: &mut Session, range: ReadRange) -> Result<ReadRange> {
+pub(super) async fn within_times(session: &mut Session, range: ReadRange) -> Result<ReadRange> {
     let mut within = range;
     if range.recorded_from > i64::MIN {
         within.after = position_before(session, range, range.recorded_from).await?;
@@ -205,7 +209,7 @@ async fn position_before(session: &mut Session, range: ReadRange, time: i64) -> 
 }
 
 /// The kinds of event that a query can match; none where it can match any.
-async fn wanted_kinds(session: &mut Session, query: &Query) -> Result<Option<Vec<i32>>> {
+pub(super) async fn wanted_kinds(session: &mut Session, query: &Query) -> Result<Option<Vec<i32>>> {
     if query.items.is_empty() || query.items.iter().any(|item| item.event_types.is_empty()) {
         return Ok(None);
     }

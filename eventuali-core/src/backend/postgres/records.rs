@@ -39,6 +39,8 @@ pub(super) struct Locked<'c> {
     states: HashMap<&'c RecordKey, State>,
     /// The states of records that only must be where they are.
     checked: HashMap<&'c RecordKey, State>,
+    /// What records hold that are expected to rise.
+    contents: HashMap<&'c RecordKey, Vec<u8>>,
     /// The last change to each record.
     changes: BTreeMap<&'c RecordKey, &'c RecordChange>,
     /// The changes to records that were not looked at, and the commit that makes them.
@@ -105,6 +107,37 @@ impl<'c> Locked<'c> {
         Ok(())
     }
 
+    /// Reads what the records hold that are expected to rise; they are locked by now.
+    pub(super) async fn read_rising(
+        &mut self,
+        session: &mut Session,
+        commits: &[&'c Commit],
+    ) -> Result<()> {
+        let changes = commits.iter().flat_map(|commit| &commit.records);
+        let rising = changes.filter(|change| change.expected == ExpectedRecord::Rising);
+        let keys: BTreeSet<&RecordKey> = rising.map(|change| &change.key).collect();
+        let keys: Vec<&RecordKey> =
+            keys.into_iter().filter(|key| self.state(key).present).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let shared = Arc::clone(&session.shared);
+        let asked = Columns::of(keys.iter().copied()).bind(shared.statements.record_bytes.query());
+        for row in asked.fetch_all(&mut session.conn).await? {
+            let place: i64 = row.try_get(0)?;
+            self.contents.insert(keys[place as usize - 1], row.try_get(1)?);
+        }
+        Ok(())
+    }
+
+    /// What a record holds that is expected to rise, with what the group has made of it.
+    fn rising(&self, key: &RecordKey) -> Option<&[u8]> {
+        match self.changes.get(key) {
+            Some(change) => change.value.as_ref().map(|value| &value.bytes[..]),
+            None => self.contents.get(key).map(Vec::as_slice),
+        }
+    }
+
     /// Whether a commit that looked at some of its records only may have been made before.
     pub(super) fn may_repeat(&self, commit: &Commit) -> bool {
         let mut judged = commit.records.iter().filter(|change| is_judged(change));
@@ -128,9 +161,7 @@ impl<'c> Locked<'c> {
             .iter()
             .find_map(|change| {
                 let found = self.state(&change.key);
-                let holds = change.expected.holds(found.version, found.present);
-                (!holds)
-                    .then(|| Error::record_conflict(&change.key, change.expected, found.version))
+                change.refuse(found.version, found.present, self.rising(&change.key))
             })
             .or_else(|| {
                 commit.checks.iter().find_map(|check| {

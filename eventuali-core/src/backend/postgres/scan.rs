@@ -8,7 +8,7 @@ use super::connection::Session;
 use super::names::Learned;
 use super::value::{clamp, column};
 use crate::error::{Error, Result};
-use crate::event::{EventHead, EventPage, EventRef};
+use crate::event::{EventHead, EventPage, EventRef, user_key};
 use crate::query::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Query, ReadRange};
 use crate::span::Span;
 use crate::stream::StreamId;
@@ -33,6 +33,8 @@ pub(super) enum By<'a> {
     Stream(&'a StreamId),
     /// A tenant and a tag.
     Tag(&'a str, &'a str),
+    /// Whoever's user.
+    User(&'a str),
     /// A text in the metadata, for which all rows are passed.
     Text(&'a str),
 }
@@ -219,7 +221,7 @@ impl Scan {
                 }
                 Ok(rows)
             }
-            By::Text(_) => Ok(rows),
+            By::User(_) | By::Text(_) => Ok(rows),
         }
     }
 
@@ -251,6 +253,7 @@ impl Scan {
         let statement = match by {
             By::Stream(_) => &statements.stream_events,
             By::Tag(..) => &statements.tag_events,
+            By::User(_) => &statements.user_events,
             By::Text(_) => &statements.sift_events,
         };
         let asked = statement.query(self.range.backwards);
@@ -262,6 +265,7 @@ impl Scan {
                 .bind(clamp(left.after_version))
                 .bind(clamp(left.until_version)),
             By::Tag(tenant, tag) => asked.bind(tenant).bind(tag),
+            By::User(user) => asked.bind(user_key(user)),
             By::Text(text) => asked.bind(text),
         };
         let asked = asked.bind(clamp(left.after)).bind(clamp(left.until));

@@ -12,9 +12,10 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/0001_schema.sql"),
     include_str!("sql/0002_store.sql"),
     include_str!("sql/0003_words.sql"),
+    include_str!("sql/0004_users.sql"),
 ];
 /// Everything whose name begins with that of the table.
-const RELATIONS: [&str; 29] = [
+const RELATIONS: [&str; 30] = [
     "append",
     "clock",
     "documents",
@@ -43,6 +44,7 @@ const RELATIONS: [&str; 29] = [
     "streams",
     "tags",
     "tail",
+    "user",
     "version_at",
 ];
 

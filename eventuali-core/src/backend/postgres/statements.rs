@@ -50,18 +50,20 @@ macro_rules! statements {
 statements! {
     both_ways {
         events events_at kind_spans sift_events spans stream_events stream_runs tag_events tags
+        user_events users
     }
     records { records_by_index records_by_keys records_by_prefix records_by_words records_due }
     reads {
-        aggregate_types call_horizon call_tail count_records_by_index count_records_by_keys
-        count_records_by_prefix count_records_by_words count_records_due
+        aggregate_types call_horizon call_tail count_events count_records_by_index count_records_by_keys
+        count_records_by_prefix count_records_by_words count_records_due count_stream
+        count_tag
         kinds kinds_by_name kinds_of_type last_position loose position_before runs_of_ids
         runs_of_streams sift sift_names sift_streams stream stream_names streams_of_id
         streams_of_item streams_of_type
         verify_events verify_kinds verify_record_index verify_records verify_runs verify_streams
         verify_tagged verify_tags verify_texts verify_total verify_words writers
     }
-    others { announce call_append call_keep call_keep_texts call_look check_records
+    others { announce call_append call_keep call_keep_texts call_look check_records record_bytes
         delete_record_entries insert_kinds insert_loose insert_record_entries listen
         purge_records put_records put_texts record_entries remember touched }
 }

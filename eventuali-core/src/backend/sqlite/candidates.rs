@@ -2,7 +2,7 @@
 
 use rusqlite::ToSql;
 
-use super::chains::{KIND_BLOCKS, Part, TAGS};
+use super::chains::{KIND_BLOCKS, Part, TAGS, term_text};
 use super::connection::Session;
 use super::error::{damaged, is_checked};
 use super::ids::position_of;
@@ -60,7 +60,7 @@ fn of_item(
     meet: &mut impl FnMut(Vec<Span>, bool),
 ) -> Result<bool> {
     let safe = (item.aggregate_type.is_some() && item.aggregate_id.is_some())
-        || !item.tags.is_empty()
+        || item.term().is_some()
         || !item.event_types.is_empty();
     if range.strict && !safe {
         // The other indexes can't tell that they lost an entry.
@@ -77,8 +77,9 @@ fn of_item(
         if let Some(stream) = session.names.stream(&session.conn, &name)? {
             of_stream(session, stream, range, LOOKAHEAD, meet)?;
         }
-    } else if let Some(tag) = item.tags.first() {
-        let key: [&dyn ToSql; 2] = [&query.tenant, tag];
+    } else if let Some(term) = item.term() {
+        let term = term_text(term);
+        let key: [&dyn ToSql; 2] = [&query.tenant, &term];
         let (places, complete) = TAGS.within(&session.conn, &key, Part::of(range), LOOKAHEAD)?;
         meet(places.into_iter().map(|place| (place as u64, place as u64)).collect(), complete);
     } else if !item.event_types.is_empty() {

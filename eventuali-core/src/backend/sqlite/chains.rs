@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
 use super::error::{damaged, is_checked};
 use super::value::clamp;
 use crate::error::Result;
-use crate::query::ReadRange;
+use crate::event::user_term;
+use crate::query::{ReadRange, Term};
 
 /// What the first entry of a key names as the one before it.
 const NONE: i64 = -1;
@@ -32,7 +33,7 @@ pub(super) static KIND_BLOCKS: Chain = Chain {
     what: "the index of event types differs from what was written",
 };
 
-/// The positions of a tenant's tag.
+/// The positions of a tenant's tag, or of its user.
 pub(super) static TAGS: Chain = Chain {
     forward: include_str!("sql/tags_forward.sql"),
     backward: include_str!("sql/tags_backward.sql"),
@@ -98,6 +99,14 @@ pub(super) fn note_tag(conn: &Connection, tenant: &str, tag: &str, position: i64
     let put = statement.execute(params![tenant, tag, position])?;
     // An event that has the tag twice has it once.
     hold(put == 1 || TAGS.last(conn, &[&tenant, &tag])? == position, TAGS.what)
+}
+
+/// Under what the index of tags has a tag or a user.
+pub(super) fn term_text(term: Term<'_>) -> String {
+    match term {
+        Term::Tag(tag) => tag.to_owned(),
+        Term::User(user) => user_term(user),
+    }
 }
 
 impl Chain {

@@ -5,6 +5,7 @@ mod append;
 mod candidates;
 mod chains;
 mod connection;
+mod count;
 mod dictionary;
 mod error;
 pub mod fork;
@@ -285,6 +286,10 @@ impl Storage for Sqlite {
         limit: usize,
     ) -> Answer<RecordPage> {
         self.read_with(move |session| records::page(session, &query, after.as_ref(), limit))
+    }
+
+    fn count(&self, query: Query, range: ReadRange) -> Answer<u64> {
+        self.read_with(move |session| count::count(session, &query, range))
     }
 
     fn count_records(&self, query: RecordQuery) -> Answer<u64> {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::candidates::candidates;
-use super::chains::{Links, Part, TAGS};
+use super::chains::{Links, Part, TAGS, term_text};
 use super::connection::Session;
 use super::error::{damaged, is_checked};
 use super::kept;
@@ -33,14 +33,7 @@ fn page_of(
     rows: usize,
 ) -> Result<EventPage> {
     query.check()?;
-    // Everything up to the last position is settled: a writer holds the only write lock.
-    let last = match session.end() {
-        Ok((last, _)) => last,
-        // A stream has an end of its own.
-        Err(error) if is_damage(&error) && query.as_stream().is_some() => u64::MAX,
-        Err(error) => return Err(error),
-    };
-    let range = within_times(session, ReadRange { until: range.until.min(last), ..range })?;
+    let range = settled(session, query, range)?;
     if range.until <= range.after {
         let looked_to = if range.backwards { range.after.saturating_add(1) } else { range.after };
         return Ok(EventPage::nothing(looked_to));
@@ -48,11 +41,23 @@ fn page_of(
     let scan = Scan::new(range, rows);
     if let Some(stream) = query.as_stream() {
         stream_page(session, query, &stream, scan)
-    } else if let Some(tag) = query.as_tag() {
-        tag_page(session, query, tag, scan)
+    } else if let Some(term) = query.as_term() {
+        tag_page(session, query, &term_text(term), scan)
     } else {
         log_page(session, query, scan)
     }
+}
+
+/// The part of `range` that can be read, without its times.
+pub(super) fn settled(session: &mut Session, query: &Query, range: ReadRange) -> Result<ReadRange> {
+    // Everything up to the last position is settled: a writer holds the only write lock.
+    let last = match session.end() {
+        Ok((last, _)) => last,
+        // A stream has an end of its own.
+        Err(error) if is_damage(&error) && query.as_stream().is_some() => u64::MAX,
+        Err(error) => return Err(error),
+    };
+    within_times(session, ReadRange { until: range.until.min(last), ..range })
 }
 
 fn is_damage(error: &Error) -> bool {
@@ -335,7 +340,7 @@ impl Sequence {
     /// Whether an event stands under a tag that it does not have.
     fn is_misplaced(&self, event: &EventRef<'_>) -> Result<bool> {
         let Some((_, tag)) = &self.links else { return Ok(false) };
-        Ok(is_checked() && !event.tags()?.contains(tag))
+        Ok(is_checked() && !event.terms()?.contains(tag))
     }
 
     /// Refuses to end before all that was due has come.

@@ -54,10 +54,15 @@ pub(super) fn judge(session: &Session, change: &RecordChange) -> Result<Option<E
         return Ok(None);
     }
     let found = state(session, &change.key)?;
-    if change.expected.holds(found.version, found.present) {
-        return Ok(None);
-    }
-    Ok(Some(Error::record_conflict(&change.key, change.expected, found.version)))
+    let rising = change.expected == ExpectedRecord::Rising && found.present;
+    let bytes = if rising { bytes_of(session, &change.key)? } else { None };
+    Ok(change.refuse(found.version, found.present, bytes.as_deref()))
+}
+
+fn bytes_of(session: &Session, key: &RecordKey) -> Result<Option<Vec<u8>>> {
+    let mut statement = session.statement(include_str!("sql/record_bytes.sql"))?;
+    let found = statement.query_row(params![key.tenant, key.space, key.key], |row| row.get(0));
+    Ok(found.optional()?.flatten())
 }
 
 /// Makes a change; returns the record's new version.

@@ -10,7 +10,7 @@ use super::connection::Session;
 use super::kept;
 use crate::commit::StreamWrite;
 use crate::error::{Error, Result};
-use crate::event::{EventHead, NewEvent};
+use crate::event::{EventHead, NewEvent, user_term};
 
 /// Rows that `insert_16_events.sql` takes: SQLite's cost of a statement is shared by them.
 const ROWS: usize = 16;
@@ -140,6 +140,9 @@ impl Row {
 fn insert_tags(conn: &Connection, head: &EventHead, event: &NewEvent) -> Result<()> {
     for tag in event.tags() {
         note_tag(conn, &head.stream.tenant, tag, head.position as i64)?;
+    }
+    if let Some(user) = event.user_id() {
+        note_tag(conn, &head.stream.tenant, &user_term(user), head.position as i64)?;
     }
     Ok(())
 }

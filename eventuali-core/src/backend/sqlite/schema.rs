@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/0002_ends.sql"),
     include_str!("sql/0003_chains.sql"),
     include_str!("sql/0004_words.sql"),
+    include_str!("sql/0005_users.sql"),
 ];
 const SOMETHING_ELSE: &str = "the database belongs to something else, not to Eventuali";
 /// Older ones can corrupt a WAL that two connections write and checkpoint at once.

@@ -248,7 +248,7 @@ impl Step<'_> {
                         recorded_at: head.recorded_at,
                         tenant: head.stream.tenant.clone(),
                         loose: head.stream.is_none(),
-                        tags: Metadata::decode_tags(metadata)?,
+                        tags: Metadata::decode_terms(metadata)?,
                     })
                 });
             found.push((position, checked));
@@ -446,13 +446,12 @@ impl Step<'_> {
     }
 
     fn tags(&mut self, tenant: &str, tag: &str, position: i64) -> Result<Option<Part>> {
-        let sql = "SELECT t.tenant, t.tag, t.position, coalesce((
-                SELECT c.tenant = t.tenant AND EXISTS (
-                    SELECT 1 FROM json_each(e.metadata, '$.tags') AS j WHERE j.value = t.tag)
+        let sql = "SELECT t.tenant, t.tag, t.position, (
+                SELECT CAST(e.metadata AS BLOB)
                 FROM event_log AS e
                 INNER JOIN streams AS s ON s.id = e.stream
                 INNER JOIN categories AS c ON c.id = s.category
-                WHERE e.position = t.position), 0),
+                WHERE e.position = t.position AND c.tenant = t.tenant),
             t.prior = coalesce(
                 (SELECT max(b.position) FROM tags AS b
                     WHERE b.tenant = t.tenant AND b.tag = t.tag AND b.position < t.position),
@@ -463,7 +462,11 @@ impl Step<'_> {
             .session
             .statement(sql)?
             .query_map(params![tenant, tag, position, WINDOW as i64], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+                let tag: String = row.get(1)?;
+                let metadata: Option<Vec<u8>> = row.get(3)?;
+                let terms = Metadata::decode_terms(&metadata.unwrap_or_default());
+                let there = terms.is_ok_and(|terms| terms.contains(&tag));
+                Ok((row.get(0)?, tag, row.get(2)?, there, row.get(4)?))
             })?
             .collect::<rusqlite::Result<_>>()?;
         for (_, tag, position, there, follows) in &entries {

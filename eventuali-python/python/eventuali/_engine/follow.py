@@ -7,6 +7,7 @@ from typing import Any, Generic
 
 from eventuali._engine.arguments import query_items
 from eventuali._engine.checkpoint import flushed
+from eventuali._engine.checkpoints import Start, checked_start
 from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes
 from eventuali._engine.operation import Operation
@@ -34,6 +35,7 @@ class Following(Generic[E_co]):
         after: int,
         name: str | None,
         raw: bool,
+        start: Start = "beginning",
     ) -> None:
         """Don't call this directly; use `EventStore.subscribe`."""
         items = query_items(query)
@@ -41,6 +43,9 @@ class Following(Generic[E_co]):
         self._decoders = Decoders(event_types, raw=raw)
         self._after = checked_position(after, "after")
         self._name = name
+        self._at_end = checked_start(start, "start") == "end"
+        if self._at_end and after != 0:
+            raise TypeError("give `after` or `start`, not both: a position is a start of its own")
         if name is not None:
             check_name("name", name)
             if after != 0:
@@ -48,7 +53,7 @@ class Following(Generic[E_co]):
         core = store.subscribe(items, PAGE)
         self._core: Subscription | None = core
         self._checkpoint: Checkpoint | None = None if name is None else core.checkpoint(name)
-        self._started = self._checkpoint is None
+        self._started = self._checkpoint is None and not self._at_end
         self._live = False
         self._busy = False
         self._left: str | None = None  # why the task that takes events has stopped
@@ -116,9 +121,14 @@ class Following(Generic[E_co]):
         return False
 
     def _start(self) -> Operation[None]:
-        if not self._started and self._checkpoint is not None:
-            self._after = self._looked_to = yield self._checkpoint.begin()
-            self._started = True
+        if self._started:
+            return
+        if self._checkpoint is not None:
+            self._after = self._looked_to = yield self._checkpoint.begin(self._at_end)
+        else:
+            self._after, _, _, _ = yield self._store.horizon()
+            self._looked_to = self._after
+        self._started = True
 
     def _arrival(self) -> Operation[Page | None]:
         """Waits for the requested page; None if the wait was ended."""

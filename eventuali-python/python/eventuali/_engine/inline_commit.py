@@ -83,14 +83,11 @@ class Inline:
                 commit.drop()
                 raise
             if not changes:
-                return (
-                    yield from commit.send(
-                        lambda: self._store.commit(builder.writes, conditions, records)
-                    )
-                )
+                return (yield from self._alone(commit, conditions, records))
             writes = list(map(_settled, builder.writes, bases))
+            sending = partial(self._store.commit_with, writes, conditions, changes, records)
             found = yield from commit.send_unless(
-                partial(self._store.commit_with, writes, conditions, changes, records),
+                partial(sending, tracking=commit.tracking),
                 partial(_is_stale, builder.writes, writes),
             )
             if found is not None:
@@ -129,7 +126,7 @@ class Inline:
         given = commit.builder.writes
         never = [(kind, key, _NEVER, runs) for kind, key, _, runs in given]
         try:
-            answer: Answer = yield self._store.commit(never, [])
+            answer: Answer = yield self._store.commit(never, [], tracking=commit.tracking)
         except OptimisticConcurrencyError:
             try:
                 version = yield from version_of(self._store, failed.stream)
@@ -139,12 +136,24 @@ class Inline:
             if version == failed.base:
                 commit.drop()
                 raise failed.told from failed.cause
-            return (yield from commit.send(lambda: self._store.commit(given, conditions, records)))
+            return (yield from self._alone(commit, conditions, records))
         except BaseException:
             commit.drop()
             raise
         commit.begin()
         return answer
+
+    def _alone(
+        self,
+        commit: PendingCommit,
+        conditions: Sequence[tuple[list[Item], int]],
+        records: Sequence[Record],
+    ) -> Operation[Answer]:
+        """Sends a commit that changes no document."""
+        writes, tracking = commit.builder.writes, commit.tracking
+        return commit.send(
+            lambda: self._store.commit(writes, conditions, records, tracking=tracking)
+        )
 
     def _bases(self, writes: Sequence[Write]) -> Operation[list[int]]:
         """Returns the versions of streams before a commit, looked up where any is expected."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal, TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from eventuali._engine.arguments import aggregate_class, microseconds
+from eventuali._engine.bounds import By, checked_by
 from eventuali._engine.decode import Columns
 from eventuali._engine.operation import Operation
 from eventuali._engine.read import PAGE
@@ -31,15 +32,13 @@ def load(
     aggregate_id: str,
     at_version: int | None,
     at_time: datetime | None,
-    by: Literal["recorded_at", "timestamp"],
+    by: By,
 ) -> Operation[A | None]:
     """Rebuilds an aggregate from its events; None if nothing was ever stored."""
     aggregate_class(cls, "load")
     bounds: _Bounds = {}
     happened_until = None
-    if by not in ("recorded_at", "timestamp"):
-        text = f"by must be 'recorded_at' or 'timestamp', not {by!r:.60}"
-        raise InvalidEventError(text, field="by")
+    checked_by(by)
     if at_version is not None and at_time is not None:
         raise TypeError("give at_version or at_time, not both")
     if at_version is not None:

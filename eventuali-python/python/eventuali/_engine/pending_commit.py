@@ -19,6 +19,7 @@ from eventuali.errors import (
     OptimisticConcurrencyError,
     OutcomeUnknownError,
     SerializationError,
+    TrackingConflictError,
 )
 from eventuali.event import Event
 from eventuali.event._context import current
@@ -71,14 +72,25 @@ class PendingCommit:
         failed: Whether it is certain that nothing was written.
     """
 
-    __slots__ = ("_doubtful", "_events", "answer", "builder", "failed")
+    __slots__ = ("_doubtful", "_events", "_tracking", "answer", "builder", "failed")
 
-    def __init__(self, builder: CommitBuilder, events: Sequence[Event] = ()) -> None:
+    def __init__(
+        self,
+        builder: CommitBuilder,
+        events: Sequence[Event] = (),
+        tracking: tuple[str, int] | None = None,
+    ) -> None:
         self.builder = builder
+        self._tracking = tracking
         self.answer: Committed | None = None
         self.failed = False
         self._events = events
         self._doubtful = False
+
+    @property
+    def tracking(self) -> tuple[str, int] | None:
+        """The position of another log that is stored with it: (name, position)."""
+        return getattr(self, "_tracking", None)  # a pickle of before has none
 
     @property
     def streams(self) -> Iterator[tuple[str, str]]:
@@ -195,10 +207,13 @@ _VERDICTS = (
     IdempotencyConflictError,
     InvalidEventError,
     SerializationError,
+    TrackingConflictError,
 )
 
 
-def of_aggregates(aggregates: Iterable[Aggregate]) -> PendingCommit | None:
+def of_aggregates(
+    aggregates: Iterable[Aggregate], tracking: tuple[str, int] | None = None
+) -> PendingCommit | None:
     """Returns the commit of the unsaved events of the aggregates; None without any.
 
     The aggregates keep it from now on.
@@ -221,7 +236,7 @@ def of_aggregates(aggregates: Iterable[Aggregate]) -> PendingCommit | None:
     builder = CommitBuilder()
     for stream, before, parts in writes:
         builder.add(stream, before, before, parts)
-    commit = PendingCommit(builder)
+    commit = PendingCommit(builder, tracking=tracking)
     for aggregate in saved:
         set_pending(aggregate, commit)
         set_savepoint(aggregate, None)  # what is applied from now on is no part of it
@@ -229,7 +244,10 @@ def of_aggregates(aggregates: Iterable[Aggregate]) -> PendingCommit | None:
 
 
 def of_events(
-    events: Sequence[Event], stream: tuple[str, str] | None, expected: int | str
+    events: Sequence[Event],
+    stream: tuple[str, str] | None,
+    expected: int | str,
+    tracking: tuple[str, int] | None = None,
 ) -> PendingCommit:
     """Returns the commit of events for one stream, or for none.
 
@@ -249,7 +267,7 @@ def of_events(
             take_context(event)
         builder.adopt(events)
         builder.add(stream or ("", ""), expected, None, parts)
-    return PendingCommit(builder, events)
+    return PendingCommit(builder, events, tracking)
 
 
 _adopting = Lock()

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any
 
-from eventuali._engine.arguments import microseconds, type_name
+from eventuali._engine.arguments import query_items, type_name
+from eventuali._engine.bounds import NO_BOUND, By, positions, times, versions
 from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes
 from eventuali._engine.operation import Operation
@@ -20,11 +21,10 @@ from eventuali.errors import InvalidEventError
 from eventuali.event import Event
 from eventuali.event._names import checked_text
 from eventuali.expected import at_least, checked_position
-from eventuali.query import Item
+from eventuali.query import Item, Query
 
 PAGE = 1000
 """Events in a page: enough to hide the cost of a request, few enough to stay in the cache."""
-_NO_BOUND = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,6 @@ def horizon(store: Store) -> Operation[Horizon]:
     return Horizon(position, last_position, writers, open_for)
 
 
-class _Times(TypedDict, total=False):
-    recorded_from: int
-    recorded_until: int
-
-
 class Reading:
     """A read in progress: `pending` is the requested page, None at the end.
 
@@ -96,34 +91,32 @@ class Reading:
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int | None = None,
+        by: By = "recorded_at",
+        from_version: int | None = None,
+        to_version: int | None = None,
         backwards: bool = False,
-        after_version: int = 0,
     ) -> None:
         """Checks the arguments; the first access to `pending` begins to read.
 
         Raises:
             TypeError: A number is not an int, or a time not a datetime.
-            InvalidEventError: A number is out of range, or a time has no time zone.
+            InvalidEventError: A number is out of range, a time has no time zone, or versions are
+                given for more than one stream.
         """
         self._store = store
         self._decoders = decoders
         self._items = items
         self._backwards = backwards
         self._left = None if limit is None else at_least(0, limit, "limit")
-        last = _NO_BOUND if before is None else checked_position(before, "before") - 1
-        self._after, self._until = checked_position(after, "after"), last
-        self._after_version = after_version
-        self._times: _Times = {}
-        if since is not None:
-            self._times["recorded_from"] = microseconds(since, "since")
-        if until is not None:
-            self._times["recorded_until"] = microseconds(until, "until") - 1
+        self._after, self._until = positions(after, before)
+        self._times = times(since, until, by)
+        self._versions = versions(items, from_version, to_version)
         self._begun = False
         self._bounded = backwards
         self._first: Page | None = None  # until it is known where the log ends
         self._given: Page | None = None
         self._pending: Pending | None = None
-        self._looked_to = min(last + 1, _NO_BOUND) if backwards else self._after
+        self._looked_to = min(self._until + 1, NO_BOUND) if backwards else self._after
         self.last: Event | None = None
 
     @property
@@ -147,10 +140,10 @@ class Reading:
             self._items,
             after=self._after,
             until=self._until,
-            after_version=self._after_version,
             backwards=self._backwards,
             limit=PAGE if self._left is None else min(PAGE, self._left),
             **self._times,
+            **self._versions,
         )
 
     def take(self, answer: Any) -> Iterator[Event]:
@@ -189,9 +182,13 @@ def load_events(
     aggregate_id: str,
     aggregate_type: str | type[Aggregate] | None,
     from_version: int,
+    to_version: int | None = None,
+    limit: int | None = None,
+    *,
+    backwards: bool = False,
 ) -> Operation[list[Event]]:
     """Returns the events of one aggregate."""
-    first = checked_position(from_version, "from_version")
+    _check_bounds(from_version, to_version, limit)
     name = yield from _type_of(store, aggregate_id, aggregate_type)
     if name is None:
         return []
@@ -200,9 +197,37 @@ def load_events(
         store,
         Decoders(event_types, raw=False),
         [item],
-        after_version=max(first - 1, 0),
+        from_version=from_version,
+        to_version=to_version,
+        limit=limit,
+        backwards=backwards,
     )
     return (yield from _all(reading))
+
+
+def _check_bounds(from_version: int, to_version: int | None, limit: int | None) -> None:
+    checked_position(from_version, "from_version")
+    if to_version is not None:
+        checked_position(to_version, "to_version")
+    if limit is not None:
+        at_least(0, limit, "limit")
+
+
+def count(
+    store: Store,
+    query: Query,
+    after: int = 0,
+    before: int | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    by: By = "recorded_at",
+) -> Operation[int]:
+    """Returns how many events match."""
+    items = query_items(query)
+    first, last = positions(after, before)
+    within = times(since, until, by)
+    found: int = yield store.count(items, after=first, until=max(last, 0), **within)
+    return found
 
 
 def load_events_by_type(
@@ -274,7 +299,7 @@ class Listing:
             if self._end is None and self._next is not None:
                 self.pending = self._store.horizon()
                 return iter(())
-            end = _NO_BOUND if self._end is None else self._end
+            end = NO_BOUND if self._end is None else self._end
             self._late = [stream for stream in self._streams if stream[3] > end]
         elif self._end is None:
             _, self._end, _, _ = answer

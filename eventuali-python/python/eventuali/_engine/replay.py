@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
 from eventuali._engine.arguments import aggregate_class
+from eventuali._engine.bounds import NO_BOUND
 from eventuali._engine.decode import Columns, Decode, Decoders, TypeKey, decode, decoder, readable
 from eventuali._engine.event_types import EventTypes
 from eventuali._engine.read import Reading
@@ -21,6 +22,7 @@ from eventuali.errors import UnknownEventTypeError
 from eventuali.event import Event
 from eventuali.event._names import checked_text
 from eventuali.event._slot import set_stored
+from eventuali.expected import at_least, checked_position
 from eventuali.history import Change, Step
 from eventuali.query import Item
 
@@ -100,17 +102,33 @@ class History(Generic[A]):
     """A history in progress: `pending` is the requested page, None at the end."""
 
     def __init__(
-        self, store: Store, event_types: EventTypes, cls: type[A], aggregate_id: str
+        self,
+        store: Store,
+        event_types: EventTypes,
+        cls: type[A],
+        aggregate_id: str,
+        from_version: int = 0,
+        limit: int | None = None,
     ) -> None:
         """Checks the arguments; the first access to `pending` begins to read.
 
         Raises:
-            TypeError: `cls` is not a class of aggregates, or the id not a str.
+            TypeError: `cls` is not a class of aggregates, the id not a str, or a number not an int.
+            InvalidEventError: A number is out of range.
         """
+        self._first = max(checked_position(from_version, "from_version"), 1)
+        last = None if limit is None else self._first - 1 + at_least(0, limit, "limit")
         cls = aggregate_class(cls, "history")
         self._aggregate = cls(id=checked_text("aggregate_id", aggregate_id))
         item: Item = (cls.__aggregate_type__, aggregate_id, (), (), (), None)
-        self._reading = Reading(store, OwnEvents(cls, event_types), [item])
+        decoders = OwnEvents(cls, event_types)
+        self._reading = Reading(
+            store,
+            decoders,
+            [item],
+            to_version=None if last is None else min(last, NO_BOUND),
+            limit=limit if limit == 0 else None,
+        )
         self._fields = cls.__pydantic_fields__.keys() - _NOT_STATE
         self._ignored = cls.__ignored_names__()
 
@@ -121,15 +139,23 @@ class History(Generic[A]):
 
     def take(self, answer: Any) -> Iterator[Step[A]]:
         """Requests the next page, and yields the steps of the one that has arrived."""
-        return map(self._step, self._reading.take(answer))
+        for event in self._reading.take(answer):
+            if (event.meta.aggregate_version or 0) < self._first:
+                self._fold(event)
+            else:
+                yield self._step(event)
+
+    def _fold(self, event: Event) -> None:
+        """Applies an event of which no step is wanted."""
+        meta = event.meta
+        if meta.event_type not in self._ignored:
+            replay(self._aggregate, event)
+        self._aggregate.__dict__["version"] = meta.aggregate_version
 
     def _step(self, event: Event) -> Step[A]:
         aggregate = self._aggregate
         before = copied(aggregate)
-        meta = event.meta
-        if meta.event_type not in self._ignored:
-            replay(aggregate, event)
-        aggregate.__dict__["version"] = meta.aggregate_version
+        self._fold(event)
         after = copied(aggregate)
         old, new = before.__dict__, after.__dict__
         changes = {

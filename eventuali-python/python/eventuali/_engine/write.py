@@ -28,6 +28,7 @@ from eventuali.errors import InvalidEventError
 from eventuali.event import Event
 from eventuali.expected import AppendCondition, checked_position, wire
 from eventuali.query import Item
+from eventuali.tracking import Tracking, wire_tracking
 
 Condition: TypeAlias = tuple[list[Item], int]
 
@@ -40,6 +41,7 @@ def save(
     event_types: EventTypes,
     aggregates: Sequence[Aggregate],
     inline: Inline | None = None,
+    tracking: Tracking | None = None,
 ) -> Operation[Committed]:
     """Settles what an earlier save left open, then commits the unsaved events of the aggregates."""
     for aggregate in aggregates:
@@ -48,18 +50,25 @@ def save(
         event_types.saves(aggregate.__aggregate_type__, aggregate._uncommitted, applied=True)
     if len(aggregates) > 1 and len(set(map(id, aggregates))) < len(aggregates):
         raise InvalidEventError("an aggregate is given twice in one save", field="aggregates")
+    tracked = wire_tracking(tracking)
+    untracked = tracked is not None
     commits = []
-    while (commit := _open_commit(aggregates)) is not None:
+    while (commit := _open_commit(aggregates, tracked)) is not None:
         if not commit.failed:
             if commit.answer is None:
                 yield from _send(store, commit, aggregates, (), inline)
             commits.append(commit)
+            untracked = untracked and commit.tracking != tracked
         for aggregate in aggregates:
             commit.settle(aggregate)
-    return merged(commits) if commits else (yield from _nothing(store))
+    if untracked or not commits:
+        nothing = yield from _nothing(store, tracking=tracked)
+    return merged(commits) if commits else nothing
 
 
-def _open_commit(aggregates: Sequence[Aggregate]) -> PendingCommit | None:
+def _open_commit(
+    aggregates: Sequence[Aggregate], tracked: tuple[str, int] | None
+) -> PendingCommit | None:
     """Returns a commit that an earlier or concurrent save left open, else one of the new events.
 
     New events are sent only when nothing is open: two commits at once could overtake each other.
@@ -68,14 +77,17 @@ def _open_commit(aggregates: Sequence[Aggregate]) -> PendingCommit | None:
         if aggregate._pending is not None:
             pending: PendingCommit = aggregate._pending
             return pending
-    return of_aggregates(aggregates)
+    return of_aggregates(aggregates, tracked)
 
 
 def _nothing(
-    store: Store, writes: Sequence[Write] = (), conditions: Sequence[Condition] = ()
+    store: Store,
+    writes: Sequence[Write] = (),
+    conditions: Sequence[Condition] = (),
+    tracking: tuple[str, int] | None = None,
 ) -> Operation[Committed]:
-    """Commits no events: checks only that the store is open and that the expectations hold."""
-    yield store.commit(writes, conditions)
+    """Commits no events: checks that the store is open and that the expectations hold."""
+    yield store.commit(writes, conditions, tracking=tracking)
     return Committed()
 
 
@@ -87,6 +99,7 @@ def append(
     expected: object,
     condition: AppendCondition | None,
     inline: Inline | None = None,
+    tracking: Tracking | None = None,
 ) -> Operation[Committed]:
     """Commits events of no aggregate."""
     if isinstance(events, Event):
@@ -108,10 +121,12 @@ def append(
         after = checked_position(condition.after, "after")
         conditions.append((list(condition.query.items), after))
     where = None if stream is None else stream_name(stream)
+    tracked = wire_tracking(tracking)
     if not listed:
-        return (yield from _nothing(store, [(*(where or ("", "")), wanted, [])], conditions))
+        write: Write = (*(where or ("", "")), wanted, [])
+        return (yield from _nothing(store, [write], conditions, tracked))
     event_types.saves("" if where is None else where[0], listed, applied=False)
-    commit = of_events(listed, where, wanted)
+    commit = of_events(listed, where, wanted, tracked)
     return (yield from _send(store, commit, (), conditions, inline))
 
 
@@ -129,7 +144,9 @@ def _send(
 ) -> Operation[Committed]:
     try:
         if inline is None:
-            answer = yield from commit.send(lambda: store.commit(commit.builder.writes, conditions))
+            answer = yield from commit.send(
+                lambda: store.commit(commit.builder.writes, conditions, tracking=commit.tracking)
+            )
         else:
             answer = yield from inline.commit(commit, conditions)
     except BaseException:

@@ -6,15 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from time import sleep
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, overload
 
 from eventuali import context as _context
+from eventuali._engine import checkpoints as _checkpoints
 from eventuali._engine import find as _find
 from eventuali._engine import load as _load
 from eventuali._engine import read as _read
 from eventuali._engine import verify as _verifying
 from eventuali._engine import write as _write
 from eventuali._engine.arguments import query_items
+from eventuali._engine.bounds import By
+from eventuali._engine.checkpoints import CheckpointInfo, Start
 from eventuali._engine.decide import ATTEMPTS, Deciding, Decision, immediate
 from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes, StoreOrClass, event_types_of
@@ -56,6 +59,7 @@ from eventuali.sync._bus import CommandBus, UnitOfWork
 from eventuali.sync._running import Documents, Running
 from eventuali.sync._running import rebuild as _rebuild
 from eventuali.sync._subscription import Subscription
+from eventuali.tracking import Tracking
 
 __all__ = ["CommandBus", "Documents", "EventStore", "Running", "Subscription", "UnitOfWork"]
 
@@ -104,9 +108,11 @@ class EventStore:
         made = Inline(store, given) if given else None
         return cls(opened(store), EventTypes(), inline=made)
 
-    def save(self, *aggregates: Aggregate) -> Committed:
+    def save(self, *aggregates: Aggregate, tracking: Tracking | None = None) -> Committed:
         """Saves the new events of the aggregates; see `eventuali.EventStore.save`."""
-        return _drive(_write.save(self._store, self._event_types, aggregates, self._inline))
+        return _drive(
+            _write.save(self._store, self._event_types, aggregates, self._inline, tracking)
+        )
 
     def load(
         self,
@@ -136,9 +142,16 @@ class EventStore:
         """
         return _drive(_load.load_one(self._store, cls, aggregate_id, at_version, at_time, by))
 
-    def history(self, cls: type[A], aggregate_id: str) -> Iterator[Step[A]]:
+    def history(
+        self,
+        cls: type[A],
+        aggregate_id: str,
+        *,
+        from_version: int = 0,
+        limit: int | None = None,
+    ) -> Iterator[Step[A]]:
         """Yields an aggregate event by event; see `eventuali.EventStore.history`."""
-        history = History(self._store, self._event_types, cls, aggregate_id)
+        history = History(self._store, self._event_types, cls, aggregate_id, from_version, limit)
         while True:
             refuse_in_loop()
             if (pending := history.pending) is None:
@@ -152,13 +165,25 @@ class EventStore:
         stream: tuple[str, str] | None = None,
         expected: Expected = ANY,
         condition: AppendCondition | None = None,
+        tracking: Tracking | None = None,
     ) -> Committed:
         """Appends events without an aggregate; see `eventuali.EventStore.append`."""
         return _drive(
             _write.append(
-                self._store, self._event_types, events, stream, expected, condition, self._inline
+                self._store,
+                self._event_types,
+                events,
+                stream,
+                expected,
+                condition,
+                self._inline,
+                tracking,
             )
         )
+
+    def tracked(self, name: str) -> int | None:
+        """Returns the last tracked position; see `eventuali.EventStore.tracked`."""
+        return _drive(_checkpoints.tracked(self._store, name))
 
     def decide(self, query: Query, decision: Decision, *, attempts: int = ATTEMPTS) -> Committed:
         """Reads, decides, and appends; see `eventuali.EventStore.decide`."""
@@ -195,8 +220,25 @@ class EventStore:
         """Finds documents by their words; see `eventuali.EventStore.search`."""
         return _drive(_find.search(self._store, model, text, limit))
 
-    def count(self, model: type[ReadModel], **where: Any) -> int:
-        """Counts documents; see `eventuali.EventStore.count`."""
+    @overload
+    def count(self, model: type[ReadModel], **where: Any) -> int: ...
+
+    @overload
+    def count(
+        self,
+        model: Query,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        by: By = "recorded_at",
+    ) -> int: ...
+
+    def count(self, model: type[ReadModel] | Query, **where: Any) -> int:
+        """Counts documents or events; see `eventuali.EventStore.count`."""
+        if isinstance(model, Query):
+            return _drive(_read.count(self._store, model, **where))
         return run(_find.count(self._store, model, where))
 
     def run(self, *projections: Runnable, on_error: Retry = Retry()) -> Running:  # noqa: B008
@@ -225,6 +267,9 @@ class EventStore:
         before: int | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        by: By = "recorded_at",
+        from_version: int | None = None,
+        to_version: int | None = None,
         limit: int | None = None,
         backwards: bool = False,
         raw: bool = False,
@@ -238,6 +283,9 @@ class EventStore:
             before=before,
             since=since,
             until=until,
+            by=by,
+            from_version=from_version,
+            to_version=to_version,
             limit=limit,
             backwards=backwards,
         )
@@ -249,21 +297,47 @@ class EventStore:
         *,
         after: int = 0,
         name: str | None = None,
+        start: Start = "beginning",
         raw: bool = False,
     ) -> Subscription[E]:
         """Follows the matching events, without end; see `eventuali.EventStore.subscribe`."""
-        return Subscription(self._store, self._event_types, query, after=after, name=name, raw=raw)
+        return Subscription(
+            self._store, self._event_types, query, after=after, name=name, start=start, raw=raw
+        )
+
+    def checkpoints(self) -> list[CheckpointInfo]:
+        """Returns the checkpoints of named subscriptions, sorted by name."""
+        return _drive(_checkpoints.checkpoints(self._store))
+
+    def reset_checkpoint(self, name: str, position: int | Start) -> CheckpointInfo:
+        """Puts a checkpoint elsewhere; see `eventuali.EventStore.reset_checkpoint`."""
+        return _drive(_checkpoints.reset_checkpoint(self._store, name, position))
+
+    def delete_checkpoint(self, name: str) -> bool:
+        """Deletes a checkpoint; see `eventuali.EventStore.delete_checkpoint`."""
+        return _drive(_checkpoints.delete_checkpoint(self._store, name))
 
     def load_events(
         self,
         aggregate_id: str,
         aggregate_type: str | type[Aggregate] | None = None,
         from_version: int = 0,
+        to_version: int | None = None,
+        *,
+        limit: int | None = None,
+        backwards: bool = False,
     ) -> list[Event]:
         """Returns the events of one aggregate; see `eventuali.EventStore.load_events`."""
         return _drive(
             _read.load_events(
-                self._store, self._event_types, aggregate_id, aggregate_type, from_version
+                self._store,
+                self._event_types,
+                aggregate_id,
+                aggregate_type,
+                from_version,
+                to_version,
+                limit,
+                backwards=backwards,
             )
         )
 
