@@ -300,6 +300,8 @@ macro_rules! contract_clauses {
             7 recorded_at_never_falls "The recorded time never falls, not even after reopening.";
             7 one_commit_is_recorded_at_one_time "Events of one commit have the same recorded time.";
             7 recorded_at_moves_with_the_clock "The recorded time is the store's clock.";
+            7 a_commit_may_say_its_time "A commit may say the time at which it is recorded, which does not fall either; the next one that says none has the real time.";
+            9 a_time_before_1970_is_refused "A commit that is to be recorded before 1970 is refused.";
             7 the_answer_says_what_is_stored "Positions, versions and time of the answer are those of the stored events.";
             7 every_way_of_reading_shows_the_same "A stream's events are the same whether read by stream or from the log.";
             7 reopening_changes_nothing "Everything is the same after reopening (where durable).";
