@@ -13,6 +13,16 @@ use super::schema::run;
 use crate::commit::Commit;
 use crate::error::{Error, ErrorKind, Result};
 
+/// Has SQL of the user's find what it finds anywhere else, until the end of the transaction.
+pub(super) async fn step_aside(session: &mut Session) -> Result<()> {
+    if session.known.is_told_time {
+        let sql =
+            "SELECT set_config('search_path', current_setting('eventuali.search_path'), true)";
+        run(&mut session.conn, sql).await?;
+    }
+    Ok(())
+}
+
 /// How the schemas begin that [`drop_test_schema`] drops.
 const TEST_SCHEMA: &str = "eventuali_test_";
 

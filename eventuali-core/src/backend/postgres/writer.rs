@@ -271,6 +271,7 @@ impl Writer {
 
     /// Carries a commit's statements out; each message of them has the time of a commit.
     async fn carry_out(&self, session: &mut Session, statements: &[Statement]) -> Result<()> {
+        self.limited(test_clock::step_aside(session)).await?;
         let mut run = self.limited(Run::begin(session, statements)).await?;
         while self.limited(run.step()).await? {}
         self.limited(run.end()).await

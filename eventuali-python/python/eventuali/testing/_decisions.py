@@ -10,7 +10,7 @@ from eventuali._engine.decide import AsyncDecision, Deciding
 from eventuali.event import Event
 from eventuali.query import Query
 from eventuali.testing import _differences as differences
-from eventuali.testing._outcome import Outcome, finished
+from eventuali.testing._outcome import Outcome, attempt, finished
 
 
 class Decided(Outcome):
@@ -28,13 +28,10 @@ class Decided(Outcome):
         self._title = getattr(decision, "__qualname__", type(decision).__qualname__)
         self._events = given
         self._seen = [index for index, event in enumerate(given) if matches(query, event)]
-        deciding = Deciding(query, 1)
-
-        def decide() -> None:
-            proposal = finished(decision([given[index] for index in self._seen]))
-            deciding.propose(proposal, len(given))
-
-        self._do(decide)
+        deciding, seen = Deciding(query, 1), [given[index] for index in self._seen]
+        _, self._raised = attempt(
+            lambda: deciding.propose(finished(decision(seen)), len(given))
+        )
         self._new = deciding.events
 
     def then_sees(self, *events: Event) -> Self:
@@ -44,7 +41,8 @@ class Decided(Outcome):
             AssertionError: It has seen others.
         """
         __tracebackhide__ = True
-        self._checked = self._checked or self._raised is None
+        if self._raised is None:
+            self._checked()
         seen = [self._events[index] for index in self._seen]
         if found := differences.of_events(events, seen, (), ()):
             self._fail("the decision has not seen the events that were expected", found)

@@ -9,7 +9,7 @@ from eventuali._engine.decide import AsyncDecision
 from eventuali.aggregate import Aggregate
 from eventuali.event import Event
 from eventuali.event._names import checked_text
-from eventuali.event._slot import begin, bind_given
+from eventuali.event._slot import begin, bind_given, meta_of
 from eventuali.expected import at_least
 from eventuali.projection import Projection, ReadModel
 from eventuali.query import ALL, Query
@@ -85,6 +85,7 @@ def stream(
     for event in _events(events):
         version += 1
         begin(event)
+        meta_of(event)  # its id is fixed from here on
         bind_given(event, kind, checked_text("aggregate_id", aggregate_id), version)
     return list(events)
 

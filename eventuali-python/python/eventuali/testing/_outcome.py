@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from inspect import isawaitable, iscoroutine
 from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar
@@ -19,7 +18,8 @@ R = TypeVar("R")
 Action: TypeAlias = Callable[[A], object]
 """What a test does with an aggregate."""
 
-_UNSET: Any = object()
+unchecked: list[Outcome] = []
+"""What was done and not looked at so far; the plugin fails a test that leaves something here."""
 
 
 class Outcome:
@@ -31,14 +31,15 @@ class Outcome:
         self._new: Sequence[Event] = []
         self._returned: Any = None
         self._raised: Exception | None = None
-        self._checked = False
+        unchecked.append(self)
 
-    def _do(self, work: Callable[[], object]) -> None:
-        """Does the work; what it raises is kept for `then_raises`."""
-        try:
-            self._returned = finished(work())
-        except Exception as error:
-            self._raised = error
+    @property
+    def unchecked(self) -> str:
+        """What is wrong if nobody looks at it."""
+        return f"{self._title}: when(…) is not followed by a then…(…), so nothing is checked"
+
+    def _checked(self) -> None:
+        unchecked[:] = [each for each in unchecked if each is not self]
 
     def _given(self) -> list[str]:
         """Returns what was given, for a failure."""
@@ -57,6 +58,7 @@ class Outcome:
             TypeError: An argument is not an event, or no metadata or no field has the name.
         """
         __tracebackhide__ = True
+        self._checked()
         counted, ignored = _names(meta, "meta"), _names(ignore, "ignore")
         for event in events:
             if not isinstance(event, Event):
@@ -91,7 +93,7 @@ class Outcome:
             AssertionError: It raised nothing, or something else.
         """
         __tracebackhide__ = True
-        self._checked = True
+        self._checked()
         name = error.__name__
         raised = self._raised
         if raised is None:
@@ -121,25 +123,16 @@ class Outcome:
     def _refuse_raised(self) -> None:
         """Fails if the action raised, and `then_raises` has not said so."""
         __tracebackhide__ = True
-        self._checked = True
+        self._checked()
         if self._raised is not None:
             self._fail(f"the action raised {_told(self._raised)}", [], cause=self._raised)
 
     def _fail(self, what: str, lines: list[str], cause: BaseException | None = None) -> NoReturn:
         __tracebackhide__ = True
-        self._checked = True
+        self._checked()
         parts = [f"{self._title}: {what}", "", *self._given()]
         parts += ["", *lines] if lines else []
         raise AssertionError("\n".join(parts)) from cause
-
-    def __del__(self) -> None:
-        # As a coroutine that nobody awaits: the test would pass, whatever happened.
-        if not getattr(self, "_checked", True):
-            warnings.warn(
-                f"{self._title}: when(…) was not followed by a then…(…), so nothing was checked",
-                RuntimeWarning,
-                stacklevel=2,
-            )
 
 
 class Acted(Outcome, Generic[A]):
@@ -153,7 +146,7 @@ class Acted(Outcome, Generic[A]):
         self.aggregate = aggregate
         self._title = type(aggregate).__name__
         self._events = given
-        self._do(lambda: action(aggregate))
+        self._returned, self._raised = attempt(lambda: finished(action(aggregate)))
         self._new = aggregate.get_uncommitted_events()
 
     def then_state(self, **fields: Any) -> Self:
@@ -180,24 +173,36 @@ class Acted(Outcome, Generic[A]):
         return lines + (differences.listed("new", self._new) if self._new else [])
 
 
+def attempt(work: Callable[[], R]) -> tuple[R | None, Exception | None]:
+    """Returns what some work returns, or what it raises."""
+    try:
+        return work(), None
+    except Exception as error:
+        return None, error
+
+
 def finished(result: Any) -> Any:
-    """Returns a result; of a coroutine that waits for nothing, what it returns.
+    """Returns a result; of a coroutine, what it returns.
 
     Raises:
-        TypeError: It waits for something, which needs an event loop.
+        TypeError: It waits for something, in a test that is itself a coroutine.
     """
     if not isawaitable(result):
         return result
     if not iscoroutine(result):
-        raise TypeError(f"{result!r:.60} is awaited in an event loop; call it in an async test")
+        raise TypeError(f"{result!r:.60} is not a coroutine, and nobody here awaits it")
+    import asyncio  # of which a test without coroutines has no need
+
+    if asyncio._get_running_loop() is None:
+        return asyncio.run(result)
     try:
         result.send(None)
     except StopIteration as end:
         return end.value
     result.close()
     raise TypeError(
-        f"{result.__qualname__} waits for something, and there is no event loop here; give it "
-        "something in its place that does not wait"
+        f"{result.__qualname__} waits for something, which it can't within an async test; write a "
+        "plain test, or give it something in its place that does not wait"
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self, TypeAlias, TypeVar
 
 from eventuali._engine.documents import Changes, check_model, decoded, encoded
 from eventuali._engine.operation import Operation
@@ -12,9 +12,11 @@ from eventuali.event import Event
 from eventuali.projection import Projection, ReadModel
 from eventuali.projection._handlers import Handler, handler_of
 from eventuali.testing import _differences as differences
-from eventuali.testing._outcome import Outcome, finished
+from eventuali.testing._outcome import Outcome, attempt, finished
 
 M = TypeVar("M", bound=ReadModel)
+_Documents: TypeAlias = dict[type[ReadModel], dict[str, Any]]
+"""Documents by model and key."""
 
 
 class Projected(Outcome):
@@ -25,13 +27,11 @@ class Projected(Outcome):
     ) -> None:
         """Handles the events at once; is made by `when`."""
         super().__init__()
-        self._projection = projection
         self._title = type(projection).__name__
         self._events = events
-        self._documents: dict[type[ReadModel], dict[str, Any]] = {}
-        pure = type(projection).__model__ is not None
-        work = self._fold if pure else self._call
-        self._do(lambda: work(documents))
+        work = _call if type(projection).__model__ is None else _fold
+        made, self._raised = attempt(lambda: work(projection, events, documents))
+        self._documents = made or {}
 
     def then(  # type: ignore[override]
         self, documents: Mapping[str, ReadModel], *, model: type[ReadModel] | None = None
@@ -78,28 +78,6 @@ class Projected(Outcome):
     def _given(self) -> list[str]:
         return differences.listed("given", self._events)
 
-    def _fold(self, documents: Mapping[str, Any]) -> None:
-        projection = self._projection
-        model = type(projection).__model__
-        assert model is not None  # noqa: S101
-        # As a store does it: what was stored comes back as another object.
-        before = {key: _again(model, key, document) for key, document in documents.items()}
-        after = projection.fold(self._events, before)
-        self._documents[model] = {key: _again(model, key, each) for key, each in after.items()}
-
-    def _call(self, documents: Mapping[str, Any]) -> None:
-        projection = self._projection
-        handlers = type(projection).__handlers__
-        waits = any(handler.is_async for handler in handlers.values())
-        docs = (AwaitedDocuments if waits else MemoryDocuments)()
-        for key, document in documents.items():
-            docs.put(key, document)
-        for event in self._events:
-            handler = handler_of(handlers, type(event))
-            if handler is not None:
-                _refuse_answer(projection, handler, handler.function(projection, event, docs))
-        self._documents = docs._all()
-
 
 class MemoryDocuments(Changes):
     """What handlers of the free form read and write, in memory; `eventuali.sync.Documents`."""
@@ -123,9 +101,9 @@ class MemoryDocuments(Changes):
             self._known[model, key] = None
         yield from ()
 
-    def _all(self) -> dict[type[ReadModel], dict[str, Any]]:
+    def _all(self) -> _Documents:
         """Returns all documents, by model and key."""
-        found: dict[type[ReadModel], dict[str, Any]] = {}
+        found: _Documents = {}
         for (model, key), json in self._known.items():
             if json is not None:
                 found.setdefault(model, {})[key] = decoded(model, key, json)
@@ -158,6 +136,39 @@ def _at_once(operation: Operation[Any]) -> Any:
     raise AssertionError("documents in memory wait for nothing")
 
 
+def _fold(
+    projection: Projection[Any], events: Sequence[Event], documents: Mapping[str, Any]
+) -> _Documents:
+    """Has a projection of the pure form handle events."""
+    model = type(projection).__model__
+    assert model is not None  # noqa: S101
+    # As a store does it: what was stored comes back as another object.
+    before = {key: _again(model, key, document) for key, document in documents.items()}
+    after = projection.fold(events, before)
+    return {model: {key: _again(model, key, each) for key, each in after.items()}}
+
+
+def _call(
+    projection: Projection[Any], events: Sequence[Event], documents: Mapping[str, Any]
+) -> _Documents:
+    """Has a projection of the free form handle events."""
+    handlers = type(projection).__handlers__
+    waits = any(handler.is_async for handler in handlers.values())
+    docs = (AwaitedDocuments if waits else MemoryDocuments)()
+    for key, document in documents.items():
+        docs.put(key, document)
+
+    async def handle() -> None:
+        for event in events:
+            handler = handler_of(handlers, type(event))
+            if handler is not None:
+                answer = handler.function(projection, event, docs)
+                _refuse_answer(projection, handler, await answer if handler.is_async else answer)
+
+    finished(handle())
+    return docs._all()
+
+
 def _again(model: type[ReadModel], key: str, document: Any) -> Any:
     """Returns a document as a store would return it."""
     json = encoded(model, key, document)[2]
@@ -166,7 +177,6 @@ def _again(model: type[ReadModel], key: str, document: Any) -> Any:
 
 
 def _refuse_answer(projection: Projection[Any], handler: Handler, answer: Any) -> None:
-    answer = finished(answer)
     if answer is not None:
         name = f"{type(projection).__name__}.{handler.name}"
         raise ProjectionError(f"{name} returned {answer!r:.60}; in the free form, use docs.put")

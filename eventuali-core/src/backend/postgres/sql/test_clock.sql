@@ -13,6 +13,7 @@ DO $$ BEGIN
             )
         $body$;
     END IF;
+    PERFORM set_config('eventuali.search_path', current_setting('search_path'), false);
     PERFORM set_config(
         'search_path', 'eventuali_test_clock, pg_catalog, ' || current_setting('search_path'), false
     );
