@@ -126,7 +126,9 @@ def test_what_is_as_expected_passes():
     acted = RICH.when(lambda account: account.withdraw(4))
     acted.then(Withdrawn(amount=4)).then_state(balance=6, owner="Ada", is_empty=False, version=3)
     acted.then_returns(Decimal(6))
-    RICH.when(lambda account: account.withdraw(11)).then_raises(NotEnough, "more than").then_nothing()
+    RICH.when(lambda account: account.withdraw(11)).then_raises(
+        NotEnough, "more than"
+    ).then_nothing()
     RICH.when(lambda account: account.withdraw(11)).then_raises(NotEnough).then_state(balance=10)
     RICH.when(lambda account: None).then_nothing().then_returns(None)
     RICH.then_state(balance=10)
@@ -202,7 +204,11 @@ def test_a_failure_tells_the_innermost_part_that_differs():
         def apply_ordered(self, event: Ordered) -> None: ...
 
     def ordered(price, notes, total, more=()):
-        lines = [Line(sku="a", price=Price(Decimal(1))), Line(sku="b", price=Price(Decimal(price))), *more]
+        lines = [
+            Line(sku="a", price=Price(Decimal(1))),
+            Line(sku="b", price=Price(Decimal(price))),
+            *more,
+        ]
         return Ordered(lines=lines, notes=notes, total=total)
 
     acted = given(Cart).when(lambda cart: cart.apply(ordered(2, {"x": "1", "y": "2"}, 1)))
@@ -326,7 +332,9 @@ def test_a_coroutine_is_run():
     async def main():
         RICH.when(lambda account: act()).then_returns(7)
         RICH.when(lambda account: wait()).then_raises(TypeError, "within an async test")
-        given(stream(Account, "a", Opened(owner="x"))).when(Counts()).then({"kit_opened": Count(events=1)})
+        given(stream(Account, "a", Opened(owner="x"))).when(Counts()).then(
+            {"kit_opened": Count(events=1)}
+        )
 
     asyncio.run(main())
 
@@ -392,7 +400,9 @@ def logs(draw):
     events = []
     for _ in range(draw(st.integers(1, 4))):
         keywords = {"tags": draw(TAGS), "correlation_id": draw(CORRELATIONS)}
-        made = draw(st.sampled_from([Opened(owner="x", **keywords), Deposited(amount=1, **keywords)]))
+        made = draw(
+            st.sampled_from([Opened(owner="x", **keywords), Deposited(amount=1, **keywords)])
+        )
         events.append(made)
     return [draw(st.sampled_from(["", "a", "b"])) for _ in events], events
 

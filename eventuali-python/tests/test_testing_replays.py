@@ -32,11 +32,11 @@ class Account(Aggregate, name="KitReplayAccount"):
     owner: str = ""
     balance: Decimal = Decimal(0)
     last: Last = Last()
-    owners: set[str] = set()
+    owners: frozenset[str] = frozenset()
 
     def apply_opened(self, event: Opened) -> None:
         self.owner = event.owner
-        self.owners = {*self.owners, event.owner, "someone", "else"}
+        self.owners |= {event.owner, "someone", "else"}
 
     def apply_deposited(self, event: Deposited) -> None:
         self.balance += event.amount
@@ -156,7 +156,9 @@ def test_a_failure_tells_the_stream_the_version_and_the_field(call):
 def test_an_error_is_a_difference_like_any_other(call):
     found = said(call, Breaking, before=Account)
     assert found.startswith("2 of 4 streams")
-    assert "'acc-3' differs from version 4 on:\n    before a state\n    now    ValueError: " in found
+    assert (
+        "'acc-3' differs from version 4 on:\n    before a state\n    now    ValueError: " in found
+    )
     assert call(assert_replays, Breaking, before=Breaking).streams == 4
 
 
@@ -233,7 +235,10 @@ def test_a_failure_tells_of_ten_streams(store):
 
 
 def test_nothing_to_compare_is_a_failure(store):
-    with sync.EventStore.create("memory://") as empty, pytest.raises(AssertionError, match="no stream"):
+    with (
+        sync.EventStore.create("memory://") as empty,
+        pytest.raises(AssertionError, match="no stream"),
+    ):
         assert_replays(Same, empty, before=Account)
 
 

@@ -1,4 +1,4 @@
-"""Strategies for events: what they make is kept exactly, and nothing is left out that they promise."""
+"""Strategies for events: what they make is kept exactly, and is of every sort."""
 
 import subprocess
 import sys
@@ -12,7 +12,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
-from pydantic import AwareDatetime, BaseModel, Field, PositiveInt, StringConstraints, field_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    Field,
+    PositiveInt,
+    StringConstraints,
+    field_validator,
+)
 
 from eventuali import Aggregate, Event, SerializationError, UnknownEvent, sync
 from eventuali.testing import strategies
@@ -178,7 +185,15 @@ def test_streams_are_as_long_as_asked():
     assert len(found) == 3
     with pytest.raises(NoSuchExample):
         find(strategies.streams(Sums, max_size=3), lambda events: len(events) > 3)
-    assert len({type(event) for event in find(strategies.streams(Sums), lambda e: len({*map(type, e)}) > 1)}) == 2
+    assert (
+        len(
+            {
+                type(event)
+                for event in find(strategies.streams(Sums), lambda e: len({*map(type, e)}) > 1)
+            }
+        )
+        == 2
+    )
 
 
 def test_mistakes_are_named():

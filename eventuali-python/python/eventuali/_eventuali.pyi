@@ -24,6 +24,7 @@ __all__ = [
     "Postgres",
     "Projection",
     "Row",
+    "SetClock",
     "Store",
     "Subscription",
     "Words",

@@ -29,9 +29,7 @@ class Decided(Outcome):
         self._events = given
         self._seen = [index for index, event in enumerate(given) if matches(query, event)]
         deciding, seen = Deciding(query, 1), [given[index] for index in self._seen]
-        _, self._raised = attempt(
-            lambda: deciding.propose(finished(decision(seen)), len(given))
-        )
+        _, self._raised = attempt(lambda: deciding.propose(finished(decision(seen)), len(given)))
         self._new = deciding.events
 
     def then_sees(self, *events: Event) -> Self:

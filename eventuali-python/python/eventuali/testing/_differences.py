@@ -37,12 +37,12 @@ def differences(
         path: Where they are.
         ignore: Names of fields of the outermost model that don't count.
     """
-    parts = _parts(expected), _parts(got)
-    if type(expected) is type(got) and parts[0] is not None and parts[1] is not None:
-        for name in dict.fromkeys((*parts[0], *parts[1])):
+    one, other = _parts(expected), _parts(got)
+    if type(expected) is type(got) and one is not None and other is not None:
+        for name in dict.fromkeys((*one, *other)):
             if name not in ignore:
-                one, other = (part.get(name, MISSING) for part in parts)
-                yield from differences(one, other, _joined(path, name))
+                pair = one.get(name, MISSING), other.get(name, MISSING)
+                yield from differences(*pair, _joined(path, name))
     elif not _equal(expected, got):
         yield path, expected, got
 
@@ -62,7 +62,10 @@ def of_values(found: Iterator[tuple[str, Any, Any]]) -> list[str]:
         one, other = shown(expected), shown(got)
         if one == other:
             one, other = (f"{shown(each)} ({type(each).__name__})" for each in (expected, got))
-        lines += [f"{path or 'value'}: expected {one}", f"{' ' * len(path or 'value')}  got      {other}"]
+        lines += [
+            f"{path or 'value'}: expected {one}",
+            f"{' ' * len(path or 'value')}  got      {other}",
+        ]
     return lines
 
 
@@ -117,7 +120,9 @@ def listed(
     first = max(len(events) - _MOST, 0)
     lines = [f"{first} more"] if first else []
     lines += [
-        f"{index + 1} {shown(each)}{mark(index)}" for index, each in enumerate(events) if index >= first
+        f"{index + 1} {shown(each)}{mark(index)}"
+        for index, each in enumerate(events)
+        if index >= first
     ]
     texts = lines or ["nothing"]
     return [f"{title if index == 0 else '':8}{line}" for index, line in enumerate(texts)]
@@ -141,8 +146,8 @@ def _aligned(
     Events of the same class are paired in their order, so that one event too few does not make
     all that follow differ.
     """
-    kinds = [[type(event) for event in events] for events in (expected, got)]
-    matcher = SequenceMatcher(None, *kinds, autojunk=False)
+    kinds, found = ([type(event) for event in events] for events in (expected, got))
+    matcher = SequenceMatcher(None, kinds, found, autojunk=False)
     for _, a, b, c, d in matcher.get_opcodes():
         for offset in range(max(b - a, d - c)):
             one = expected[a + offset] if a + offset < b else None
@@ -165,7 +170,7 @@ def _parts(value: Any) -> dict[Any, Any] | None:
     if type(value) is dict:
         return {_Key(key): item for key, item in value.items()}
     if type(value) in (list, tuple):
-        return {index: item for index, item in enumerate(value)}
+        return dict(enumerate(value))
     return None
 
 

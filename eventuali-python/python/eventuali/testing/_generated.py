@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from types import UnionType
 from typing import Annotated, Any, NewType, TypeVar, Union, get_args, get_origin
 
@@ -18,7 +19,11 @@ from typing_extensions import TypeAliasType
 
 M = TypeVar("M", bound=BaseModel)
 
-_LISTS = {list: st.lists, set: st.sets, frozenset: st.frozensets}
+_LISTS: dict[Any, Callable[..., st.SearchStrategy[Any]]] = {
+    list: st.lists,
+    set: st.sets,
+    frozenset: st.frozensets,
+}
 _LONGEST = 8
 """The most items of a collection that says nothing of its length."""
 _DEFAULT: Any = type("_Default", (), {"__repr__": lambda _: "the default"})()
@@ -106,7 +111,9 @@ def _of_value(kind: Any, limits: list[Any]) -> st.SearchStrategy[Any]:
         return _limited(st.from_regex(re.compile(pattern)), known)
     if kind is Decimal:
         places = general.get("decimal_places")
-        numbers = st.decimals(allow_nan=False, allow_infinity=False, places=places, **_bounds(known))
+        numbers = st.decimals(
+            allow_nan=False, allow_infinity=False, places=places, **_bounds(known)
+        )
         return _limited(numbers, known)
     if kind is float:
         return _limited(st.floats(allow_nan=False, **_bounds(known)), known)
@@ -116,7 +123,8 @@ def _of_value(kind: Any, limits: list[Any]) -> st.SearchStrategy[Any]:
         return st.datetimes()
     if kind is datetime:
         return st.datetimes(timezones=st.none() | st.just(UTC))
-    return st.from_type(Annotated[kind, *known] if known else kind)
+    limited: Any = Annotated[kind, *known] if known else kind
+    return st.from_type(limited)
 
 
 def _bounds(limits: Iterable[Any]) -> dict[str, Any]:
@@ -134,10 +142,18 @@ def _limited(strategy: st.SearchStrategy[Any], limits: Iterable[Any]) -> st.Sear
     """Returns what is within limits that the strategy itself does not know."""
     for limit in limits:
         if isinstance(limit, annotated_types.Gt):
-            strategy = strategy.filter(lambda value, least=limit.gt: value > least)
+            strategy = strategy.filter(partial(_exceeds, limit.gt))
         elif isinstance(limit, annotated_types.Lt):
-            strategy = strategy.filter(lambda value, most=limit.lt: value < most)
+            strategy = strategy.filter(partial(_is_below, limit.lt))
     return strategy
+
+
+def _exceeds(least: Any, value: Any) -> bool:
+    return bool(value > least)
+
+
+def _is_below(most: Any, value: Any) -> bool:
+    return bool(value < most)
 
 
 def _lengths(limits: Iterable[Any]) -> tuple[int, int]:

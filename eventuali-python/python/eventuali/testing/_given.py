@@ -22,7 +22,9 @@ M = TypeVar("M", bound=ReadModel)
 
 
 @overload
-def given(cls: type[A], /, *events: Event | Iterable[Event], id: str | None = None) -> OfAggregate[A]: ...
+def given(
+    cls: type[A], /, *events: Event | Iterable[Event], id: str | None = None
+) -> OfAggregate[A]: ...
 @overload
 def given(*events: Event | Iterable[Event]) -> OfEvents: ...
 def given(*arguments: Any, id: str | None = None) -> Any:

@@ -66,7 +66,9 @@ class Outcome:
         if unknown := set(counted) - FIELDS:
             raise TypeError(f"events have no metadata {min(unknown)!r}")
         self._refuse_raised()
-        fields = {name for event in (*events, *self._new) for name in type(event).__pydantic_fields__}
+        fields = {
+            name for event in (*events, *self._new) for name in type(event).__pydantic_fields__
+        }
         if (events or self._new) and (unknown := set(ignored) - fields):
             raise TypeError(f"none of the events has a field {min(unknown)!r}")
         if found := differences.of_events(events, self._new, counted, ignored):

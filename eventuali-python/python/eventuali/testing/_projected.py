@@ -15,6 +15,7 @@ from eventuali.testing import _differences as differences
 from eventuali.testing._outcome import Outcome, attempt, finished
 
 M = TypeVar("M", bound=ReadModel)
+T = TypeVar("T")
 _Documents: TypeAlias = dict[type[ReadModel], dict[str, Any]]
 """Documents by model and key."""
 
@@ -127,12 +128,13 @@ class AwaitedDocuments(MemoryDocuments):
 _NO_STORE: Any = None
 
 
-def _at_once(operation: Operation[Any]) -> Any:
+def _at_once(operation: Operation[T]) -> T:
     """Runs an operation that waits for nothing."""
     try:
         next(operation)
     except StopIteration as end:
-        return end.value
+        result: T = end.value
+        return result
     raise AssertionError("documents in memory wait for nothing")
 
 

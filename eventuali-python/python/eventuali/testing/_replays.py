@@ -388,7 +388,9 @@ def _difference(old: _State, new: _State, ignore: frozenset[str]) -> list[str]:
         if old.error == new.error:
             return []
         outcomes = (state.error or "a state" for state in (old, new))
-        return [f"{when:6} {outcome}" for when, outcome in zip(("before", "now"), outcomes, strict=True)]
+        return [
+            f"{when:6} {outcome}" for when, outcome in zip(("before", "now"), outcomes, strict=True)
+        ]
     lines: list[str] = []
     for name in dict.fromkeys((*old.fields, *new.fields)):
         if name in ignore:

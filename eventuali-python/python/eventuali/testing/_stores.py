@@ -36,9 +36,7 @@ class Opened:
         self.asynchronous = EventStore(
             core, types, self._driver, inline=Inline(core, given) if given else None
         )
-        self.blocking = sync.EventStore(
-            here, types, inline=Inline(here, given) if given else None
-        )
+        self.blocking = sync.EventStore(here, types, inline=Inline(here, given) if given else None)
 
     def close(self) -> None:
         """Closes the store, and removes what it leaves behind on PostgreSQL."""

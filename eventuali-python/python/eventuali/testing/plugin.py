@@ -176,4 +176,4 @@ def _options(marker: pytest.Mark | None) -> dict[str, Any]:
             f"the marker eventuali does not take {wrong}; write "
             '@pytest.mark.eventuali(backends=["memory", "sqlite"])'
         )
-    return options | marker.kwargs
+    return {**options, **marker.kwargs}
