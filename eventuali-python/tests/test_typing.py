@@ -16,7 +16,9 @@ APP = Path(__file__).with_name("typing_app.py")
 INFERRED = """\
 from typing_app import Order, OrderPaid
 from eventuali import EventStore, EventStoreConfig, Projection, ReadModel, sync
+from eventuali import Query
 from eventuali.sqlalchemy import AsyncSessions, Sessions
+from eventuali.testing import Clock, assert_replays, given, strategies, stream
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import sessionmaker
 
@@ -47,6 +49,16 @@ def fields(event: OrderPaid) -> None:
     reveal_type(event.user_id)
     reveal_type(event.correlation_id)
     reveal_type(event.meta.user_id)
+
+def kit(blocking: sync.EventStore, store: EventStore) -> None:
+    reveal_type(given(Order).when(lambda order: order.id).aggregate)
+    reveal_type(given(stream(Order, "1")).when(Payments()).then({"1": Paid()}))
+    reveal_type(given().when(lambda events: None, Query(tags=["x"])).then_nothing())
+    reveal_type(assert_replays(Order, blocking, before="states.json"))
+    reveal_type(assert_replays(Order, store, before=Order))
+    with Clock() as clock:
+        sync.EventStore.create("memory://", clock=clock)
+    reveal_type(strategies.events(OrderPaid))
 """
 TYPES = [
     "inferred.Paid",
@@ -62,6 +74,12 @@ TYPES = [
     "int",
     "uuid.UUID | str | None",
     "str | None",
+    "typing_app.Order",
+    "eventuali.testing._projected.Projected",
+    "eventuali.testing._decisions.Decided",
+    "eventuali.testing._replays.Replayed",
+    "typing.Coroutine[Any, Any, eventuali.testing._replays.Replayed]",
+    "hypothesis.strategies._internal.strategies.SearchStrategy[typing_app.OrderPaid]",
 ]
 
 MISTAKES = {
@@ -77,6 +95,10 @@ MISTAKES = {
     'sync.EventStore.create("memory://").load(Order, "1").total': "union-attr",
     'EventStoreConfig.postgres("postgresql://").with_max_connections("2")': "arg-type",
     'EventStoreConfig.postgres("postgresql://").schema = "shop"': "misc",
+    "given(Order).when(lambda order: order.lost)": "attr-defined",
+    "given(Order).when(lambda order: None).then(Order())": "arg-type",
+    'Clock("2025-01-01")': "arg-type",
+    'sync.EventStore.create("memory://", clock="2025-01-01")': "arg-type",
 }
 
 
@@ -93,7 +115,7 @@ def checked(tmp_path_factory):
     inferred, mistaken = directory / "inferred.py", directory / "mistaken.py"
     inferred.write_text(INFERRED)
     imports = "from decimal import Decimal\nfrom eventuali import EventStoreConfig, sync\n"
-    imports += "from typing_app import *\n"
+    imports += "from eventuali.testing import Clock, given\nfrom typing_app import *\n"
     mistaken.write_text(imports + "\n".join(MISTAKES) + "\n")
     done = run("mypy", "--strict", "--no-error-summary", APP, inferred, mistaken)
     assert done.stderr == ""
@@ -121,7 +143,7 @@ def test_types_are_inferred(checked):
 def test_mistakes_are_found_before_they_run(checked):
     errors = [line for line in checked["mistaken.py"] if ": error:" in line]
     found = {int(line.split(":")[1]): line.rsplit("[", 1)[-1].rstrip("]") for line in errors}
-    first = 4  # after the imports
+    first = 5  # after the imports
     assert found == dict(enumerate(MISTAKES.values(), first))
 
 

@@ -276,6 +276,7 @@ macro_rules! contract_clauses {
             9 they_need_an_event_or_a_record "Statements without an event or a record are refused: no repetition would be known (where sql).";
             9 bad_ones_are_refused "An empty statement, a NUL in one and a NaN are refused (where sql).";
             9 none_ends_the_transaction "No statement ends or leaves the transaction, changes settings, or is several (where sql).";
+            7 their_commit_may_say_its_time "A commit with statements may say the time at which it is recorded, as may those after it (where sql).";
             9 a_tenant_has_none "A view of a tenant refuses statements (where sql).";
         }
         texts {

@@ -23,7 +23,7 @@ from eventuali.testing import _differences as differences
 
 T = TypeVar("T")
 Asking: TypeAlias = Generator[Any, Any, T]
-"""Yields what a store returned, which an event loop may have to wait for; gets what it stands for."""
+"""Yields what a store returned, which a loop may have to await, and gets what that stands for."""
 
 _FORMAT = "eventuali states 1"
 _MOST = 10

@@ -58,8 +58,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     backends = metafunc.config.getini("eventuali_backends") if chosen is None else chosen
     if isinstance(backends, str) or not backends or not set(_BACKENDS).issuperset(backends):
         raise pytest.UsageError(
-            f"{metafunc.definition.nodeid}: {backends!r} are not backends of Eventuali; give a list "
-            f"of {', '.join(_BACKENDS)}"
+            f"{metafunc.definition.nodeid}: {backends!r} are not backends of Eventuali; give a "
+            f"list of {', '.join(_BACKENDS)}"
         )
     # The ids of the tests stay as they are where nobody has chosen.
     if chosen is not None or backends != ["memory"]:
