@@ -50,12 +50,12 @@ def fields(event: OrderPaid) -> None:
     reveal_type(event.correlation_id)
     reveal_type(event.meta.user_id)
 
-def kit(blocking: sync.EventStore, store: EventStore) -> None:
+async def kit(blocking: sync.EventStore, store: EventStore) -> None:
     reveal_type(given(Order).when(lambda order: order.id).aggregate)
     reveal_type(given(stream(Order, "1")).when(Payments()).then({"1": Paid()}))
     reveal_type(given().when(lambda events: None, Query(tags=["x"])).then_nothing())
     reveal_type(assert_replays(Order, blocking, before="states.json"))
-    reveal_type(assert_replays(Order, store, before=Order))
+    reveal_type(await assert_replays(Order, store, before=Order))
     with Clock() as clock:
         sync.EventStore.create("memory://", clock=clock)
     reveal_type(strategies.events(OrderPaid))
@@ -78,7 +78,7 @@ TYPES = [
     "eventuali.testing._projected.Projected",
     "eventuali.testing._decisions.Decided",
     "eventuali.testing._replays.Replayed",
-    "typing.Coroutine[Any, Any, eventuali.testing._replays.Replayed]",
+    "eventuali.testing._replays.Replayed",
     "hypothesis.strategies._internal.strategies.SearchStrategy[typing_app.OrderPaid]",
 ]
 

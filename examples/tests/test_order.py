@@ -1,11 +1,13 @@
 """The rules of an order, without a store: given, when, then."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from importlib import import_module
+from typing import Any
 
 import pytest
 
-from eventuali import EventStore
+from eventuali import Event, EventStore
 from eventuali.testing import given
 
 example = import_module("02_aggregate_lifecycle")
@@ -49,7 +51,7 @@ def test_an_order_without_items_is_refused() -> None:
         ([CREATED, PROCESSING, SHIPPED, DELIVERED], lambda order: order.deliver("Ada")),
     ],
 )
-def test_no_step_is_left_out_or_repeated(before: list[object], wish: object) -> None:
+def test_no_step_is_left_out_or_repeated(before: list[Event], wish: Callable[[Any], None]) -> None:
     given(example.Order, before).when(wish).then_raises(example.OrderError).then_nothing()
 
 
