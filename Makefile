@@ -86,7 +86,7 @@ lint: ## format, lints, types, layers
 	$(RUN) ruff format --check
 	$(RUN) mypy
 	$(RUN) mypy --strict -p reliability
-	$(RUN) mypy --strict tools/*.py examples/*.py docs/site/*.py $(TESTS)/typing_app.py
+	$(RUN) mypy --strict tools/*.py examples/*.py examples/tests/*.py docs/site/*.py $(TESTS)/typing_app.py
 	$(RUN) python -m mypy.stubtest eventuali._eventuali
 	$(RUN) lint-imports --no-logo
 	@$(RUN) python tools/check_extension.py

@@ -142,5 +142,6 @@ async def main(file: Path) -> None:
     assert (order.status, order.total, order.version) == (Status.DELIVERED, Decimal("70.10"), 4)
 
 
-with tempfile.TemporaryDirectory() as directory:
-    asyncio.run(main(Path(directory) / "orders.db"))
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(main(Path(directory) / "orders.db"))

@@ -41,6 +41,9 @@ pub struct Commit {
     /// or the commit is refused. Only beside events or records, by which a repetition is known: that
     /// carries nothing out.
     pub statements: Vec<Statement>,
+    /// The store's clock as it is to be for this commit, in µs since 1970 UTC and later than that;
+    /// none is the real one. No part of its identity. `recorded_at` never falls all the same.
+    pub at: Option<i64>,
 }
 
 /// Events for the end of one stream. Without events it is only a condition.
@@ -73,6 +76,7 @@ impl Default for Commit {
             derived: false,
             checks: Vec::new(),
             statements: Vec::new(),
+            at: None,
         }
     }
 }
@@ -176,6 +180,9 @@ impl Commit {
         }
         if self.conditions.len() > MAX_CONDITIONS {
             return Err(Error::too_large("conditions", self.conditions.len(), MAX_CONDITIONS));
+        }
+        if self.at.is_some_and(|at| at <= 0) {
+            return Err(Error::invalid("at", "no commit is recorded before 1970"));
         }
         let mut streams = HashSet::with_capacity(self.writes.len());
         for write in &self.writes {

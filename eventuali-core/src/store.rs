@@ -11,9 +11,11 @@ use tokio::sync::watch;
 use crate::backend::memory::Memory;
 use crate::backend::postgres::{Postgres, PostgresOptions};
 use crate::backend::sqlite::{Durability, Sqlite, Target};
+use crate::clock::SetClock;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventPage;
+use crate::layer::clock::Clocked;
 use crate::layer::tenant::Tenant;
 use crate::name::check_tenant;
 use crate::query::{Query, ReadRange};
@@ -42,6 +44,8 @@ pub(crate) trait Settle: Send + Sync {
 #[derive(Clone)]
 pub struct EventStore {
     storage: Arc<Tenant>,
+    /// What it goes by in a test; none is the real time.
+    clock: Option<Arc<SetClock>>,
     url: String,
     process: u32,
     /// Who writes which record later. A lock: it is held for a look.
@@ -92,6 +96,7 @@ impl EventStore {
         let url = format!("{}://", storage.capabilities().backend);
         Ok(Self {
             storage: Arc::new(Tenant::new(storage, tenant)?),
+            clock: None,
             url,
             process: std::process::id(),
             writers: Arc::default(),
@@ -106,6 +111,23 @@ impl EventStore {
         let mut other = self.clone();
         other.storage = Arc::new(self.storage.other(tenant)?);
         Ok(other)
+    }
+
+    /// The same store, going by a clock that a test sets.
+    #[must_use]
+    pub fn with_clock(&self, clock: Arc<SetClock>) -> Self {
+        let mut other = self.clone();
+        let told = Arc::clone(&clock);
+        let now = Arc::new(move || told.now());
+        other.storage = Arc::new(self.storage.with(|inner| Arc::new(Clocked::new(inner, now))));
+        other.clock = Some(clock);
+        other
+    }
+
+    /// The clock that a test sets; none where the store goes by the real time.
+    #[must_use]
+    pub fn clock(&self) -> Option<&SetClock> {
+        self.clock.as_deref()
     }
 
     /// What was opened, without a password.

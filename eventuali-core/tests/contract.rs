@@ -9,6 +9,7 @@ use std::path::Path;
 use eventuali_core::contract::{CLAUSES, page};
 use eventuali_core::contract_tests;
 
+use fixtures::clocked::ToldTheTime;
 use fixtures::followed::Followed;
 use fixtures::here::Here;
 use fixtures::tenants::Tenants;
@@ -21,6 +22,8 @@ contract_tests!(sqlite, SqliteFile::new());
 contract_tests!(sqlite_durable, SqliteFile::durable());
 contract_tests!(sqlite_on_the_thread_of_the_caller, Here(SqliteFile::new()));
 contract_tests!(sqlite_in_memory, InProcess::sqlite());
+contract_tests!(postgres_that_is_told_the_time, ToldTheTime(PostgresTable::new()));
+contract_tests!(sqlite_that_is_told_the_time, ToldTheTime(SqliteFile::new()));
 contract_tests!(through_views_of_tenants, Tenants(SqliteFile::new()));
 
 /// Whatever is written as a clause is also run, and under one name only.

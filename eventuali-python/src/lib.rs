@@ -1,5 +1,6 @@
 //! The extension module: convert, call, convert.
 
+mod clock;
 mod convert;
 mod error;
 mod flat;
@@ -17,6 +18,8 @@ use pyo3::prelude::*;
 /// The engine behind `eventuali.EventStore`.
 #[pymodule]
 mod _eventuali {
+    #[pymodule_export]
+    use super::clock::SetClock;
     #[pymodule_export]
     use super::convert::{Kind, Page, Row, build_metadata_with};
     #[pymodule_export]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eventuali_core::backend::postgres::{PostgresOptions, schema_sql};
+use eventuali_core::backend::postgres::{PostgresOptions, drop_test_schema, schema_sql};
 use eventuali_core::url::PostgresUrl;
 use pyo3::prelude::*;
 
@@ -55,6 +55,11 @@ impl Postgres {
     #[getter]
     fn connect_timeout_of_url(&self) -> Option<f64> {
         self.options.url.connect_timeout().map(|limit| limit.as_secs_f64())
+    }
+
+    /// Drops the schema, which was made for a test, as its name says, with all that it holds.
+    fn drop_test_schema(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| drop_test_schema(&self.options)).map_err(|e| to_python(py, &e))
     }
 
     /// The SQL that makes the schema.

@@ -22,6 +22,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use uuid::Uuid;
 
+use crate::clock::SetClock;
 use crate::convert::{ItemTuple, Outcome, RunTuple, add_events, expected_version, made, query};
 use crate::error::to_python;
 use crate::postgres::Postgres;
@@ -146,17 +147,29 @@ fn with_records(mut commit: Commit, records: Vec<RecordTuple<'_>>) -> Commit {
 
 #[pymethods]
 impl Store {
-    /// Opens the store that a URL names, or that options describe, on a thread of its own.
+    /// Opens the store that a URL names, or that options describe, on a thread of its own. It goes
+    /// by `clock`, if a test gives one.
     #[staticmethod]
-    fn open(place: Place<'_>, tenant: String, relaxed: bool) -> PyResult<Pending> {
+    #[pyo3(signature = (place, tenant, relaxed, clock=None))]
+    fn open(
+        place: Place<'_>,
+        tenant: String,
+        relaxed: bool,
+        clock: Option<Bound<'_, SetClock>>,
+    ) -> PyResult<Pending> {
+        let clock = clock.map(|clock| Arc::clone(&clock.get().inner));
+        let told = move |store: EventStore| match clock {
+            Some(clock) => store.with_clock(clock),
+            None => store,
+        };
         match place {
             Place::Url(url) => {
                 let durability = if relaxed { Durability::Relaxed } else { Durability::Full };
-                opening(move || EventStore::open(&url, &Options { tenant, durability }))
+                opening(move || EventStore::open(&url, &Options { tenant, durability }).map(told))
             }
             Place::Postgres(postgres) => {
                 let options = PostgresOptions { relaxed, ..postgres.get().options.clone() };
-                opening(move || EventStore::postgres(options, &tenant))
+                opening(move || EventStore::postgres(options, &tenant).map(told))
             }
         }
     }
@@ -165,6 +178,11 @@ impl Store {
     #[getter]
     fn url(&self) -> &str {
         self.core.url()
+    }
+
+    /// What the clock shows that a test gave, in µs since 1970 UTC; None where there is none.
+    fn clock(&self) -> Option<i64> {
+        self.core.clock().map(eventuali_core::clock::SetClock::now)
     }
 
     /// Whose events these are.

@@ -66,6 +66,7 @@ from eventuali.errors import (
 from eventuali.event import UserDeactivated, UserRegistered
 from eventuali.importing import import_events
 from eventuali.sync._subscription import Subscription as BlockingSubscription
+from eventuali.testing import Clock
 
 LEFT_OUT = object()
 """Stands for an option that is not given."""
@@ -277,6 +278,15 @@ def _(place, inline):
         store.append([Counted(number=7)], stream=("Counter", "a"))
         found = store.get(Sum, "a")
         return found and found.number
+
+
+@changes("EventStore.create.clock", (Clock(datetime(2001, 1, 1, tzinfo=UTC)), 2001),
+         (Clock(datetime(2002, 1, 1, tzinfo=UTC)), 2002), (LEFT_OUT, "now"))  # fmt: skip
+def _(place, clock):
+    with place.open(**given("clock", clock)) as store:
+        store.append([Counted(number=1)])
+        (event,) = store.read()
+        return event.recorded_at.year if event.recorded_at.year < 2020 else "now"
 
 
 @changes("EventStore.create.durability", ("full", "flushed"), ("relaxed", "not flushed"),

@@ -28,7 +28,7 @@ PAGES = [
     *sorted(page for page in ROOT.glob("docs/**/*.md") if "```python" in page.read_text()),
 ]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-ARROW = re.compile(r"# → (.*)$")
+ARROW = re.compile(r"# →(?: (.*))?$")
 LIMIT = 120  # seconds: a page that hangs fails
 
 
@@ -104,7 +104,7 @@ def run(blocks):
             lines = source.split("\n")
             for statement, start, end in zip(statements, starts, ends, strict=True):
                 found = [ARROW.search(text) for text in lines[start - 1 : end]]
-                said = [arrow[1].strip() for arrow in found if arrow]
+                said = [(arrow[1] or "").rstrip() for arrow in found if arrow]
                 shown = Shown(lines).visit(statement)
                 tree = ast.Module([ast.fix_missing_locations(shown)], [])
                 code = compiled(ast.increment_lineno(tree, line - 1))

@@ -87,3 +87,17 @@ def test_masking_leaves_only_what_changes():
         "Sales  9  1a <rate>\nat <rate>\n"
     )
     assert masked(table) == "Python <machine>\nload <figures>\n1  1  Opened  a=1\n"
+
+
+def test_their_unit_tests_pass(tmp_path):
+    plugins = ("-p", "no:cacheprovider", "-p", "anyio", "-p", "eventuali.testing.plugin")
+    command = [sys.executable, "-B", "-W", "error", "-m", "pytest", "-q", *plugins]
+    done = subprocess.run(
+        [*command, "--disable-plugin-autoload", "--rootdir", tmp_path, EXAMPLES / "tests"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "14 passed" in done.stdout

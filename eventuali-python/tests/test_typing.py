@@ -18,6 +18,7 @@ from typing_app import Order, OrderPaid, OrderReturned
 from eventuali import EventStore, EventStoreConfig, Projection, Query, ReadModel, sync
 from eventuali.command import CommandBus, UnitOfWork
 from eventuali.sqlalchemy import AsyncSessions, Sessions
+from eventuali.testing import Clock, assert_replays, given, strategies, stream
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import sessionmaker
 
@@ -59,6 +60,16 @@ def fields(event: OrderPaid) -> None:
     reveal_type(event.user_id)
     reveal_type(event.correlation_id)
     reveal_type(event.meta.user_id)
+
+async def kit(blocking: sync.EventStore, store: EventStore) -> None:
+    reveal_type(given(Order).when(lambda order: order.id).aggregate)
+    reveal_type(given(stream(Order, "1")).when(Payments()).then({"1": Paid()}))
+    reveal_type(given().when(lambda events: None, Query(tags=["x"])).then_nothing())
+    reveal_type(assert_replays(Order, blocking, before="states.json"))
+    reveal_type(await assert_replays(Order, store, before=Order))
+    with Clock() as clock:
+        sync.EventStore.create("memory://", clock=clock)
+    reveal_type(strategies.events(OrderPaid))
 """
 TYPES = [
     "inferred.Paid",
@@ -80,6 +91,12 @@ TYPES = [
     "int",
     "uuid.UUID | str | None",
     "str | None",
+    "typing_app.Order",
+    "eventuali.testing._projected.Projected",
+    "eventuali.testing._decisions.Decided",
+    "eventuali.testing._replays.Replayed",
+    "eventuali.testing._replays.Replayed",
+    "hypothesis.strategies._internal.strategies.SearchStrategy[typing_app.OrderPaid]",
 ]
 
 MISTAKES = {
@@ -97,6 +114,10 @@ MISTAKES = {
     'sync.EventStore.create("memory://").load(Order, "1").total': "union-attr",
     'EventStoreConfig.postgres("postgresql://").with_max_connections("2")': "arg-type",
     'EventStoreConfig.postgres("postgresql://").schema = "shop"': "misc",
+    "given(Order).when(lambda order: order.lost)": "attr-defined",
+    "given(Order).when(lambda order: None).then(Order())": "arg-type",
+    'Clock("2025-01-01")': "arg-type",
+    'sync.EventStore.create("memory://", clock="2025-01-01")': "arg-type",
 }
 
 
@@ -114,7 +135,7 @@ def checked(tmp_path_factory):
     inferred.write_text(INFERRED)
     imports = "from decimal import Decimal\nfrom eventuali import EventStoreConfig, sync\n"
     imports += "from typing_app import *; from eventuali.command import handles; "
-    imports += "from eventuali.context import metadata\n"
+    imports += "from eventuali.context import metadata; from eventuali.testing import Clock, given\n"
     mistaken.write_text(imports + "\n".join(MISTAKES) + "\n")
     done = run("mypy", "--strict", "--no-error-summary", APP, inferred, mistaken)
     assert done.stderr == ""
@@ -142,7 +163,7 @@ def test_types_are_inferred(checked):
 def test_mistakes_are_found_before_they_run(checked):
     errors = [line for line in checked["mistaken.py"] if ": error:" in line]
     found = {int(line.split(":")[1]): line.rsplit("[", 1)[-1].rstrip("]") for line in errors}
-    first = 4  # after the imports
+    first = 5  # after the imports
     assert found == dict(enumerate(MISTAKES.values(), first))
 
 

@@ -284,6 +284,7 @@ macro_rules! contract_clauses {
             9 they_need_an_event_or_a_record "Statements without an event or a record are refused: no repetition would be known (where sql).";
             9 bad_ones_are_refused "An empty statement, a NUL in one and a NaN are refused (where sql).";
             9 none_ends_the_transaction "No statement ends or leaves the transaction, changes settings, or is several (where sql).";
+            7 their_commit_may_say_its_time "A commit with statements may say the time at which it is recorded, as may those after it (where sql).";
             9 a_tenant_has_none "A view of a tenant refuses statements (where sql).";
         }
         texts {
@@ -308,6 +309,8 @@ macro_rules! contract_clauses {
             7 recorded_at_never_falls "The recorded time never falls, not even after reopening.";
             7 one_commit_is_recorded_at_one_time "Events of one commit have the same recorded time.";
             7 recorded_at_moves_with_the_clock "The recorded time is the store's clock.";
+            7 a_commit_may_say_its_time "A commit may say the time at which it is recorded, which does not fall either; the next one that says none has the real time.";
+            9 a_time_before_1970_is_refused "A commit that is to be recorded before 1970 is refused.";
             7 the_answer_says_what_is_stored "Positions, versions and time of the answer are those of the stored events.";
             7 every_way_of_reading_shows_the_same "A stream's events are the same whether read by stream or from the log.";
             7 reopening_changes_nothing "Everything is the same after reopening (where durable).";

@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use super::Fixture;
 use super::given::{
-    Store, account, deposits, done, event, events, found, log, loose, open, picture, reopen,
-    together,
+    Store, account, deposits, done, event, events, found, log, loose, of_type, open, picture,
+    query, reopen, together,
 };
 use crate::commit::Commit;
+use crate::error::ErrorKind;
 use crate::event::{EventKind, NewEvent, StoredEvent};
 use crate::query::Query;
 use crate::stream::ExpectedVersion::Any;
@@ -120,6 +121,42 @@ pub async fn recorded_at_moves_with_the_clock(fixture: &dyn Fixture) {
     thread::sleep(Duration::from_millis(3));
     let second = done(&store, deposits("1", 1)).await;
     assert!(second.recorded_at >= first.recorded_at + 1000, "a time, not a counter");
+}
+
+pub async fn a_commit_may_say_its_time(fixture: &dyn Fixture) {
+    let mut store = open(fixture).await;
+    let day = 86_400_000_000;
+    let at = |days: i64, commit| Commit { at: Some(days * day), ..commit };
+    let first = at(10_000, together([deposits("1", 2), loose(events(1)), deposits("2", 1)]));
+    assert_eq!(done(&store, first.clone()).await.recorded_at, 10_000 * day);
+    if store.capabilities().durable {
+        store = reopen(fixture, store).await;
+    }
+    let earlier = done(&store, at(9_000, deposits("1", 1))).await;
+    assert_eq!(earlier.recorded_at, 10_000 * day, "it never falls");
+    let conditional = deposits("1", 1).on_condition(query([of_type("Nothing")]), 0);
+    assert_eq!(done(&store, at(11_000, conditional)).await.recorded_at, 11_000 * day);
+    let again = Commit { at: Some(12_000 * day), ..first.clone() };
+    assert_eq!(done(&store, again).await.recorded_at, 10_000 * day, "it is the same commit");
+    let before = crate::clock::now();
+    let real = done(&store, deposits("1", 1)).await.recorded_at;
+    assert!(before <= real && real <= crate::clock::now(), "{before} {real}");
+    let ahead = done(&store, at(70_000, deposits("2", 1))).await;
+    assert_eq!(done(&store, deposits("2", 1)).await.recorded_at, ahead.recorded_at);
+    let said = [10_000, 10_000, 10_000, 10_000, 10_000, 11_000].map(|days| days * day);
+    let times = recorded(&log(&store).await);
+    assert_eq!(times[..6], said);
+    assert_eq!(times[6..], [real, 70_000 * day, 70_000 * day]);
+}
+
+pub async fn a_time_before_1970_is_refused(fixture: &dyn Fixture) {
+    let store = open(fixture).await;
+    for at in [0, -1, i64::MIN] {
+        let commit = Commit { at: Some(at), ..deposits("1", 1) };
+        let error = store.commit(commit).await.expect_err("it is refused");
+        assert!(matches!(error.kind(), ErrorKind::Invalid { .. }), "{error:?}");
+    }
+    assert_eq!(done(&store, deposits("1", 1)).await.versions, [1]);
 }
 
 pub async fn the_answer_says_what_is_stored(fixture: &dyn Fixture) {

@@ -189,6 +189,18 @@ pub async fn a_repetition_carries_nothing_out(fixture: &dyn Fixture) {
     lines.end().await;
 }
 
+pub async fn their_commit_may_say_its_time(fixture: &dyn Fixture) {
+    let Some(lines) = Lines::of(fixture).await else { return };
+    for number in 0..6 {
+        let at = (10_000 + number) * 86_400_000_000;
+        let statements = if number % 3 == 0 { vec![lines.insert(1)] } else { Vec::new() };
+        let commit = Commit { at: Some(at), ..with(deposits("1", 1), statements) };
+        assert_eq!(done(&lines.store, commit).await.recorded_at, at);
+    }
+    lines.has(2, "n = 1").await;
+    lines.end().await;
+}
+
 pub async fn others_are_another_commit(fixture: &dyn Fixture) {
     let Some(lines) = Lines::of(fixture).await else { return };
     let commit = with(deposits("1", 1), vec![lines.insert(1)]);

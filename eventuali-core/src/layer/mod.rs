@@ -3,4 +3,5 @@
 
 #![deny(clippy::missing_trait_methods, reason = "a verb that is forgotten passes the layer by")]
 
+pub mod clock;
 pub mod tenant;

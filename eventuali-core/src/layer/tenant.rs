@@ -36,6 +36,11 @@ impl Tenant {
         Self::new(Arc::clone(&self.storage), name)
     }
 
+    /// The same view of `storage` with a layer around it.
+    pub(crate) fn with(&self, layer: impl FnOnce(Arc<dyn Storage>) -> Arc<dyn Storage>) -> Self {
+        Self { storage: layer(Arc::clone(&self.storage)), name: self.name.clone() }
+    }
+
     /// Whose view it is.
     #[must_use]
     pub fn name(&self) -> &str {

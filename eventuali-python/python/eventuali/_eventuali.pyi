@@ -24,6 +24,7 @@ __all__ = [
     "Postgres",
     "Projection",
     "Row",
+    "SetClock",
     "Store",
     "Subscription",
     "Words",
@@ -201,6 +202,9 @@ class Postgres:
     def connect_timeout_of_url(self) -> float | None:
         """What the URL says of how long to wait for a connection, in seconds."""
 
+    def drop_test_schema(self) -> None:
+        """Drops the schema, whose name begins with `eventuali_test_`, with all that it holds."""
+
     def schema_sql(self) -> str:
         """Returns the SQL that makes the schema."""
 
@@ -306,11 +310,24 @@ class Projection:
         """The documents of a generation with these keys: ([(key, JSON)], None)."""
 
 @final
+class SetClock:
+    """A clock that stands still until it is set, in µs since 1970."""
+
+    def __new__(cls, now: int) -> SetClock: ...
+    def now(self) -> int:
+        """What it shows."""
+
+    def set(self, now: int) -> None:
+        """Sets it, also back."""
+
+@final
 class Store:
     """An open store; every verb begins its work at once and answers through a `Pending`."""
 
     @staticmethod
-    def open(place: str | Postgres, tenant: str, relaxed: bool) -> Pending:
+    def open(
+        place: str | Postgres, tenant: str, relaxed: bool, clock: SetClock | None = None
+    ) -> Pending:
         """Opens the store that a URL names, or that options describe; the answer is a `Store`."""
 
     @property
@@ -331,6 +348,9 @@ class Store:
     @property
     def file(self) -> str | PathLike[str] | None:
         """The file that was opened, absolute; None where it is in none."""
+
+    def clock(self) -> int | None:
+        """What the clock shows that a test gave, in µs since 1970; None if there is none."""
 
     def last_position(self) -> int:
         """Returns the highest position that this store has written, read or heard of."""

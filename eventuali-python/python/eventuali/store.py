@@ -19,6 +19,7 @@ from eventuali._engine import write as _write
 from eventuali._engine.arguments import query_items
 from eventuali._engine.bounds import By
 from eventuali._engine.checkpoints import CheckpointInfo, Start
+from eventuali._engine.clock import StoreClock, described, shown_by
 from eventuali._engine.decide import ATTEMPTS, AsyncDecision, Deciding
 from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes, StoreOrClass, event_types_of
@@ -85,12 +86,14 @@ class StoreStats:
         tenant: The owner of the events; empty for the default tenant.
         last_position: The highest position that this store has written, read or heard of. Other
             processes may have written more; see `EventStore.horizon`.
+        clock: What the clock shows that a test has given the store; None for the real time.
     """
 
     url: str
     backend: str
     tenant: str
     last_position: int
+    clock: datetime | None = None
 
 
 class EventStore:
@@ -127,6 +130,7 @@ class EventStore:
         tenant: str = "",
         durability: Durability = "full",
         inline: Sequence[Projection[Any]] = (),
+        clock: StoreClock | None = None,
     ) -> Opening:
         """Opens a store, and creates it if none exists. Await it or use it with `async with`.
 
@@ -139,13 +143,14 @@ class EventStore:
                 survives the end of the process, but a power cut can lose the last commits.
             inline: Projections of the class keyword `inline`, whose documents `save` and `append`
                 commit together with the events.
+            clock: For tests: an `eventuali.testing.Clock`, which the store goes by.
 
         Raises:
             ConfigurationError: The URL or an option is wrong.
             InvalidEventError: The tenant is not at most 64 letters, digits, `_` and `-`.
             DatabaseError: The file or database can't be opened; the subclass says why.
         """
-        return Opening(url, tenant, durability, check_inline(inline))
+        return Opening(url, tenant, durability, check_inline(inline), clock)
 
     async def save(self, *aggregates: Aggregate, tracking: Tracking | None = None) -> Committed:
         """Saves the new events of the aggregates, all or nothing.
@@ -738,7 +743,8 @@ class EventStore:
             StoreClosedError: The store was closed.
         """
         store = self._store
-        return StoreStats(store.url, store.backend, store.tenant, store.last_position())
+        position = store.last_position()
+        return StoreStats(store.url, store.backend, store.tenant, position, shown_by(store))
 
     async def horizon(self) -> Horizon:
         """Returns how far readers of the whole log may read, and which writers hold them back.
@@ -781,7 +787,7 @@ class EventStore:
         await self.close()
 
     def __repr__(self) -> str:
-        return f"<EventStore {self.url}>"
+        return f"<EventStore {described(self._store)}>"
 
 
 _NOT_OPEN = (
@@ -799,8 +805,9 @@ class Opening:
         tenant: str,
         durability: Durability,
         inline: Sequence[Projection[Any]] = (),
+        clock: StoreClock | None = None,
     ) -> None:
-        self._arguments = (url, tenant, durability)
+        self._arguments = (url, tenant, durability, clock)
         self._inline = inline
         self._store: EventStore | None = None
 

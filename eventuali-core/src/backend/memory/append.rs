@@ -124,7 +124,8 @@ impl State {
 
     fn write(&mut self, commit: &Commit) -> Result<Committed> {
         let mut committed = Committed::default();
-        let rows = self.rows(commit, clock::now().max(self.recorded_at))?;
+        let now = commit.at.unwrap_or_else(clock::now);
+        let rows = self.rows(commit, now.max(self.recorded_at))?;
         let records = commit.records_digest().stored();
         for row in rows {
             let head = &row.head;

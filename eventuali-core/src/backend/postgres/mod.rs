@@ -21,6 +21,7 @@ mod scan;
 mod schema;
 mod sift;
 mod statements;
+mod test_clock;
 mod user_statements;
 mod value;
 mod verify;
@@ -39,6 +40,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 pub use self::options::PostgresOptions;
 pub use self::schema::schema_sql;
+pub use self::test_clock::drop_test_schema;
 
 use self::connection::{Pool, Purpose, Session, Shared};
 use self::error::{is_transient, timed_out};

@@ -160,6 +160,7 @@ impl<'s> Run<'s> {
             let kind = ErrorKind::Statement { index: None, sql: String::new() };
             return Err(Error::new(kind, text));
         }
+        self.session.known.is_told_time = false; // the settings are gone
         let shared = Arc::clone(&self.session.shared);
         shared.set_up(&mut self.session.conn).await
     }

@@ -15,6 +15,7 @@ use super::connection::{Pool, Session};
 use super::error::{is_crowded, is_locked, is_lost, is_transient, timed_out};
 use super::listener::Signal;
 use super::queue::Request;
+use super::test_clock;
 use super::user_statements::Run;
 use crate::commit::Commit;
 use crate::error::{Error, ErrorKind, Result};
@@ -129,6 +130,7 @@ impl Writer {
     async fn at_once(&self, group: &[Arc<Request>]) -> Result<Option<Vec<Judged>>, Failure> {
         let mut session = self.pool.take().await.map_err(Failure::before)?;
         let commits: Vec<&Commit> = group.iter().map(|request| &request.commit).collect();
+        self.limited(test_clock::tell(&mut session, &commits)).await.map_err(Failure::before)?;
         let written = self.limited(append::at_once(&mut session, &commits));
         let judged = written.await.map_err(Failure::within)?;
         if let Some(judged) = &judged {
@@ -244,6 +246,7 @@ impl Writer {
     ) -> Result<Option<Vec<Judged>>, Failure> {
         let mut session = self.pool.take().await.map_err(Failure::before)?;
         let commits: Vec<&Commit> = group.iter().map(|request| &request.commit).collect();
+        self.limited(test_clock::tell(&mut session, &commits)).await.map_err(Failure::before)?;
         let judged = self.limited(append::in_turn(&mut session, &commits, doubted));
         let turn = judged.await.map_err(Failure::before)?;
         if turn.as_ref().is_some_and(|turn| turn.carries_out) {
@@ -268,6 +271,7 @@ impl Writer {
 
     /// Carries a commit's statements out; each message of them has the time of a commit.
     async fn carry_out(&self, session: &mut Session, statements: &[Statement]) -> Result<()> {
+        self.limited(test_clock::step_aside(session)).await?;
         let mut run = self.limited(Run::begin(session, statements)).await?;
         while self.limited(run.step()).await? {}
         self.limited(run.end()).await

@@ -169,6 +169,9 @@ fn write(
     heads: &[Head],
 ) -> Result<Committed> {
     let first = tail.position + 1;
+    if commit.events().next().is_some() {
+        tail.record_at(commit.at);
+    }
     let mut answer = Committed::default();
     for (write, head) in commit.writes.iter().zip(heads) {
         append_to_stream(session, tail, write, *head)?;

@@ -445,7 +445,7 @@ mod tests {
         session.conn.execute_batch("BEGIN IMMEDIATE").expect("it begins");
         for step in 0..12 {
             let recorded_at = step as i64;
-            let mut tail = Tail { position: step * 10, recorded_at, last: None, noted: 0 };
+            let mut tail = Tail { now: 0, position: step * 10, recorded_at, last: None, noted: 0 };
             let event = |n: u64| {
                 let event = NewEvent::new(Arc::clone(&kinds[usize::from(n % 7 == 3)]), "{}");
                 let correlation_id = (n % 11 == 4).then(|| Reference::Text(ODD.to_owned()));

@@ -19,7 +19,10 @@ const COLUMNS: usize = 10;
 /// The end of the log within one transaction, carried from commit to commit.
 pub(super) struct Tail {
     pub(super) position: u64,
+    /// When the last event was recorded.
     pub(super) recorded_at: i64,
+    /// When the transaction began.
+    pub(super) now: i64,
     /// The event that was added last.
     pub(super) last: Option<Uuid>,
     /// Up to where the end of the log is noted.
@@ -34,8 +37,13 @@ impl Tail {
 
     /// The end of a log whose last event has this position and was recorded then.
     pub(super) fn after(position: u64, recorded_at: i64) -> Self {
-        let recorded_at = recorded_at.max(crate::clock::now());
-        Self { position, recorded_at, last: None, noted: position }
+        let now = crate::clock::now();
+        Self { position, recorded_at, now, last: None, noted: position }
+    }
+
+    /// Sets the time of what is added next, which never falls: `at`, or that of the transaction.
+    pub(super) fn record_at(&mut self, at: Option<i64>) {
+        self.recorded_at = self.recorded_at.max(at.unwrap_or(self.now));
     }
 
     /// Notes where the log ends now, for whoever reads.

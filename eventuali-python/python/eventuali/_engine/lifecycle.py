@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any, Literal, TypeAlias
 from weakref import WeakSet
 
+from eventuali._engine.clock import StoreClock, core_of
 from eventuali._eventuali import (
     Pending,
     Store,
@@ -36,7 +37,9 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-def begin(place: Place, tenant: str, durability: Durability) -> Pending:
+def begin(
+    place: Place, tenant: str, durability: Durability, clock: StoreClock | None = None
+) -> Pending:
     """Begins to open a store.
 
     Raises:
@@ -52,14 +55,15 @@ def begin(place: Place, tenant: str, durability: Durability) -> Pending:
         message = f"durability must be 'full' or 'relaxed', not {durability!r:.60}"
         raise ConfigurationError(message)
     relaxed = durability == "relaxed"
+    set_clock = core_of(clock)
     if isinstance(place, EventStoreConfig):
-        return Store.open(options_of(place), tenant, relaxed)
+        return Store.open(options_of(place), tenant, relaxed, set_clock)
     path = os.fspath(place)
     if not isinstance(path, str):
         raise TypeError(f"a path must be a str, not {type(path).__name__}")
     if not encodable(path):
         raise ConfigurationError("the store URL contains a lone surrogate")
-    return Store.open(path, tenant, relaxed)
+    return Store.open(path, tenant, relaxed, set_clock)
 
 
 def named_tenant(tenant: object) -> str:

@@ -8,10 +8,11 @@ here has to survive.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from time import monotonic
 from typing import Any
 
+from eventuali._engine import clock
 from eventuali._engine.documents import Changes
 from eventuali._engine.folding import ByHand, Core, Folding, InMemory
 from eventuali._engine.in_sql import InSqlTables
@@ -159,7 +160,7 @@ class Projecting(Paging):
             rebuilding=not self._place.is_live,
             position=self.position,
             lag=0 if behind is None and self._idle() else max(end - self.position, 0),
-            lag_time=None if behind is None else _age(behind[1]),
+            lag_time=None if behind is None else _age(self._store, behind[1]),
             rate=events / max(since, 1.0),
             handled=self._handled,
             error=self._error,
@@ -496,6 +497,6 @@ class Rebuilding(Projecting):
         return super().outcome()
 
 
-def _age(row: Row) -> timedelta | None:
+def _age(store: Store, row: Row) -> timedelta | None:
     stored = row.meta().recorded_at
-    return None if stored is None else max(datetime.now(UTC) - stored, timedelta())
+    return None if stored is None else max(clock.now(store) - stored, timedelta())

@@ -64,6 +64,43 @@ def aggregates(name: str) -> list[type[Aggregate]]:
     return _of_the_program(_aggregates.get(name))
 
 
+class LocalClaims:
+    """The wire names that classes made in functions claim, to be given up again after a test.
+
+    A class of a module stays, for the module is imported only once.
+    """
+
+    def __init__(self) -> None:
+        self._events = _local(_classes)
+        self._aggregates = _local(_aggregates)
+        self._named = named.copy()
+
+    def restore(self) -> None:
+        """Takes back every claim of a local class, and every name registered for all stores."""
+        _restore(_classes, self._events)
+        _restore(_aggregates, self._aggregates)
+        named.clear()
+        named.update(self._named)
+
+
+def _local(by_name: dict[str, WeakValueDictionary[_Path, C]]) -> dict[tuple[str, _Path], C]:
+    return {
+        (name, path): cls
+        for name, bucket in by_name.items()
+        for path, cls in bucket.items()
+        if is_local(cls)
+    }
+
+
+def _restore(
+    by_name: dict[str, WeakValueDictionary[_Path, C]], before: dict[tuple[str, _Path], C]
+) -> None:
+    for name, path in _local(by_name).keys() - before.keys():
+        del by_name[name][path]
+    for (name, path), cls in before.items():
+        by_name[name][path] = cls
+
+
 def same(cls: type[Event], other: type[Event]) -> bool:
     """Tells whether two classes are the same, or one replaces the other."""
     return cls is other or _path(cls) == _path(other)

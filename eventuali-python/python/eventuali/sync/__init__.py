@@ -18,6 +18,7 @@ from eventuali._engine import write as _write
 from eventuali._engine.arguments import query_items
 from eventuali._engine.bounds import By
 from eventuali._engine.checkpoints import CheckpointInfo, Start
+from eventuali._engine.clock import StoreClock, described, shown_by
 from eventuali._engine.decide import ATTEMPTS, Deciding, Decision, immediate
 from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes, StoreOrClass, event_types_of
@@ -100,11 +101,12 @@ class EventStore:
         tenant: str = "",
         durability: Durability = "full",
         inline: Sequence[Projection[Any]] = (),
+        clock: StoreClock | None = None,
     ) -> Self:
         """Opens a store, and creates it if none exists; see `eventuali.EventStore.create`."""
         refuse_in_loop()
         given = check_inline(inline)
-        store: Store = begin(url, tenant, durability).wait().blocking(True)
+        store: Store = begin(url, tenant, durability, clock).wait().blocking(True)
         made = Inline(store, given) if given else None
         return cls(opened(store), EventTypes(), inline=made)
 
@@ -387,7 +389,8 @@ class EventStore:
     def stats(self) -> StoreStats:
         """Returns a summary of the store."""
         store = self._store
-        return StoreStats(store.url, store.backend, store.tenant, store.last_position())
+        position = store.last_position()
+        return StoreStats(store.url, store.backend, store.tenant, position, shown_by(store))
 
     def verify(self, *, progress: Progress | bool | None = None, limit: int = 1000) -> Verification:
         """Checks everything that is stored; see `eventuali.EventStore.verify`."""
@@ -414,7 +417,7 @@ class EventStore:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<sync.EventStore {self.url}>"
+        return f"<sync.EventStore {described(self._store)}>"
 
 
 def _drive(operation: Operation[T]) -> T:

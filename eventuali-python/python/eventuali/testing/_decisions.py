@@ -1,0 +1,85 @@
+"""Decisions, called with the events that a store would call them with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+from uuid import UUID
+
+from eventuali._engine.decide import AsyncDecision, Deciding
+from eventuali.event import Event
+from eventuali.query import Query
+from eventuali.testing import _differences as differences
+from eventuali.testing._outcome import Outcome, attempt, finished
+
+
+class Decided(Outcome):
+    """What a decision decided."""
+
+    _title = "decision"
+
+    def __init__(self, decision: AsyncDecision, given: Sequence[Event], query: Query) -> None:
+        """Decides at once; is made by `when`."""
+        if not callable(decision):
+            raise TypeError(f"when takes a decision or a projection, not {decision!r:.60}")
+        if not isinstance(query, Query):
+            raise TypeError(f"query must be a Query, not {query!r:.60}")
+        super().__init__()
+        self._title = getattr(decision, "__qualname__", type(decision).__qualname__)
+        self._events = given
+        self._seen = [index for index, event in enumerate(given) if matches(query, event)]
+        deciding, seen = Deciding(query, 1), [given[index] for index in self._seen]
+        _, self._raised = attempt(lambda: deciding.propose(finished(decision(seen)), len(given)))
+        self._new = deciding.events
+
+    def then_sees(self, *events: Event) -> Self:
+        """Checks which of the given events match the query, so that the decision has seen them.
+
+        Raises:
+            AssertionError: It has seen others.
+        """
+        __tracebackhide__ = True
+        if self._raised is None:
+            self._checked()
+        seen = [self._events[index] for index in self._seen]
+        if found := differences.of_events(events, seen, (), ()):
+            self._fail("the decision has not seen the events that were expected", found)
+        return self
+
+    def _given(self) -> list[str]:
+        def mark(index: int) -> str:
+            return "" if index in self._seen else "  (not seen: the query does not match it)"
+
+        lines = differences.listed("given", self._events, mark)
+        return lines + (differences.listed("new", self._new) if self._new else [])
+
+
+def matches(query: Query, event: Event) -> bool:
+    """Tells whether a store would find an event by a query."""
+    return not query.items or any(_item_matches(item, event) for item in query.items)
+
+
+def _item_matches(item: tuple[Any, ...], event: Event) -> bool:
+    aggregate_type, aggregate_id, event_types, tags, event_ids, correlation_id = item
+    meta = event.meta
+    return (
+        aggregate_type in (None, meta.aggregate_type)
+        and aggregate_id in (None, meta.aggregate_id)
+        and (not event_types or meta.event_type in event_types)
+        and set(tags) <= set(meta.tags)
+        and (not event_ids or meta.event_id.bytes in event_ids)
+        and correlation_id in (None, *_forms(meta.correlation_id))
+    )
+
+
+def _forms(correlation_id: UUID | str | None) -> list[bytes | str]:
+    """Returns a correlation id as a query may name it: a UUID and its text are the same."""
+    if correlation_id is None:
+        return []
+    if isinstance(correlation_id, UUID):
+        return [correlation_id.bytes, str(correlation_id)]
+    try:
+        as_uuid = UUID(correlation_id)
+    except ValueError:
+        return [correlation_id]
+    return [correlation_id, as_uuid.bytes] if str(as_uuid) == correlation_id else [correlation_id]

@@ -1,0 +1,219 @@
+"""What an action did, to be compared with what a test expects."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from inspect import isawaitable, iscoroutine
+from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar
+
+from eventuali.aggregate import Aggregate
+from eventuali.event import Event
+from eventuali.event._envelope import FIELDS
+from eventuali.testing import _differences as differences
+
+A = TypeVar("A", bound=Aggregate)
+R = TypeVar("R")
+
+Action: TypeAlias = Callable[[A], object]
+"""What a test does with an aggregate."""
+
+unchecked: list[Outcome] = []
+"""What was done and not looked at so far; the plugin fails a test that leaves something here."""
+
+
+class Outcome:
+    """What an action did: the events that it made, what it returned, or what it raised."""
+
+    _title = ""
+
+    def __init__(self) -> None:
+        self._new: Sequence[Event] = []
+        self._returned: Any = None
+        self._raised: Exception | None = None
+        unchecked.append(self)
+
+    @property
+    def unchecked(self) -> str:
+        """What is wrong if nobody looks at it."""
+        return f"{self._title}: when(…) is not followed by a then…(…), so nothing is checked"
+
+    def _checked(self) -> None:
+        unchecked[:] = [each for each in unchecked if each is not self]
+
+    def _given(self) -> list[str]:
+        """Returns what was given, for a failure."""
+        raise NotImplementedError
+
+    def then(self, *events: Event, meta: Iterable[str] = (), ignore: Iterable[str] = ()) -> Self:
+        """Checks that exactly these events are new, in this order.
+
+        Args:
+            events: The events that are expected; ids, times and other metadata don't count.
+            meta: Names of metadata that does count, such as `"correlation_id"` or `"tags"`.
+            ignore: Names of fields that don't count, such as an id that was made.
+
+        Raises:
+            AssertionError: The events are others, or the action raised.
+            TypeError: An argument is not an event, or no metadata or no field has the name.
+        """
+        __tracebackhide__ = True
+        self._checked()
+        counted, ignored = _names(meta, "meta"), _names(ignore, "ignore")
+        for event in events:
+            if not isinstance(event, Event):
+                raise TypeError(f"then takes events, not {event!r:.60}")
+        if unknown := set(counted) - FIELDS:
+            raise TypeError(f"events have no metadata {min(unknown)!r}")
+        self._refuse_raised()
+        fields = {
+            name for event in (*events, *self._new) for name in type(event).__pydantic_fields__
+        }
+        if (events or self._new) and (unknown := set(ignored) - fields):
+            raise TypeError(f"none of the events has a field {min(unknown)!r}")
+        if found := differences.of_events(events, self._new, counted, ignored):
+            self._fail("the new events are not those that were expected", found)
+        return self
+
+    def then_nothing(self) -> Self:
+        """Checks that no event is new. After `then_raises`, that none was made before the raise.
+
+        Raises:
+            AssertionError: There are new events, or the action raised.
+        """
+        __tracebackhide__ = True
+        return self.then()
+
+    def then_raises(self, error: type[BaseException], match: str | None = None) -> Self:
+        """Checks that the action raised an error.
+
+        Args:
+            error: The class of the error.
+            match: A regular expression that is found in its text.
+
+        Raises:
+            AssertionError: It raised nothing, or something else.
+        """
+        __tracebackhide__ = True
+        self._checked()
+        name = error.__name__
+        raised = self._raised
+        if raised is None:
+            got = differences.listed("got", self._new)
+            self._fail(f"{name} was expected, but nothing was raised", got)
+        if not isinstance(raised, error):
+            text = f"{name} was expected, but {_told(raised)} was raised"
+            self._fail(text, [], cause=raised)
+        if match is not None and re.search(match, str(raised)) is None:
+            lines = [f"pattern {match!r}", f"text    {str(raised)!r}"]
+            self._fail(f"the text of {name} does not match", lines, cause=raised)
+        self._raised = None
+        return self
+
+    def then_returns(self, value: object) -> Self:
+        """Checks what the action returned.
+
+        Raises:
+            AssertionError: It returned something else, or raised.
+        """
+        __tracebackhide__ = True
+        self._refuse_raised()
+        if found := differences.of_values(differences.differences(value, self._returned)):
+            self._fail("something else was returned", found)
+        return self
+
+    def _refuse_raised(self) -> None:
+        """Fails if the action raised, and `then_raises` has not said so."""
+        __tracebackhide__ = True
+        self._checked()
+        if self._raised is not None:
+            self._fail(f"the action raised {_told(self._raised)}", [], cause=self._raised)
+
+    def _fail(self, what: str, lines: list[str], cause: BaseException | None = None) -> NoReturn:
+        __tracebackhide__ = True
+        self._checked()
+        parts = [f"{self._title}: {what}", "", *self._given()]
+        parts += ["", *lines] if lines else []
+        raise AssertionError("\n".join(parts)) from cause
+
+
+class Acted(Outcome, Generic[A]):
+    """What an action did with an aggregate."""
+
+    def __init__(self, aggregate: A, given: Sequence[Event], action: Action[A]) -> None:
+        """Acts at once; is made by `when`."""
+        if not callable(action):
+            raise TypeError(f"when takes a function of the aggregate, not {action!r:.60}")
+        super().__init__()
+        self.aggregate = aggregate
+        self._title = type(aggregate).__name__
+        self._events = given
+        self._returned, self._raised = attempt(lambda: finished(action(aggregate)))
+        self._new = aggregate.get_uncommitted_events()
+
+    def then_state(self, **fields: Any) -> Self:
+        """Checks fields or properties of the aggregate: `then_state(balance=6, owner="Ada")`.
+
+        Raises:
+            AssertionError: One has another value, or the action raised.
+            TypeError: The aggregate has no such attribute.
+        """
+        __tracebackhide__ = True
+        self._refuse_raised()
+        found: list[str] = []
+        for name, value in fields.items():
+            if not hasattr(self.aggregate, name):
+                raise TypeError(f"{self._title} has no attribute {name!r}")
+            got = getattr(self.aggregate, name)
+            found += differences.of_values(differences.differences(value, got, name))
+        if found:
+            self._fail("the state is not the one that was expected", found)
+        return self
+
+    def _given(self) -> list[str]:
+        lines = differences.listed("given", self._events)
+        return lines + (differences.listed("new", self._new) if self._new else [])
+
+
+def attempt(work: Callable[[], R]) -> tuple[R | None, Exception | None]:
+    """Returns what some work returns, or what it raises."""
+    try:
+        return work(), None
+    except Exception as error:
+        return None, error
+
+
+def finished(result: Any) -> Any:
+    """Returns a result; of a coroutine, what it returns.
+
+    Raises:
+        TypeError: It waits for something, in a test that is itself a coroutine.
+    """
+    if not isawaitable(result):
+        return result
+    if not iscoroutine(result):
+        raise TypeError(f"{result!r:.60} is not a coroutine, and nobody here awaits it")
+    import asyncio  # of which a test without coroutines has no need
+
+    if asyncio._get_running_loop() is None:
+        return asyncio.run(result)
+    try:
+        result.send(None)
+    except StopIteration as end:
+        return end.value
+    result.close()
+    raise TypeError(
+        f"{result.__qualname__} waits for something, which it can't within an async test; write a "
+        "plain test, or give it something in its place that does not wait"
+    )
+
+
+def _told(error: BaseException) -> str:
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _names(given: Iterable[str], what: str) -> list[str]:
+    if isinstance(given, str):
+        raise TypeError(f"{what} takes several names: {what}=[{given!r}]")
+    return list(given)
