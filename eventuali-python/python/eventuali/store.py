@@ -246,7 +246,7 @@ class EventStore:
         )
 
     async def decide(
-        self, query: Query, decision: AsyncDecision, *, attempts: int = ATTEMPTS
+        self, query: Query[E], decision: AsyncDecision[E], *, attempts: int = ATTEMPTS
     ) -> Committed:
         """Reads, decides, and appends; retries if a matching event was stored in the meantime.
 

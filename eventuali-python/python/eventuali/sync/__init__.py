@@ -158,7 +158,9 @@ class EventStore:
             )
         )
 
-    def decide(self, query: Query, decision: Decision, *, attempts: int = ATTEMPTS) -> Committed:
+    def decide(
+        self, query: Query[E], decision: Decision[E], *, attempts: int = ATTEMPTS
+    ) -> Committed:
         """Reads, decides, and appends; see `eventuali.EventStore.decide`."""
         deciding = Deciding(query, attempts)
         while True:
