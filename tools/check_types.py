@@ -60,34 +60,16 @@ def program(page: str) -> str:
 
 def mypy(files: Sequence[str]) -> list[Finding]:
     """What mypy finds in files."""
-    command = [sys.executable, "-m", "mypy", "--strict", "--output=json", *files]
-    said = [json.loads(line) for line in _said(command, ROOT).splitlines()]
+    said = _said([sys.executable, "-m", "mypy", "--strict", "--output=json", *files])
     return [
         Finding(str(ROOT / one["file"]), one["line"], one["message"], f"mypy: {one['code']}")
-        for one in said
+        for one in map(json.loads, said.splitlines())
         if one["severity"] == "error"
     ]
 
 
 def pyright(files: Sequence[str], directory: Path) -> list[Finding]:
     """What pyright finds in files; its configuration is written into a directory."""
-    config = {
-        "include": list(files),
-        "typeCheckingMode": "standard",
-        "extraPaths": [str(ROOT / "eventuali-python" / "python")],
-        "pythonVersion": "3.11",
-    }
-    (directory / "pyrightconfig.json").write_text(json.dumps(config, indent=2))
-    command = [
-        str(Path(sysconfig.get_path("scripts")) / "basedpyright"),
-        "--outputjson",
-        "--level=error",
-        f"--pythonpath={sys.executable}",
-        f"--project={directory}",
-    ]
-    said: dict[str, Any] = json.loads(_said(command, directory))
-    if said["summary"]["filesAnalyzed"] < len(files):
-        raise SystemExit(f"pyright read {said['summary']['filesAnalyzed']} of {len(files)} files")
     return [
         Finding(
             one["file"],
@@ -95,16 +77,34 @@ def pyright(files: Sequence[str], directory: Path) -> list[Finding]:
             one["message"].replace("\n", "\n    "),
             f"pyright: {one.get('rule', 'syntax')}",
         )
-        for one in said["generalDiagnostics"]
+        for one in pyright_says(files, directory)
         if one["severity"] == "error"
     ]
 
 
-def _said(command: Sequence[str], cwd: Path) -> str:
-    """What a checker prints; it ends with 0 or, if it finds something, with 1."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)  # noqa: S603
-    if done.returncode not in (0, 1) or done.stderr:
-        raise SystemExit(f"{command[0]} failed: {done.stdout}{done.stderr}")
+def pyright_says(files: Sequence[str], directory: Path) -> list[dict[str, Any]]:
+    """All that pyright says of files, types that it reveals included."""
+    config = {
+        "include": list(files),
+        "typeCheckingMode": "standard",
+        "extraPaths": [str(ROOT / "eventuali-python" / "python")],
+        "pythonVersion": "3.11",
+    }
+    (directory / "pyrightconfig.json").write_text(json.dumps(config, indent=2))
+    program = str(Path(sysconfig.get_path("scripts")) / "basedpyright")
+    options = ["--outputjson", f"--pythonpath={sys.executable}", f"--project={directory}"]
+    said: dict[str, Any] = json.loads(_said([program, *options]))
+    if said["summary"]["filesAnalyzed"] < len(files):
+        raise SystemExit(f"pyright read {said['summary']['filesAnalyzed']} of {len(files)} files")
+    found: list[dict[str, Any]] = said["generalDiagnostics"]
+    return found
+
+
+def _said(command: Sequence[str]) -> str:
+    """What a checker prints as JSON."""
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)  # noqa: S603
+    if "{" not in done.stdout and done.returncode != 0:  # it ends with 1 for what it finds, too
+        raise SystemExit(f"{' '.join(command[:4])} failed: {done.stdout}{done.stderr}")
     return done.stdout
 
 
@@ -137,15 +137,15 @@ def main() -> int:
     found = check(ROOT, PROGRAMS)
     for one in found:
         print(one)
-    count, places = len(found), len({one.path for one in found})
     if not found:
         print(f"types: {len(pages(ROOT))} pages and the examples pass mypy --strict and pyright")
-    else:
-        print(
-            f"types: {count} mistakes in {places} files. Annotate the code as its reader would, or "
-            "write above a block that shows a mistake: <!-- no types: why -->"
-        )
-    return 1 if found else 0
+        return 0
+    print(
+        f"types: {len(found)} findings in {', '.join(sorted({one.path for one in found}))}\n"
+        "Annotate the code as its reader would. Above a block that shows a mistake, write\n"
+        "<!-- no types: why -->"
+    )
+    return 1
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta  # noqa: F401 (of `Horizon`)
 from inspect import isawaitable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from eventuali._engine import find as _find
 from eventuali._engine import load as _load
@@ -245,8 +245,18 @@ class EventStore:
             )
         )
 
+    @overload
     async def decide(
         self, query: Query[E], decision: AsyncDecision[E], *, attempts: int = ATTEMPTS
+    ) -> Committed: ...
+
+    @overload  # a decision may take any events, whatever the query is
+    async def decide(  # type: ignore[overload-cannot-match]
+        self, query: Query, decision: AsyncDecision, *, attempts: int = ATTEMPTS
+    ) -> Committed: ...
+
+    async def decide(
+        self, query: Query, decision: AsyncDecision[Any], *, attempts: int = ATTEMPTS
     ) -> Committed:
         """Reads, decides, and appends; retries if a matching event was stored in the meantime.
 
@@ -422,7 +432,7 @@ class EventStore:
 
     def read(
         self,
-        query: Query[E] = ALL,
+        query: Query[E] = ALL,  # type: ignore[assignment] # without a query, it is `Event`
         *,
         after: int = 0,
         before: int | None = None,
@@ -469,7 +479,7 @@ class EventStore:
 
     def subscribe(
         self,
-        query: Query[E] = ALL,
+        query: Query[E] = ALL,  # type: ignore[assignment] # without a query, it is `Event`
         *,
         after: int = 0,
         name: str | None = None,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from time import sleep
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, overload
 
 from eventuali._engine import find as _find
 from eventuali._engine import load as _load
@@ -158,8 +158,18 @@ class EventStore:
             )
         )
 
+    @overload
     def decide(
         self, query: Query[E], decision: Decision[E], *, attempts: int = ATTEMPTS
+    ) -> Committed: ...
+
+    @overload  # a decision may take any events, whatever the query is
+    def decide(  # type: ignore[overload-cannot-match]
+        self, query: Query, decision: Decision, *, attempts: int = ATTEMPTS
+    ) -> Committed: ...
+
+    def decide(
+        self, query: Query, decision: Decision[Any], *, attempts: int = ATTEMPTS
     ) -> Committed:
         """Reads, decides, and appends; see `eventuali.EventStore.decide`."""
         deciding = Deciding(query, attempts)
@@ -216,7 +226,7 @@ class EventStore:
 
     def read(
         self,
-        query: Query[E] = ALL,
+        query: Query[E] = ALL,  # type: ignore[assignment] # without a query, it is `Event`
         *,
         after: int = 0,
         before: int | None = None,
@@ -242,7 +252,7 @@ class EventStore:
 
     def subscribe(
         self,
-        query: Query[E] = ALL,
+        query: Query[E] = ALL,  # type: ignore[assignment] # without a query, it is `Event`
         *,
         after: int = 0,
         name: str | None = None,
