@@ -77,7 +77,7 @@ wheel: ## build the wheel into dist/
 	env -u MATURIN_PEP517_ARGS $(UV) build --wheel --out-dir dist
 	@ls -t dist/*.whl | head -n 1
 
-lint: ## format, lints, types, layers
+lint: ## format, lints, types, also of the docs and examples, layers
 	@tools/setup lint
 	@$(MAKE) --no-print-directory build
 	$(CARGO) fmt --all --check
@@ -86,10 +86,11 @@ lint: ## format, lints, types, layers
 	$(RUN) ruff format --check
 	$(RUN) mypy
 	$(RUN) mypy --strict -p reliability
-	$(RUN) mypy --strict tools/*.py examples/*.py examples/tests/*.py docs/site/*.py $(TESTS)/typing_app.py
+	$(RUN) mypy --strict tools/*.py examples/tests/*.py docs/site/*.py $(TESTS)/typing_app.py
 	$(RUN) python -m mypy.stubtest eventuali._eventuali
 	$(RUN) lint-imports --no-logo
 	@$(RUN) python tools/check_extension.py
+	@$(RUN) python tools/check_types.py
 
 # uv shows no compiler at work, so the first build compiles the core in sight. And uv would install
 # its cached build, which does not hold the extension, into a tree that was cleaned.

@@ -103,7 +103,9 @@ async def conflict(store: EventStore) -> None:
     except errors.OptimisticConcurrencyError as error:
         versions = (error.expected_version, error.actual_version)
         print(f"   {error.stream}: version {versions[0]} was expected, {versions[1]} was found")
-    assert versions == (1, 2)
+        assert versions == (1, 2)
+    else:
+        raise AssertionError("a save over another one was accepted")
     assert await store.load(Account, "bob") is None, "half of a transfer was stored"
 
     async def transfer() -> None:

@@ -46,7 +46,7 @@ class OrderPlaced(DomainEvent, name="order.placed", version=2):
 
 class OrderPaid(DomainEvent):
     amount: Decimal
-    user_id: int  # a field of its own type, where the metadata has a str
+    user_id: int = Field(default=...)  # of its own type, where the metadata has a str
 
 
 class OrderPacked(DomainEvent):

@@ -294,8 +294,18 @@ class EventStore:
         """
         return await self._driver.run(_checkpoints.tracked(self._store, name))
 
+    @overload
     async def decide(
+        self, query: Query[E], decision: AsyncDecision[E], *, attempts: int = ATTEMPTS
+    ) -> Committed: ...
+
+    @overload  # a decision may take any events, whatever the query is
+    async def decide(  # type: ignore[overload-cannot-match]
         self, query: Query, decision: AsyncDecision, *, attempts: int = ATTEMPTS
+    ) -> Committed: ...
+
+    async def decide(
+        self, query: Query, decision: AsyncDecision[Any], *, attempts: int = ATTEMPTS
     ) -> Committed:
         """Reads, decides, and appends; retries if a matching event was stored in the meantime.
 
@@ -498,7 +508,7 @@ class EventStore:
 
     def read(
         self,
-        query: Query[E] = ALL,
+        query: Query[E] = ALL,  # type: ignore[assignment] # without a query, it is `Event`
         *,
         after: int = 0,
         before: int | None = None,
@@ -557,7 +567,7 @@ class EventStore:
 
     def subscribe(
         self,
-        query: Query[E] = ALL,
+        query: Query[E] = ALL,  # type: ignore[assignment] # without a query, it is `Event`
         *,
         after: int = 0,
         name: str | None = None,

@@ -19,13 +19,13 @@ from eventuali.errors import (
 )
 from eventuali.event import Event
 from eventuali.expected import AppendCondition, at_least
-from eventuali.query import Query
+from eventuali.query import E, Query
 
 Proposal: TypeAlias = Event | Iterable[Event] | None
 """What is to be stored."""
-Decision: TypeAlias = Callable[[list[Event]], Proposal]
+Decision: TypeAlias = Callable[[list[E]], Proposal]
 """Takes the events so far and returns new ones; raises an exception to refuse."""
-AsyncDecision: TypeAlias = Callable[[list[Event]], Proposal | Awaitable[Proposal]]
+AsyncDecision: TypeAlias = Callable[[list[E]], Proposal | Awaitable[Proposal]]
 """The same, or a coroutine function that does this."""
 
 _NO_EVENTS = (str, bytes, BaseModel)

@@ -74,6 +74,9 @@ NO_HEADERS = Headers()
 class EventMeta:
     """The metadata of an event: data about it besides its fields.
 
+    Where a stored event always has a value and a new one has None, the type is `str | Any` or the
+    like: what handles stored events need not ask for None, and type checkers find other mistakes.
+
     Attributes:
         event_id: The id of the event, which never changes.
         event_type: The wire name.
@@ -95,16 +98,16 @@ class EventMeta:
     event_type: str
     event_version: int
     timestamp: datetime
-    aggregate_id: str | None = None
-    aggregate_type: str | None = None
-    aggregate_version: int | None = None
+    aggregate_id: str | Any = None
+    aggregate_type: str | Any = None
+    aggregate_version: int | Any = None
     correlation_id: UUID | str | None = None
     causation_id: UUID | str | None = None
     user_id: str | None = None
     headers: Mapping[str, str] = NO_HEADERS
     tags: tuple[str, ...] = ()
-    position: int | None = None
-    recorded_at: datetime | None = None
+    position: int | Any = None
+    recorded_at: datetime | Any = None
 
 
 class IdRange:

@@ -143,7 +143,7 @@ class Projection(Generic[M]):
                 waiting += event.__subclasses__()
         return found
 
-    def key(self, event: Any) -> str | None:
+    def key(self, event: Any, /) -> str | None:
         """Returns the key of the document that an event concerns; None passes the event over.
 
         It is the id of the event's aggregate unless this is overridden.
@@ -259,7 +259,7 @@ class Projection(Generic[M]):
             raise TypeError(f"{type(self).__name__} is of the free form, which needs a store")
         return MemoryView(self)
 
-    def reset(self, session: Any) -> Any:
+    def reset(self, session: Any, /) -> Any:
         """Empties the tables of yours that this projection writes, to be filled anew.
 
         It is called within a transaction by a rebuild, and when the version has risen. Define it

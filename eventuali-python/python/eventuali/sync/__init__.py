@@ -187,7 +187,19 @@ class EventStore:
         """Returns the last tracked position; see `eventuali.EventStore.tracked`."""
         return _drive(_checkpoints.tracked(self._store, name))
 
-    def decide(self, query: Query, decision: Decision, *, attempts: int = ATTEMPTS) -> Committed:
+    @overload
+    def decide(
+        self, query: Query[E], decision: Decision[E], *, attempts: int = ATTEMPTS
+    ) -> Committed: ...
+
+    @overload  # a decision may take any events, whatever the query is
+    def decide(  # type: ignore[overload-cannot-match]
+        self, query: Query, decision: Decision, *, attempts: int = ATTEMPTS
+    ) -> Committed: ...
+
+    def decide(
+        self, query: Query, decision: Decision[Any], *, attempts: int = ATTEMPTS
+    ) -> Committed:
         """Reads, decides, and appends; see `eventuali.EventStore.decide`."""
         deciding = Deciding(query, attempts)
         while True:
@@ -263,7 +275,7 @@ class EventStore:
 
     def read(
         self,
-        query: Query[E] = ALL,
+        query: Query[E] = ALL,  # type: ignore[assignment] # without a query, it is `Event`
         *,
         after: int = 0,
         before: int | None = None,
@@ -295,7 +307,7 @@ class EventStore:
 
     def subscribe(
         self,
-        query: Query[E] = ALL,
+        query: Query[E] = ALL,  # type: ignore[assignment] # without a query, it is `Event`
         *,
         after: int = 0,
         name: str | None = None,
