@@ -39,7 +39,14 @@ if TYPE_CHECKING:
         SerializationError,
     )
     from eventuali.event import DomainEvent, Event, EventMeta, SystemEvent, UnknownEvent
-    from eventuali.expected import ANY, NO_STREAM, STREAM_EXISTS, AppendCondition, ExpectedVersion
+    from eventuali.expected import (
+        ANY,
+        NO_STREAM,
+        STREAM_EXISTS,
+        AppendCondition,
+        ExpectedVersion,
+        StreamEvents,
+    )
     from eventuali.projection import (
         Projection,
         ProjectionStatus,
@@ -97,6 +104,7 @@ __all__ = [
     "SerializationError",
     "Statements",
     "StoreStats",
+    "StreamEvents",
     "StreamInfo",
     "Subscription",
     "SystemEvent",
@@ -124,7 +132,14 @@ _HOMES = {
         "SerializationError",
     ),
     "event": ("DomainEvent", "Event", "EventMeta", "SystemEvent", "UnknownEvent"),
-    "expected": ("ANY", "AppendCondition", "ExpectedVersion", "NO_STREAM", "STREAM_EXISTS"),
+    "expected": (
+        "ANY",
+        "AppendCondition",
+        "ExpectedVersion",
+        "NO_STREAM",
+        "STREAM_EXISTS",
+        "StreamEvents",
+    ),
     "projection": ("Projection", "ProjectionStatus", "ReadModel", "Retry", "Statements"),
     "query": ("ALL", "Query"),
     "running": ("Documents",),

@@ -15,7 +15,8 @@ from eventuali._engine import read as _read
 from eventuali._engine import verify as _verifying
 from eventuali._engine import write as _write
 from eventuali._engine.arguments import query_items
-from eventuali._engine.decide import ATTEMPTS, AsyncDecision, Deciding
+from eventuali._engine.attempts import ATTEMPTS
+from eventuali._engine.decide import AsyncDecision, Deciding
 from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes, StoreOrClass, event_types_of
 from eventuali._engine.find import DocumentPlace, Found
@@ -31,7 +32,7 @@ from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
-from eventuali.expected import ANY, AppendCondition, Expected
+from eventuali.expected import ANY, AppendCondition, Expected, StreamEvents
 from eventuali.history import Step
 from eventuali.projection import (
     Projection,
@@ -141,16 +142,24 @@ class EventStore:
         """
         return Opening(url, tenant, durability, check_inline(inline))
 
-    async def save(self, *aggregates: Aggregate) -> Committed:
+    async def save(
+        self, *aggregates: Aggregate, condition: AppendCondition | None = None
+    ) -> Committed:
         """Saves the new events of the aggregates, all or nothing.
+
+        Args:
+            aggregates: The aggregates. If the outcome of an earlier save is unknown, that is
+                settled first, on the condition that it was sent with.
+            condition: The events that must not have been stored in the meantime.
 
         Raises:
             OptimisticConcurrencyError: A stream is no longer at the version that was loaded.
+            AppendConditionError: A stored event matches the condition.
             SerializationError: A value would not come back exactly; `path` says where.
             OutcomeUnknownError: The storage failed during the write; saving again settles it.
         """
         return await self._driver.run(
-            _write.save(self._store, self._event_types, aggregates, self._inline)
+            _write.save(self._store, self._event_types, aggregates, self._inline, condition)
         )
 
     async def load(
@@ -216,7 +225,7 @@ class EventStore:
 
     async def append(
         self,
-        events: Iterable[Event],
+        events: Iterable[Event | StreamEvents],
         *,
         stream: tuple[str, str] | None = None,
         expected: Expected = ANY,
@@ -227,8 +236,8 @@ class EventStore:
         Repeating the call with the same event objects stores nothing twice.
 
         Args:
-            events: The events to append. `expected` and `condition` are checked even if it is
-                empty.
+            events: The events to append; `StreamEvents` among them are for a stream of their own.
+                `expected` and `condition` are checked even if it is empty.
             stream: `(aggregate_type, aggregate_id)`; None for events without a stream.
             expected: The version at which the stream must be.
             condition: The events that must not have been stored in the meantime.
@@ -248,7 +257,7 @@ class EventStore:
     async def decide(
         self, query: Query, decision: AsyncDecision, *, attempts: int = ATTEMPTS
     ) -> Committed:
-        """Reads, decides, and appends; retries if a matching event was stored in the meantime.
+        """Reads, decides, and stores; again if a matching event was stored in the meantime.
 
         If the outcome of an append is unknown, the same events are sent again. The decision is
         repeated only when it is certain that they were not stored.
@@ -256,9 +265,10 @@ class EventStore:
         Args:
             query: The events on which the decision depends. If the events that it returns match
                 the query too, a second call finds those of the first.
-            decision: Takes the matching events, and returns the events to store: one, several, or
-                None. It may be a coroutine function, and is called at most once per attempt. If it
-                raises, this method raises the same exception, and nothing is stored.
+            decision: Takes the matching events, and returns what to store, one or several: events,
+                `StreamEvents`, aggregates with new events, in any mix; or None. All of it is one
+                commit. It may be a coroutine function, and is called at most once per attempt. If
+                it raises, this method raises the same exception, and nothing is stored.
             attempts: The maximum number of appends, with pauses that grow to 250 ms.
 
         Returns:
@@ -266,6 +276,7 @@ class EventStore:
 
         Raises:
             AppendConditionError: A matching event was stored during each attempt.
+            OptimisticConcurrencyError: A stream was at another version in the last attempt.
             OutcomeUnknownError: The storage failed and did not recover within `attempts`. Calling
                 again is safe if the events match the query.
         """
@@ -277,11 +288,13 @@ class EventStore:
             decided = decision([event async for event in reader])
             proposal = await decided if isawaitable(decided) else decided
             deciding.propose(proposal, reader.position)
-            if not deciding.events:
+            if deciding.proposal.empty:
                 return Committed()
             while not deciding.settled:
                 try:
-                    return await self.append(deciding.events, condition=deciding.condition)
+                    return await self._driver.run(
+                        deciding.send(self._store, self._event_types, self._inline)
+                    )
                 except EventStoreError as error:
                     pause = deciding.refused(error)
                 await asyncio.sleep(pause)

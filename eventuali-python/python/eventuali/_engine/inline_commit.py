@@ -17,7 +17,6 @@ from eventuali.errors import AppendConditionError, OptimisticConcurrencyError, P
 from eventuali.event import UnknownEvent
 from eventuali.event._slot import place
 from eventuali.projection import Projection
-from eventuali.query import Item
 
 ATTEMPTS = 500
 """How often a commit is tried whose documents others change: each time, one of them has gone on."""
@@ -58,22 +57,20 @@ class Inline:
         """Returns the same projections for a view of the store."""
         return Inline(store, self.projections)
 
-    def commit(
-        self, commit: PendingCommit, conditions: Sequence[tuple[list[Item], int]]
-    ) -> Operation[Answer]:
+    def commit(self, commit: PendingCommit) -> Operation[Answer]:
         """Sends a commit, together with the documents that its events change.
 
         Raises:
             ProjectionError: A handler failed, or an event belongs to no aggregate.
         """
-        builder = commit.builder
+        builder, conditions = commit.builder, commit.conditions
         concerned = [each for each in self._all if each.takes(builder.events)]
         for _ in range(ATTEMPTS):
             try:
                 bases = (yield from self._bases(builder.writes)) if concerned else []
                 changes = yield from self._changes(concerned, builder, bases)
             except _NotFoldedError as failed:
-                return (yield from self._refused(commit, conditions, failed))
+                return (yield from self._refused(commit, failed))
             except BaseException:
                 commit.drop()
                 raise
@@ -105,12 +102,7 @@ class Inline:
             changes += [] if made is None else [made]
         return changes
 
-    def _refused(
-        self,
-        commit: PendingCommit,
-        conditions: Sequence[tuple[list[Item], int]],
-        failed: _NotFoldedError,
-    ) -> Operation[Answer]:
+    def _refused(self, commit: PendingCommit, failed: _NotFoldedError) -> Operation[Answer]:
         """Settles a commit whose documents can't be made.
 
         What is stored already is answered, and what would be refused anyway is refused for that.
@@ -119,18 +111,24 @@ class Inline:
             ProjectionError: It is neither.
         """
         given = commit.builder.writes
-        never = [(kind, key, _NEVER, runs) for kind, key, _, runs in given]
+        never = [
+            (kind, key, _NEVER if kind else expected, runs) for kind, key, expected, runs in given
+        ]
         try:
             answer: Answer = yield self._store.commit(never, [])
         except OptimisticConcurrencyError:
             try:
                 version = yield from version_of(self._store, failed.stream)
+                if version == failed.base:
+                    expectations: list[Write] = [(*write[:3], []) for write in given]
+                    yield self._store.commit(expectations, commit.conditions)
             except BaseException:
                 commit.drop()
                 raise
             if version == failed.base:
                 commit.drop()
                 raise failed.told from failed.cause
+            conditions = commit.conditions
             return (yield from commit.send(lambda: self._store.commit(given, conditions)))
         except BaseException:
             commit.drop()

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from eventuali._engine.commit_builder import CommitBuilder, encode
+from eventuali._engine.commit_builder import CommitBuilder, Part, encode
 from eventuali._engine.operation import Operation
 from eventuali._eventuali import Pending
 from eventuali.aggregate import Aggregate, committed, set_pending, set_savepoint
@@ -24,10 +24,29 @@ from eventuali.event import Event
 from eventuali.event._envelope import utc
 from eventuali.event._names import checked_text
 from eventuali.event._slot import bind_appended, release, waits
+from eventuali.query import Item
 
-__all__ = ["Committed", "PendingCommit", "merged", "of_aggregates", "of_events"]
+__all__ = ["Committed", "PendingCommit", "StreamWrite", "merged", "of_aggregates", "of_parts"]
 
 Answer: TypeAlias = tuple[Sequence[int], list[int], int]
+Condition: TypeAlias = tuple[list[Item], int]
+"""(query, the position after which nothing may match it)"""
+Appended: TypeAlias = tuple[int, Sequence[Event]]
+"""Events that belong to no aggregate, and which write of the commit they are."""
+
+
+class StreamWrite(NamedTuple):
+    """Events that belong to no aggregate, for the end of one stream.
+
+    Attributes:
+        stream: Its type and id; empty for events without a stream.
+        expected: The version that it must be at.
+        events: The events; without any, only the version is checked.
+    """
+
+    stream: tuple[str, str]
+    expected: int | str
+    events: Sequence[Event]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +78,30 @@ class PendingCommit:
 
     Attributes:
         builder: The content.
+        conditions: The conditions on which it is written.
         answer: The result, once it is known.
         failed: Whether it is certain that nothing was written.
     """
 
-    __slots__ = ("_doubtful", "_events", "answer", "builder", "failed")
+    __slots__ = ("_appended", "_doubtful", "answer", "builder", "conditions", "failed")
 
-    def __init__(self, builder: CommitBuilder, events: Sequence[Event] = ()) -> None:
+    def __init__(
+        self,
+        builder: CommitBuilder,
+        conditions: Sequence[Condition] = (),
+        appended: Sequence[Appended] = (),
+    ) -> None:
         self.builder = builder
+        self.conditions = conditions
         self.answer: Committed | None = None
         self.failed = False
-        self._events = events
+        self._appended = appended
         self._doubtful = False
 
     @property
     def streams(self) -> Iterator[tuple[str, str]]:
         """The streams that it writes to, in the order of the commit."""
-        return ((aggregate_type, key) for aggregate_type, key, _, _ in self.builder.writes)
+        return ((kind, key) for kind, key, _, runs in self.builder.writes if runs)
 
     def send(self, send: Callable[[], Pending]) -> Operation[Answer]:
         """Sends it; `take` follows.
@@ -135,9 +161,14 @@ class PendingCommit:
             sent = self.builder.count
             raise RuntimeError(f"{sent} events were sent, and {len(positions)} were stored")
         self.builder.stored(positions, recorded_at)
-        self.answer = Committed(tuple(positions), tuple(versions), utc(recorded_at))
-        if self._events and versions[0]:
-            self._bind(versions[0] - len(self._events))
+        writes = self.builder.writes
+        written = tuple(
+            version for version, write in zip(versions, writes, strict=True) if write[3]
+        )
+        self.answer = Committed(tuple(positions), written, utc(recorded_at))
+        for index, events in self._appended:
+            if versions[index]:
+                self._bind(writes[index][:2], events, versions[index] - len(events))
         return self.answer
 
     def fail(self, error: BaseException) -> None:
@@ -164,10 +195,9 @@ class PendingCommit:
         elif self.failed:
             set_pending(aggregate, None)
 
-    def _bind(self, before: int) -> None:
+    def _bind(self, stream: tuple[str, str], events: Sequence[Event], before: int) -> None:
         """Tells events that were appended without an aggregate their stream and versions."""
-        stream = self.builder.writes[0][:2]
-        for version, event in enumerate(self._events, before + 1):
+        for version, event in enumerate(events, before + 1):
             bind_appended(event, stream, version, self.builder.ranges)
 
     def _release(self) -> None:
@@ -176,8 +206,9 @@ class PendingCommit:
         Not if another commit of the same events is under way.
         """
         ranges = {ids for ids in self.builder.ranges if not ids.under_way}
-        for event in self._events:
-            release(event, ranges)
+        for _, events in self._appended:
+            for event in events:
+                release(event, ranges)
 
 
 _VERDICTS = (
@@ -188,7 +219,9 @@ _VERDICTS = (
 )
 
 
-def of_aggregates(aggregates: Iterable[Aggregate]) -> PendingCommit | None:
+def of_aggregates(
+    aggregates: Iterable[Aggregate], conditions: Sequence[Condition] = ()
+) -> PendingCommit | None:
     """Returns the commit of the unsaved events of the aggregates; None without any.
 
     The aggregates keep it from now on.
@@ -197,43 +230,61 @@ def of_aggregates(aggregates: Iterable[Aggregate]) -> PendingCommit | None:
         SerializationError: A value would not come back as it is. Nothing has changed.
     """
     saved = [aggregate for aggregate in aggregates if aggregate._uncommitted]
-    if not saved:
-        return None
-    writes = []
-    for aggregate in saved:
-        events = aggregate._uncommitted[:]
-        stream = (aggregate.__aggregate_type__, checked_text("aggregate_id", aggregate.id))
-        writes.append((stream, aggregate.version - len(events), encode(events)))
-    builder = CommitBuilder()
-    for stream, before, parts in writes:
-        builder.add(stream, before, before, parts)
-    commit = PendingCommit(builder)
-    for aggregate in saved:
-        set_pending(aggregate, commit)
-        set_savepoint(aggregate, None)  # what is applied from now on is no part of it
-    return commit
+    return of_parts(saved, (), conditions) if saved else None
 
 
-def of_events(
-    events: Sequence[Event], stream: tuple[str, str] | None, expected: int | str
+def of_parts(
+    aggregates: Sequence[Aggregate],
+    writes: Sequence[StreamWrite],
+    conditions: Sequence[Condition] = (),
 ) -> PendingCommit:
-    """Returns the commit of events for one stream, or for none.
+    """Returns the commit of the unsaved events of aggregates, and of events of no aggregate.
+
+    The aggregates keep it from now on. Each of them has unsaved events.
 
     Raises:
         SerializationError: A value would not come back as it is. Nothing has changed.
         InvalidEventError: An event waits in an aggregate to be saved.
     """
+    saved = []
+    for aggregate in aggregates:
+        events = aggregate._uncommitted[:]
+        stream = (aggregate.__aggregate_type__, checked_text("aggregate_id", aggregate.id))
+        saved.append((stream, aggregate.version - len(events), encode(events)))
+    appended = [(*write, encode(_free(write.events))) for write in writes]
+    builder = CommitBuilder()
+    for stream, before, parts in saved:
+        builder.add(stream, before, before, parts)
+    commit = PendingCommit(builder, conditions, _add(builder, appended) if appended else ())
+    for aggregate in aggregates:
+        set_pending(aggregate, commit)
+        set_savepoint(aggregate, None)  # what is applied from now on is no part of it
+    return commit
+
+
+def _free(events: Sequence[Event]) -> Sequence[Event]:
+    """Returns events after checking that none of them waits in an aggregate."""
     for event in events:
         if waits(event):
             name = type(event).__name__
             text = f"this {name} was applied to an aggregate; save the aggregate"
             raise InvalidEventError(text, field="event")
-    parts = encode(events)
-    builder = CommitBuilder()
+    return events
+
+
+def _add(
+    builder: CommitBuilder,
+    writes: Sequence[tuple[tuple[str, str], int | str, Sequence[Event], list[Part]]],
+) -> list[Appended]:
+    """Adds events of no aggregate to a commit; returns which write they are."""
+    appended = []
     with _adopting:  # two threads may append the same events
-        builder.adopt(events)
-        builder.add(stream or ("", ""), expected, None, parts)
-    return PendingCommit(builder, events)
+        for stream, expected, events, parts in writes:
+            builder.adopt(events)
+            if events:
+                appended.append((len(builder.writes), events))
+            builder.add(stream, expected, None, parts)
+    return appended
 
 
 _adopting = Lock()

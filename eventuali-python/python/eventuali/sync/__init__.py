@@ -14,7 +14,8 @@ from eventuali._engine import read as _read
 from eventuali._engine import verify as _verifying
 from eventuali._engine import write as _write
 from eventuali._engine.arguments import query_items
-from eventuali._engine.decide import ATTEMPTS, Deciding, Decision, immediate
+from eventuali._engine.attempts import ATTEMPTS
+from eventuali._engine.decide import Deciding, Decision, immediate
 from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes, StoreOrClass, event_types_of
 from eventuali._engine.find import DocumentPlace, Found
@@ -38,7 +39,7 @@ from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
-from eventuali.expected import ANY, AppendCondition, Expected
+from eventuali.expected import ANY, AppendCondition, Expected, StreamEvents
 from eventuali.history import Step
 from eventuali.projection import (
     Projection,
@@ -102,9 +103,11 @@ class EventStore:
         made = Inline(store, given) if given else None
         return cls(opened(store), EventTypes(), inline=made)
 
-    def save(self, *aggregates: Aggregate) -> Committed:
+    def save(self, *aggregates: Aggregate, condition: AppendCondition | None = None) -> Committed:
         """Saves the new events of the aggregates; see `eventuali.EventStore.save`."""
-        return _drive(_write.save(self._store, self._event_types, aggregates, self._inline))
+        return _drive(
+            _write.save(self._store, self._event_types, aggregates, self._inline, condition)
+        )
 
     def load(
         self,
@@ -145,7 +148,7 @@ class EventStore:
 
     def append(
         self,
-        events: Iterable[Event],
+        events: Iterable[Event | StreamEvents],
         *,
         stream: tuple[str, str] | None = None,
         expected: Expected = ANY,
@@ -159,16 +162,17 @@ class EventStore:
         )
 
     def decide(self, query: Query, decision: Decision, *, attempts: int = ATTEMPTS) -> Committed:
-        """Reads, decides, and appends; see `eventuali.EventStore.decide`."""
+        """Reads, decides, and stores; see `eventuali.EventStore.decide`."""
         deciding = Deciding(query, attempts)
         while True:
             reader = self.read(query)
-            deciding.propose(immediate(decision(list(reader))), reader.position)
-            if not deciding.events:
+            decided = immediate(decision(list(reader)), "a decision")
+            deciding.propose(decided, reader.position)
+            if deciding.proposal.empty:
                 return Committed()
             while not deciding.settled:
                 try:
-                    return self.append(deciding.events, condition=deciding.condition)
+                    return _drive(deciding.send(self._store, self._event_types, self._inline))
                 except EventStoreError as error:
                     pause = deciding.refused(error)
                 sleep(pause)
