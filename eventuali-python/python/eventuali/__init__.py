@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from eventuali import store as store
     from eventuali import subscription as subscription
     from eventuali import sync as sync
+    from eventuali import transaction as transaction
     from eventuali import worker as worker
     from eventuali._eventuali import __version__
     from eventuali.aggregate import Aggregate, User
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
         Verification,
     )
     from eventuali.subscription import Subscription
+    from eventuali.transaction import Outcome, UnitOfWork
 
 __all__ = [
     "ALL",
@@ -95,6 +97,7 @@ __all__ = [
     "IdempotencyConflictError",
     "InvalidEventError",
     "OptimisticConcurrencyError",
+    "Outcome",
     "OutcomeUnknownError",
     "Projection",
     "ProjectionStatus",
@@ -108,6 +111,7 @@ __all__ = [
     "StreamInfo",
     "Subscription",
     "SystemEvent",
+    "UnitOfWork",
     "UnknownEvent",
     "User",
     "Verification",
@@ -154,6 +158,7 @@ _HOMES = {
         "Verification",
     ),
     "subscription": ("Subscription",),
+    "transaction": ("Outcome", "UnitOfWork"),
 }
 _MODULES = {
     "aggregate",
@@ -169,6 +174,7 @@ _MODULES = {
     "store",
     "subscription",
     "sync",
+    "transaction",
     "worker",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta  # noqa: F401 (of `Horizon`)
 from inspect import isawaitable
@@ -27,6 +27,8 @@ from eventuali._engine.progress import Progress, shown
 from eventuali._engine.read import Horizon, StreamInfo
 from eventuali._engine.readers import EventReader
 from eventuali._engine.replay import History
+from eventuali._engine.tickets import Tickets
+from eventuali._engine.transact import Transaction
 from eventuali._engine.verify import Damage, Verification
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
@@ -45,6 +47,8 @@ from eventuali.projection import (
 )
 from eventuali.query import ALL, Query
 from eventuali.subscription import Subscription
+from eventuali.transaction import Outcome, UnitOfWork
+from eventuali.transaction import transact as _transact
 
 if TYPE_CHECKING:
     from eventuali._engine.asyncio_driver import AsyncioDriver
@@ -63,6 +67,7 @@ __all__ = [
 
 A = TypeVar("A", bound=Aggregate)
 M = TypeVar("M", bound=ReadModel)
+T = TypeVar("T")
 
 # A pickle names what the store answers where no part of the path is private. The names in the
 # annotations are looked up here then, too.
@@ -105,10 +110,12 @@ class EventStore:
         driver: AsyncioDriver,
         *,
         inline: Inline | None = None,
+        tickets: Tickets | None = None,
         root: bool = True,
     ) -> None:
         """Don't call this directly; use `EventStore.create`."""
         self._store = store
+        self._tickets = tickets or Tickets()
         self._inline = inline
         self._event_types = event_types
         self._driver = driver
@@ -209,6 +216,25 @@ class EventStore:
             _load.load_one(self._store, cls, aggregate_id, at_version, at_time, by)
         )
 
+    async def load_many(self, cls: type[A], ids: Iterable[str]) -> dict[str, A]:
+        """Rebuilds many aggregates of one class at once, in far less time than one by one.
+
+        Args:
+            cls: The class of the aggregates.
+            ids: Their ids; an id that is given twice is loaded once.
+
+        Returns:
+            The aggregates by id, in the order of `ids`, without those of which nothing was ever
+            stored; empty if `ids` is. All of them are in memory together, and beside them at most
+            64 pages of 1,000 events. Each is as it was at some moment of the call, as with `load`.
+
+        Raises:
+            UnknownEventTypeError: The class has no handler for a stored event.
+            SerializationError: A stored event does not fit its class.
+            StorageCorruptedError: Stored bytes differ from what was written.
+        """
+        return await self._driver.run(_load.load_many(self._store, cls, ids))
+
     async def history(self, cls: type[A], aggregate_id: str) -> AsyncIterator[Step[A]]:
         """Yields an aggregate event by event: each event, the state after it, and its changes.
 
@@ -298,6 +324,48 @@ class EventStore:
                 except EventStoreError as error:
                     pause = deciding.refused(error)
                 await asyncio.sleep(pause)
+
+    async def transact(
+        self, fn: Callable[[UnitOfWork], Awaitable[T] | T], *, attempts: int = ATTEMPTS
+    ) -> Outcome[T]:
+        """Loads, changes and saves aggregates, and does it again after a conflict.
+
+            async def transfer(work):
+                source = await work.load_one(Account, "a")
+                target = await work.load_one(Account, "b")
+                source.apply(Withdrawn(amount=10))
+                target.apply(Deposited(amount=10))
+                return source.balance
+
+            balance, committed = await store.transact(transfer)
+
+        The new events of all aggregates that the function loads or adds are one commit, on
+        condition that everything it loaded or read is still as it was. After a conflict, the
+        function is called again with newly loaded aggregates. Callers in this process that load the
+        same aggregate take turns, in the order in which they came.
+
+        If the outcome of a commit is unknown, the same events are sent again. The function is
+        called again only when it is certain that they were not stored.
+
+        Args:
+            fn: Takes a `UnitOfWork`. It may be a coroutine function, and is called at most once per
+                attempt, so it must have no other effects. If it raises, this method raises the same
+                exception, and nothing is stored.
+            attempts: The maximum number of commits, with pauses that grow to 250 ms.
+
+        Returns:
+            The value of the function and the result of the commit; the latter has no positions if
+            there was nothing to store.
+
+        Raises:
+            OptimisticConcurrencyError: Another writer changed something in each attempt.
+            AppendConditionError: The same, and in the last attempt it was what `work.read` read.
+            OutcomeUnknownError: The storage failed and did not recover within `attempts`.
+        """
+        transaction = Transaction(
+            self._store, self._event_types, self._inline, self._tickets, attempts
+        )
+        return await _transact(transaction, self._driver, fn)
 
     async def get(self, model: type[M], key: str) -> M | None:
         """Returns the document of a key; None if there is none.
@@ -585,7 +653,14 @@ class EventStore:
         """
         seen = self._store.for_tenant(named_tenant(tenant))
         inline = self._inline and self._inline.of(seen)
-        return EventStore(seen, self._event_types, self._driver, inline=inline, root=False)
+        return EventStore(
+            seen,
+            self._event_types,
+            self._driver,
+            inline=inline,
+            tickets=self._tickets,
+            root=False,
+        )
 
     @property
     def url(self) -> str:

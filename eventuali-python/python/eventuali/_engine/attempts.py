@@ -21,7 +21,7 @@ from eventuali.expected import at_least
 ATTEMPTS = 20
 """Enough for each of 64 concurrent callers with conflicting decisions to succeed."""
 _FIRST_PAUSE = 0.002
-_LONGEST_PAUSE = 0.25
+LONGEST_PAUSE = 0.25
 
 
 class Attempts(ABC):
@@ -74,7 +74,7 @@ class Attempts(ABC):
 
     def pause(self) -> float:
         """Returns the seconds to wait before the next attempt."""
-        longest: float = min(_FIRST_PAUSE * 2 ** (self.made - 1), _LONGEST_PAUSE)
+        longest: float = min(_FIRST_PAUSE * 2 ** (self.made - 1), LONGEST_PAUSE)
         return longest * random.random()  # noqa: S311 - keeps callers apart, guards no secret
 
     def _stays(self, error: OptimisticConcurrencyError) -> bool:

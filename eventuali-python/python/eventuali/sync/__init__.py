@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from time import sleep
 from types import TracebackType
@@ -34,6 +34,8 @@ from eventuali._engine.progress import Progress, shown
 from eventuali._engine.read import Horizon, StreamInfo
 from eventuali._engine.readers import BlockingReader
 from eventuali._engine.replay import History
+from eventuali._engine.tickets import Tickets
+from eventuali._engine.transact import Transaction
 from eventuali._engine.verify import Verification
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
@@ -55,8 +57,11 @@ from eventuali.store import StoreStats
 from eventuali.sync._running import Documents, Running
 from eventuali.sync._running import rebuild as _rebuild
 from eventuali.sync._subscription import Subscription
+from eventuali.sync._transaction import UnitOfWork
+from eventuali.sync._transaction import transact as _transact
+from eventuali.transaction import Outcome
 
-__all__ = ["Documents", "EventStore", "Running", "Subscription"]
+__all__ = ["Documents", "EventStore", "Running", "Subscription", "UnitOfWork"]
 
 A = TypeVar("A", bound=Aggregate)
 M = TypeVar("M", bound=ReadModel)
@@ -79,10 +84,12 @@ class EventStore:
         event_types: EventTypes,
         *,
         inline: Inline | None = None,
+        tickets: Tickets | None = None,
         root: bool = True,
     ) -> None:
         """Don't call this directly; use `EventStore.create`."""
         self._store = store
+        self._tickets = tickets or Tickets()
         self._inline = inline
         self._event_types = event_types
         self._root = root
@@ -137,6 +144,10 @@ class EventStore:
         """
         return _drive(_load.load_one(self._store, cls, aggregate_id, at_version, at_time, by))
 
+    def load_many(self, cls: type[A], ids: Iterable[str]) -> dict[str, A]:
+        """Rebuilds many aggregates of one class at once; see `eventuali.EventStore.load_many`."""
+        return _drive(_load.load_many(self._store, cls, ids))
+
     def history(self, cls: type[A], aggregate_id: str) -> Iterator[Step[A]]:
         """Yields an aggregate event by event; see `eventuali.EventStore.history`."""
         history = History(self._store, self._event_types, cls, aggregate_id)
@@ -176,6 +187,13 @@ class EventStore:
                 except EventStoreError as error:
                     pause = deciding.refused(error)
                 sleep(pause)
+
+    def transact(self, fn: Callable[[UnitOfWork], T], *, attempts: int = ATTEMPTS) -> Outcome[T]:
+        """Loads, changes, saves, and again; see `eventuali.EventStore.transact`."""
+        transaction = Transaction(
+            self._store, self._event_types, self._inline, self._tickets, attempts
+        )
+        return _transact(transaction, fn)
 
     def get(self, model: type[M], key: str) -> M | None:
         """Returns the document of a key; see `eventuali.EventStore.get`."""
@@ -302,7 +320,7 @@ class EventStore:
         """Returns the same store for another tenant; it is closed with the original store."""
         seen = self._store.for_tenant(named_tenant(tenant))
         inline = self._inline and self._inline.of(seen)
-        return EventStore(seen, self._event_types, inline=inline, root=False)
+        return EventStore(seen, self._event_types, inline=inline, tickets=self._tickets, root=False)
 
     @property
     def url(self) -> str:
