@@ -28,6 +28,7 @@ from eventuali._engine.read import Horizon, StreamInfo
 from eventuali._engine.readers import EventReader
 from eventuali._engine.replay import History
 from eventuali._engine.tickets import Tickets
+from eventuali._engine.transact import ATTEMPTS as _ATTEMPTS
 from eventuali._engine.transact import Transaction
 from eventuali._engine.verify import Damage, Verification
 from eventuali._eventuali import Store
@@ -326,7 +327,7 @@ class EventStore:
                 await asyncio.sleep(pause)
 
     async def transact(
-        self, fn: Callable[[UnitOfWork], Awaitable[T] | T], *, attempts: int = ATTEMPTS
+        self, fn: Callable[[UnitOfWork], Awaitable[T] | T], *, attempts: int = _ATTEMPTS
     ) -> Outcome[T]:
         """Loads, changes and saves aggregates, and does it again after a conflict.
 

@@ -32,7 +32,7 @@ class _Pace:
     Attributes:
         version: Its version after our last commit.
         at: When that was, by the monotonic clock.
-        taken: Seconds from loading to storing, the last time.
+        taken: Seconds from loading to storing, if nobody is in the way.
         shared_until: Until when other processes are taken to store events there, too.
         run: Commits without a pause.
         left: How many of them are left.
@@ -62,7 +62,7 @@ class Paces:
             return 0.0
         now = monotonic()
         if now < pace.shared_until:
-            wanted = pace.taken * random.uniform(1, 3)  # noqa: S311 - guards no secret
+            wanted = pace.taken * random.uniform(1.5, 3.5)  # noqa: S311 - guards no secret
         elif pace.left <= 0:
             wanted = pace.taken * 2
         else:
@@ -89,7 +89,9 @@ class Paces:
                 del self._paces[next(iter(self._paces))]
         now = monotonic()
         pace.left = pace.left - 1 if now - pace.at < 2 * seconds else pace.run
-        pace.version, pace.at, pace.taken = version, now, seconds
+        # One that had to wait for others says little.
+        pace.taken = min(seconds, pace.taken * 1.25) if pace.taken else seconds
+        pace.version, pace.at = version, now
 
     def overtaken(self, key: Key) -> None:
         """Notes that another writer was faster."""

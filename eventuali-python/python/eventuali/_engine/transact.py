@@ -31,6 +31,9 @@ from eventuali.query import Query
 
 A = TypeVar("A", bound=Aggregate)
 
+ATTEMPTS = 50
+"""Of 64 callers in four processes, none has needed more than 16."""
+
 
 class Transaction(Attempts):
     """A transaction in progress; each store has its own loop around it, as for a decision."""
@@ -58,7 +61,6 @@ class Transaction(Attempts):
         self._tickets = tickets
         self._ticket = tickets.draw()
         self._keys: set[Key] = set()
-        self._begun = 0.0
         self.proposal = Proposal((), (), ())
 
     def begin(self) -> Operation[Unit]:
@@ -66,7 +68,6 @@ class Transaction(Attempts):
         if self.made:
             yield from self._ticket.retake(self._keys)
         self.settled = False
-        self._begun = monotonic()
         return Unit(self._store, self._event_types, self._ticket, contended=self.made > 0)
 
     def refused(self, error: EventStoreError) -> float:
@@ -90,7 +91,7 @@ class Transaction(Attempts):
         """
         if not self.settled:
             return super().pause()
-        taken = min(monotonic() - self._begun, LONGEST_PAUSE)
+        taken = min(monotonic() - self._unit.begun, LONGEST_PAUSE)
         return taken * random.random() / self.made  # noqa: S311 - guards no secret
 
     def propose(self, unit: Unit) -> None:

@@ -35,6 +35,7 @@ from eventuali._engine.read import Horizon, StreamInfo
 from eventuali._engine.readers import BlockingReader
 from eventuali._engine.replay import History
 from eventuali._engine.tickets import Tickets
+from eventuali._engine.transact import ATTEMPTS as _ATTEMPTS
 from eventuali._engine.transact import Transaction
 from eventuali._engine.verify import Verification
 from eventuali._eventuali import Store
@@ -188,7 +189,7 @@ class EventStore:
                     pause = deciding.refused(error)
                 sleep(pause)
 
-    def transact(self, fn: Callable[[UnitOfWork], T], *, attempts: int = ATTEMPTS) -> Outcome[T]:
+    def transact(self, fn: Callable[[UnitOfWork], T], *, attempts: int = _ATTEMPTS) -> Outcome[T]:
         """Loads, changes, saves, and again; see `eventuali.EventStore.transact`."""
         transaction = Transaction(
             self._store, self._event_types, self._inline, self._tickets, attempts
