@@ -1,16 +1,13 @@
 """One aggregate that everybody changes: `transact` beside the best loop that is written by hand.
 
-python -m benchmarks.contention   some minutes; prints a table and writes nothing
-make bench ARGS=--contention      the same; writes docs/benchmarks-contention.md
+make bench ARGS=--contention   a quarter of an hour; writes docs/benchmarks-contention.md
 """
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import random
 import statistics
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,13 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import acceptance
+from benchmarks.acceptance import POSTGRES, SQLITE, Line, line
+from benchmarks.progress import Progress
+from benchmarks.report import percentile
+from benchmarks.workers import ROOT
 from eventuali import Aggregate, Event, EventStoreConfig, OptimisticConcurrencyError
 from eventuali.sync import EventStore, UnitOfWork
 
 PROCESSES = 4
 THREADS = 16
 INCREMENTS = 2000
-ROUNDS = 5
+ROUNDS = 3
+MANY = 500
+"""Aggregates that are loaded at once."""
+PAGE = ROOT / "docs" / "benchmarks-contention.md"
 
 
 class Incremented(Event, name="benchmarks.incremented"):
@@ -79,12 +84,8 @@ def by_hand(pause: Callable[[int], float]) -> Way:
 
 WAYS: dict[str, Way] = {
     "transact": by_transact,
-    "by hand, up to 10 ms": by_hand(lambda attempts: 0.01),
-    "by hand, up to 50 ms": by_hand(lambda attempts: 0.05),
-    "by hand, up to 250 ms": by_hand(lambda attempts: 0.25),
-    "by hand, 2 ms, then doubled up to 250 ms": by_hand(
-        lambda attempts: min(0.001 * 2**attempts, 0.25)
-    ),
+    "by hand, pauses up to 250 ms": by_hand(lambda attempts: 0.25),
+    "by hand, pauses from 2 to 250 ms": by_hand(lambda attempts: min(0.001 * 2**attempts, 0.25)),
 }
 
 
@@ -123,7 +124,7 @@ def work(way: str, place: Any, threads: int, calls: int, barrier: Any, queue: An
     queue.put(measured)
 
 
-def measure(way: str, place: Any, processes: int, threads: int, increments: int) -> Round:
+def raced(way: str, place: Any, processes: int, threads: int, increments: int) -> Round:
     """Adds in new processes to a new counter, and checks the sum."""
     with EventStore.create(place) as store:
         counter = Counter(id="hot")
@@ -154,54 +155,106 @@ def measure(way: str, place: Any, processes: int, threads: int, increments: int)
     )
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """Returns the value below which a share of sorted values lies."""
-    return values[min(int(len(values) * share), len(values) - 1)]
+def median(rounds: Sequence[Round], of: Callable[[Round], float]) -> float:
+    """Returns the median over the rounds."""
+    return statistics.median(map(of, rounds))
 
 
-def told(rounds: Sequence[Round]) -> str:
-    """Returns a line about the rounds of a way: medians."""
+def rate(one: Round) -> float:
+    """Returns increments per second."""
+    return len(one.calls) / one.seconds
 
-    def median(of: Callable[[Round], float]) -> float:
-        return statistics.median(map(of, rounds))
 
-    rate = median(lambda r: len(r.calls) / r.seconds)
-    return (
-        f"{rate:6.0f}/s; attempts p50 {median(lambda r: percentile(r.attempts, 0.5)):.0f}"
-        f" p99 {median(lambda r: percentile(r.attempts, 0.99)):.0f}"
-        f" max {max(r.attempts[-1] for r in rounds)}"
-        f"; call max/median {median(lambda r: r.calls[-1] / percentile(r.calls, 0.5)):.1f}"
-        f"; caller max/median {median(lambda r: r.callers[-1] / percentile(r.callers, 0.5)):.2f}"
+def attempts(one: Round) -> float:
+    """Returns the 99th percentile of the attempts."""
+    return percentile(one.attempts, 0.99)
+
+
+def slowest_call(one: Round) -> float:
+    """Returns how many times as long as the median the slowest call took."""
+    return one.calls[-1] / percentile(one.calls, 0.5)
+
+
+def slowest_caller(one: Round) -> float:
+    """Returns how many times as long as the median the slowest thread took for its share."""
+    return one.callers[-1] / percentile(one.callers, 0.5)
+
+
+def lines(backend: str, found: dict[str, list[Round]]) -> list[Line]:
+    """Returns the rows of a backend."""
+    ours = found.pop("transact")
+    best = max(found, key=lambda way: median(found[way], rate))
+    theirs = found[best]
+    ratio = median(ours, rate) / median(theirs, rate)
+    speed = f"{median(ours, rate):.0f}/s; {best} {median(theirs, rate):.0f}/s"
+    rows = [line(f"{backend}: increments", speed, ratio, "≥ 1x", met=ratio >= 1)]
+    for title, of, limit, unit in (
+        ("attempts, p99", attempts, 12, ""),
+        ("slowest call, compared with the median", slowest_call, 5, "x"),
+        ("slowest thread, compared with the median", slowest_caller, 5, "x"),
+    ):
+        one, other = median(ours, of), median(theirs, of)
+        places = 1 if unit else 0
+        text = f"{one:.{places}f}{unit}; by hand {other:.{places}f}{unit}"
+        verdict = "met" if one <= limit else "missed"
+        rows.append((f"{backend}: {title}", text, "", f"≤ {limit}{unit}", verdict))
+    most, least = max(one.attempts[-1] for one in ours), median(ours, lambda r: r.attempts[0])
+    spread = f"{least:.0f} to {most}; by hand up to {max(one.attempts[-1] for one in theirs)}"
+    p50 = median(ours, lambda one: percentile(one.attempts, 0.5))
+    rows.append((f"{backend}: attempts, p50 and range", f"{p50:.0f}; {spread}", "", "", ""))
+    return rows
+
+
+def loading(place: Path | EventStoreConfig) -> float:
+    """Returns how many times as fast `load_many` is as one `load` after the other."""
+    with EventStore.create(place) as store:
+        ids = [f"many-{number}" for number in range(MANY)]
+        for key in ids:
+            events = [Incremented() for _ in range(10)]
+            store.append(events, stream=("benchmarks.counter", key))
+        ratios = []
+        for _ in range(5):
+            begun = time.perf_counter()
+            for key in ids:
+                store.load_one(Counter, key)
+            middle = time.perf_counter()
+            store.load_many(Counter, ids)
+            ratios.append((middle - begun) / (time.perf_counter() - middle))
+    return statistics.median(ratios)
+
+
+def measure(folder: Path, url: str | None) -> list[Line]:
+    """Measures in a folder and on a server, and returns the rows."""
+    rows: list[Line] = []
+    for backend in (SQLITE, POSTGRES) if url else (SQLITE,):
+        found: dict[str, list[Round]] = {way: [] for way in WAYS}
+        progress = Progress(len(WAYS), ROUNDS - 1)
+        for number in range(ROUNDS):
+            for count, way in enumerate(WAYS if number % 2 else reversed(WAYS)):
+                place = _place(folder, url, backend, f"r{number}_{count}")
+                found[way].append(raced(way, place, PROCESSES, THREADS, INCREMENTS))
+                progress.step(number, f"{backend}: {way}")
+        progress.end()
+        rows += lines(backend, found)
+        ratio = loading(_place(folder, url, backend, "many"))
+        title = f"{backend}: {MANY} aggregates by load_many, compared with a loop of load"
+        rows.append((title, "", f"{ratio:.2f}x", "", ""))
+    return rows
+
+
+def _place(folder: Path, url: str | None, backend: str, name: str) -> Path | EventStoreConfig:
+    if backend == POSTGRES and url is not None:
+        return EventStoreConfig.postgres(url).with_schema(name)
+    return folder / f"{name}.db"
+
+
+def run(data: Path, page: Path = PAGE) -> None:
+    """Measures in a folder, and writes the page."""
+    method = (
+        f"{PROCESSES} processes of {THREADS} threads add one to the same aggregate, "
+        f"{INCREMENTS:,} times in all; the sum was exact in each run. The figures are medians of "
+        f"{ROUNDS} rounds, taking turns. By hand, a loop loads, changes and saves, and after a "
+        "conflict pauses for a random time; of several such loops, the fastest is shown. Every "
+        "commit is flushed before it is acknowledged."
     )
-
-
-def main() -> None:
-    """Measures and tells."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--increments", type=int, default=INCREMENTS)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--backend", default="sqlite")
-    given = parser.parse_args()
-    ways = [way for way in WAYS if given.only in way]
-    found: dict[str, list[Round]] = {way: [] for way in ways}
-    import psycopg
-
-    for number in range(given.rounds):
-        for way in ways if number % 2 else reversed(ways):
-            with tempfile.TemporaryDirectory(dir="target") as folder:
-                schema = f"contention_{number}"
-                url = "postgresql://postgres@127.0.0.1/postgres"
-                place: Any = f"sqlite:///{Path(folder).resolve() / 'hot.db'}"
-                if given.backend == "postgres":
-                    with psycopg.connect(url, autocommit=True) as connection:
-                        connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
-                    place = EventStoreConfig.postgres(url).with_schema(schema)
-                found[way].append(measure(way, place, PROCESSES, THREADS, given.increments))
-                print(f"{way}: {told(found[way][-1:])}", flush=True)
-    for way, rounds in found.items():
-        print(f"{way:42} {told(rounds)}")
-
-
-if __name__ == "__main__":
-    main()
+    acceptance.run("contention", "one hot aggregate", method, measure, data, page)

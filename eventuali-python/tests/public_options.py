@@ -18,10 +18,10 @@ from eventuali.event._envelope import GIVEN
 
 RESULTS = {
     "Change", "Committed", "Damage", "EventMeta", "ExpectedVersion", "Horizon", "Imported", "Step",
-    "ProjectionStatus", "StoreStats", "StreamInfo", "Verification",
+    "Outcome", "ProjectionStatus", "StoreStats", "StreamInfo", "Verification",
 }  # fmt: skip
 """Classes that the library makes instances of: what they hold is no option."""
-OPENED = {"Documents", "EventStore", "Running", "Subscription"}
+OPENED = {"Documents", "EventStore", "Running", "Subscription", "UnitOfWork"}
 """Classes whose constructor is not to be called."""
 INTERNAL = {"UnknownEvent", "registered"}
 """For the library alone, though a module lists them."""

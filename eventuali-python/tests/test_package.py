@@ -14,9 +14,11 @@ ConfigurationError Damage DatabaseError Documents DomainEvent Event EventMeta Ev
 EventStoreConfig EventStoreError EventualiError ExpectedVersion Found Horizon
 IdempotencyConflictError InvalidEventError
 NO_STREAM
-OptimisticConcurrencyError OutcomeUnknownError Projection ProjectionStatus Query ReadModel Retry
+OptimisticConcurrencyError Outcome OutcomeUnknownError Projection ProjectionStatus Query ReadModel
+Retry
 STREAM_EXISTS SerializationError
-Statements StoreStats StreamInfo Subscription SystemEvent UnknownEvent User Verification
+Statements StoreStats StreamEvents StreamInfo Subscription SystemEvent UnitOfWork UnknownEvent User
+Verification
 __version__
 """
 
