@@ -29,7 +29,7 @@ from eventuali._engine.readers import EventReader
 from eventuali._engine.replay import History
 from eventuali._engine.tickets import Tickets
 from eventuali._engine.transact import ATTEMPTS as _ATTEMPTS
-from eventuali._engine.transact import Transaction
+from eventuali._engine.transact import Transaction, calling
 from eventuali._engine.verify import Damage, Verification
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
@@ -309,22 +309,26 @@ class EventStore:
         """
         import asyncio  # which `import eventuali` need not bring
 
-        deciding = Deciding(query, attempts)
-        while True:
-            reader = self.read(query)
-            decided = decision([event async for event in reader])
-            proposal = await decided if isawaitable(decided) else decided
-            deciding.propose(proposal, reader.position)
-            if deciding.proposal.empty:
-                return Committed()
-            while not deciding.settled:
-                try:
-                    return await self._driver.run(
-                        deciding.send(self._store, self._event_types, self._inline)
-                    )
-                except EventStoreError as error:
-                    pause = deciding.refused(error)
-                await asyncio.sleep(pause)
+        deciding = Deciding(query, attempts, self._tickets, self._store.tenant)
+        try:
+            while True:
+                await self._driver.run(deciding.begin())
+                reader = self.read(query)
+                with calling():
+                    decided = decision([event async for event in reader])
+                    proposal = await decided if isawaitable(decided) else decided
+                deciding.propose(proposal, reader.position)
+                if deciding.proposal.empty:
+                    return Committed()
+                while not deciding.settled:
+                    sending = deciding.send(self._store, self._event_types, self._inline)
+                    try:
+                        return await self._driver.run(sending)
+                    except EventStoreError as error:
+                        pause = deciding.refused(error)
+                    await asyncio.sleep(pause)
+        finally:
+            deciding.end()
 
     async def transact(
         self, fn: Callable[[UnitOfWork], Awaitable[T] | T], *, attempts: int = _ATTEMPTS

@@ -13,6 +13,7 @@ from eventuali._engine.inline_commit import Inline
 from eventuali._engine.operation import Operation
 from eventuali._engine.pending_commit import Committed
 from eventuali._engine.proposal import Proposal, Proposed, proposed
+from eventuali._engine.tickets import Tickets
 from eventuali._engine.write import checked_condition
 from eventuali._eventuali import Store
 from eventuali.event import Event
@@ -37,7 +38,7 @@ class Deciding(Attempts):
 
     WHAT: ClassVar[str] = "decision"
 
-    def __init__(self, query: Query, attempts: int) -> None:
+    def __init__(self, query: Query, attempts: int, tickets: Tickets, tenant: str) -> None:
         """Begins without a decision.
 
         Raises:
@@ -46,7 +47,18 @@ class Deciding(Attempts):
         """
         super().__init__(attempts)
         self._query = query
+        self._ticket = tickets.draw()
+        self._key = (tenant, repr(query))
         self.proposal = Proposal((), (), ())
+
+    def begin(self) -> Operation[None]:
+        """Begins an attempt; after a conflict, callers with the same query take turns."""
+        if self.made:
+            yield from self._ticket.retake([self._key])
+
+    def end(self) -> None:
+        """Lets others have their turn."""
+        self._ticket.give_back()
 
     def propose(self, decided: Proposed, seen_to: int) -> None:
         """Takes the result of a decision from the events up to a position."""

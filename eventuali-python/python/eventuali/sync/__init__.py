@@ -36,7 +36,7 @@ from eventuali._engine.readers import BlockingReader
 from eventuali._engine.replay import History
 from eventuali._engine.tickets import Tickets
 from eventuali._engine.transact import ATTEMPTS as _ATTEMPTS
-from eventuali._engine.transact import Transaction
+from eventuali._engine.transact import Transaction, calling
 from eventuali._engine.verify import Verification
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
@@ -175,19 +175,24 @@ class EventStore:
 
     def decide(self, query: Query, decision: Decision, *, attempts: int = ATTEMPTS) -> Committed:
         """Reads, decides, and stores; see `eventuali.EventStore.decide`."""
-        deciding = Deciding(query, attempts)
-        while True:
-            reader = self.read(query)
-            decided = immediate(decision(list(reader)), "a decision")
-            deciding.propose(decided, reader.position)
-            if deciding.proposal.empty:
-                return Committed()
-            while not deciding.settled:
-                try:
-                    return _drive(deciding.send(self._store, self._event_types, self._inline))
-                except EventStoreError as error:
-                    pause = deciding.refused(error)
-                sleep(pause)
+        deciding = Deciding(query, attempts, self._tickets, self._store.tenant)
+        try:
+            while True:
+                _drive(deciding.begin())
+                reader = self.read(query)
+                with calling():
+                    decided = immediate(decision(list(reader)), "a decision")
+                deciding.propose(decided, reader.position)
+                if deciding.proposal.empty:
+                    return Committed()
+                while not deciding.settled:
+                    try:
+                        return _drive(deciding.send(self._store, self._event_types, self._inline))
+                    except EventStoreError as error:
+                        pause = deciding.refused(error)
+                    sleep(pause)
+        finally:
+            deciding.end()
 
     def transact(self, fn: Callable[[UnitOfWork], T], *, attempts: int = _ATTEMPTS) -> Outcome[T]:
         """Loads, changes, saves, and again; see `eventuali.EventStore.transact`."""
