@@ -43,6 +43,7 @@ from eventuali import (
     NO_STREAM,
     STREAM_EXISTS,
     Aggregate,
+    AggregateNotFoundError,
     AppendCondition,
     AppendConditionError,
     Event,
@@ -51,6 +52,7 @@ from eventuali import (
     Projection,
     Query,
     ReadModel,
+    StreamEvents,
     Tracking,
     UnknownEvent,
     User,
@@ -559,7 +561,149 @@ def _(place, attempts):
     return len(calls)
 
 
+@changes("EventStore.save.condition", ("z", "nothing"), ("a", "AppendConditionError"),
+         (LEFT_OUT, "nothing"))  # fmt: skip
+def _(place, tag):
+    condition = tag if tag is LEFT_OUT else AppendCondition(Query(tags=[tag]))
+    with place.filled() as store:
+        save = lambda: store.save(counted("new", 1), **given("condition", condition))  # noqa: E731
+        return raised(save, AppendConditionError)
+
+
+@changes("StreamEvents.stream", (("Ledger", "x"), [("Ledger", "x", 2)]),
+         ((Other, "x"), [("Other", "x", 2)]))  # fmt: skip
+def _(place, stream):
+    with place.filled() as store:
+        store.append([StreamEvents(stream, [Counted(number=9)])])
+        metas = [event.meta for event in store.read(after=4)]
+        return [(m.aggregate_type, m.aggregate_id, m.aggregate_version) for m in metas]
+
+
+@changes("StreamEvents.events", ([], []), ([7, 8], [7, 8]))
+def _(place, wanted):
+    with place.filled() as store:
+        store.append([StreamEvents(("Ledger", "x"), [Counted(number=n) for n in wanted])])
+        return numbers(store.read(after=4))
+
+
+@changes("StreamEvents.expected", (1, "nothing"), (2, "OptimisticConcurrencyError"),
+         (NO_STREAM, "OptimisticConcurrencyError"), (LEFT_OUT, "nothing"))  # fmt: skip
+def _(place, expected):
+    events = StreamEvents(("Ledger", "x"), [Counted(number=9)], **given("expected", expected))
+    with place.filled() as store:
+        return raised(lambda: store.append([events]), OptimisticConcurrencyError)
+
+
+# --- transactions ---------------------------------------------------------------------------------
+
+
+def within_work(place: Place, verb: str, *arguments: Any) -> Callable[[Any], Any]:
+    """Returns a function for `transact` that calls a method of its unit of work."""
+
+    async def awaiting(work: Any) -> Any:
+        found = getattr(work, verb)(*arguments)
+        return await found if isawaitable(found) else found
+
+    def waiting(work: Any) -> Any:
+        return getattr(work, verb)(*arguments)
+
+    return awaiting if place.api == "async" else waiting
+
+
+@changes(
+    "EventStore.transact.fn", (lambda work: 1, 1), (lambda work: type(work).__name__, "UnitOfWork")
+)
+def _(place, fn):
+    with place.filled() as store:
+        return store.transact(fn).value
+
+
+@changes("EventStore.transact.attempts", (1, 1), (3, 3), (LEFT_OUT, 50))
+def _(place, attempts):
+    """How often somebody is called who is always overtaken."""
+    calls = []
+
+    async def awaiting(work):
+        calls.append((await work.load_one(Ledger, "x")).apply(Counted(number=1)))
+        await store.store.append([Counted(number=0)], stream=("Ledger", "x"))
+
+    def waiting(work):
+        calls.append(work.load_one(Ledger, "x").apply(Counted(number=1)))
+        store.append([Counted(number=0)], stream=("Ledger", "x"))
+
+    with place.filled() as store:
+        fn = awaiting if place.api == "async" else waiting
+        raised(
+            lambda: store.transact(fn, **given("attempts", attempts)), OptimisticConcurrencyError
+        )
+    return len(calls)
+
+
+@changes("UnitOfWork.load.cls", (Ledger, "Ledger"), (Other, "Other"))
+def _(place, cls):
+    with place.filled() as store:
+        return type(store.transact(within_work(place, "load", cls, "x")).value).__name__
+
+
+@changes("UnitOfWork.load.aggregate_id", ("x", "x"), ("z", None))
+def _(place, aggregate_id):
+    with place.filled() as store:
+        found = store.transact(within_work(place, "load", Ledger, aggregate_id)).value
+        return found and found.id
+
+
+@changes("UnitOfWork.load_one.cls", (Ledger, "Ledger"), (Other, "Other"))
+def _(place, cls):
+    with place.filled() as store:
+        return type(store.transact(within_work(place, "load_one", cls, "x")).value).__name__
+
+
+@changes("UnitOfWork.load_one.aggregate_id", ("x", "nothing"), ("z", "AggregateNotFoundError"))
+def _(place, aggregate_id):
+    with place.filled() as store:
+        fn = within_work(place, "load_one", Ledger, aggregate_id)
+        return raised(lambda: store.transact(fn), AggregateNotFoundError)
+
+
+@changes("UnitOfWork.load_many.cls", (Ledger, ["x", "y"]), (Other, ["x"]))
+def _(place, cls):
+    with place.filled() as store:
+        return list(store.transact(within_work(place, "load_many", cls, ["x", "y"])).value)
+
+
+@changes("UnitOfWork.load_many.ids", ([], []), (["y", "z", "x"], ["y", "x"]))
+def _(place, ids):
+    with place.filled() as store:
+        return list(store.transact(within_work(place, "load_many", Ledger, ids)).value)
+
+
+@changes("UnitOfWork.read.query", (Query(tags=["a"]), [0, 1]), (Query(tags=["b"]), [1, 3]))
+def _(place, query):
+    with place.filled() as store:
+        return numbers(store.transact(within_work(place, "read", query)).value)
+
+
+@changes("UnitOfWork.add.aggregates", ((), 4), ((1, 2), 6))
+def _(place, wanted):
+    with place.filled() as store:
+        new = [counted(f"n{number}", number) for number in wanted]
+        store.transact(within_work(place, "add", *new))
+        return len(store.read())
+
+
 # --- loading --------------------------------------------------------------------------------------
+
+
+@changes("EventStore.load_many.cls", (Ledger, ["x", "y"]), (Other, ["x"]))
+def _(place, cls):
+    with place.filled() as store:
+        return list(store.load_many(cls, ["x", "y"]))
+
+
+@changes("EventStore.load_many.ids", ([], []), (["y", "z", "x"], ["y", "x"]))
+def _(place, ids):
+    with place.filled() as store:
+        return list(store.load_many(Ledger, ids))
 
 
 @contextmanager

@@ -32,12 +32,15 @@ from eventuali import (
     NO_STREAM,
     STREAM_EXISTS,
     Aggregate,
+    AppendCondition,
+    AppendConditionError,
     Event,
     EventStore,
     Projection,
     Query,
     ReadModel,
     Retry,
+    StreamEvents,
     sync,
 )
 from eventuali._engine import inline as engine
@@ -162,6 +165,60 @@ def test_appended_events_show_whatever_version_is_expected(api, kind, tmp_path):
         assert await store.get(Pot, "b") is None
 
     run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_documents_are_in_commits_of_several_kinds(api, kind, tmp_path):
+    async def test(store):
+        query = Query(event_types=[PotMade])
+        one = vessel("a", PotMade(owner="Ada"))
+        await store.save(one, condition=AppendCondition(query))
+        mixed = [
+            vessel("b", PotMade(owner="Bob")),
+            StreamEvents(("Pot", "a"), [filled(2)], expected=1),
+            StreamEvents(("Pot", "c"), [PotMade(owner="Cleo"), filled(3)], expected=NO_STREAM),
+            PotSeen(),
+        ]
+        await store.decide(query, lambda _: mixed)
+        await store.append([StreamEvents(("Pot", "b"), [filled(5)]), PotSeen()])
+        await check_pots(store)
+
+        def fill(work):
+            work.add(vessel("d", PotMade(owner="Dora")))
+
+        await store.transact(fill)
+        late = vessel("e", PotMade(owner="Eve"))
+        with pytest.raises(AppendConditionError):
+            await store.save(late, condition=AppendCondition(query))
+        await check_pots(store)
+        assert [pot.content for pot in await store.find(Pot, owner="Ada")] == [2]
+        assert await store.count(Pot) == 4
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_a_decision_that_no_longer_holds_is_refused_before_its_documents_fail(api, kind, tmp_path):
+    class Strict(Projection[Pot], inline=True):
+        def on_made(self, event: PotMade, doc: Pot | None) -> Pot:
+            if event.owner == "nobody":
+                raise ValueError("nobody")
+            return Pot(owner=event.owner)
+
+    async def test(store):
+        query = Query(event_types=[PotMade])
+        await store.append([PotMade(owner="Ada")], stream=("Pot", "a"))
+        bad = StreamEvents(("Pot", "b"), [PotMade(owner="nobody")])
+        with pytest.raises(AppendConditionError):
+            await store.append([bad], condition=AppendCondition(query))
+        with pytest.raises(OptimisticConcurrencyError) as said:
+            await store.append([bad, StreamEvents(("Pot", "a"), [PotSeen()], expected=0)])
+        assert said.value.stream == ("Pot", "a")
+        with pytest.raises(ProjectionError, match="nobody"):
+            await store.append([bad, PotSeen(), StreamEvents(("Pot", "a"), [PotSeen()])])
+        assert len(await gathered(store.read())) == 1
+
+    run(api, kind, tmp_path, test, inline=[Strict()])
 
 
 @each_store

@@ -15,9 +15,11 @@ ConfigurationError Damage DatabaseError Documents DomainEvent Event EventMeta Ev
 EventStoreConfig EventStoreError EventualiError ExpectedVersion Found Horizon
 IdempotencyConflictError InvalidEventError
 NO_STREAM
-OptimisticConcurrencyError OutcomeUnknownError Projection ProjectionStatus Query ReadModel Retry
+OptimisticConcurrencyError Outcome OutcomeUnknownError Projection ProjectionStatus Query ReadModel
+Retry
 STREAM_EXISTS SerializationError
-Statements StoreStats StreamInfo Subscription SystemEvent Tracking UnknownEvent User
+Statements StoreStats StreamEvents StreamInfo Subscription SystemEvent Tracking UnitOfWork
+UnknownEvent User
 Verification
 __version__
 """

@@ -53,6 +53,10 @@ impl Storage for Clocked {
         self.storage.read(query, range)
     }
 
+    fn count(&self, query: Query, range: ReadRange) -> Answer<u64> {
+        self.storage.count(query, range)
+    }
+
     fn streams(
         &self,
         selection: StreamSelection,

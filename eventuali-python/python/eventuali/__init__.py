@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from eventuali import subscription as subscription
     from eventuali import sync as sync
     from eventuali import tracking as tracking
+    from eventuali import transaction as transaction
     from eventuali import worker as worker
     from eventuali._eventuali import __version__
     from eventuali.aggregate import Aggregate, User
@@ -42,7 +43,14 @@ if TYPE_CHECKING:
         SerializationError,
     )
     from eventuali.event import DomainEvent, Event, EventMeta, SystemEvent, UnknownEvent
-    from eventuali.expected import ANY, NO_STREAM, STREAM_EXISTS, AppendCondition, ExpectedVersion
+    from eventuali.expected import (
+        ANY,
+        NO_STREAM,
+        STREAM_EXISTS,
+        AppendCondition,
+        ExpectedVersion,
+        StreamEvents,
+    )
     from eventuali.projection import (
         Projection,
         ProjectionStatus,
@@ -65,6 +73,7 @@ if TYPE_CHECKING:
     )
     from eventuali.subscription import Subscription
     from eventuali.tracking import Tracking
+    from eventuali.transaction import Outcome, UnitOfWork
 
 __all__ = [
     "ALL",
@@ -94,6 +103,7 @@ __all__ = [
     "IdempotencyConflictError",
     "InvalidEventError",
     "OptimisticConcurrencyError",
+    "Outcome",
     "OutcomeUnknownError",
     "Projection",
     "ProjectionStatus",
@@ -103,10 +113,12 @@ __all__ = [
     "SerializationError",
     "Statements",
     "StoreStats",
+    "StreamEvents",
     "StreamInfo",
     "Subscription",
     "SystemEvent",
     "Tracking",
+    "UnitOfWork",
     "UnknownEvent",
     "User",
     "Verification",
@@ -131,7 +143,14 @@ _HOMES = {
         "SerializationError",
     ),
     "event": ("DomainEvent", "Event", "EventMeta", "SystemEvent", "UnknownEvent"),
-    "expected": ("ANY", "AppendCondition", "ExpectedVersion", "NO_STREAM", "STREAM_EXISTS"),
+    "expected": (
+        "ANY",
+        "AppendCondition",
+        "ExpectedVersion",
+        "NO_STREAM",
+        "STREAM_EXISTS",
+        "StreamEvents",
+    ),
     "projection": ("Projection", "ProjectionStatus", "ReadModel", "Retry", "Statements"),
     "query": ("ALL", "Query"),
     "running": ("Documents",),
@@ -148,6 +167,7 @@ _HOMES = {
     ),
     "subscription": ("Subscription",),
     "tracking": ("Tracking",),
+    "transaction": ("Outcome", "UnitOfWork"),
 }
 _MODULES = {
     "aggregate",
@@ -166,6 +186,7 @@ _MODULES = {
     "subscription",
     "sync",
     "tracking",
+    "transaction",
     "worker",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

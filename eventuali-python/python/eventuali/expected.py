@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
 from threading import TIMEOUT_MAX
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar
 
 from eventuali.errors import InvalidEventError
+from eventuali.event import Event
 from eventuali.query import Query
 
-__all__ = ["ANY", "NO_STREAM", "STREAM_EXISTS", "AppendCondition", "Expected", "ExpectedVersion"]
+__all__ = [
+    "ANY",
+    "NO_STREAM",
+    "STREAM_EXISTS",
+    "AppendCondition",
+    "Expected",
+    "ExpectedVersion",
+    "StreamEvents",
+]
+
+E = TypeVar("E")
+
+COMMIT = 10_000
+"""The most events that a commit holds."""
 
 
 class ExpectedVersion(Enum):
@@ -43,6 +59,43 @@ class AppendCondition:
 
     query: Query
     after: int = field(default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvents:
+    """New events for one stream, on condition that it is at a version.
+
+        StreamEvents(("Account", "acc-1"), [Deposited(amount=5)], expected=3)
+
+    `append` stores several of them in one commit, and a decision may return them.
+
+    Attributes:
+        stream: `(aggregate_type, aggregate_id)`.
+        events: The events; without any, only the version is checked.
+        expected: The version at which the stream must be.
+
+    Raises:
+        TypeError: `events` are not events.
+    """
+
+    stream: tuple[str, str]
+    events: Sequence[Event]
+    expected: Expected = ANY
+
+    def __post_init__(self) -> None:
+        """Takes the events, of an endless iterable one more than a commit holds."""
+        if isinstance(self.events, Event):
+            name = type(self.events).__name__
+            raise TypeError(f"StreamEvents takes several events; write [{name}(…)]")
+        object.__setattr__(self, "events", several(self.events))
+        for event in self.events:
+            if not isinstance(event, Event):
+                raise TypeError(f"StreamEvents takes events, not {event!r:.60}")
+
+
+def several(events: Iterable[E]) -> tuple[E, ...]:
+    """Returns the events of a commit; of an endless iterable, one more than the limit."""
+    return tuple(events if isinstance(events, Sized) else islice(events, COMMIT + 1))
 
 
 def wire(expected: object) -> int | Literal["any", "no_stream", "stream_exists"]:

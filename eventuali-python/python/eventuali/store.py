@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta  # noqa: F401 (of `Horizon`)
 from inspect import isawaitable
@@ -17,10 +17,11 @@ from eventuali._engine import read as _read
 from eventuali._engine import verify as _verifying
 from eventuali._engine import write as _write
 from eventuali._engine.arguments import query_items
+from eventuali._engine.attempts import ATTEMPTS
 from eventuali._engine.bounds import By
 from eventuali._engine.checkpoints import CheckpointInfo, Start
 from eventuali._engine.clock import StoreClock, described, shown_by
-from eventuali._engine.decide import ATTEMPTS, AsyncDecision, Deciding
+from eventuali._engine.decide import AsyncDecision, Deciding
 from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes, StoreOrClass, event_types_of
 from eventuali._engine.find import DocumentPlace, Found
@@ -31,12 +32,15 @@ from eventuali._engine.progress import Progress, shown
 from eventuali._engine.read import Horizon, StreamInfo
 from eventuali._engine.readers import EventReader
 from eventuali._engine.replay import History
+from eventuali._engine.tickets import Tickets
+from eventuali._engine.transact import ATTEMPTS as _ATTEMPTS
+from eventuali._engine.transact import Transaction, calling
 from eventuali._engine.verify import Damage, Verification
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
-from eventuali.expected import ANY, AppendCondition, Expected
+from eventuali.expected import ANY, AppendCondition, Expected, StreamEvents
 from eventuali.history import Step
 from eventuali.projection import (
     Projection,
@@ -50,6 +54,8 @@ from eventuali.projection import (
 from eventuali.query import ALL, E, Query
 from eventuali.subscription import Subscription
 from eventuali.tracking import Tracking
+from eventuali.transaction import Outcome, UnitOfWork
+from eventuali.transaction import transact as _transact
 
 if TYPE_CHECKING:
     from eventuali._engine.asyncio_driver import AsyncioDriver
@@ -69,6 +75,7 @@ __all__ = [
 
 A = TypeVar("A", bound=Aggregate)
 M = TypeVar("M", bound=ReadModel)
+T = TypeVar("T")
 
 # A pickle names what the store answers where no part of the path is private. The names in the
 # annotations are looked up here then, too.
@@ -113,10 +120,12 @@ class EventStore:
         driver: AsyncioDriver,
         *,
         inline: Inline | None = None,
+        tickets: Tickets | None = None,
         root: bool = True,
     ) -> None:
         """Don't call this directly; use `EventStore.create`."""
         self._store = store
+        self._tickets = tickets or Tickets()
         self._inline = inline
         self._event_types = event_types
         self._driver = driver
@@ -152,21 +161,31 @@ class EventStore:
         """
         return Opening(url, tenant, durability, check_inline(inline), clock)
 
-    async def save(self, *aggregates: Aggregate, tracking: Tracking | None = None) -> Committed:
+    async def save(
+        self,
+        *aggregates: Aggregate,
+        condition: AppendCondition | None = None,
+        tracking: Tracking | None = None,
+    ) -> Committed:
         """Saves the new events of the aggregates, all or nothing.
 
         Args:
-            aggregates: The aggregates to save.
+            aggregates: The aggregates. If the outcome of an earlier save is unknown, that is
+                settled first, on the condition that it was sent with.
+            condition: The events that must not have been stored in the meantime.
             tracking: The position of another log to store in the same commit.
 
         Raises:
             OptimisticConcurrencyError: A stream is no longer at the version that was loaded.
+            AppendConditionError: A stored event matches the condition.
             TrackingConflictError: The position of `tracking` was stored before, or a higher one.
             SerializationError: A value would not come back exactly; `path` says where.
             OutcomeUnknownError: The storage failed during the write; saving again settles it.
         """
         return await self._driver.run(
-            _write.save(self._store, self._event_types, aggregates, self._inline, tracking)
+            _write.save(
+                self._store, self._event_types, aggregates, self._inline, condition, tracking
+            )
         )
 
     async def load(
@@ -216,6 +235,25 @@ class EventStore:
             _load.load_one(self._store, cls, aggregate_id, at_version, at_time, by)
         )
 
+    async def load_many(self, cls: type[A], ids: Iterable[str]) -> dict[str, A]:
+        """Rebuilds many aggregates of one class at once, in far less time than one by one.
+
+        Args:
+            cls: The class of the aggregates.
+            ids: Their ids; an id that is given twice is loaded once.
+
+        Returns:
+            The aggregates by id, in the order of `ids`, without those of which nothing was ever
+            stored; empty if `ids` is. All of them are in memory together, and beside them at most
+            64 pages of 1,000 events. Each is as it was at some moment of the call, as with `load`.
+
+        Raises:
+            UnknownEventTypeError: The class has no handler for a stored event.
+            SerializationError: A stored event does not fit its class.
+            StorageCorruptedError: Stored bytes differ from what was written.
+        """
+        return await self._driver.run(_load.load_many(self._store, cls, ids))
+
     async def history(
         self,
         cls: type[A],
@@ -247,7 +285,7 @@ class EventStore:
 
     async def append(
         self,
-        events: Iterable[Event],
+        events: Iterable[Event | StreamEvents],
         *,
         stream: tuple[str, str] | None = None,
         expected: Expected = ANY,
@@ -259,8 +297,9 @@ class EventStore:
         Repeating the call with the same event objects stores nothing twice.
 
         Args:
-            events: The events to append. `expected` and `condition` are checked even if it is
-                empty, and `tracking` is stored.
+            events: The events to append; `StreamEvents` among them are for a stream of their own.
+                `expected` and `condition` are checked even if it is empty, and `tracking` is
+                stored.
             stream: `(aggregate_type, aggregate_id)`; None for events without a stream.
             expected: The version at which the stream must be.
             condition: The events that must not have been stored in the meantime.
@@ -307,7 +346,7 @@ class EventStore:
     async def decide(
         self, query: Query, decision: AsyncDecision[Any], *, attempts: int = ATTEMPTS
     ) -> Committed:
-        """Reads, decides, and appends; retries if a matching event was stored in the meantime.
+        """Reads, decides, and stores; again if a matching event was stored in the meantime.
 
         If the outcome of an append is unknown, the same events are sent again. The decision is
         repeated only when it is certain that they were not stored.
@@ -315,9 +354,10 @@ class EventStore:
         Args:
             query: The events on which the decision depends. If the events that it returns match
                 the query too, a second call finds those of the first.
-            decision: Takes the matching events, and returns the events to store: one, several, or
-                None. It may be a coroutine function, and is called at most once per attempt. If it
-                raises, this method raises the same exception, and nothing is stored.
+            decision: Takes the matching events, and returns what to store, one or several: events,
+                `StreamEvents`, aggregates with new events, in any mix; or None. All of it is one
+                commit. It may be a coroutine function, and is called at most once per attempt. If
+                it raises, this method raises the same exception, and nothing is stored.
             attempts: The maximum number of appends, with pauses that grow to 250 ms.
 
         Returns:
@@ -325,25 +365,74 @@ class EventStore:
 
         Raises:
             AppendConditionError: A matching event was stored during each attempt.
+            OptimisticConcurrencyError: A stream was at another version in the last attempt.
             OutcomeUnknownError: The storage failed and did not recover within `attempts`. Calling
                 again is safe if the events match the query.
         """
         import asyncio  # which `import eventuali` need not bring
 
-        deciding = Deciding(query, attempts)
-        while True:
-            reader = self.read(query)
-            decided = decision([event async for event in reader])
-            proposal = await decided if isawaitable(decided) else decided
-            deciding.propose(proposal, reader.position)
-            if not deciding.events:
-                return Committed()
-            while not deciding.settled:
-                try:
-                    return await self.append(deciding.events, condition=deciding.condition)
-                except EventStoreError as error:
-                    pause = deciding.refused(error)
-                await asyncio.sleep(pause)
+        deciding = Deciding(query, attempts, self._tickets, self._store.tenant)
+        try:
+            while True:
+                await self._driver.run(deciding.begin())
+                reader = self.read(query)
+                with calling():
+                    decided = decision([event async for event in reader])
+                    proposal = await decided if isawaitable(decided) else decided
+                deciding.propose(proposal, reader.position)
+                if deciding.proposal.empty:
+                    return Committed()
+                while not deciding.settled:
+                    sending = deciding.send(self._store, self._event_types, self._inline)
+                    try:
+                        return await self._driver.run(sending)
+                    except EventStoreError as error:
+                        pause = deciding.refused(error)
+                    await asyncio.sleep(pause)
+        finally:
+            deciding.end()
+
+    async def transact(
+        self, fn: Callable[[UnitOfWork], Awaitable[T] | T], *, attempts: int = _ATTEMPTS
+    ) -> Outcome[T]:
+        """Loads, changes and saves aggregates, and does it again after a conflict.
+
+            async def transfer(work):
+                source = await work.load_one(Account, "a")
+                target = await work.load_one(Account, "b")
+                source.apply(Withdrawn(amount=10))
+                target.apply(Deposited(amount=10))
+                return source.balance
+
+            balance, committed = await store.transact(transfer)
+
+        The new events of all aggregates that the function loads or adds are one commit, on
+        condition that everything it loaded or read is still as it was. After a conflict, the
+        function is called again with newly loaded aggregates. Callers in this process that load the
+        same aggregate take turns, in the order in which they came.
+
+        If the outcome of a commit is unknown, the same events are sent again. The function is
+        called again only when it is certain that they were not stored.
+
+        Args:
+            fn: Takes a `UnitOfWork`. It may be a coroutine function, and is called at most once per
+                attempt, so it must have no other effects. If it raises, this method raises the same
+                exception, and nothing is stored.
+            attempts: The maximum number of commits, with pauses that grow to 250 ms.
+
+        Returns:
+            The value of the function and the result of the commit; the latter has no positions if
+            there was nothing to store.
+
+        Raises:
+            OptimisticConcurrencyError: Another writer changed something in each attempt.
+            AppendConditionError: The same, and in the last attempt it was what `work.read` read.
+            OutcomeUnknownError: The storage failed and did not recover within `attempts`.
+        """
+        transaction = Transaction(
+            self._store, self._event_types, self._inline, self._tickets, attempts
+        )
+        return await _transact(transaction, self._driver, fn)
 
     async def get(self, model: type[M], key: str) -> M | None:
         """Returns the document of a key; None if there is none.
@@ -739,7 +828,14 @@ class EventStore:
         """
         seen = self._store.for_tenant(named_tenant(tenant))
         inline = self._inline and self._inline.of(seen)
-        return EventStore(seen, self._event_types, self._driver, inline=inline, root=False)
+        return EventStore(
+            seen,
+            self._event_types,
+            self._driver,
+            inline=inline,
+            tickets=self._tickets,
+            root=False,
+        )
 
     @property
     def url(self) -> str:

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from pydantic_core import from_json, to_json
 
-from eventuali._engine.inline_commit import Record
 from eventuali._engine.operation import Operation
+from eventuali._engine.pending_commit import Record
 from eventuali._engine.work import LastEvent
 from eventuali._eventuali import Page, Store
 from eventuali.errors import OptimisticConcurrencyError, StorageCorruptedError

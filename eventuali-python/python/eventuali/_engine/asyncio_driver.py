@@ -76,7 +76,7 @@ class AsyncioDriver:
         return pending.spin() if free and _may_spin(loop) else None
 
     async def _shielded(self, step: ShieldedWait) -> Any:
-        future = step.future = step.future or self.answer(step.pending)
+        future = step.awaited(self.answer)
         if not future.done():
             await asyncio.wait([future], timeout=step.left())
         if not future.done():

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from eventuali._engine.commit_builder import CommitBuilder, Part, Write
 from eventuali._engine.inline import Change, InlineFold, State, Stream, version_of, wire_name
 from eventuali._engine.operation import Operation
-from eventuali._engine.pending_commit import Answer, PendingCommit
+from eventuali._engine.pending_commit import Answer, Besides, PendingCommit
 from eventuali._engine.places import Failed
 from eventuali._eventuali import Projection as Core
 from eventuali._eventuali import Store
@@ -17,15 +17,12 @@ from eventuali.errors import AppendConditionError, OptimisticConcurrencyError, P
 from eventuali.event import UnknownEvent
 from eventuali.event._slot import place
 from eventuali.projection import Projection
-from eventuali.query import Item
 
 ATTEMPTS = 500
 """How often a commit is tried whose documents others change: each time, one of them has gone on."""
 
 Changes: TypeAlias = tuple[Core, int, list[Change]]
 """(projection, version of the record of its generations, changes)"""
-Record: TypeAlias = tuple[str, str, int | None, bytes | None, int | None]
-"""(space, key, version that it must be at or None, bytes or None, when it is due in µs or None)"""
 AtWork: TypeAlias = tuple[list[int], int]
 """(numbers of generations, version of the record that says so)"""
 _NEVER = 2**63 - 1
@@ -60,34 +57,30 @@ class Inline:
         """Returns the same projections for a view of the store."""
         return Inline(store, self.projections)
 
-    def commit(
-        self,
-        commit: PendingCommit,
-        conditions: Sequence[tuple[list[Item], int]],
-        records: Sequence[Record] = (),
-    ) -> Operation[Answer]:
-        """Sends a commit, together with the documents that its events change, and own records.
+    def commit(self, commit: PendingCommit) -> Operation[Answer]:
+        """Sends a commit, together with the documents that its events change.
 
         Raises:
             ProjectionError: A handler failed, or an event belongs to no aggregate.
         """
-        builder = commit.builder
+        builder, besides = commit.builder, commit.besides
         concerned = [each for each in self._all if each.takes(builder.events)]
         for _ in range(ATTEMPTS):
             try:
                 bases = (yield from self._bases(builder.writes)) if concerned else []
                 changes = yield from self._changes(concerned, builder, bases)
             except _NotFoldedError as failed:
-                return (yield from self._refused(commit, conditions, records, failed))
+                return (yield from self._refused(commit, failed))
             except BaseException:
                 commit.drop()
                 raise
             if not changes:
-                return (yield from self._alone(commit, conditions, records))
+                return (yield from commit.send(partial(commit.commit, self._store)))
             writes = list(map(_settled, builder.writes, bases))
+            conditions, tracking, records = besides
             sending = partial(self._store.commit_with, writes, conditions, changes, records)
             found = yield from commit.send_unless(
-                partial(sending, tracking=commit.tracking),
+                partial(sending, tracking=tracking),
                 partial(_is_stale, builder.writes, writes),
             )
             if found is not None:
@@ -109,13 +102,7 @@ class Inline:
             changes += [] if made is None else [made]
         return changes
 
-    def _refused(
-        self,
-        commit: PendingCommit,
-        conditions: Sequence[tuple[list[Item], int]],
-        records: Sequence[Record],
-        failed: _NotFoldedError,
-    ) -> Operation[Answer]:
+    def _refused(self, commit: PendingCommit, failed: _NotFoldedError) -> Operation[Answer]:
         """Settles a commit whose documents can't be made.
 
         What is stored already is answered, and what would be refused anyway is refused for that.
@@ -123,37 +110,30 @@ class Inline:
         Raises:
             ProjectionError: It is neither.
         """
-        given = commit.builder.writes
-        never = [(kind, key, _NEVER, runs) for kind, key, _, runs in given]
+        given, besides = commit.builder.writes, commit.besides
+        never = [
+            (kind, key, _NEVER if kind else expected, runs) for kind, key, expected, runs in given
+        ]
         try:
-            answer: Answer = yield self._store.commit(never, [], tracking=commit.tracking)
+            answer: Answer = yield Besides(tracking=besides.tracking).commit(self._store, never)
         except OptimisticConcurrencyError:
             try:
                 version = yield from version_of(self._store, failed.stream)
+                if version == failed.base:
+                    expectations: list[Write] = [(*write[:3], []) for write in given]
+                    yield Besides(besides.conditions).commit(self._store, expectations)
             except BaseException:
                 commit.drop()
                 raise
             if version == failed.base:
                 commit.drop()
                 raise failed.told from failed.cause
-            return (yield from self._alone(commit, conditions, records))
+            return (yield from commit.send(partial(commit.commit, self._store)))
         except BaseException:
             commit.drop()
             raise
         commit.begin()
         return answer
-
-    def _alone(
-        self,
-        commit: PendingCommit,
-        conditions: Sequence[tuple[list[Item], int]],
-        records: Sequence[Record],
-    ) -> Operation[Answer]:
-        """Sends a commit that changes no document."""
-        writes, tracking = commit.builder.writes, commit.tracking
-        return commit.send(
-            lambda: self._store.commit(writes, conditions, records, tracking=tracking)
-        )
 
     def _bases(self, writes: Sequence[Write]) -> Operation[list[int]]:
         """Returns the versions of streams before a commit, looked up where any is expected."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
 from datetime import datetime
+from itertools import islice
 from typing import Any, TypedDict, TypeVar
 
 from eventuali._engine.arguments import aggregate_class, microseconds
@@ -19,6 +22,9 @@ from eventuali.expected import checked_position
 from eventuali.query import Item
 
 A = TypeVar("A", bound=Aggregate)
+
+AHEAD = 64
+"""Aggregates whose first pages are requested at once."""
 
 
 class _Bounds(TypedDict, total=False):
@@ -97,19 +103,84 @@ def _cut(columns: Columns, until: int) -> bool:
     return False
 
 
+def catch_up(store: Store, aggregate: Aggregate) -> Operation[None]:
+    """Applies what was stored after the version of an aggregate that was loaded."""
+    cls = type(aggregate)
+    item: Item = (cls.__aggregate_type__, aggregate.id, (), (), (), None)
+    more = True
+    while more:
+        page: Page = yield store.read([item], after_version=aggregate.version, limit=PAGE)
+        more = not page.end
+        if len(page):
+            Replay(cls).apply(aggregate, page.columns())
+            check_replayed(aggregate)
+
+
 def load_one(store: Store, cls: type[A], aggregate_id: str, *bounds: Any) -> Operation[A]:
     """Like `load`, but an aggregate that was never stored is an error."""
-    aggregate = yield from load(store, cls, aggregate_id, *bounds)
+    return load_one_of(cls, aggregate_id, (yield from load(store, cls, aggregate_id, *bounds)))
+
+
+def load_one_of(cls: type[A], aggregate_id: str, aggregate: A | None) -> A:
+    """Returns what was loaded.
+
+    Raises:
+        AggregateNotFoundError: Nothing was ever stored.
+    """
     if aggregate is None:
-        raise not_found(cls, aggregate_id)
+        name = cls.__aggregate_type__
+        raise AggregateNotFoundError(
+            f"no event is stored for {name} {aggregate_id!r:.260}",
+            aggregate_type=name,
+            aggregate_id=aggregate_id,
+        )
     return aggregate
 
 
-def not_found(cls: type[Aggregate], aggregate_id: str) -> AggregateNotFoundError:
-    """Returns the error for an aggregate of which nothing is stored."""
-    name = cls.__aggregate_type__
-    return AggregateNotFoundError(
-        f"no event is stored for {name} {aggregate_id!r:.260}",
-        aggregate_type=name,
-        aggregate_id=aggregate_id,
-    )
+def load_many(store: Store, cls: type[A], ids: Iterable[str]) -> Operation[dict[str, A]]:
+    """Rebuilds several aggregates, of which some are read while others are decoded."""
+    aggregate_class(cls, "load_many")
+    wanted = iter(checked_ids(ids))
+    replay = Replay(cls)
+    found: dict[str, A] = {}
+    ahead: deque[tuple[str, Pending]] = deque()
+
+    def begin(count: int) -> None:
+        for key in islice(wanted, count):
+            item: Item = (cls.__aggregate_type__, key, (), (), (), None)
+            ahead.append((key, store.read([item], limit=PAGE)))
+
+    begin(AHEAD)
+    while ahead:
+        key, pending = ahead.popleft()
+        page: Page = yield pending
+        begin(1)
+        if not len(page):
+            continue
+        aggregate = found[key] = cls(id=key)
+        while True:
+            more = None if page.end else _following(store, cls, key, page)
+            replay.apply(aggregate, page.columns())
+            check_replayed(aggregate)
+            if more is None:
+                break
+            page = yield more
+    return found
+
+
+def _following(store: Store, cls: type[Aggregate], key: str, page: Page) -> Pending:
+    """Begins to read the page after another."""
+    item: Item = (cls.__aggregate_type__, key, (), (), (), None)
+    seen = page.last_version
+    return store.read([item], after=page.looked_to, after_version=seen, limit=PAGE)
+
+
+def checked_ids(ids: Iterable[Any]) -> list[str]:
+    """Returns ids of aggregates, each once, in the order given.
+
+    Raises:
+        TypeError: It is one id, or not ids.
+    """
+    if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
+        raise TypeError(f"load_many takes several ids, not {ids!r:.60}")
+    return list(dict.fromkeys(checked_text("aggregate_id", each) for each in ids))

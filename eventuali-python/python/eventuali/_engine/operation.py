@@ -6,7 +6,7 @@ or thrown the exception.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -14,6 +14,7 @@ from eventuali._eventuali import Pending
 
 if TYPE_CHECKING:
     from asyncio import Future
+    from concurrent.futures import Future as Turn
 
 T = TypeVar("T")
 
@@ -36,6 +37,31 @@ class ShieldedWait:
     def wait(self) -> Any:
         """Blocks until the answer is there; raises `TimeoutError` if it takes too long."""
         return self.pending.wait(self.left())
+
+    def awaited(self, answer: Callable[[Pending], Future[Any]]) -> Future[Any]:
+        """Returns a future for the answer, the same each time it is asked for."""
+        self.future = self.future or answer(self.pending)
+        return self.future
+
+
+class TicketWait(ShieldedWait):
+    """A wait for a turn that another caller gives, up to a time limit."""
+
+    def __init__(self, turn: Turn[None], seconds: float) -> None:
+        self.turn = turn
+        self.until = monotonic() + seconds
+        self.future = None
+
+    def wait(self) -> None:
+        """Blocks until the turn has come; raises `TimeoutError` if it takes too long."""
+        self.turn.result(self.left())
+
+    def awaited(self, answer: Callable[[Pending], Future[Any]]) -> Future[Any]:
+        """Returns a future for the turn; nobody cancels it."""
+        from asyncio import wrap_future
+
+        self.future = self.future or wrap_future(self.turn)
+        return self.future
 
 
 Operation: TypeAlias = Generator[Pending | ShieldedWait, Any, T]

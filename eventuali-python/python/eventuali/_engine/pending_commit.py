@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from eventuali._engine.commit_builder import CommitBuilder, encode
+from eventuali._engine.commit_builder import CommitBuilder, Part, Write, encode
 from eventuali._engine.operation import Operation
-from eventuali._eventuali import Pending
+from eventuali._eventuali import Pending, Store
 from eventuali.aggregate import Aggregate, committed, set_pending, set_savepoint
 from eventuali.errors import (
     IdempotencyConflictError,
@@ -26,17 +26,62 @@ from eventuali.event._context import current
 from eventuali.event._envelope import utc
 from eventuali.event._names import checked_text
 from eventuali.event._slot import bind_appended, release, take_context, waits
+from eventuali.query import Item
 
 __all__ = [
+    "Besides",
     "Committed",
     "PendingCommit",
+    "Record",
+    "StreamWrite",
     "adopting",
     "merged",
     "of_aggregates",
-    "of_events",
+    "of_parts",
 ]
 
 Answer: TypeAlias = tuple[Sequence[int], list[int], int]
+Condition: TypeAlias = tuple[list[Item], int]
+"""(query, the position after which nothing may match it)"""
+Record: TypeAlias = tuple[str, str, int | None, bytes | None, int | None]
+"""(space, key, version that it must be at or None, bytes or None, when it is due in µs or None)"""
+Appended: TypeAlias = tuple[int, Sequence[Event]]
+"""Events that belong to no aggregate, and which write of the commit they are."""
+
+
+class Besides(NamedTuple):
+    """What belongs to a commit besides its events.
+
+    Attributes:
+        conditions: The conditions on which it is written.
+        tracking: The position of another log that is stored with it: (name, position).
+        records: Records that are written with it.
+    """
+
+    conditions: Sequence[Condition] = ()
+    tracking: tuple[str, int] | None = None
+    records: Sequence[Record] = ()
+
+    def commit(self, store: Store, writes: Sequence[Write]) -> Pending:
+        """Commits it, with the events of streams."""
+        return store.commit(writes, self.conditions, self.records, tracking=self.tracking)
+
+
+class StreamWrite(NamedTuple):
+    """Events that belong to no aggregate, for the end of one stream.
+
+    Attributes:
+        stream: Its type and id; empty for events without a stream.
+        expected: The version that it must be at.
+        events: The events; without any, only the version is checked.
+    """
+
+    stream: tuple[str, str]
+    expected: int | str
+    events: Sequence[Event]
+
+
+NOTHING = Besides()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,34 +113,39 @@ class PendingCommit:
 
     Attributes:
         builder: The content.
+        besides: What belongs to it besides the events.
         answer: The result, once it is known.
         failed: Whether it is certain that nothing was written.
     """
 
-    __slots__ = ("_doubtful", "_events", "_tracking", "answer", "builder", "failed")
+    __slots__ = ("_appended", "_besides", "_doubtful", "answer", "builder", "failed")
 
     def __init__(
         self,
         builder: CommitBuilder,
-        events: Sequence[Event] = (),
-        tracking: tuple[str, int] | None = None,
+        besides: Besides = NOTHING,
+        appended: Sequence[Appended] = (),
     ) -> None:
         self.builder = builder
-        self._tracking = tracking
+        self._besides = besides
         self.answer: Committed | None = None
         self.failed = False
-        self._events = events
+        self._appended = appended
         self._doubtful = False
 
     @property
-    def tracking(self) -> tuple[str, int] | None:
-        """The position of another log that is stored with it: (name, position)."""
-        return getattr(self, "_tracking", None)  # a pickle of before has none
+    def besides(self) -> Besides:
+        """What belongs to it besides the events."""
+        return getattr(self, "_besides", NOTHING)  # a pickle of before has none
+
+    def commit(self, store: Store) -> Pending:
+        """Commits it, as `send` wants it."""
+        return self.besides.commit(store, self.builder.writes)
 
     @property
     def streams(self) -> Iterator[tuple[str, str]]:
         """The streams that it writes to, in the order of the commit."""
-        return ((aggregate_type, key) for aggregate_type, key, _, _ in self.builder.writes)
+        return ((kind, key) for kind, key, _, runs in self.builder.writes if runs)
 
     def send(self, send: Callable[[], Pending]) -> Operation[Answer]:
         """Sends it; `take` follows.
@@ -155,8 +205,14 @@ class PendingCommit:
             sent = self.builder.count
             raise RuntimeError(f"{sent} events were sent, and {len(positions)} were stored")
         self.builder.stored(positions, recorded_at)
-        self.answer = Committed(tuple(positions), tuple(versions), utc(recorded_at))
-        self._bind(versions)
+        writes = self.builder.writes
+        written = tuple(
+            version for version, write in zip(versions, writes, strict=True) if write[3]
+        )
+        self.answer = Committed(tuple(positions), written, utc(recorded_at))
+        for index, events in self._appended:
+            if versions[index]:
+                self._bind(writes[index][:2], events, versions[index] - len(events))
         return self.answer
 
     def fail(self, error: BaseException) -> None:
@@ -183,13 +239,9 @@ class PendingCommit:
         elif self.failed:
             set_pending(aggregate, None)
 
-    def _bind(self, versions: Sequence[int]) -> None:
+    def _bind(self, stream: tuple[str, str], events: Sequence[Event], before: int) -> None:
         """Tells events that were appended without an aggregate their stream and versions."""
-        if self._events and versions[0]:
-            self._bind_to(self.builder.writes[0][:2], versions[0], self._events)
-
-    def _bind_to(self, stream: tuple[str, str], last: int, events: Sequence[Event]) -> None:
-        for version, event in enumerate(events, last - len(events) + 1):
+        for version, event in enumerate(events, before + 1):
             bind_appended(event, stream, version, self.builder.ranges)
 
     def _release(self) -> None:
@@ -198,8 +250,9 @@ class PendingCommit:
         Not if another commit of the same events is under way.
         """
         ranges = {ids for ids in self.builder.ranges if not ids.under_way}
-        for event in self._events:
-            release(event, ranges)
+        for _, events in self._appended:
+            for event in events:
+                release(event, ranges)
 
 
 _VERDICTS = (
@@ -212,7 +265,7 @@ _VERDICTS = (
 
 
 def of_aggregates(
-    aggregates: Iterable[Aggregate], tracking: tuple[str, int] | None = None
+    aggregates: Iterable[Aggregate], besides: Besides = NOTHING
 ) -> PendingCommit | None:
     """Returns the commit of the unsaved events of the aggregates; None without any.
 
@@ -222,52 +275,67 @@ def of_aggregates(
         SerializationError: A value would not come back as it is. Nothing has changed.
     """
     saved = [aggregate for aggregate in aggregates if aggregate._uncommitted]
-    if not saved:
-        return None
-    writes = []
-    for aggregate in saved:
-        events = aggregate._uncommitted[:]
-        stream = (aggregate.__aggregate_type__, checked_text("aggregate_id", aggregate.id))
-        writes.append((stream, aggregate.version - len(events), encode(events)))
-    if current() is not None:
-        for aggregate in saved:
-            for event in aggregate._uncommitted:
-                take_context(event)
-    builder = CommitBuilder()
-    for stream, before, parts in writes:
-        builder.add(stream, before, before, parts)
-    commit = PendingCommit(builder, tracking=tracking)
-    for aggregate in saved:
-        set_pending(aggregate, commit)
-        set_savepoint(aggregate, None)  # what is applied from now on is no part of it
-    return commit
+    return of_parts(saved, (), besides) if saved else None
 
 
-def of_events(
-    events: Sequence[Event],
-    stream: tuple[str, str] | None,
-    expected: int | str,
-    tracking: tuple[str, int] | None = None,
+def of_parts(
+    aggregates: Sequence[Aggregate],
+    writes: Sequence[StreamWrite],
+    besides: Besides = NOTHING,
 ) -> PendingCommit:
-    """Returns the commit of events for one stream, or for none.
+    """Returns the commit of the unsaved events of aggregates, and of events of no aggregate.
+
+    The aggregates keep it from now on. Each of them has unsaved events.
 
     Raises:
         SerializationError: A value would not come back as it is. Nothing has changed.
         InvalidEventError: An event waits in an aggregate to be saved.
     """
+    saved = []
+    for aggregate in aggregates:
+        events = aggregate._uncommitted[:]
+        stream = (aggregate.__aggregate_type__, checked_text("aggregate_id", aggregate.id))
+        saved.append((stream, aggregate.version - len(events), encode(events)))
+    appended = [(*write, encode(_free(write.events))) for write in writes]
+    if current() is not None:
+        for aggregate in aggregates:
+            for event in aggregate._uncommitted:
+                take_context(event)
+    builder = CommitBuilder()
+    for stream, before, parts in saved:
+        builder.add(stream, before, before, parts)
+    commit = PendingCommit(builder, besides, _add(builder, appended) if appended else ())
+    for aggregate in aggregates:
+        set_pending(aggregate, commit)
+        set_savepoint(aggregate, None)  # what is applied from now on is no part of it
+    return commit
+
+
+def _free(events: Sequence[Event]) -> Sequence[Event]:
+    """Returns events after checking that none of them waits in an aggregate."""
     for event in events:
         if waits(event):
             name = type(event).__name__
             text = f"this {name} was applied to an aggregate; save the aggregate"
             raise InvalidEventError(text, field="event")
-    parts = encode(events)
-    builder = CommitBuilder()
+    return events
+
+
+def _add(
+    builder: CommitBuilder,
+    writes: Sequence[tuple[tuple[str, str], int | str, Sequence[Event], list[Part]]],
+) -> list[Appended]:
+    """Adds events of no aggregate to a commit; returns which write they are."""
+    appended = []
     with _adopting:  # two threads may append the same events
-        for event in events if current() is not None else ():
-            take_context(event)
-        builder.adopt(events)
-        builder.add(stream or ("", ""), expected, None, parts)
-    return PendingCommit(builder, events, tracking)
+        for stream, expected, events, parts in writes:
+            for event in events if current() is not None else ():
+                take_context(event)
+            builder.adopt(events)
+            if events:
+                appended.append((len(builder.writes), events))
+            builder.add(stream, expected, None, parts)
+    return appended
 
 
 _adopting = Lock()

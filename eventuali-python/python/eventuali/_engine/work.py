@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
-from eventuali._engine.arguments import query_items, stream_name
+from eventuali._engine.arguments import stream_name
 from eventuali._engine.commit_builder import CommitBuilder, encode
 from eventuali._engine.event_types import EventTypes
-from eventuali._engine.inline_commit import Inline, Record
+from eventuali._engine.inline_commit import Inline
 from eventuali._engine.operation import Operation
-from eventuali._engine.pending_commit import Committed, PendingCommit, adopting
-from eventuali._engine.write import Condition, several
+from eventuali._engine.pending_commit import (
+    Besides,
+    Committed,
+    Condition,
+    PendingCommit,
+    Record,
+    adopting,
+)
+from eventuali._engine.write import checked_condition
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate, set_pending, set_savepoint
 from eventuali.errors import InvalidEventError
@@ -21,7 +29,7 @@ from eventuali.event import Event
 from eventuali.event._context import current
 from eventuali.event._names import checked_text
 from eventuali.event._slot import take_context, waits
-from eventuali.expected import ANY, AppendCondition, checked_position, wire
+from eventuali.expected import ANY, AppendCondition, several, wire
 
 Stream: TypeAlias = tuple[str, str]
 
@@ -92,11 +100,7 @@ class Work:
             if not isinstance(event, Event):
                 raise TypeError(f"append takes events, not {event!r:.60}")
         if condition is not None:
-            if not isinstance(condition, AppendCondition):
-                raise TypeError(f"a condition must be an AppendCondition, not {condition!r:.60}")
-            query_items(condition.query)
-            after = checked_position(condition.after, "after")
-            self._conditions.append((list(condition.query.items), after))
+            self._conditions.append(checked_condition(condition))
         where = ("", "") if stream is None else stream_name(stream)
         known = self._appended.setdefault(where, Appended(wire(expected), []))
         known.events.extend(listed)
@@ -155,12 +159,13 @@ class WorkCommit(PendingCommit):
             for stream, before, parts in of_aggregates:
                 builder.add(stream, before, before, parts)
             builder.adopt(loose)
+            first = len(builder.writes)
             for stream, expected, parts in of_events:
                 builder.add(stream, expected, None, parts)
-        super().__init__(builder, loose)
-        self.conditions = conditions
+        events = [each.events for each in appended.values()]
+        indexed = [(first + index, each) for index, each in enumerate(events) if each]
+        super().__init__(builder, Besides(conditions), indexed)
         self._aggregates = aggregates
-        self._appended = appended
         for aggregate in aggregates:
             set_pending(aggregate, self)
             set_savepoint(aggregate, None)
@@ -173,16 +178,17 @@ class WorkCommit(PendingCommit):
         Raises:
             Exception: It was not answered; the aggregates know what that means for them.
         """
-        writes, conditions = self.builder.writes, self.conditions
+        writes, conditions = self.builder.writes, self.besides.conditions
         if not self.builder.count:
             if writes or conditions or records:
                 yield store.commit(writes, conditions, records, id)
             return Committed()
+        self._besides = Besides(conditions, records=records)
         try:
             if inline is None:
-                answer = yield from self.send(lambda: store.commit(writes, conditions, records))
+                answer = yield from self.send(partial(self.commit, store))
             else:
-                answer = yield from inline.commit(self, conditions, records)
+                answer = yield from inline.commit(self)
             return self.take(answer)
         finally:
             for aggregate in self._aggregates:
@@ -199,9 +205,3 @@ class WorkCommit(PendingCommit):
         if kind and isinstance(expected, int):
             version = expected + sum(len(run[2]) for run in runs)
         return LastEvent(UUID(int=int.from_bytes(first) + len(times) - 1), kind, key, version)
-
-    def _bind(self, versions: Sequence[int]) -> None:
-        for write, last in zip(self.builder.writes, versions, strict=True):
-            appended = self._appended.get(write[:2])
-            if appended is not None and last:
-                self._bind_to(write[:2], last, appended.events)

@@ -6,9 +6,8 @@ awaits, the other blocks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Sized
-from itertools import islice
-from typing import TypeAlias
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 from eventuali._engine.arguments import query_items, stream_name
 from eventuali._engine.commit_builder import Write
@@ -16,24 +15,31 @@ from eventuali._engine.event_types import EventTypes
 from eventuali._engine.inline_commit import Inline
 from eventuali._engine.operation import Operation
 from eventuali._engine.pending_commit import (
+    NOTHING,
+    Besides,
     Committed,
+    Condition,
     PendingCommit,
+    StreamWrite,
     merged,
     of_aggregates,
-    of_events,
+    of_parts,
 )
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
 from eventuali.errors import InvalidEventError
 from eventuali.event import Event
-from eventuali.expected import AppendCondition, checked_position, wire
-from eventuali.query import Item
+from eventuali.expected import (
+    AppendCondition,
+    StreamEvents,
+    checked_position,
+    several,
+    wire,
+)
 from eventuali.tracking import Tracking, wire_tracking
 
-Condition: TypeAlias = tuple[list[Item], int]
-
-COMMIT = 10_000
-"""The most events that a commit holds."""
+NO_STREAM = ("", "")
+"""The stream of events that belong to none."""
 
 
 def save(
@@ -41,6 +47,7 @@ def save(
     event_types: EventTypes,
     aggregates: Sequence[Aggregate],
     inline: Inline | None = None,
+    condition: AppendCondition | None = None,
     tracking: Tracking | None = None,
 ) -> Operation[Committed]:
     """Settles what an earlier save left open, then commits the unsaved events of the aggregates."""
@@ -50,25 +57,23 @@ def save(
         event_types.saves(aggregate.__aggregate_type__, aggregate._uncommitted, applied=True)
     if len(aggregates) > 1 and len(set(map(id, aggregates))) < len(aggregates):
         raise InvalidEventError("an aggregate is given twice in one save", field="aggregates")
-    tracked = wire_tracking(tracking)
-    untracked = tracked is not None
+    besides = _besides(condition, tracking)
+    untracked = besides.tracking is not None
     commits = []
-    while (commit := _open_commit(aggregates, tracked)) is not None:
+    while (commit := _open_commit(aggregates, besides)) is not None:
         if not commit.failed:
             if commit.answer is None:
-                yield from _send(store, commit, aggregates, (), inline)
+                yield from send(store, commit, aggregates, inline)
             commits.append(commit)
-            untracked = untracked and commit.tracking != tracked
+            untracked = untracked and commit.besides.tracking != besides.tracking
         for aggregate in aggregates:
             commit.settle(aggregate)
     if untracked or not commits:
-        nothing = yield from _nothing(store, tracking=tracked)
+        nothing = yield from _nothing(store, (), besides)
     return merged(commits) if commits else nothing
 
 
-def _open_commit(
-    aggregates: Sequence[Aggregate], tracked: tuple[str, int] | None
-) -> PendingCommit | None:
+def _open_commit(aggregates: Sequence[Aggregate], besides: Besides) -> PendingCommit | None:
     """Returns a commit that an earlier or concurrent save left open, else one of the new events.
 
     New events are sent only when nothing is open: two commits at once could overtake each other.
@@ -77,24 +82,19 @@ def _open_commit(
         if aggregate._pending is not None:
             pending: PendingCommit = aggregate._pending
             return pending
-    return of_aggregates(aggregates, tracked)
+    return of_aggregates(aggregates, besides)
 
 
-def _nothing(
-    store: Store,
-    writes: Sequence[Write] = (),
-    conditions: Sequence[Condition] = (),
-    tracking: tuple[str, int] | None = None,
-) -> Operation[Committed]:
+def _nothing(store: Store, writes: Sequence[Write], besides: Besides) -> Operation[Committed]:
     """Commits no events: checks that the store is open and that the expectations hold."""
-    yield store.commit(writes, conditions, tracking=tracking)
+    yield besides.commit(store, writes)
     return Committed()
 
 
 def append(
     store: Store,
     event_types: EventTypes,
-    events: Iterable[Event],
+    events: Iterable[Event | StreamEvents],
     stream: tuple[str, str] | None,
     expected: object,
     condition: AppendCondition | None,
@@ -104,51 +104,87 @@ def append(
     """Commits events of no aggregate."""
     if isinstance(events, Event):
         raise TypeError(f"append takes several events; write append([{type(events).__name__}(…)])")
+    if isinstance(events, StreamEvents):
+        raise TypeError("append takes a list; write append([StreamEvents(…)])")
     if isinstance(events, Aggregate):  # which is iterable, as any pydantic model
         raise TypeError(f"append takes events; write save(…) for the {type(events).__name__}")
-    listed = several(events)
-    for event in listed:
-        if not isinstance(event, Event):
-            raise TypeError(f"append takes events, not {event!r:.60}")
-    if len({id(event) for event in listed}) < len(listed):
-        raise InvalidEventError("an event is given twice in one commit", field="event_id")
+    alone, writes = _apart(several(events))
     wanted = wire(expected)
-    conditions: list[Condition] = []
-    if condition is not None:
-        if not isinstance(condition, AppendCondition):
-            raise TypeError(f"a condition must be an AppendCondition, not {condition!r:.60}")
-        query_items(condition.query)
-        after = checked_position(condition.after, "after")
-        conditions.append((list(condition.query.items), after))
-    where = None if stream is None else stream_name(stream)
-    tracked = wire_tracking(tracking)
-    if not listed:
-        write: Write = (*(where or ("", "")), wanted, [])
-        return (yield from _nothing(store, [write], conditions, tracked))
-    event_types.saves("" if where is None else where[0], listed, applied=False)
-    commit = of_events(listed, where, wanted, tracked)
-    return (yield from _send(store, commit, (), conditions, inline))
+    where = NO_STREAM if stream is None else stream_name(stream)
+    if alone or stream is not None or not writes:
+        writes.insert(0, StreamWrite(where, wanted, alone))
+    elif wanted != "any":
+        raise InvalidEventError("expected= is for the events of stream=", field="expected")
+    besides = _besides(condition, tracking)
+    check_writes(event_types, writes)
+    if not any(write.events for write in writes):
+        return (yield from _nothing(store, [(*each[0], each[1], []) for each in writes], besides))
+    return (yield from send(store, of_parts((), writes, besides), (), inline))
 
 
-def several(events: Iterable[Event]) -> list[Event]:
-    """Returns the events of a commit; of an endless iterable, one more than the limit."""
-    return list(events if isinstance(events, Sized) else islice(events, COMMIT + 1))
+def _apart(given: Sequence[Event | StreamEvents]) -> tuple[list[Event], list[StreamWrite]]:
+    """Returns events that stand alone, and those that say their stream."""
+    alone: list[Event] = []
+    writes: list[StreamWrite] = []
+    for one in given:
+        if isinstance(one, Event):
+            alone.append(one)
+        elif isinstance(one, StreamEvents):
+            writes.append(stream_write(one))
+        else:
+            raise TypeError(f"append takes events, not {one!r:.60}")
+    return alone, writes
 
 
-def _send(
+def stream_write(given: StreamEvents) -> StreamWrite:
+    """Returns events of a stream as they are sent."""
+    return StreamWrite(stream_name(given.stream), wire(given.expected), given.events)
+
+
+def check_writes(event_types: EventTypes, writes: Sequence[StreamWrite]) -> None:
+    """Checks that every event stands once among writes, and what its class is."""
+    seen: set[int] = set()
+    for (aggregate_type, _), _, events in writes:
+        count = len(seen) + len(events)
+        seen.update(map(id, events))
+        if len(seen) < count:
+            raise InvalidEventError("an event is given twice in one commit", field="event_id")
+        event_types.saves(aggregate_type, events, applied=False)
+
+
+def _besides(condition: AppendCondition | None, tracking: Tracking | None) -> Besides:
+    """Returns what a caller wants besides the events."""
+    if condition is None and tracking is None:
+        return NOTHING
+    conditions = () if condition is None else (checked_condition(condition),)
+    return Besides(conditions, wire_tracking(tracking))
+
+
+def checked_condition(condition: object) -> Condition:
+    """Returns a condition as it is sent.
+
+    Raises:
+        TypeError: It is not a condition.
+        InvalidEventError: Its position is out of range.
+    """
+    if not isinstance(condition, AppendCondition):
+        raise TypeError(f"a condition must be an AppendCondition, not {condition!r:.60}")
+    items = query_items(condition.query)
+    return list(items), checked_position(condition.after, "after")
+
+
+def send(
     store: Store,
     commit: PendingCommit,
     aggregates: Sequence[Aggregate] = (),
-    conditions: Sequence[Condition] = (),
     inline: Inline | None = None,
 ) -> Operation[Committed]:
+    """Sends a commit, and tells an error to the aggregates that keep it."""
     try:
         if inline is None:
-            answer = yield from commit.send(
-                lambda: store.commit(commit.builder.writes, conditions, tracking=commit.tracking)
-            )
+            answer = yield from commit.send(partial(commit.commit, store))
         else:
-            answer = yield from inline.commit(commit, conditions)
+            answer = yield from inline.commit(commit)
     except BaseException:
         for aggregate in aggregates:
             commit.settle(aggregate)

@@ -111,6 +111,16 @@ def copied(aggregate: A) -> A:
     return _made(type(aggregate), aggregate.__dict__, beside(aggregate), fields_set)
 
 
+def copied_exactly(aggregate: A) -> A | None:
+    """Returns the same state; None if it has more than scalars and flat collections of such."""
+    if aggregate.__pydantic_private__ is not None or aggregate.__own_slots__:
+        return None
+    values = aggregate.__dict__.values()
+    if all(immutable(value) or _is_flat(value, type(value)) for value in values):
+        return copied(aggregate)
+    return None
+
+
 def _made(cls: type[A], state: _State, beside: Beside, fields_set: set[str]) -> A:
     made = cls.__new__(cls)
     own, own_beside = _copies(state, beside)

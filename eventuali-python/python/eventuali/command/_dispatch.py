@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from eventuali._engine import answers
-from eventuali._engine.inline_commit import Record
+from eventuali._engine.pending_commit import Record
 from eventuali._engine.retrying import Retrying
 from eventuali._engine.work import Work, WorkCommit
 from eventuali.aggregate._commands import unknown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from time import sleep
 from types import TracebackType
@@ -16,10 +16,11 @@ from eventuali._engine import read as _read
 from eventuali._engine import verify as _verifying
 from eventuali._engine import write as _write
 from eventuali._engine.arguments import query_items
+from eventuali._engine.attempts import ATTEMPTS
 from eventuali._engine.bounds import By
 from eventuali._engine.checkpoints import CheckpointInfo, Start
 from eventuali._engine.clock import StoreClock, described, shown_by
-from eventuali._engine.decide import ATTEMPTS, Deciding, Decision, immediate
+from eventuali._engine.decide import Deciding, Decision, immediate
 from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes, StoreOrClass, event_types_of
 from eventuali._engine.find import DocumentPlace, Found
@@ -38,12 +39,15 @@ from eventuali._engine.progress import Progress, shown
 from eventuali._engine.read import Horizon, StreamInfo
 from eventuali._engine.readers import BlockingReader
 from eventuali._engine.replay import History
+from eventuali._engine.tickets import Tickets
+from eventuali._engine.transact import ATTEMPTS as _ATTEMPTS
+from eventuali._engine.transact import Transaction, calling
 from eventuali._engine.verify import Verification
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
-from eventuali.expected import ANY, AppendCondition, Expected
+from eventuali.expected import ANY, AppendCondition, Expected, StreamEvents
 from eventuali.history import Step
 from eventuali.projection import (
     Projection,
@@ -56,11 +60,14 @@ from eventuali.projection import (
 )
 from eventuali.query import ALL, E, Query
 from eventuali.store import StoreStats
-from eventuali.sync._bus import CommandBus, UnitOfWork
+from eventuali.sync._bus import CommandBus
 from eventuali.sync._running import Documents, Running
 from eventuali.sync._running import rebuild as _rebuild
 from eventuali.sync._subscription import Subscription
+from eventuali.sync._transaction import UnitOfWork
+from eventuali.sync._transaction import transact as _transact
 from eventuali.tracking import Tracking
+from eventuali.transaction import Outcome
 
 __all__ = ["CommandBus", "Documents", "EventStore", "Running", "Subscription", "UnitOfWork"]
 
@@ -85,10 +92,12 @@ class EventStore:
         event_types: EventTypes,
         *,
         inline: Inline | None = None,
+        tickets: Tickets | None = None,
         root: bool = True,
     ) -> None:
         """Don't call this directly; use `EventStore.create`."""
         self._store = store
+        self._tickets = tickets or Tickets()
         self._inline = inline
         self._event_types = event_types
         self._root = root
@@ -110,10 +119,17 @@ class EventStore:
         made = Inline(store, given) if given else None
         return cls(opened(store), EventTypes(), inline=made)
 
-    def save(self, *aggregates: Aggregate, tracking: Tracking | None = None) -> Committed:
+    def save(
+        self,
+        *aggregates: Aggregate,
+        condition: AppendCondition | None = None,
+        tracking: Tracking | None = None,
+    ) -> Committed:
         """Saves the new events of the aggregates; see `eventuali.EventStore.save`."""
         return _drive(
-            _write.save(self._store, self._event_types, aggregates, self._inline, tracking)
+            _write.save(
+                self._store, self._event_types, aggregates, self._inline, condition, tracking
+            )
         )
 
     def load(
@@ -144,6 +160,10 @@ class EventStore:
         """
         return _drive(_load.load_one(self._store, cls, aggregate_id, at_version, at_time, by))
 
+    def load_many(self, cls: type[A], ids: Iterable[str]) -> dict[str, A]:
+        """Rebuilds many aggregates of one class at once; see `eventuali.EventStore.load_many`."""
+        return _drive(_load.load_many(self._store, cls, ids))
+
     def history(
         self,
         cls: type[A],
@@ -162,7 +182,7 @@ class EventStore:
 
     def append(
         self,
-        events: Iterable[Event],
+        events: Iterable[Event | StreamEvents],
         *,
         stream: tuple[str, str] | None = None,
         expected: Expected = ANY,
@@ -200,19 +220,32 @@ class EventStore:
     def decide(
         self, query: Query, decision: Decision[Any], *, attempts: int = ATTEMPTS
     ) -> Committed:
-        """Reads, decides, and appends; see `eventuali.EventStore.decide`."""
-        deciding = Deciding(query, attempts)
-        while True:
-            reader = self.read(query)
-            deciding.propose(immediate(decision(list(reader))), reader.position)
-            if not deciding.events:
-                return Committed()
-            while not deciding.settled:
-                try:
-                    return self.append(deciding.events, condition=deciding.condition)
-                except EventStoreError as error:
-                    pause = deciding.refused(error)
-                sleep(pause)
+        """Reads, decides, and stores; see `eventuali.EventStore.decide`."""
+        deciding = Deciding(query, attempts, self._tickets, self._store.tenant)
+        try:
+            while True:
+                _drive(deciding.begin())
+                reader = self.read(query)
+                with calling():
+                    decided = immediate(decision(list(reader)), "a decision")
+                deciding.propose(decided, reader.position)
+                if deciding.proposal.empty:
+                    return Committed()
+                while not deciding.settled:
+                    try:
+                        return _drive(deciding.send(self._store, self._event_types, self._inline))
+                    except EventStoreError as error:
+                        pause = deciding.refused(error)
+                    sleep(pause)
+        finally:
+            deciding.end()
+
+    def transact(self, fn: Callable[[UnitOfWork], T], *, attempts: int = _ATTEMPTS) -> Outcome[T]:
+        """Loads, changes, saves, and again; see `eventuali.EventStore.transact`."""
+        transaction = Transaction(
+            self._store, self._event_types, self._inline, self._tickets, attempts
+        )
+        return _transact(transaction, fn)
 
     def get(self, model: type[M], key: str) -> M | None:
         """Returns the document of a key; see `eventuali.EventStore.get`."""
@@ -391,7 +424,7 @@ class EventStore:
         """Returns the same store for another tenant; it is closed with the original store."""
         seen = self._store.for_tenant(named_tenant(tenant))
         inline = self._inline and self._inline.of(seen)
-        return EventStore(seen, self._event_types, inline=inline, root=False)
+        return EventStore(seen, self._event_types, inline=inline, tickets=self._tickets, root=False)
 
     @property
     def url(self) -> str:

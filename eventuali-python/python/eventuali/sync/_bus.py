@@ -61,9 +61,7 @@ class UnitOfWork(Work):
             AggregateNotFoundError: Nothing was ever stored.
         """
         loaded = self.load(cls, aggregate_id)
-        if loaded is None:
-            raise _load.not_found(cls, aggregate_id)
-        return loaded
+        return _load.load_one_of(cls, aggregate_id, loaded)
 
 
 class CommandBus:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Self
 from uuid import UUID
 
-from eventuali._engine.decide import AsyncDecision, Deciding
+from eventuali._engine.decide import AsyncDecision
+from eventuali._engine.proposal import proposed
 from eventuali.event import Event
 from eventuali.query import Query
 from eventuali.testing import _differences as differences
@@ -28,9 +29,11 @@ class Decided(Outcome):
         self._title = getattr(decision, "__qualname__", type(decision).__qualname__)
         self._events = given
         self._seen = [index for index, event in enumerate(given) if matches(query, event)]
-        deciding, seen = Deciding(query, 1), [given[index] for index in self._seen]
-        _, self._raised = attempt(lambda: deciding.propose(finished(decision(seen)), len(given)))
-        self._new = deciding.events
+        seen = [given[index] for index in self._seen]
+        decided, self._raised = attempt(
+            lambda: list(proposed(finished(decision(seen)), ()).events())
+        )
+        self._new = decided or []
 
     def then_sees(self, *events: Event) -> Self:
         """Checks which of the given events match the query, so that the decision has seen them.
@@ -60,7 +63,7 @@ def matches(query: Query, event: Event) -> bool:
 
 
 def _item_matches(item: tuple[Any, ...], event: Event) -> bool:
-    aggregate_type, aggregate_id, event_types, tags, event_ids, correlation_id = item
+    aggregate_type, aggregate_id, event_types, tags, event_ids, correlation_id, *user = item
     meta = event.meta
     return (
         aggregate_type in (None, meta.aggregate_type)
@@ -69,6 +72,7 @@ def _item_matches(item: tuple[Any, ...], event: Event) -> bool:
         and set(tags) <= set(meta.tags)
         and (not event_ids or meta.event_id.bytes in event_ids)
         and correlation_id in (None, *_forms(meta.correlation_id))
+        and user in ([], [meta.user_id])
     )
 
 

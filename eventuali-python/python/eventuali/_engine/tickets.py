@@ -1,0 +1,224 @@
+"""Lines before streams: callers of one process that would overtake each other wait their turn.
+
+Whoever loads an aggregate to change it takes a ticket for its stream first. The others would load
+in vain, for only one of them can store. Tickets only order callers; what is stored is judged by the
+expected versions. So nobody has to have one: who waits too long goes on without.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from concurrent.futures import Future
+from contextvars import ContextVar
+from heapq import heapify, heappop, heappush
+from itertools import count
+from threading import RLock
+from time import monotonic
+from typing import TypeVar
+
+from eventuali._engine.operation import Operation, TicketWait
+from eventuali._engine.pace import Key, Paces
+from eventuali.aggregate import Aggregate
+from eventuali.aggregate._rollback import copied, copied_exactly
+
+A = TypeVar("A", bound=Aggregate)
+
+HOLD = 1.0
+"""Seconds that an attempt may take before the next in line goes on beside it."""
+
+within: ContextVar[bool] = ContextVar("within", default=False)
+"""Whether this code runs for somebody who may have tickets, for whom it must not wait."""
+
+
+class Line:
+    """Those who want to change one stream.
+
+    Attributes:
+        holder: Whose turn it is.
+        until: How long, by the monotonic clock, if others wait.
+        waiting: A heap of those who wait, the first to have come on top.
+        loaded: The aggregate as somebody has loaded it; a copy that nobody changes.
+    """
+
+    __slots__ = ("holder", "loaded", "until", "waiting")
+
+    def __init__(self, holder: Ticket) -> None:
+        self.holder: Ticket | None = holder
+        self.until = monotonic() + HOLD
+        self.waiting: list[tuple[int, Ticket, Future[None]]] = []
+        self.loaded: Aggregate | None = None
+
+
+class Tickets:
+    """The lines of an open store.
+
+    Attributes:
+        paces: How this process shares streams with others.
+    """
+
+    def __init__(self) -> None:
+        self.paces = Paces()
+        self._numbers = count()
+        self._lines: dict[Key, Line] = {}
+        # A garbage collection may end a caller, and so give back its ticket, at any line below.
+        # That can give two the turn, which costs one of them an attempt.
+        self._lock = RLock()
+        self._process = os.getpid()
+
+    def draw(self) -> Ticket:
+        """Returns the ticket of a caller who comes now."""
+        return Ticket(self, next(self._numbers))
+
+    def enter(self, key: Key, ticket: Ticket) -> Future[None] | None:
+        """Gives a ticket its turn, or returns what to wait for."""
+        if os.getpid() != self._process:
+            return None  # the lock may be held by a thread of the parent
+        with self._lock:
+            line = self._lines.get(key)
+            if line is None:
+                self._lines[key] = Line(ticket)
+            elif line.holder is None:
+                line.holder, line.until = ticket, monotonic() + HOLD
+            elif line.holder is not ticket:
+                if not ticket.may_wait(key):
+                    return None
+                turn: Future[None] = Future()
+                heappush(line.waiting, (ticket.number, ticket, turn))
+                return turn
+            ticket.held.add(key)
+        return None
+
+    def loaded(self, key: Key, cls: type[A]) -> A | None:
+        """Returns a copy of what was loaded of a stream for which others have waited."""
+        line = self._lines.get(key)
+        found = None if line is None else line.loaded
+        return copied(found) if found is not None and type(found) is cls else None
+
+    def keep(self, key: Key, aggregate: Aggregate, *, contended: bool) -> None:
+        """Keeps a copy of what was loaded for those who wait, and for the next attempt."""
+        line = self._lines.get(key)
+        if line is not None and (contended or line.waiting):
+            line.loaded = copied_exactly(aggregate)
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Forgets what was loaded."""
+        for key in keys:
+            line = self._lines.get(key)
+            if line is not None:
+                line.loaded = None
+
+    def until(self, key: Key) -> float:
+        """Returns when the turn of whoever has it ends."""
+        with self._lock:
+            line = self._lines.get(key)
+            return 0.0 if line is None else line.until
+
+    def hurry(self, key: Key) -> bool:
+        """Ends a turn that has taken too long; returns whether there is a line at all."""
+        with self._lock:
+            line = self._lines.get(key)
+            if line is not None and line.until <= monotonic():
+                self._next(key, line)
+            return line is not None
+
+    def renew(self, ticket: Ticket) -> None:
+        """Begins a turn anew, for another attempt."""
+        with self._lock:
+            now = monotonic()
+            for key in list(ticket.held):
+                line = self._lines.get(key)
+                if line is None or line.holder is not ticket:
+                    ticket.held.discard(key)  # it took too long
+                else:
+                    line.until = now + HOLD
+
+    def leave(self, ticket: Ticket, keys: Iterable[Key]) -> None:
+        """Ends the turns of a ticket in these lines, and its wait."""
+        with self._lock:
+            for key in list(keys):
+                ticket.held.discard(key)
+                line = self._lines.get(key)
+                if line is None:
+                    continue
+                if line.holder is ticket:
+                    self._next(key, line)
+                elif any(other is ticket for _, other, _ in line.waiting):
+                    line.waiting = [each for each in line.waiting if each[1] is not ticket]
+                    heapify(line.waiting)
+
+    def _next(self, key: Key, line: Line) -> None:
+        """Gives the turn to the first who waits; an empty line is dropped."""
+        if not line.waiting:
+            self._lines.pop(key, None)
+            return
+        _, line.holder, turn = heappop(line.waiting)
+        line.holder.held.add(key)
+        line.until = monotonic() + HOLD
+        turn.set_result(None)
+
+
+class Ticket:
+    """A caller's place in any number of lines: before all who came later, in each attempt.
+
+    Attributes:
+        number: How many came before, ever.
+        held: The lines in which it has its turn.
+    """
+
+    __slots__ = ("_nested", "held", "number", "tickets")
+
+    def __init__(self, tickets: Tickets, number: int) -> None:
+        self.tickets = tickets
+        self._nested = within.get()
+        self.number = number
+        self.held: set[Key] = set()
+
+    def may_wait(self, key: Key) -> bool:
+        """Whether to wait in a line can't be to wait for oneself.
+
+        Everybody waits in the order of the keys, so that no two wait for each other.
+        """
+        return not self._nested and all(held < key for held in self.held)
+
+    def take(self, keys: Iterable[Key]) -> Operation[None]:
+        """Waits for the turn in each of the lines, unless that takes too long."""
+        for key in sorted(set(keys) - self.held):
+            turn = self.tickets.enter(key, self)
+            if turn is not None:
+                yield from self._wait(key, turn)
+
+    def pause(self, keys: Iterable[Key]) -> Operation[None]:
+        """Lets other processes have their turn, where this one has written again and again."""
+        seconds = max(map(self.tickets.paces.pause, keys))
+        if seconds:
+            try:
+                yield TicketWait(Future(), seconds)
+            except TimeoutError:
+                return
+
+    def retake(self, keys: Iterable[Key]) -> Operation[None]:
+        """Takes the turns for another attempt, of which the lines are known."""
+        self.tickets.renew(self)
+        missing = set(keys) - self.held
+        if missing:
+            self.tickets.leave(self, {key for key in self.held if key > min(missing)})
+            yield from self.take(keys)
+
+    def _wait(self, key: Key, turn: Future[None]) -> Operation[None]:
+        try:
+            while not turn.done():
+                wait = TicketWait(turn, self.tickets.until(key) - monotonic())
+                try:
+                    yield wait
+                except TimeoutError:
+                    if not self.tickets.hurry(key):
+                        return
+        except BaseException:
+            self.tickets.leave(self, [key])
+            raise
+
+    def give_back(self) -> None:
+        """Ends all turns."""
+        if self.held:
+            self.tickets.leave(self, self.held)

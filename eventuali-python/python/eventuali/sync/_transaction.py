@@ -1,0 +1,78 @@
+"""Transactions of the blocking store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from time import sleep
+from typing import TypeVar
+
+from eventuali._engine.decide import immediate
+from eventuali._engine.lifecycle import refuse_in_loop
+from eventuali._engine.load import load_one_of
+from eventuali._engine.operation import run
+from eventuali._engine.pending_commit import Committed
+from eventuali._engine.transact import Transaction, Unit, calling
+from eventuali.aggregate import Aggregate
+from eventuali.errors import EventStoreError
+from eventuali.event import Event
+from eventuali.query import Query
+from eventuali.transaction import Outcome
+
+A = TypeVar("A", bound=Aggregate)
+T = TypeVar("T")
+
+
+class UnitOfWork:
+    """What the function of a transaction loads, reads and adds; see `eventuali.UnitOfWork`."""
+
+    def __init__(self, unit: Unit) -> None:
+        """Don't call this directly; use `EventStore.transact`."""
+        self._unit = unit
+
+    def load(self, cls: type[A], aggregate_id: str) -> A | None:
+        """Rebuilds an aggregate, or returns None; see `eventuali.UnitOfWork.load`."""
+        refuse_in_loop()
+        return run(self._unit.load(cls, aggregate_id))
+
+    def load_one(self, cls: type[A], aggregate_id: str) -> A:
+        """Rebuilds an aggregate like `load`, but raises if nothing was ever stored.
+
+        Raises:
+            AggregateNotFoundError: Nothing was ever stored.
+        """
+        return load_one_of(cls, aggregate_id, self.load(cls, aggregate_id))
+
+    def load_many(self, cls: type[A], ids: Iterable[str]) -> dict[str, A]:
+        """Rebuilds several aggregates of a class; see `eventuali.EventStore.load_many`."""
+        refuse_in_loop()
+        return run(self._unit.load_many(cls, ids))
+
+    def read(self, query: Query) -> list[Event]:
+        """Returns all events that match; see `eventuali.UnitOfWork.read`."""
+        refuse_in_loop()
+        return run(self._unit.read(query))
+
+    def add(self, *aggregates: Aggregate) -> None:
+        """Adds new aggregates; see `eventuali.UnitOfWork.add`."""
+        self._unit.add(aggregates)
+
+
+def transact(transaction: Transaction, function: Callable[[UnitOfWork], T]) -> Outcome[T]:
+    """Runs a function until what it does is stored."""
+    refuse_in_loop()
+    try:
+        while True:
+            unit = run(transaction.begin())
+            with calling():
+                value: T = immediate(function(UnitOfWork(unit)), "the function of a transaction")
+            transaction.propose(unit)
+            if transaction.proposal.empty:
+                return Outcome(value, Committed())
+            while not transaction.settled:
+                try:
+                    return Outcome(value, run(transaction.send()))
+                except EventStoreError as error:
+                    pause = transaction.refused(error)
+                sleep(pause)
+    finally:
+        transaction.end()

@@ -1,0 +1,114 @@
+"""Transactions of the asynchronous store: `EventStore.transact` and its unit of work."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
+
+from eventuali._engine.load import load_one_of
+from eventuali._engine.pending_commit import Committed
+from eventuali._engine.transact import Transaction, Unit, calling
+from eventuali.aggregate import Aggregate
+from eventuali.errors import EventStoreError
+from eventuali.event import Event
+from eventuali.query import Query
+
+if TYPE_CHECKING:
+    from eventuali._engine.asyncio_driver import AsyncioDriver
+
+__all__ = ["Outcome", "UnitOfWork"]
+
+A = TypeVar("A", bound=Aggregate)
+T = TypeVar("T")
+
+
+class Outcome(NamedTuple, Generic[T]):
+    """The result of a transaction; `value, committed = await store.transact(…)` unpacks it.
+
+    Attributes:
+        value: What the function returned in the attempt that was stored.
+        committed: The result of the commit, without positions if there was nothing to store.
+    """
+
+    value: T
+    committed: Committed
+
+
+class UnitOfWork:
+    """What the function of a transaction loads, reads and adds; `EventStore.transact` makes it.
+
+    The new events of all its aggregates are stored in one commit, on condition that everything that
+    was loaded or read is still as it was. It serves one attempt: don't keep it, nor its aggregates.
+    """
+
+    def __init__(self, unit: Unit, driver: AsyncioDriver) -> None:
+        """Don't call this directly; use `EventStore.transact`."""
+        self._unit = unit
+        self._driver = driver
+
+    async def load(self, cls: type[A], aggregate_id: str) -> A | None:
+        """Rebuilds an aggregate; None if nothing was ever stored.
+
+        A second call with the same id returns the same object. If others change the same
+        aggregates in this process, it first waits for its turn.
+
+        Raises:
+            UnknownEventTypeError: The class has no handler for a stored event.
+            SerializationError: A stored event does not fit its class.
+        """
+        return await self._driver.run(self._unit.load(cls, aggregate_id))
+
+    async def load_one(self, cls: type[A], aggregate_id: str) -> A:
+        """Rebuilds an aggregate like `load`, but raises if nothing was ever stored.
+
+        Raises:
+            AggregateNotFoundError: Nothing was ever stored.
+        """
+        return load_one_of(cls, aggregate_id, await self.load(cls, aggregate_id))
+
+    async def load_many(self, cls: type[A], ids: Iterable[str]) -> dict[str, A]:
+        """Rebuilds several aggregates of a class; see `EventStore.load_many`."""
+        return await self._driver.run(self._unit.load_many(cls, ids))
+
+    async def read(self, query: Query) -> list[Event]:
+        """Returns all events that match, in the order of the log.
+
+        What the transaction stores is then on condition that no other event matches by that time.
+        """
+        return await self._driver.run(self._unit.read(query))
+
+    def add(self, *aggregates: Aggregate) -> None:
+        """Adds new aggregates, whose events are stored with all others.
+
+        Raises:
+            InvalidEventError: Another object of the same type and id was loaded or added.
+        """
+        self._unit.add(aggregates)
+
+
+async def transact(
+    transaction: Transaction,
+    driver: AsyncioDriver,
+    function: Callable[[UnitOfWork], Awaitable[T] | T],
+) -> Outcome[T]:
+    """Runs a function until what it does is stored."""
+    import asyncio  # which `import eventuali` need not bring
+
+    try:
+        while True:
+            unit = await driver.run(transaction.begin())
+            with calling():
+                given: Any = function(UnitOfWork(unit, driver))
+                value = cast("T", await given if isawaitable(given) else given)
+            transaction.propose(unit)
+            if transaction.proposal.empty:
+                return Outcome(value, Committed())
+            while not transaction.settled:
+                try:
+                    return Outcome(value, await driver.run(transaction.send()))
+                except EventStoreError as error:
+                    pause = transaction.refused(error)
+                await asyncio.sleep(pause)
+    finally:
+        transaction.end()

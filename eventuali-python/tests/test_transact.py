@@ -1,0 +1,682 @@
+"""Transactions: nothing is lost or stored twice, callers take turns, and nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+from hotel import MoneyMoved, Purse, increment, race_to_increment
+from racers import race
+from stores import each_api, each_kind, each_shared, each_store, gathered, opened, run, url_of
+
+from eventuali import (
+    Aggregate,
+    AppendConditionError,
+    Committed,
+    EventStore,
+    InvalidEventError,
+    OptimisticConcurrencyError,
+    Outcome,
+    OutcomeUnknownError,
+    Query,
+    sync,
+)
+from eventuali._engine import tickets as lines
+from eventuali._engine.operation import run as drive
+from eventuali.errors import (
+    AggregateNotFoundError,
+    StorageUnavailableError,
+    StoreClosedError,
+)
+
+
+def moved(amount=1):
+    return MoneyMoved(person="all", amount=amount)
+
+
+def purse(key, *amounts):
+    made = Purse(id=key)
+    for amount in amounts:
+        made.apply(moved(amount))
+    return made
+
+
+class Awaited:
+    """A unit of work of the blocking store, for functions that are written for the other one."""
+
+    def __init__(self, work) -> None:
+        self.work = work
+
+    def add(self, *aggregates):
+        self.work.add(*aggregates)
+
+    def __getattr__(self, name):
+        verb = getattr(self.work, name)
+
+        async def call(*arguments):
+            return verb(*arguments)
+
+        return call
+
+
+def fit(api, function):
+    """Returns a coroutine function in the form that a store takes."""
+    if api == "async":
+        return function
+
+    def plain(work):
+        coroutine = function(Awaited(work))
+        try:
+            coroutine.send(None)
+        except StopIteration as end:
+            return end.value
+        raise AssertionError("it waits for something else")
+
+    return plain
+
+
+def inner(api, store):
+    return store if api == "async" else store.store
+
+
+async def stored(store, key):
+    return (await store.load_one(Purse, key)).balance
+
+
+@each_store
+def test_a_transfer_is_one_commit_and_gives_its_value(kind, api, tmp_path):
+    async def test(store):
+        await store.save(purse("a", 10), purse("b", 1))
+
+        async def transfer(work):
+            source, target = await work.load_one(Purse, "a"), await work.load_one(Purse, "b")
+            source.apply(moved(-4))
+            target.apply(moved(4))
+            return source.balance
+
+        outcome = await store.transact(fit(api, transfer))
+        value, committed = outcome
+        assert (type(outcome), value, outcome.value) == (Outcome, 6, 6)
+        assert (len(committed.positions), committed.versions) == (2, (2, 2))
+        assert committed.position == store.stats().last_position
+        assert (await stored(store, "a"), await stored(store, "b")) == (6, 5)
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_what_is_added_is_stored_and_what_is_unchanged_is_not(kind, api, tmp_path):
+    async def test(store):
+        await store.save(purse("a", 10))
+
+        async def open_another(work):
+            assert await work.load(Purse, "new") is None
+            with pytest.raises(AggregateNotFoundError):
+                await work.load_one(Purse, "new")
+            many = await work.load_many(Purse, ["nobody", "a", "a"])
+            assert list(many) == ["a"]
+            assert many["a"] is await work.load(Purse, "a")
+            new = purse("new", many["a"].balance)
+            work.add(new, purse("other", 3))
+            assert await work.load(Purse, "new") is new
+            with pytest.raises(InvalidEventError, match="already"):
+                work.add(purse("a", 1))
+            with pytest.raises(TypeError, match="aggregates"):
+                work.add(moved())
+            work.add(new)
+
+        committed = (await store.transact(fit(api, open_another))).committed
+        assert committed.versions == (1, 1)
+        assert (await stored(store, "new"), await stored(store, "other")) == (10, 3)
+        assert await store.get_aggregate_version("a") == 1
+
+        async def look(work):
+            return (await work.load_one(Purse, "a")).balance
+
+        assert await store.transact(fit(api, look)) == (10, Committed())
+
+    run(api, kind, tmp_path, test)
+
+
+class OtherPurse(Aggregate, name="hotel.purse"):
+    balance: int = 0
+
+    def apply_money_moved(self, event: MoneyMoved) -> None:
+        self.balance += event.amount
+
+
+@each_api
+def test_an_aggregate_has_one_class_in_a_transaction(api, tmp_path):
+    async def test(store):
+        await store.save(purse("a", 10))
+
+        async def twice(work):
+            await work.load(Purse, "a")
+            await work.load(OtherPurse, "a")
+
+        with pytest.raises(InvalidEventError, match="loaded as Purse, not as OtherPurse"):
+            await store.transact(fit(api, twice))
+
+    run(api, "memory", tmp_path, test)
+
+
+class NoError(Exception):
+    pass
+
+
+@each_store
+def test_what_the_function_raises_is_raised_and_nothing_is_stored(kind, api, tmp_path):
+    async def test(store):
+        await store.save(purse("a", 10))
+
+        async def change_and_refuse(work):
+            (await work.load_one(Purse, "a")).apply(moved())
+            raise NoError
+
+        for _ in range(3):
+            with pytest.raises(NoError):
+                await store.transact(fit(api, change_and_refuse))
+        assert await stored(store, "a") == 10
+        assert inner(api, store)._tickets._lines == {}
+
+    run(api, kind, tmp_path, test)
+
+
+def overtaken(api, store, times, work_of, rival):
+    """Returns a function in whose first calls somebody else stores something, and what it sees."""
+    seen = []
+
+    async def change(work):
+        seen.append(await work_of(work))
+        if len(seen) <= times:
+            given = rival(inner(api, store))
+            if api == "async":
+                await given
+        return len(seen)
+
+    return fit(api, change), seen
+
+
+@each_store
+def test_after_a_conflict_it_is_called_anew_with_what_is_stored_by_then(kind, api, tmp_path):
+    async def test(store):
+        await store.save(purse("a", 10))
+
+        async def add(work):
+            found = await work.load_one(Purse, "a")
+            before = found.balance
+            found.apply(moved())
+            return before
+
+        def rival(store):
+            return store.append([moved(100)], stream=("hotel.purse", "a"))
+
+        change, seen = overtaken(api, store, 3, add, rival)
+        assert (await store.transact(change)).value == 4
+        assert seen == [10, 110, 210, 310]
+        assert await stored(store, "a") == 311
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_whoever_is_always_overtaken_hears_what_to_do(kind, api, tmp_path):
+    async def test(store):
+        await store.save(purse("a", 10))
+
+        async def add(work):
+            (await work.load_one(Purse, "a")).apply(moved())
+
+        def rival(store):
+            return store.append([moved(100)], stream=("hotel.purse", "a"))
+
+        change, seen = overtaken(api, store, 9, add, rival)
+        with pytest.raises(
+            OptimisticConcurrencyError, match=r"after 3 attempts.*attempts="
+        ) as said:
+            await store.transact(change, attempts=3)
+        error = said.value
+        assert (error.stream, error.expected_version, error.actual_version) == (
+            ("hotel.purse", "a"), 3, 4,
+        )  # fmt: skip
+        assert len(seen) == 3
+        assert isinstance(error.__cause__, OptimisticConcurrencyError)
+        assert await stored(store, "a") == 310
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_what_is_only_looked_at_must_stay_as_it_was(kind, api, tmp_path):
+    """Of two rules that each look at both, one would else be stored beside the other."""
+
+    async def test(store):
+        await store.save(purse("a", 9), purse("b", 1))
+
+        async def take_from_a(work):
+            a, b = await work.load_one(Purse, "a"), await work.load_one(Purse, "b")
+            c = await work.load(Purse, "c")
+            a.apply(moved(-1))
+            return b.balance, c and c.balance
+
+        def rival_of(key):
+            return lambda store: store.append([moved(-1)], stream=("hotel.purse", key))
+
+        for key, wanted in [("b", [(1, None), (0, None)]), ("c", [(0, None), (0, -1)])]:
+            change, seen = overtaken(api, store, 1, take_from_a, rival_of(key))
+            await store.transact(change)
+            assert seen == wanted
+        assert await stored(store, "a") == 7
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_what_is_read_is_a_condition(kind, api, tmp_path):
+    async def test(store):
+        seats = Query(tags=["seat"])
+
+        async def take(work):
+            taken = await work.read(seats)
+            work.add(purse(f"p{len(taken)}", 1))
+            return len(taken)
+
+        def rival(store):
+            return store.append([MoneyMoved(person="x", amount=0, tags=["seat"])])
+
+        change, seen = overtaken(api, store, 2, take, rival)
+        await store.transact(change)
+        assert seen == [0, 1, 2]
+        await store.append([MoneyMoved(person="x", amount=0, tags=["seat"])])
+        change, seen = overtaken(api, store, 2, take, rival)
+        with pytest.raises(AppendConditionError, match="after one attempt"):
+            await store.transact(change, attempts=1)
+        assert [each.aggregate_id async for each in store.streams(Purse)] == ["p2"]
+
+    run(api, kind, tmp_path, test)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.0, "3", None, True])
+@each_api
+def test_attempts_count_from_one(api, wrong, tmp_path):
+    async def test(store):
+        with pytest.raises((TypeError, ValueError), match="attempts"):
+            await store.transact(lambda work: None, attempts=wrong)
+
+    run(api, "memory", tmp_path, test)
+
+
+def test_the_blocking_store_takes_no_coroutine():
+    async def change(work):
+        work.add(purse("a", 1))
+
+    with sync.EventStore.create("memory://") as store:
+        with pytest.raises(TypeError, match=r"the function of a transaction.*coroutine"):
+            store.transact(change)
+        assert list(store.read()) == []
+
+
+def test_the_other_store_takes_a_plain_function(tmp_path):
+    async def test(store):
+        value, committed = await store.transact(lambda work: work.add(purse("a", 1)))
+        assert (value, committed.versions) == (None, (1,))
+
+    run("async", "memory", tmp_path, test)
+
+
+# --- outcomes that are not known ------------------------------------------------------------------
+
+
+class Line:
+    """Stands between a store and its commits, and loses answers, or what was to be sent."""
+
+    def __init__(self, api, store, plan) -> None:
+        self.sent: list[list[bytes]] = []
+        self.plan = list(plan)
+        target = inner(api, store)
+        self.real, target._store = target._store, self
+
+    def commit(self, writes, conditions):
+        self.sent.append([run[1] for write in writes for run in write[3]])
+        before, after = self.plan.pop(0) if self.plan else (None, None)
+        if before is not None:
+            raise before
+        pending = self.real.commit(writes, conditions)
+        if after is not None:
+            pending.wait()
+            raise after
+        return pending
+
+    def __getattr__(self, name):
+        return getattr(self.real, name)
+
+
+LOST = OutcomeUnknownError("the answer was lost")
+AWAY = StorageUnavailableError("nobody there")
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        [(None, LOST)],
+        [(LOST, None)],
+        [(None, LOST), (LOST, None), (AWAY, None), (None, LOST)],
+        [(LOST, None), (AWAY, None), (AWAY, None)],
+    ],
+    ids=["stored", "not-stored", "stored-and-away", "away"],
+)
+@each_store
+def test_an_outcome_is_settled_before_the_function_is_called_again(kind, api, plan, tmp_path):
+    async def test(store):
+        await store.save(purse("a", 1))
+        line = Line(api, store, plan)
+        calls = []
+
+        async def add(work):
+            calls.append(1)
+            (await work.load_one(Purse, "a")).apply(moved())
+            work.add(purse("b", 5))
+
+        committed = (await store.transact(fit(api, add))).committed
+        assert len(calls) == 1
+        assert len(line.sent) == len(plan) + 1
+        assert len(set(map(tuple, line.sent))) == 1
+        assert committed.versions == (2, 1)
+        assert (await stored(store, "a"), await stored(store, "b")) == (2, 5)
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_an_outcome_that_stays_unknown_says_so(kind, api, tmp_path):
+    async def test(store):
+        await store.save(purse("a", 1))
+        for plan, attempts in [
+            ([(None, LOST)], 1),
+            ([(None, LOST), (AWAY, None), (AWAY, None)], 3),
+            ([(None, LOST), (StoreClosedError("closed"), None)], 9),
+        ]:
+            line = Line(api, store, plan)
+
+            async def add(work):
+                (await work.load_one(Purse, "a")).apply(moved())
+
+            with pytest.raises(OutcomeUnknownError, match="transaction") as caught:
+                await store.transact(fit(api, add), attempts=attempts)
+            (found,) = await gathered(store.read(Query(event_ids=caught.value.event_ids)))
+            assert found.event_id.bytes == line.sent[0][0]
+        assert await stored(store, "a") == 4
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_what_fails_without_a_doubt_is_raised_as_it_is(kind, api, tmp_path):
+    async def test(store):
+        line = Line(api, store, [(AWAY, None)])
+
+        async def add(work):
+            work.add(purse("a", 1))
+
+        with pytest.raises(StorageUnavailableError) as caught:
+            await store.transact(fit(api, add))
+        assert caught.value is AWAY
+        assert len(line.sent) == 1
+
+    run(api, kind, tmp_path, test)
+
+
+# --- one hot aggregate ----------------------------------------------------------------------------
+
+
+@each_kind
+def test_sixteen_threads_lose_nothing_and_take_turns(kind, tmp_path):
+    with sync.EventStore.create(url_of(kind, tmp_path)) as store:
+        store.save(purse("hot", 0))
+        with ThreadPoolExecutor(16) as pool:
+            attempts = [n for found in pool.map(increment, [store] * 16, [15] * 16) for n in found]
+        assert store.load_one(Purse, "hot").balance == 240
+        assert max(attempts) == 1  # nobody else was there
+        assert store._tickets._lines == {}
+
+
+@each_kind
+def test_sixty_tasks_lose_nothing_and_take_turns(kind, tmp_path):
+    async def main():
+        async with opened("async", url_of(kind, tmp_path)) as store:
+            await store.save(purse("hot", 0))
+            calls = []
+
+            async def more(work):
+                calls.append(1)
+                (await work.load_one(Purse, "hot")).apply(moved())
+
+            await asyncio.gather(*(store.transact(more) for _ in range(60)))
+            assert await stored(store, "hot") == len(calls) == 60
+            assert store._tickets._lines == {}
+
+    asyncio.run(main())
+
+
+@each_shared
+def test_four_processes_of_sixteen_threads_lose_nothing(kind, tmp_path):
+    url, times = url_of(kind, tmp_path), 6
+    with sync.EventStore.create(url) as store:
+        store.save(purse("hot", 0))
+        found = race(race_to_increment, 4, url, 16, times)
+        attempts = sorted(n for each in found for n in each)
+        assert store.load_one(Purse, "hot").balance == len(attempts) == 4 * 16 * times
+        assert len(list(store.read())) == len(attempts) + 1
+    # What they need where nobody takes turns is shown by benchmarks.contention: 23 to 70.
+    assert attempts[int(len(attempts) * 0.99)] <= 12, attempts[-20:]
+
+
+@each_store
+def test_streams_in_opposite_order_never_deadlock(kind, api, tmp_path):
+    async def test(store):
+        await store.save(purse("a", 0), purse("b", 0))
+
+        async def move(work, first, second):
+            one, other = await work.load_one(Purse, first), await work.load_one(Purse, second)
+            one.apply(moved(1))
+            other.apply(moved(-1))
+
+        def moving(*keys):
+            return store.transact(fit(api, lambda work: move(work, *keys)))
+
+        await asyncio.gather(*(moving(*("ab" if n % 2 else "ba")) for n in range(40)))
+        assert (await stored(store, "a"), await stored(store, "b")) == (0, 0)
+        assert await store.get_aggregate_version("a") == 41
+
+    run(api, kind, tmp_path, test)
+
+
+def test_several_loops_and_threads_take_turns(tmp_path):
+    """The line is one, however its callers wait."""
+    store = asyncio.run(opening(url_of("sqlite", tmp_path)))
+
+    async def more(work):
+        (await work.load_one(Purse, "hot")).apply(moved())
+
+    async def some():
+        await asyncio.gather(*(store.transact(more) for _ in range(10)))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: asyncio.run(some()), range(4)))
+
+    async def end():
+        assert await stored(store, "hot") == 40
+        await store.close()
+
+    asyncio.run(end())
+
+
+async def opening(url):
+    store = await EventStore.create(url)
+    await store.save(purse("hot", 0))
+    return store
+
+
+@each_api
+def test_nobody_waits_for_ever_for_a_caller_that_hangs(api, tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "HOLD", 0.05)
+
+    async def test(store):
+        await store.save(purse("hot", 0))
+        hung, free = threading.Event(), threading.Event()
+
+        async def hang(work):
+            (await work.load_one(Purse, "hot")).apply(moved(1))
+            if not hung.is_set():
+                hung.set()
+                if api == "async":
+                    await asyncio.to_thread(free.wait)
+                else:
+                    free.wait()
+
+        async def more(work):
+            (await work.load_one(Purse, "hot")).apply(moved(10))
+
+        hanging = asyncio.create_task(store.transact(fit(api, hang)))
+        await asyncio.to_thread(hung.wait)
+        await asyncio.gather(*(store.transact(fit(api, more)) for _ in range(5)))
+        assert await stored(store, "hot") == 50
+        free.set()
+        await hanging
+        assert await stored(store, "hot") == 51
+
+    run(api, "memory", tmp_path, test)
+
+
+def test_a_transaction_inside_another_does_not_wait_for_it(tmp_path):
+    async def test(store):
+        await store.save(purse("hot", 0))
+        calls = []
+
+        async def inside(work):
+            (await work.load_one(Purse, "hot")).apply(moved(1))
+
+        async def outside(work):
+            calls.append(1)
+            (await work.load_one(Purse, "hot")).apply(moved(10))
+            if len(calls) == 1:
+                begun = time.monotonic()
+                await store.transact(inside)
+                assert time.monotonic() - begun < lines.HOLD
+
+        await store.transact(outside)
+        assert (len(calls), await stored(store, "hot")) == (2, 11)
+
+    run("async", "memory", tmp_path, test)
+
+
+def test_who_is_cancelled_leaves_the_line(tmp_path):
+    async def test(store):
+        await store.save(purse("hot", 0))
+        inside, go = asyncio.Event(), asyncio.Event()
+
+        async def hold(work):
+            (await work.load_one(Purse, "hot")).apply(moved())
+            inside.set()
+            await go.wait()
+
+        async def more(work):
+            (await work.load_one(Purse, "hot")).apply(moved())
+
+        holding = asyncio.create_task(store.transact(hold))
+        await inside.wait()
+        waiting = [asyncio.create_task(store.transact(more)) for _ in range(9)]
+        await asyncio.sleep(0)
+        for task in waiting[::2]:
+            task.cancel()
+        (line,) = store._tickets._lines.values()
+        while len(line.waiting) > 4:
+            await asyncio.sleep(0.001)
+        go.set()
+        await asyncio.gather(holding, *waiting, return_exceptions=True)
+        assert await stored(store, "hot") == 5
+        assert store._tickets._lines == {}
+
+    run("async", "memory", tmp_path, test)
+
+
+@each_shared
+def test_a_cancelled_transaction_that_looks_for_itself_is_stored_once(kind, tmp_path):
+    async def main():
+        async with opened("async", url_of(kind, tmp_path)) as store:
+            for turn in range(40):
+
+                async def once(work, turn=turn):
+                    if await work.load(Purse, f"n{turn}") is None:
+                        work.add(purse(f"n{turn}", turn))
+
+                task = asyncio.create_task(store.transact(once))
+                for _ in range(turn // 3):
+                    await asyncio.sleep(0.0002)
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+                await store.transact(once)
+            assert len(await gathered(store.read())) == 40
+
+    asyncio.run(main())
+
+
+# --- the lines themselves -------------------------------------------------------------------------
+
+
+def test_the_first_to_come_is_the_first_to_go_and_a_retry_keeps_its_place():
+    tickets = lines.Tickets()
+    first, second, third = (tickets.draw() for _ in range(3))
+    drive(first.take(["a"]))
+    assert tickets.enter("a", third) is not None
+    turn = tickets.enter("a", second)
+    first.give_back()
+    assert turn.done()
+    assert second.held == {"a"}
+    # `first` came first: for its next attempt it is before `third`.
+    again = tickets.enter("a", first)
+    second.give_back()
+    assert again.done()
+    first.give_back()
+    assert third.held == {"a"}
+    third.give_back()
+    assert tickets._lines == {}
+
+
+def test_a_caller_waits_only_in_the_order_of_the_keys():
+    tickets = lines.Tickets()
+    one, other = tickets.draw(), tickets.draw()
+    drive(one.take(["b"]))
+    drive(other.take(["a"]))
+    assert tickets.enter("a", one) is None  # goes on without, for `other` may wait for it
+    assert one.held == {"b"}
+    assert tickets.enter("b", other) is not None
+
+
+def test_a_turn_ends_when_it_takes_too_long(monkeypatch):
+    monkeypatch.setattr(lines, "HOLD", 0.0)
+    tickets = lines.Tickets()
+    one, other = tickets.draw(), tickets.draw()
+    drive(one.take(["a"]))
+    drive(other.take(["a"]))
+    assert other.held == {"a"}
+    tickets.renew(one)
+    assert one.held == set()
+
+
+def test_a_caller_that_is_dropped_leaves_the_line():
+    tickets = lines.Tickets()
+    one, other = tickets.draw(), tickets.draw()
+    drive(one.take(["a"]))
+    waiting = other.take(["a"])
+    next(waiting)
+    assert len(tickets._lines["a"].waiting) == 1
+    del waiting
+    gc.collect()
+    assert tickets._lines["a"].waiting == []
