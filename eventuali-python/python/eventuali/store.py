@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta  # noqa: F401 (of `Horizon`)
 from inspect import isawaitable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from eventuali._engine import find as _find
 from eventuali._engine import load as _load
@@ -330,9 +330,19 @@ class EventStore:
         finally:
             deciding.end()
 
+    @overload
     async def transact(
-        self, fn: Callable[[UnitOfWork], Awaitable[T] | T], *, attempts: int = _ATTEMPTS
-    ) -> Outcome[T]:
+        self, fn: Callable[[UnitOfWork], Awaitable[T]], *, attempts: int = ...
+    ) -> Outcome[T]: ...
+
+    @overload
+    async def transact(
+        self, fn: Callable[[UnitOfWork], T], *, attempts: int = ...
+    ) -> Outcome[T]: ...
+
+    async def transact(
+        self, fn: Callable[[UnitOfWork], Any], *, attempts: int = _ATTEMPTS
+    ) -> Outcome[Any]:
         """Loads, changes and saves aggregates, and does it again after a conflict.
 
             async def transfer(work):
