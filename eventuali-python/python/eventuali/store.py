@@ -392,9 +392,19 @@ class EventStore:
         finally:
             deciding.end()
 
+    @overload
     async def transact(
-        self, fn: Callable[[UnitOfWork], Awaitable[T] | T], *, attempts: int = _ATTEMPTS
-    ) -> Outcome[T]:
+        self, fn: Callable[[UnitOfWork], Awaitable[T]], *, attempts: int = ...
+    ) -> Outcome[T]: ...
+
+    @overload
+    async def transact(
+        self, fn: Callable[[UnitOfWork], T], *, attempts: int = ...
+    ) -> Outcome[T]: ...
+
+    async def transact(
+        self, fn: Callable[[UnitOfWork], Any], *, attempts: int = _ATTEMPTS
+    ) -> Outcome[Any]:
         """Loads, changes and saves aggregates, and does it again after a conflict.
 
             async def transfer(work):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from eventuali._engine.load import load_one_of
 from eventuali._engine.pending_commit import Committed
@@ -90,8 +90,8 @@ class UnitOfWork:
 async def transact(
     transaction: Transaction,
     driver: AsyncioDriver,
-    function: Callable[[UnitOfWork], Awaitable[T] | T],
-) -> Outcome[T]:
+    function: Callable[[UnitOfWork], Any],
+) -> Outcome[Any]:
     """Runs a function until what it does is stored."""
     import asyncio  # which `import eventuali` need not bring
 
@@ -99,8 +99,8 @@ async def transact(
         while True:
             unit = await driver.run(transaction.begin())
             with calling():
-                given: Any = function(UnitOfWork(unit, driver))
-                value = cast("T", await given if isawaitable(given) else given)
+                given = function(UnitOfWork(unit, driver))
+                value = await given if isawaitable(given) else given
             transaction.propose(unit)
             if transaction.proposal.empty:
                 return Outcome(value, Committed())
