@@ -577,6 +577,13 @@ def test_what_is_no_document_or_no_key_is_refused_in_the_handler(api, kind, tmp_
                 await docs.get(model, key)
             with pytest.raises(TypeError):
                 docs.delete(model, key)
+        streamless = event.meta.aggregate_id  # None, which type checkers do not see
+        with pytest.raises(TypeError, match="belongs to no aggregate"):
+            docs.put(streamless, Total())
+        with pytest.raises(TypeError, match="belongs to no aggregate"):
+            await docs.get(Total, streamless)
+        with pytest.raises(TypeError, match="belongs to no aggregate"):
+            docs.delete(Total, streamless)
         docs.put("n", Total())
 
     async def test(store):

@@ -34,6 +34,20 @@ def codec(model: type[ReadModel]) -> Codec[Any]:
     return found
 
 
+def check_key(key: object) -> None:
+    """Refuses what can't be the key of a document.
+
+    Raises:
+        InvalidEventError: The text breaks the grammar of names.
+        TypeError: It is not a str.
+    """
+    if key is None:
+        raise TypeError(
+            "key must be a str, not None; an event that belongs to no aggregate has no aggregate_id"
+        )
+    check_name("key", key)
+
+
 def encoded(model: type[ReadModel], key: str, document: ReadModel | None) -> Document:
     """Returns what is stored of a document; None deletes it.
 
@@ -44,7 +58,7 @@ def encoded(model: type[ReadModel], key: str, document: ReadModel | None) -> Doc
         ValueError: A value is too large for the index, or the words of its texts are.
     """
     name = model.__model_name__
-    check_name("key", key)
+    check_key(key)
     if document is None:
         return name, key, None, [], None
     try:
@@ -181,7 +195,7 @@ class Changes:
     def _read(self, model: type[ReadModel], keys: list[str]) -> Operation[None]:
         check_model(model)
         for key in keys:
-            check_name("key", key)
+            check_key(key)
         found, _ = yield self._core.documents(self._number, model.__model_name__, keys)
         there = dict(found)
         for key in keys:
