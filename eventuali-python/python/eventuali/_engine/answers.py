@@ -57,7 +57,7 @@ def read(store: Store, command_id: str) -> Operation[Kept | None]:
         if event is not None:
             event = LastEvent(UUID(event[0]), *event[1:])
         return Kept(kept["digest"], kept["answer"], event)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         text = f"the answer of the command {command_id!r:.260} can't be read"
         raise StorageCorruptedError(text) from error
 
