@@ -382,6 +382,29 @@ def test_a_unit_of_work_is_one_commit_on_its_conditions(kind, api, tmp_path) -> 
 
 
 @each_store
+def test_a_bound_method_is_a_handler_and_a_stream_is_expected_once(kind, api, tmp_path) -> None:
+    class Diary:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        @handles(Empty)
+        def write(self, command: Empty, work: Any) -> str:
+            work.append([Noted(text="1")], stream=("command.diary", self.name), expected=NO_STREAM)
+            work.append([Noted(text="2")], stream=("command.diary", self.name))
+            with pytest.raises(InvalidEventError, match="expected at 'no_stream'"):
+                work.append([Noted(text="3")], stream=("command.diary", self.name), expected=2)
+            return self.name
+
+    async def test(store) -> None:
+        bus = Bus(store, Diary("d").write)
+        assert (await bus.send(Empty(purse_id="x"))).answer == "d"
+        events = await gathered(store.read())
+        assert [(event.text, event.aggregate_version) for event in events] == [("1", 1), ("2", 2)]
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
 def test_a_conflict_is_tried_again_with_what_is_stored_by_then(kind, api, tmp_path) -> None:
     async def test(store) -> None:
         bus = purse_bus(store)
