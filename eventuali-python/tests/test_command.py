@@ -36,6 +36,8 @@ from eventuali.errors import (
     AggregateNotFoundError,
     CommandIdConflictError,
     OutcomeUnknownError,
+    StorageBusyError,
+    StorageCorruptedError,
     UnknownCommandError,
 )
 
@@ -380,6 +382,29 @@ def test_a_unit_of_work_is_one_commit_on_its_conditions(kind, api, tmp_path) -> 
 
 
 @each_store
+def test_a_bound_method_is_a_handler_and_a_stream_is_expected_once(kind, api, tmp_path) -> None:
+    class Diary:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        @handles(Empty)
+        def write(self, command: Empty, work: Any) -> str:
+            work.append([Noted(text="1")], stream=("command.diary", self.name), expected=NO_STREAM)
+            work.append([Noted(text="2")], stream=("command.diary", self.name))
+            with pytest.raises(InvalidEventError, match="expected at 'no_stream'"):
+                work.append([Noted(text="3")], stream=("command.diary", self.name), expected=2)
+            return self.name
+
+    async def test(store) -> None:
+        bus = Bus(store, Diary("d").write)
+        assert (await bus.send(Empty(purse_id="x"))).answer == "d"
+        events = await gathered(store.read())
+        assert [(event.text, event.aggregate_version) for event in events] == [("1", 1), ("2", 2)]
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
 def test_a_conflict_is_tried_again_with_what_is_stored_by_then(kind, api, tmp_path) -> None:
     async def test(store) -> None:
         bus = purse_bus(store)
@@ -541,6 +566,60 @@ def test_events_follow_from_their_command(kind, api, tmp_path) -> None:
             ("request", "pay", "ada"),
             ("event", cause.event_id, None),
         ]
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_the_ids_of_a_request_are_on_every_event_that_follows_from_it(kind, api, tmp_path) -> None:
+    """Through the bus, tasks, a thread, a projection and the commands that it sends."""
+
+    async def test(store) -> None:
+        bus = purse_bus(store)
+        paying = bus.inner.send
+
+        if api == "async":
+
+            class Bonus(Projection, name="command.bonus"):
+                async def on_opened(self, event: Opened, docs) -> None:
+                    key = event.aggregate_id
+                    await paying(Pay(purse_id=key, amount=Decimal(1), command_id=f"bonus-{key}"))
+        else:
+
+            class Bonus(Projection, name="command.bonus"):
+                def on_opened(self, event: Opened, docs) -> None:
+                    key = event.aggregate_id
+                    paying(Pay(purse_id=key, amount=Decimal(1), command_id=f"bonus-{key}"))
+
+        async def request(number: int) -> None:
+            key = f"p{number}"
+            with metadata(correlation_id=f"request-{number}", user_id=f"user-{number}"):
+                opening = Open(purse_id=key, owner="Ada", command_id=f"open-{number}")
+                await asyncio.create_task(bus.send(opening))
+                note = await asyncio.to_thread(Noted, text=key)
+                await store.append([note])
+
+        await asyncio.gather(*(request(number) for number in range(20)))
+        inner = store.store if api == "sync" else store
+        if api == "async":
+            async with inner.run(Bonus()) as running:
+                await running.caught_up()
+        else:
+            running = inner.run(Bonus())
+            await asyncio.to_thread(running.__enter__)
+            await asyncio.to_thread(running.caught_up)
+            await asyncio.to_thread(running.__exit__, None, None, None)
+        events = await gathered(store.read())
+        assert len(events) == 60
+        opened_by = {event.aggregate_id: event for event in events if type(event) is Opened}
+        for event in events:
+            number = (event.text if type(event) is Noted else event.aggregate_id)[1:]
+            assert event.correlation_id == f"request-{number}"
+            if type(event) is Paid:
+                assert event.causation_id == opened_by[event.aggregate_id].event_id
+                assert event.user_id is None, "a projection runs for nobody"
+            else:
+                assert event.user_id == f"user-{number}"
 
     run(api, kind, tmp_path, test)
 
@@ -713,6 +792,39 @@ def test_a_commit_of_unknown_outcome_is_sent_again(kind, api, tmp_path, monkeypa
             await purse_bus(store, attempts=2).send(Open(purse_id="b", owner="Ada"))
 
     run(api, kind, tmp_path, test)
+
+
+@each_api
+def test_an_answer_whose_event_is_held_back_is_told_later(api, tmp_path, monkeypatch) -> None:
+    from eventuali._engine import answers as records
+
+    def held_back(store, event):
+        yield from ()
+
+    async def test(store) -> None:
+        bus = purse_bus(store)
+        command = Open(purse_id="a", owner="Ada")
+        await bus.send(command)
+        with monkeypatch.context() as patched:
+            patched.setattr(records, "position", held_back)
+            patched.setattr(records, "LOOKS", 3)
+            with pytest.raises(StorageBusyError, match="send it again later"):
+                await bus.send(command)
+        assert (await bus.send(command)).repeated
+
+    run(api, "memory", tmp_path, test)
+
+
+@each_api
+def test_a_damaged_answer_is_named(api, tmp_path) -> None:
+    async def test(store) -> None:
+        core = (store.store if api == "sync" else store)._store
+        for number, value in enumerate([b"{}", b"no", b'{"digest":"","answer":"","event":[1]}']):
+            core.put_record("command answer", f"c{number}", None, value, uuid4()).wait()
+            with pytest.raises(StorageCorruptedError, match=f"'c{number}' can't be read"):
+                await purse_bus(store).send(Empty(purse_id="a", command_id=f"c{number}"))
+
+    run(api, "memory", tmp_path, test)
 
 
 @each_store

@@ -32,6 +32,8 @@ from eventuali import (
     sync,
 )
 from eventuali._engine.pending_commit import of_aggregates
+from eventuali.command import Handled
+from eventuali.context import Metadata
 from eventuali.history import Change, Step
 from eventuali.importing import Imported
 
@@ -61,6 +63,8 @@ VALUES = [
     ANY,
     NO_STREAM,
     STREAM_EXISTS,
+    Handled(1, 2),
+    Metadata("r", headers={"a": "b"}),
 ]
 
 

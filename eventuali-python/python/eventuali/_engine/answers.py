@@ -13,12 +13,18 @@ from eventuali._engine.operation import Operation
 from eventuali._engine.pending_commit import Record
 from eventuali._engine.work import LastEvent
 from eventuali._eventuali import Page, Store
-from eventuali.errors import OptimisticConcurrencyError, StorageCorruptedError
+from eventuali.errors import (
+    OptimisticConcurrencyError,
+    StorageBusyError,
+    StorageCorruptedError,
+)
 from eventuali.query import Item
 
 SPACE = "command answer"
+LOOKS = 500
+"""How often it is looked where an event is, while a writer holds back who reads the log."""
 UNSETTLED = 0.01
-"""The pause before it is looked again where an event is, in seconds."""
+"""The pause between, in seconds."""
 _PAGE = 500
 
 
@@ -51,7 +57,7 @@ def read(store: Store, command_id: str) -> Operation[Kept | None]:
         if event is not None:
             event = LastEvent(UUID(event[0]), *event[1:])
         return Kept(kept["digest"], kept["answer"], event)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         text = f"the answer of the command {command_id!r:.260} can't be read"
         raise StorageCorruptedError(text) from error
 
@@ -79,6 +85,14 @@ def position(store: Store, event: LastEvent) -> Operation[int | None]:
         while not len(page) and not page.end:
             page = yield store.read(wanted, after=page.looked_to)
     return page.columns()[2][0].position if len(page) else None
+
+
+def unsettled(command_id: str) -> StorageBusyError:
+    """Returns the error for an answer whose event can't be seen yet."""
+    return StorageBusyError(
+        f"the command {command_id!r:.260} was handled, but a writer holds back who reads the log "
+        "from its event on; send it again later"
+    )
 
 
 def sweep(store: Store) -> Operation[int]:

@@ -92,6 +92,9 @@ class Work:
             stream: `(aggregate_type, aggregate_id)`; None for events without a stream.
             expected: The version at which the stream must be before the first of its events.
             condition: The events that must not have been stored in the meantime.
+
+        Raises:
+            InvalidEventError: Another version of the stream was expected before.
         """
         if isinstance(events, Event | Aggregate):
             raise TypeError("append takes several events; aggregates are added with add(…)")
@@ -102,7 +105,14 @@ class Work:
         if condition is not None:
             self._conditions.append(checked_condition(condition))
         where = ("", "") if stream is None else stream_name(stream)
-        known = self._appended.setdefault(where, Appended(wire(expected), []))
+        wanted = wire(expected)
+        known = self._appended.setdefault(where, Appended(wanted, []))
+        if wanted not in (known.expected, "any"):
+            raise InvalidEventError(
+                f"events are added to {where[0]} {where[1]!r:.260} already, which is expected at "
+                f"{known.expected!r}; say what you expect with the first of them",
+                field="expected",
+            )
         known.events.extend(listed)
 
     def commit(self, event_types: EventTypes) -> WorkCommit:

@@ -127,7 +127,7 @@ class CommandBus:
             retention: How long the answer of a command with an id is kept at least; `sweep` removes
                 it after that, and the same command is a new one then. None for ever.
             attempts: How often a command is tried at most, if other writers are faster or the
-                storage fails, with pauses that grow to 250 ms.
+                outcome of its commit is unknown, with pauses that grow to 250 ms.
 
         Raises:
             ConfigurationError: Two handlers take the same class.
@@ -236,12 +236,14 @@ class CommandBus:
         kept = await run(_answers.read(store, sent.id))
         if kept is None:
             return None
-        at: int | None = None
-        while kept.event is not None and at is None:
+        if kept.event is None:
+            return sent.replayed(kept, None)
+        for _ in range(_answers.LOOKS):
             at = await run(_answers.position(store, kept.event))
-            if at is None:
-                await asyncio.sleep(_answers.UNSETTLED)
-        return sent.replayed(kept, at)
+            if at is not None:
+                return sent.replayed(kept, at)
+            await asyncio.sleep(_answers.UNSETTLED)
+        raise _answers.unsettled(sent.id)
 
     async def _call(self, sent: Sent, work: UnitOfWork) -> Any:
         handler = sent.handler

@@ -166,12 +166,14 @@ class CommandBus:
         kept = run(_answers.read(store, sent.id))
         if kept is None:
             return None
-        at: int | None = None
-        while kept.event is not None and at is None:
+        if kept.event is None:
+            return sent.replayed(kept, None)
+        for _ in range(_answers.LOOKS):
             at = run(_answers.position(store, kept.event))
-            if at is None:
-                sleep(_answers.UNSETTLED)
-        return sent.replayed(kept, at)
+            if at is not None:
+                return sent.replayed(kept, at)
+            sleep(_answers.UNSETTLED)
+        raise _answers.unsettled(sent.id)
 
     def _call(self, sent: Sent, work: UnitOfWork) -> Any:
         handler = sent.handler
