@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from functools import partial
 from time import sleep
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -195,9 +196,9 @@ def _write_to_the_live_one() -> None:
 
 
 def _commit_documents_apart() -> None:
-    def commit(self: Inline, commit: PendingCommit, conditions: Any) -> Operation[Answer]:
+    def commit(self: Inline, commit: PendingCommit) -> Operation[Answer]:
         writes = commit.builder.writes
-        answer = yield from commit.send(lambda: self._store.commit(writes, conditions))
+        answer = yield from commit.send(partial(commit.commit, self._store))
         sleep(_BETWEEN_S)
         for saving in self._all:
             yield from documents(saving, [write[:2] for write in writes])
