@@ -132,7 +132,7 @@ def acknowledge_when_handed_out() -> None:
             self._checkpoint.handled(self._row)
         return event
 
-    Following._held = hand_out  # type: ignore[method-assign]
+    Following._held = hand_out  # type: ignore[method-assign, assignment]
 
 
 async def in_a_loop(url: str, name: str, which: str, chance: Random, out: int) -> None:
