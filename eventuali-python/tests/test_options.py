@@ -27,6 +27,8 @@ ELSEWHERE = (
     "EventStore.count.",
     "EventStore.find.",
     "EventStore.get.",
+    "EventStore.append_events.",
+    "EventStore.get_events.",
     "EventStore.rebuild.",
     "EventStore.run.",
     "EventStore.search.",
@@ -56,7 +58,7 @@ ELSEWHERE = (
     "handles.",
     "metadata.",
 )
-"""Commands, metadata by context, read models: test_command, test_context, test_projections,
+"""Streams by id, commands, metadata by context, read models: test_append_events, test_command, test_context, test_projections,
 test_running, test_rebuilding, test_search, test_own_tables, test_sql_statements, test_memory_view,
 test_worker_in_process and test_worker_load show what these change."""
 OPTIONS = {

@@ -781,6 +781,44 @@ class EventStore:
             )
         )
 
+    get_events = load_events
+
+    async def append_events(
+        self,
+        aggregate_id: str,
+        events: Iterable[Event],
+        aggregate_type: str | type[Aggregate] | None = None,
+        *,
+        expected: Expected = ANY,
+    ) -> Committed:
+        """Appends events to the stream of an id, and begins it if there is none.
+
+            await store.append_events("user-123", [EmailChanged(email="ada@example.org")])
+            user = User.from_events(await store.get_events("user-123"))
+
+        Args:
+            aggregate_id: The id of the stream.
+            events: The events.
+            aggregate_type: The type of its aggregate; by default, that of the stream with this id,
+                or `Stream` for a new one.
+            expected: The version at which the stream must be.
+
+        Raises:
+            InvalidEventError: Aggregates of several types have this id; the message names them.
+            OptimisticConcurrencyError: The stream is at another version.
+        """
+        return await self._driver.run(
+            _write.append_events(
+                self._store,
+                self._event_types,
+                aggregate_id,
+                events,
+                aggregate_type,
+                expected,
+                self._inline,
+            )
+        )
+
     async def load_events_by_type(self, aggregate_type: str | type[Aggregate]) -> list[Event]:
         """Returns the events of all aggregates of a type; for many, `read` takes less memory."""
         return await self._driver.run(

@@ -189,7 +189,7 @@ def load_events(
 ) -> Operation[list[Event]]:
     """Returns the events of one aggregate."""
     _check_bounds(from_version, to_version, limit)
-    name = yield from _type_of(store, aggregate_id, aggregate_type)
+    name = yield from type_of(store, aggregate_id, aggregate_type)
     if name is None:
         return []
     item: Item = (name, aggregate_id, (), (), (), None)
@@ -251,14 +251,14 @@ def version(
     store: Store, aggregate_id: str, aggregate_type: str | type[Aggregate] | None
 ) -> Operation[int | None]:
     """Returns the version of an aggregate; None if nothing was ever stored."""
-    name = yield from _type_of(store, aggregate_id, aggregate_type)
+    name = yield from type_of(store, aggregate_id, aggregate_type)
     if name is None:
         return None
     streams, _ = yield store.streams(name, aggregate_id, None, 1)
     return streams[0][2] if streams else None
 
 
-def _type_of(
+def type_of(
     store: Store, aggregate_id: str, aggregate_type: str | type[Aggregate] | None
 ) -> Operation[str | None]:
     """Returns the one type that has an aggregate of this id."""

@@ -25,6 +25,7 @@ from eventuali._engine.pending_commit import (
     of_aggregates,
     of_parts,
 )
+from eventuali._engine.read import type_of
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
 from eventuali.errors import InvalidEventError
@@ -38,6 +39,8 @@ from eventuali.expected import (
 )
 from eventuali.tracking import Tracking, wire_tracking
 
+PLAIN_STREAM = "Stream"
+"""The type of a stream that was made without saying one."""
 NO_STREAM = ("", "")
 """The stream of events that belong to none."""
 
@@ -120,6 +123,21 @@ def append(
     if not any(write.events for write in writes):
         return (yield from _nothing(store, [(*each[0], each[1], []) for each in writes], besides))
     return (yield from send(store, of_parts((), writes, besides), (), inline))
+
+
+def append_events(
+    store: Store,
+    event_types: EventTypes,
+    aggregate_id: str,
+    events: Iterable[Event],
+    aggregate_type: str | type[Aggregate] | None,
+    expected: object,
+    inline: Inline | None = None,
+) -> Operation[Committed]:
+    """Commits events for the stream of an id."""
+    name = (yield from type_of(store, aggregate_id, aggregate_type)) or PLAIN_STREAM
+    stream = (name, aggregate_id)
+    return (yield from append(store, event_types, events, stream, expected, None, inline))
 
 
 def _apart(given: Sequence[Event | StreamEvents]) -> tuple[list[Event], list[StreamWrite]]:

@@ -388,6 +388,29 @@ class EventStore:
             )
         )
 
+    get_events = load_events
+
+    def append_events(
+        self,
+        aggregate_id: str,
+        events: Iterable[Event],
+        aggregate_type: str | type[Aggregate] | None = None,
+        *,
+        expected: Expected = ANY,
+    ) -> Committed:
+        """Appends events to the stream of an id; see `eventuali.EventStore.append_events`."""
+        return _drive(
+            _write.append_events(
+                self._store,
+                self._event_types,
+                aggregate_id,
+                events,
+                aggregate_type,
+                expected,
+                self._inline,
+            )
+        )
+
     def load_events_by_type(self, aggregate_type: str | type[Aggregate]) -> list[Event]:
         """Returns the events of all aggregates of a type; for many, `read` takes less memory."""
         return _drive(_read.load_events_by_type(self._store, self._event_types, aggregate_type))
