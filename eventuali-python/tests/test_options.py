@@ -58,9 +58,10 @@ ELSEWHERE = (
     "handles.",
     "metadata.",
 )
-"""Streams by id, commands, metadata by context, read models: test_append_events, test_command, test_context, test_projections,
-test_running, test_rebuilding, test_search, test_own_tables, test_sql_statements, test_memory_view,
-test_worker_in_process and test_worker_load show what these change."""
+"""Streams by id, commands, metadata by context, read models: test_append_events, test_command,
+test_context, test_projections, test_running, test_rebuilding, test_search, test_own_tables,
+test_sql_statements, test_memory_view, test_worker_in_process and test_worker_load show what these
+change."""
 OPTIONS = {
     name
     for name in public_options()
