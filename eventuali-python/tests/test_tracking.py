@@ -261,7 +261,7 @@ def test_a_save_that_never_arrived_can_be_overtaken(kind, tmp_path):
             core, ledger = store._store, counted("a", 1)
 
             class Lost(_CutOff):
-                def commit(self, *arguments):
+                def commit(self, *arguments, **options):
                     raise OutcomeUnknownError("cut off")
 
             store._store = Lost(core)

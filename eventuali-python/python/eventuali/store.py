@@ -442,7 +442,7 @@ class EventStore:
         transaction = Transaction(
             self._store, self._event_types, self._inline, self._tickets, attempts
         )
-        return await _transact(transaction, self._driver, fn)
+        return await _transact(transaction, self, fn)
 
     async def get(self, model: type[M], key: str) -> M | None:
         """Returns the document of a key; None if there is none.

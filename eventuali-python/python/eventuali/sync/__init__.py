@@ -227,7 +227,7 @@ class EventStore:
                 _drive(deciding.begin())
                 reader = self.read(query)
                 with calling():
-                    decided = immediate(decision(list(reader)), "a decision")
+                    decided = immediate(decision(list(reader)), "a decision of the blocking store")
                 deciding.propose(decided, reader.position)
                 if deciding.proposal.empty:
                     return Committed()
@@ -245,7 +245,7 @@ class EventStore:
         transaction = Transaction(
             self._store, self._event_types, self._inline, self._tickets, attempts
         )
-        return _transact(transaction, fn)
+        return _transact(transaction, self, fn)
 
     def get(self, model: type[M], key: str) -> M | None:
         """Returns the document of a key; see `eventuali.EventStore.get`."""
