@@ -114,8 +114,7 @@ class Inline:
             (kind, key, _NEVER if kind else expected, runs) for kind, key, expected, runs in given
         ]
         try:
-            known = besides._replace(conditions=())
-            answer: Answer = yield known.commit(self._store, never)
+            answer: Answer = yield Besides(tracking=besides.tracking).commit(self._store, never)
         except OptimisticConcurrencyError:
             try:
                 version = yield from version_of(self._store, failed.stream)

@@ -71,7 +71,6 @@ class Proposal:
         self.conditions = conditions
         self._recording = recording
         self._checked = checked
-        self._besides: Besides | None = None
         self._commit: PendingCommit | None = None
         if len(set(map(id, self.aggregates))) < len(self.aggregates):
             raise InvalidEventError("an aggregate is given twice in one commit", field="aggregates")
@@ -111,14 +110,11 @@ class Proposal:
         for each in self.aggregates:
             event_types.saves(each.__aggregate_type__, each._uncommitted, applied=True)
         check_writes(event_types, self.writes)
-        besides = self._besides
-        if besides is None:
-            besides = Besides(self.conditions, id=None if self._has_events else uuid4())
+        besides = Besides(self.conditions, id=None if self._has_events else uuid4())
         commit = of_parts(self.aggregates, self.writes, besides)
-        if self._recording is not None and not besides.records:
-            besides = besides._replace(records=[self._recording(commit.builder.last_event())])
-            commit.besides = besides
-        self._besides = besides  # with another record, the same events would be another commit
+        if self._recording is not None:
+            record = self._recording(commit.builder.last_event())
+            commit.besides = besides._replace(records=[record])
         return commit
 
     def event_ids(self) -> list[UUID]:
