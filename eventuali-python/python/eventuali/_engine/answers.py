@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from pydantic_core import from_json, to_json
@@ -44,6 +44,10 @@ class Kept(NamedTuple):
     event: LastEvent | None
 
 
+Found: TypeAlias = tuple[Kept, int | None] | None
+"""An answer and the position of its last event, if there is one."""
+
+
 def read(store: Store, command_id: str) -> Operation[Kept | None]:
     """Looks for the answer of a command.
 
@@ -72,7 +76,7 @@ def record(store: Store, command_id: str, kept: Kept, retention: int | None) -> 
     return SPACE, command_id, None, to_json(kept._asdict()), due
 
 
-def look(store: Store, command_id: str) -> Operation[tuple[Kept, int | None] | None]:
+def look(store: Store, command_id: str) -> Operation[Found]:
     """Looks for the answer of a command, and for the position of its last event.
 
     Raises:

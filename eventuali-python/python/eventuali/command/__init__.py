@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from inspect import isawaitable
 from time import time_ns
 from typing import Any, cast
@@ -151,20 +152,21 @@ class CommandBus:
         return await _awaited(self._dispatch.middleware[index](message, go_on))
 
     async def _handle(self, sent: Sent) -> Handled:
-        store = self._store
+        store, look = self._store, partial(_answers.look, self._store._store)
 
         async def handle(work: UnitOfWork) -> Handled:
-            before = await store._driver.run(sent.before(store._store))
+            before = await store._driver.run(sent.before(look))
             return before or sent.answered(work._unit, await self._call(sent, work))
 
-        handling = (store._store, store._event_types, store._inline, store._tickets)
         with sent.block():
             try:
-                return sent.handled(await transact(sent.transaction(*handling), store, handle))
+                return sent.handled(
+                    await transact(sent.transaction(store._transaction), store, handle)
+                )
             except Exception as error:
                 if not sent.may_be_repeated(error):
                     raise
-                before = await store._driver.run(sent.before(store._store))
+                before = await store._driver.run(sent.before(look))
                 if before is None:
                     raise
                 return before

@@ -10,15 +10,9 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from eventuali._engine import answers
-from eventuali._engine.commit_builder import LastEvent
-from eventuali._engine.event_types import EventTypes
-from eventuali._engine.inline_commit import Inline
 from eventuali._engine.operation import Operation
-from eventuali._engine.pending_commit import Record
-from eventuali._engine.tickets import Tickets
 from eventuali._engine.transact import Transaction
 from eventuali._engine.unit import Unit
-from eventuali._eventuali import Store
 from eventuali.aggregate._commands import unknown
 from eventuali.command._handlers import Handler, Handling, table_of
 from eventuali.command._identity import FIELD, digest_of, id_of
@@ -124,10 +118,10 @@ class Sent:
         self._looks = False
 
     def transaction(
-        self, store: Store, event_types: EventTypes, inline: Inline | None, tickets: Tickets
+        self, make: Callable[[type[CommandTransaction], int], CommandTransaction]
     ) -> CommandTransaction:
         """Returns the transaction in which it is handled."""
-        transaction = CommandTransaction(store, event_types, inline, tickets, self._attempts)
+        transaction = make(CommandTransaction, self._attempts)
         transaction.identified = self._id is not None
         return transaction
 
@@ -142,7 +136,7 @@ class Sent:
             correlation_id=around.correlation_id or own, causation_id=around.causation_id or own
         )
 
-    def before(self, store: Store) -> Operation[Handled | None]:
+    def before(self, look: Callable[[str], Operation[answers.Found]]) -> Operation[Handled | None]:
         """Returns what became of it before, by whomever it was sent.
 
         Raises:
@@ -152,7 +146,7 @@ class Sent:
         if self._id is None:
             return None
         self._looks = True
-        found = yield from answers.look(store, self._id)
+        found = yield from look(self._id)
         if found is not None and found[0].digest != self._digest:
             raise CommandIdConflictError(
                 f"the command id {self._id!r:.260} was used for another command; a new command "
@@ -173,12 +167,10 @@ class Sent:
     def answered(self, unit: Unit, answer: Any) -> Handled:
         """Has its answer recorded in the commit of its events."""
         if self._id is not None:
+            recording = partial(answers.record, unit.store, self._id, retention=self._retention)
             text = self.handler.encoded(answer)
-            unit.recording = partial(self._record, unit.store, self._id, text)
+            unit.recording = lambda last: recording(answers.Kept(self._digest, text, last))
         return Handled(answer)
-
-    def _record(self, store: Store, id: str, text: str, event: LastEvent | None) -> Record:
-        return answers.record(store, id, answers.Kept(self._digest, text, event), self._retention)
 
     @staticmethod
     def handled(outcome: Outcome[Handled]) -> Handled:

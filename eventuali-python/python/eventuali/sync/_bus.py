@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -88,20 +89,19 @@ class CommandBus:
         return _immediate(self._dispatch.middleware[index](message, go_on))
 
     def _handle(self, sent: Sent) -> Handled:
-        store = self._store
+        store, look = self._store, partial(_answers.look, self._store._store)
 
         def handle(work: UnitOfWork) -> Handled:
-            before = run(sent.before(store._store))
+            before = run(sent.before(look))
             return before or sent.answered(work._unit, self._call(sent, work))
 
-        handling = (store._store, store._event_types, store._inline, store._tickets)
         with sent.block():
             try:
-                return sent.handled(transact(sent.transaction(*handling), store, handle))
+                return sent.handled(transact(sent.transaction(store._transaction), store, handle))
             except Exception as error:
                 if not sent.may_be_repeated(error):
                     raise
-                before = run(sent.before(store._store))
+                before = run(sent.before(look))
                 if before is None:
                     raise
                 return before
