@@ -691,6 +691,47 @@ def _(place, wanted):
         return len(store.read())
 
 
+def appended(place: Place, events: Any, **options: Any) -> Any:
+    """Appends in a unit of work; returns the last event that is stored."""
+
+    def fn(work: Any) -> None:
+        work.append(events, **options)
+
+    with place.filled() as store:
+        with suppress(OptimisticConcurrencyError):
+            store.transact(fn, attempts=1)
+        return store.read()[-1]
+
+
+@changes("UnitOfWork.append.events", ([7], 7), ([7, 8], 8))
+def _(place, wanted):
+    return appended(place, [Counted(number=number) for number in wanted]).number
+
+
+@changes("UnitOfWork.append.stream", (("Ledger", "z"), "z"), (None, None))
+def _(place, stream):
+    return appended(place, [Counted(number=7)], stream=stream).aggregate_id
+
+
+@changes(
+    "UnitOfWork.append.expected",
+    (NO_STREAM, "z"), (3, "refused"), (LEFT_OUT, "z"),
+)  # fmt: skip
+def _(place, expected):
+    wanted = given("expected", expected)
+    found = appended(place, [Counted(number=7)], stream=("Ledger", "z"), **wanted)
+    return found.aggregate_id if found.number == 7 else "refused"
+
+
+@changes(
+    "UnitOfWork.append.condition",
+    (AppendCondition(Query(tags=["a"])), "refused"), (None, 7),
+)  # fmt: skip
+def _(place, condition):
+    found = appended(place, [Counted(number=7)], condition=condition)
+    return 7 if found.number == 7 else "refused"
+
+
 # --- loading --------------------------------------------------------------------------------------
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from pydantic import BaseModel
@@ -26,7 +25,6 @@ from eventuali import (
     OptimisticConcurrencyError,
     Projection,
     Query,
-    ReadModel,
     SerializationError,
     sync,
 )
@@ -35,9 +33,6 @@ from eventuali.context import current_metadata, metadata
 from eventuali.errors import (
     AggregateNotFoundError,
     CommandIdConflictError,
-    OutcomeUnknownError,
-    StorageBusyError,
-    StorageCorruptedError,
     UnknownCommandError,
 )
 
@@ -373,9 +368,8 @@ def test_a_unit_of_work_is_one_commit_on_its_conditions(kind, api, tmp_path) -> 
         assert handled.position == events[-1].position
         assert [event.event_id for event in given[0]] == [event.event_id for event in events[1:]]
         assert [event.aggregate_version for event in given[0]] == [1, 2, None]
-        with pytest.raises(AppendConditionError) as refused:
+        with pytest.raises(AppendConditionError, match="command was given up after 2 attempts"):
             await bus.send(Mixed(tag="b", broken=True))
-        assert refused.value.__notes__ == ["the command was given up after 2 attempts"]
         assert len(await gathered(store.read())) == 4
 
     run(api, kind, tmp_path, test)
@@ -450,9 +444,8 @@ def test_attempts_bound_the_retries(kind, api, tmp_path) -> None:
                 beaten(work, mine, other)
                 inner.save(other)
 
-        with pytest.raises(OptimisticConcurrencyError) as refused:
+        with pytest.raises(OptimisticConcurrencyError, match="command was given up after 3 att"):
             await Bus(store, lose, attempts=3).send(Lose())
-        assert refused.value.__notes__ == ["the command was given up after 3 attempts"]
         assert len(calls) == 3
 
     run(api, kind, tmp_path, test)
@@ -717,143 +710,3 @@ def _returns_coroutine(command: Other, work: Any) -> Any:
     async def later() -> None: ...
 
     return later()
-
-
-# --- in one commit --------------------------------------------------------------------------------
-
-
-class PurseView(ReadModel, name="command.purse-view"):
-    balance: Decimal
-
-
-class Purses(Projection[PurseView], name="command.purses", inline=True):
-    def on_opened(self, event: Opened, doc: PurseView | None) -> PurseView:
-        return PurseView(balance=Decimal(0))
-
-    def on_paid(self, event: Paid, doc: PurseView) -> PurseView:
-        doc.balance += event.amount
-        return doc
-
-
-@each_store
-def test_inline_projections_are_in_the_commit_of_a_command(kind, api, tmp_path) -> None:
-    from stores import opened, url_of
-
-    async def main() -> None:
-        async with opened(api, url_of(kind, tmp_path), inline=[Purses()]) as store:
-            bus = purse_bus(store)
-            opening = Open(purse_id="a", owner="Ada")
-            await asyncio.gather(*(bus.send(opening) for _ in range(8)))
-            commands = [Pay(purse_id="a", amount=Decimal(1)) for _ in range(8)] * 2
-            handled = await asyncio.gather(*(bus.send(command) for command in commands))
-            assert [each.repeated for each in handled].count(True) == 8
-            document = await store.get(PurseView, "a")
-            assert document.balance == 8
-
-    asyncio.run(main())
-
-
-@each_store
-def test_a_commit_of_unknown_outcome_is_sent_again(kind, api, tmp_path, monkeypatch) -> None:
-    """The storage fails after it has written: the same commit again gives its answer."""
-    from eventuali._engine.work import WorkCommit
-
-    real = WorkCommit.send_with
-    failures = []
-
-    def failing(self, store, inline, records, id):
-        done = yield from real(self, store, inline, records, id)
-        if len(failures) < 2:
-            failures.append(id)
-            raise OutcomeUnknownError("cut off")
-        return done
-
-    monkeypatch.setattr(WorkCommit, "send_with", failing)
-
-    async def test(store) -> None:
-        bus = purse_bus(store)
-        assert not (await bus.send(Open(purse_id="a", owner="Ada"))).repeated
-        failures.clear()
-        assert await bus.send(Empty(purse_id="a")) == Handled([], None)
-        failures.clear()
-
-        @dataclass
-        class Plain:
-            pass
-
-        @handles(Plain)
-        def plain(command: Plain, work: Any) -> None:
-            work.append([Noted(text="x")])
-
-        await Bus(store, plain).send(Plain())
-        assert len(await gathered(store.read())) == 2, "without an id, too"
-        failures.clear()
-        with pytest.raises(OutcomeUnknownError):
-            await purse_bus(store, attempts=2).send(Open(purse_id="b", owner="Ada"))
-
-    run(api, kind, tmp_path, test)
-
-
-@each_api
-def test_an_answer_whose_event_is_held_back_is_told_later(api, tmp_path, monkeypatch) -> None:
-    from eventuali._engine import answers as records
-
-    def held_back(store, event):
-        yield from ()
-
-    async def test(store) -> None:
-        bus = purse_bus(store)
-        command = Open(purse_id="a", owner="Ada")
-        await bus.send(command)
-        with monkeypatch.context() as patched:
-            patched.setattr(records, "position", held_back)
-            patched.setattr(records, "LOOKS", 3)
-            with pytest.raises(StorageBusyError, match="send it again later"):
-                await bus.send(command)
-        assert (await bus.send(command)).repeated
-
-    run(api, "memory", tmp_path, test)
-
-
-@each_api
-def test_a_damaged_answer_is_named(api, tmp_path) -> None:
-    async def test(store) -> None:
-        core = (store.store if api == "sync" else store)._store
-        for number, value in enumerate([b"{}", b"no", b'{"digest":"","answer":"","event":[1]}']):
-            core.put_record("command answer", f"c{number}", None, value, uuid4()).wait()
-            with pytest.raises(StorageCorruptedError, match=f"'c{number}' can't be read"):
-                await purse_bus(store).send(Empty(purse_id="a", command_id=f"c{number}"))
-
-    run(api, "memory", tmp_path, test)
-
-
-@each_store
-def test_tenants_share_no_command_ids(kind, api, tmp_path) -> None:
-    async def test(store) -> None:
-        bus = purse_bus(store).inner
-        send = (lambda b, c: asyncio.to_thread(b.send, c)) if api == "sync" else (
-            lambda b, c: b.send(c)
-        )  # fmt: skip
-        command = Open(purse_id="a", owner="Ada", command_id=uuid4())
-        assert not (await send(bus, command)).repeated
-        assert not (await send(bus.for_tenant("other"), command)).repeated
-        assert (await send(bus.for_tenant("other"), command)).repeated
-
-    run(api, kind, tmp_path, test)
-
-
-def test_threads_share_a_blocking_bus(tmp_path) -> None:
-    with sync.EventStore.create(f"sqlite:///{tmp_path / 'events.db'}") as store:
-        bus = sync.CommandBus(store, Purse)
-        bus.send(Open(purse_id="a", owner="Ada"))
-        command = Pay(purse_id="a", amount=Decimal(3))
-        found: list[Handled] = []
-        threads = [
-            threading.Thread(target=lambda: found.append(bus.send(command))) for _ in range(8)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert {(each.answer, each.position) for each in found} == {(Decimal(3), 2)}
-        assert len(found) == 8

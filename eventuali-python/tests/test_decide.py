@@ -251,7 +251,7 @@ class Line:
         inner = store if api == "async" else store.store
         self.real, inner._store = inner._store, self
 
-    def commit(self, writes, conditions):
+    def commit(self, writes, conditions, *besides, **options):
         self.sent.append([run[1] for write in writes for run in write[3]])
         before, after = self.plan.pop(0) if self.plan else (None, None)
         if before is not None:
@@ -259,7 +259,7 @@ class Line:
         if self.rival:
             overtaking = of_parts((), [StreamWrite(("", ""), "any", [self.rival.pop()])])
             self.real.commit(overtaking.builder.writes, ()).wait()
-        pending = self.real.commit(writes, conditions)
+        pending = self.real.commit(writes, conditions, *besides, **options)
         if after is not None:
             pending.wait()
             raise after

@@ -51,7 +51,6 @@ ELSEWHERE = (
     "Aggregate.handle.",
     "CommandBus.",
     "EventStore.metadata.",
-    "UnitOfWork.",
     "answers.",
     "carry.",
     "caused_by.",

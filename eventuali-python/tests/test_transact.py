@@ -15,7 +15,11 @@ from racers import race
 from stores import each_api, each_kind, each_shared, each_store, gathered, opened, run, url_of
 
 from eventuali import (
+    ANY,
+    NO_STREAM,
+    STREAM_EXISTS,
     Aggregate,
+    AppendCondition,
     AppendConditionError,
     Committed,
     EventStore,
@@ -54,6 +58,9 @@ class Awaited:
 
     def add(self, *aggregates):
         self.work.add(*aggregates)
+
+    def append(self, *arguments, **options):
+        self.work.append(*arguments, **options)
 
     def __getattr__(self, name):
         verb = getattr(self.work, name)
@@ -301,6 +308,116 @@ def test_what_is_read_is_a_condition(kind, api, tmp_path):
     run(api, kind, tmp_path, test)
 
 
+@each_store
+def test_events_of_no_aggregate_are_in_the_same_commit(kind, api, tmp_path):
+    async def test(store):
+        await store.save(purse("a", 10))
+
+        async def note(work):
+            (await work.load_one(Purse, "a")).apply(moved())
+            given.append([moved(1), moved(2), moved(3)])
+            work.append(given[-1][:1], stream=("hotel.purse", "b"), expected=NO_STREAM)
+            work.append(given[-1][1:2], stream=("hotel.purse", "b"))
+            work.append(iter(given[-1][2:]))
+
+        given = []
+        committed = (await store.transact(fit(api, note))).committed
+        events = await gathered(store.read())
+        assert [event.aggregate_id for event in events] == ["a", "a", "b", "b", None]
+        assert committed.positions == tuple(event.position for event in events[1:])
+        assert [event.event_id for event in given[0]] == [event.event_id for event in events[2:]]
+        with pytest.raises(OptimisticConcurrencyError, match="after 2 attempts"):
+            await store.transact(fit(api, note), attempts=2)
+        assert (len(given), await store.get_aggregate_version("a")) == (3, 2)
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_the_stream_of_what_was_loaded_must_be_at_its_version(kind, api, tmp_path):
+    async def test(store):
+        await store.save(purse("a", 10))
+
+        def append(expected, key="a"):
+            async def change(work):
+                found = await work.load(Purse, key)
+                work.append([moved()], stream=("hotel.purse", key), expected=expected)
+                return found and found.balance
+
+            return change
+
+        def rival(store):
+            return store.append([moved(5)], stream=("hotel.purse", "a"))
+
+        change, seen = overtaken(api, store, 1, append(ANY), rival)
+        await store.transact(change)
+        assert seen == [10, 15]
+        await store.transact(fit(api, append(3)))
+        await store.transact(fit(api, append(STREAM_EXISTS)))
+        await store.transact(fit(api, append(NO_STREAM, "new")))
+        await store.transact(fit(api, append(0, "newer")))
+        for wrong in [append(4), append(6), append(NO_STREAM), append(STREAM_EXISTS, "no")]:
+            with pytest.raises(OptimisticConcurrencyError, match="at version") as refused:
+                await store.transact(fit(api, wrong))
+            assert refused.value.stream[0] == "hotel.purse"
+        assert await stored(store, "a") == 18
+
+        async def both(work):
+            (await work.load_one(Purse, "a")).apply(moved())
+            work.append([moved()], stream=("hotel.purse", "a"))
+
+        with pytest.raises(InvalidEventError, match="apply these to it"):
+            await store.transact(fit(api, both))
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_what_is_expected_explicitly_is_checked_without_events(kind, api, tmp_path):
+    async def test(store):
+        await store.save(purse("a", 10))
+        seats = Query(tags=["seat"])
+
+        def expect(**options):
+            async def change(work):
+                work.append([], **options)
+
+            return fit(api, change)
+
+        stream = ("hotel.purse", "a")
+        for right in [{"stream": stream, "expected": 1}, {"condition": AppendCondition(seats)}, {}]:
+            assert await store.transact(expect(**right)) == (None, Committed())
+        await store.append([MoneyMoved(person="x", amount=0, tags=["seat"])])
+        with pytest.raises(AppendConditionError):
+            await store.transact(expect(condition=AppendCondition(seats)), attempts=1)
+        with pytest.raises(OptimisticConcurrencyError):
+            await store.transact(expect(stream=stream, expected=2), attempts=2)
+        with pytest.raises(InvalidEventError, match="stream="):
+            await store.transact(expect(expected=2))
+
+    run(api, kind, tmp_path, test)
+
+
+@each_api
+def test_what_can_not_be_appended_is_refused(api, tmp_path):
+    async def test(store):
+        for wrong in (moved(), purse("a", 1), [1], [purse("a", 1)]):
+
+            async def change(work, wrong=wrong):
+                work.append(wrong)
+
+            with pytest.raises(TypeError, match="append takes"):
+                await store.transact(fit(api, change))
+
+        async def waiting(work):
+            work.append(purse("a", 1).get_uncommitted_events())
+
+        with pytest.raises(InvalidEventError, match="applied to an aggregate"):
+            await store.transact(fit(api, waiting))
+
+    run(api, "memory", tmp_path, test)
+
+
 @pytest.mark.parametrize("wrong", [0, -1, 1.0, "3", None, True])
 @each_api
 def test_attempts_count_from_one(api, wrong, tmp_path):
@@ -341,12 +458,12 @@ class Line:
         target = inner(api, store)
         self.real, target._store = target._store, self
 
-    def commit(self, writes, conditions):
+    def commit(self, writes, conditions, *besides, **options):
         self.sent.append([run[1] for write in writes for run in write[3]])
         before, after = self.plan.pop(0) if self.plan else (None, None)
         if before is not None:
             raise before
-        pending = self.real.commit(writes, conditions)
+        pending = self.real.commit(writes, conditions, *besides, **options)
         if after is not None:
             pending.wait()
             raise after

@@ -58,12 +58,12 @@ class Line:
         self.lose = 0
         self.arrives = True
 
-    def commit(self, writes, conditions):
+    def commit(self, *arguments, **options):
         if not self.lose:
-            return self.real.commit(writes, conditions)
+            return self.real.commit(*arguments, **options)
         self.lose -= 1
         if self.arrives:
-            self.real.commit(writes, conditions).wait()
+            self.real.commit(*arguments, **options).wait()
         raise OutcomeUnknownError("the answer was lost")
 
     def __getattr__(self, name):

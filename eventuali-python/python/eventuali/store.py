@@ -76,6 +76,7 @@ __all__ = [
 A = TypeVar("A", bound=Aggregate)
 M = TypeVar("M", bound=ReadModel)
 T = TypeVar("T")
+Kind = TypeVar("Kind", bound=Transaction)
 
 # A pickle names what the store answers where no part of the path is private. The names in the
 # annotations are looked up here then, too.
@@ -439,10 +440,10 @@ class EventStore:
             AppendConditionError: The same, and in the last attempt it was what `work.read` read.
             OutcomeUnknownError: The storage failed and did not recover within `attempts`.
         """
-        transaction = Transaction(
-            self._store, self._event_types, self._inline, self._tickets, attempts
-        )
-        return await _transact(transaction, self._driver, fn)
+        return await _transact(self._transaction(Transaction, attempts), self, fn)
+
+    def _transaction(self, kind: type[Kind], attempts: int) -> Kind:
+        return kind(self._store, self._event_types, self._inline, self._tickets, attempts)
 
     async def get(self, model: type[M], key: str) -> M | None:
         """Returns the document of a key; None if there is none.

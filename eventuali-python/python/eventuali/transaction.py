@@ -1,4 +1,4 @@
-"""Transactions of the asynchronous store: `EventStore.transact` and its unit of work."""
+"""Transactions of the asynchronous store, and their unit of work."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from eventuali._engine.load import load_one_of
 from eventuali._engine.pending_commit import Committed
-from eventuali._engine.transact import Transaction, Unit, calling
+from eventuali._engine.transact import Transaction, calling
+from eventuali._engine.unit import Unit
 from eventuali.aggregate import Aggregate
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
+from eventuali.expected import ANY, AppendCondition, Expected
 from eventuali.query import Query
 
 if TYPE_CHECKING:
-    from eventuali._engine.asyncio_driver import AsyncioDriver
+    from eventuali.store import EventStore
 
 __all__ = ["Outcome", "UnitOfWork"]
 
@@ -36,16 +38,23 @@ class Outcome(NamedTuple, Generic[T]):
 
 
 class UnitOfWork:
-    """What the function of a transaction loads, reads and adds; `EventStore.transact` makes it.
+    """What the function of a transaction, or the handler of a command, loads, reads and adds.
 
-    The new events of all its aggregates are stored in one commit, on condition that everything that
-    was loaded or read is still as it was. It serves one attempt: don't keep it, nor its aggregates.
+    `EventStore.transact` and `CommandBus.send` make it. All its new events are stored in one
+    commit, on condition that everything that was loaded or read is still as it was. It serves one
+    attempt: don't keep it, nor its aggregates.
     """
 
-    def __init__(self, unit: Unit, driver: AsyncioDriver) -> None:
-        """Don't call this directly; use `EventStore.transact`."""
+    def __init__(self, unit: Unit, store: EventStore) -> None:
+        """Don't call this directly; use `EventStore.transact` or a `CommandBus`."""
         self._unit = unit
-        self._driver = driver
+        self._store = store
+        self._driver = store._driver
+
+    @property
+    def store(self) -> EventStore:
+        """The store, to read what is to be no condition. Its writes are not part of the commit."""
+        return self._store
 
     async def load(self, cls: type[A], aggregate_id: str) -> A | None:
         """Rebuilds an aggregate; None if nothing was ever stored.
@@ -74,7 +83,7 @@ class UnitOfWork:
     async def read(self, query: Query) -> list[Event]:
         """Returns all events that match, in the order of the log.
 
-        What the transaction stores is then on condition that no other event matches by that time.
+        What is stored is then on condition that no other event matches by that time.
         """
         return await self._driver.run(self._unit.read(query))
 
@@ -86,20 +95,40 @@ class UnitOfWork:
         """
         self._unit.add(aggregates)
 
+    def append(
+        self,
+        events: Iterable[Event],
+        *,
+        stream: tuple[str, str] | None = None,
+        expected: Expected = ANY,
+        condition: AppendCondition | None = None,
+    ) -> None:
+        """Adds events of no aggregate, which are stored with all others, after them.
+
+        Args:
+            events: The events. `expected` and `condition` are checked even if it is empty.
+            stream: `(aggregate_type, aggregate_id)`; None for events without a stream.
+            expected: The version at which the stream must be before the first of its events.
+            condition: The events that must not have been stored in the meantime.
+
+        Raises:
+            InvalidEventError: Another version of the stream was expected before.
+        """
+        self._unit.append(events, stream, expected, condition)
+
 
 async def transact(
-    transaction: Transaction,
-    driver: AsyncioDriver,
-    function: Callable[[UnitOfWork], Any],
+    transaction: Transaction, store: EventStore, function: Callable[[UnitOfWork], Any]
 ) -> Outcome[Any]:
     """Runs a function until what it does is stored."""
     import asyncio  # which `import eventuali` need not bring
 
+    driver = store._driver
     try:
         while True:
             unit = await driver.run(transaction.begin())
             with calling():
-                given = function(UnitOfWork(unit, driver))
+                given = function(UnitOfWork(unit, store))
                 value = await given if isawaitable(given) else given
             transaction.propose(unit)
             if transaction.proposal.empty:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from time import time_ns
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from pydantic_core import from_json, to_json
 
-from eventuali._engine.operation import Operation
+from eventuali._engine.arguments import microseconds
+from eventuali._engine.clock import now
+from eventuali._engine.commit_builder import LastEvent
+from eventuali._engine.operation import Operation, sleep
 from eventuali._engine.pending_commit import Record
-from eventuali._engine.work import LastEvent
 from eventuali._eventuali import Page, Store
 from eventuali.errors import (
     OptimisticConcurrencyError,
@@ -26,6 +27,7 @@ LOOKS = 500
 UNSETTLED = 0.01
 """The pause between, in seconds."""
 _PAGE = 500
+_LATEST = 2**63 - 1
 
 
 class Kept(NamedTuple):
@@ -40,6 +42,10 @@ class Kept(NamedTuple):
     digest: str
     answer: str
     event: LastEvent | None
+
+
+Found: TypeAlias = tuple[Kept, int | None] | None
+"""An answer and the position of its last event, if there is one."""
 
 
 def read(store: Store, command_id: str) -> Operation[Kept | None]:
@@ -62,11 +68,33 @@ def read(store: Store, command_id: str) -> Operation[Kept | None]:
         raise StorageCorruptedError(text) from error
 
 
-def record(command_id: str, kept: Kept, retention: int | None) -> Record:
+def record(store: Store, command_id: str, kept: Kept, retention: int | None) -> Record:
     """Returns the record of an answer, on condition that there is none; the retention is in µs."""
-    value = to_json(kept._asdict())
-    due = None if retention is None else time_ns() // 1000 + retention
-    return SPACE, command_id, None, value, due
+    due = None
+    if retention is not None:
+        due = min(microseconds(now(store), "now") + retention, _LATEST)
+    return SPACE, command_id, None, to_json(kept._asdict()), due
+
+
+def look(store: Store, command_id: str) -> Operation[Found]:
+    """Looks for the answer of a command, and for the position of its last event.
+
+    Raises:
+        StorageCorruptedError: The record is none.
+        StorageBusyError: A writer holds back who reads the log.
+    """
+    kept = yield from read(store, command_id)
+    if kept is None or kept.event is None:
+        return kept and (kept, None)
+    for _ in range(LOOKS):
+        at = yield from position(store, kept.event)
+        if at is not None:
+            return kept, at
+        yield from sleep(UNSETTLED)
+    raise StorageBusyError(
+        f"the command {command_id!r:.260} was handled, but a writer holds back who reads the log "
+        "from its event on; send it again later"
+    )
 
 
 def position(store: Store, event: LastEvent) -> Operation[int | None]:
@@ -85,14 +113,6 @@ def position(store: Store, event: LastEvent) -> Operation[int | None]:
         while not len(page) and not page.end:
             page = yield store.read(wanted, after=page.looked_to)
     return page.columns()[2][0].position if len(page) else None
-
-
-def unsettled(command_id: str) -> StorageBusyError:
-    """Returns the error for an answer whose event can't be seen yet."""
-    return StorageBusyError(
-        f"the command {command_id!r:.260} was handled, but a writer holds back who reads the log "
-        "from its event on; send it again later"
-    )
 
 
 def sweep(store: Store) -> Operation[int]:

@@ -51,6 +51,10 @@ class Attempts(ABC):
     def event_ids(self) -> Iterable[UUID]:
         """Returns the ids of the events that are to be stored."""
 
+    def advice(self) -> str:
+        """Returns what to do if the outcome stays unknown."""
+        return "look for its events with Query(event_ids=…) before you call again"
+
     def refused(self, error: EventStoreError) -> float:
         """Returns the seconds to wait before sending the same again or making a new attempt.
 
@@ -108,7 +112,6 @@ class Attempts(ABC):
     def _in_doubt(self) -> OutcomeUnknownError:
         times = "one attempt" if self.made == 1 else f"{self.made} attempts"
         return OutcomeUnknownError(
-            f"it is unknown whether the {self.WHAT} is stored, after {times}; look for its events "
-            "with Query(event_ids=…) before you call again",
+            f"it is unknown whether the {self.WHAT} is stored, after {times}; {self.advice()}",
             event_ids=self.event_ids(),
         )

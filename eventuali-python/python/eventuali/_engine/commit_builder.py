@@ -24,6 +24,15 @@ Place: TypeAlias = tuple[str, str, int]
 """(aggregate type, aggregate id, version)"""
 
 
+class LastEvent(NamedTuple):
+    """The last event of a commit; version 0 if it is not known before."""
+
+    event_id: UUID
+    aggregate_type: str
+    aggregate_id: str
+    version: int
+
+
 class Part(NamedTuple):
     """Events of one class that follow one another, encoded."""
 
@@ -148,6 +157,18 @@ class CommitBuilder:
         self._spans.append((ids, index, self.count, events))
         self.ranges[ids] = None
         return (ids.fix_first() + index).to_bytes(16)
+
+    def last_event(self) -> LastEvent | None:
+        """Returns the last event; None without events."""
+        written = [write for write in self.writes if write[3]]
+        if not written:
+            return None
+        kind, key, expected, runs = written[-1]
+        first, times = runs[-1][1:3]
+        version = 0
+        if kind and isinstance(expected, int):
+            version = expected + self.counts[kind, key]
+        return LastEvent(UUID(int=int.from_bytes(first) + len(times) - 1), kind, key, version)
 
     def stored(self, positions: Sequence[int], recorded_at: int) -> None:
         """Notes the positions of the events and the time of the commit."""

@@ -76,7 +76,7 @@ class Deciding(Attempts):
         return self.proposal.event_ids()
 
 
-def immediate(given: Any, what: str) -> Any:
+def immediate(given: Any, what: str, instead: str = "eventuali.EventStore") -> Any:
     """Returns the result of a function of the blocking store.
 
     Raises:
@@ -85,7 +85,5 @@ def immediate(given: Any, what: str) -> Any:
     if isawaitable(given):
         if iscoroutine(given):
             given.close()
-        raise TypeError(
-            f"{what} of the blocking store can't be a coroutine; use eventuali.EventStore"
-        )
+        raise TypeError(f"{what} can't be a coroutine; use {instead}")
     return given

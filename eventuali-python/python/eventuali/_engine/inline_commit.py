@@ -77,10 +77,9 @@ class Inline:
             if not changes:
                 return (yield from commit.send(partial(commit.commit, self._store)))
             writes = list(map(_settled, builder.writes, bases))
-            conditions, tracking, records = besides
-            sending = partial(self._store.commit_with, writes, conditions, changes, records)
+            sending = partial(self._store.commit_with, writes, besides.conditions, changes)
             found = yield from commit.send_unless(
-                partial(sending, tracking=tracking),
+                partial(sending, besides.records, tracking=besides.tracking),
                 partial(_is_stale, builder.writes, writes),
             )
             if found is not None:

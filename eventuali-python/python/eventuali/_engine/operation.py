@@ -7,6 +7,7 @@ or thrown the exception.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from concurrent.futures import Future as Turn
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -14,7 +15,6 @@ from eventuali._eventuali import Pending
 
 if TYPE_CHECKING:
     from asyncio import Future
-    from concurrent.futures import Future as Turn
 
 T = TypeVar("T")
 
@@ -65,6 +65,14 @@ class TicketWait(ShieldedWait):
 
 
 Operation: TypeAlias = Generator[Pending | ShieldedWait, Any, T]
+
+
+def sleep(seconds: float) -> Operation[None]:
+    """Waits for some time."""
+    try:
+        yield TicketWait(Turn(), seconds)
+    except TimeoutError:
+        return
 
 
 def run(operation: Operation[T]) -> T:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
 from typing import NamedTuple, TypeAlias
+from uuid import UUID
 
 from eventuali._engine.commit_builder import CommitBuilder, Part, Write, encode
 from eventuali._engine.operation import Operation
@@ -34,7 +35,6 @@ __all__ = [
     "PendingCommit",
     "Record",
     "StreamWrite",
-    "adopting",
     "merged",
     "of_aggregates",
     "of_parts",
@@ -56,15 +56,17 @@ class Besides(NamedTuple):
         conditions: The conditions on which it is written.
         tracking: The position of another log that is stored with it: (name, position).
         records: Records that are written with it.
+        id: By which a repetition is known if there is a record, and no event.
     """
 
     conditions: Sequence[Condition] = ()
     tracking: tuple[str, int] | None = None
     records: Sequence[Record] = ()
+    id: UUID | None = None
 
     def commit(self, store: Store, writes: Sequence[Write]) -> Pending:
         """Commits it, with the events of streams."""
-        return store.commit(writes, self.conditions, self.records, tracking=self.tracking)
+        return store.commit(writes, self.conditions, self.records, self.id, tracking=self.tracking)
 
 
 class StreamWrite(NamedTuple):
@@ -137,6 +139,10 @@ class PendingCommit:
     def besides(self) -> Besides:
         """What belongs to it besides the events."""
         return getattr(self, "_besides", NOTHING)  # a pickle of before has none
+
+    @besides.setter
+    def besides(self, besides: Besides) -> None:
+        self._besides = besides
 
     def commit(self, store: Store) -> Pending:
         """Commits it, as `send` wants it."""
@@ -339,11 +345,6 @@ def _add(
 
 
 _adopting = Lock()
-
-
-def adopting() -> Lock:
-    """Returns the lock for giving ids: two threads may append the same events."""
-    return _adopting
 
 
 def _after_fork() -> None:

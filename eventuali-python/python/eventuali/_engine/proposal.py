@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeAlias
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from pydantic import BaseModel
 
+from eventuali._engine.commit_builder import LastEvent
 from eventuali._engine.event_types import EventTypes
 from eventuali._engine.inline_commit import Inline
 from eventuali._engine.operation import Operation
@@ -17,6 +18,7 @@ from eventuali._engine.pending_commit import (
     Committed,
     Condition,
     PendingCommit,
+    Record,
     StreamWrite,
     of_parts,
 )
@@ -30,6 +32,8 @@ from eventuali.expected import COMMIT, StreamEvents
 Part: TypeAlias = Event | Aggregate | StreamEvents
 Proposed: TypeAlias = Part | Iterable[Part] | None
 """What is to be stored."""
+Recording: TypeAlias = Callable[[LastEvent | None], Record]
+"""Makes the record of an answer, which says what the last event of its commit is."""
 
 
 class Proposal:
@@ -46,8 +50,18 @@ class Proposal:
         aggregates: Sequence[Aggregate],
         writes: Sequence[StreamWrite],
         conditions: Sequence[Condition],
+        recording: Recording | None = None,
+        *,
+        checked: bool = False,
     ) -> None:
         """Takes the parts.
+
+        Args:
+            aggregates: Aggregates, with new events or without.
+            writes: Events of no aggregate.
+            conditions: The conditions on which all of it is stored.
+            recording: Makes a record that is stored with it.
+            checked: Whether conditions and versions are to be checked if there is nothing to store.
 
         Raises:
             InvalidEventError: An aggregate occurs twice, or its last save is still open.
@@ -55,6 +69,8 @@ class Proposal:
         self.aggregates = [each for each in aggregates if each._uncommitted]
         self.writes = writes
         self.conditions = conditions
+        self._recording = recording
+        self._checked = checked
         self._commit: PendingCommit | None = None
         if len(set(map(id, self.aggregates))) < len(self.aggregates):
             raise InvalidEventError("an aggregate is given twice in one commit", field="aggregates")
@@ -68,8 +84,12 @@ class Proposal:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to store."""
-        return not self.aggregates and not any(write.events for write in self.writes)
+        """Whether there is nothing to store, and nothing to check."""
+        return not (self._checked or self._recording or self._has_events)
+
+    @property
+    def _has_events(self) -> bool:
+        return bool(self.aggregates) or any(write.events for write in self.writes)
 
     def send(
         self, store: Store, event_types: EventTypes, inline: Inline | None
@@ -77,15 +97,25 @@ class Proposal:
         """Sends it, or sends the same again; nothing is stored twice."""
         commit = self._commit
         if commit is None or commit.failed:
-            for each in self.aggregates:
-                event_types.saves(each.__aggregate_type__, each._uncommitted, applied=True)
-            check_writes(event_types, self.writes)
-            commit = of_parts(self.aggregates, self.writes, Besides(self.conditions))
-            self._commit = commit
+            commit = self._commit = self._made(event_types)
+        if not commit.builder.count:
+            yield commit.commit(store)
+            return Committed()
         committed = yield from send(store, commit, self.aggregates, inline)
         for each in self.aggregates:
             commit.settle(each)
         return committed
+
+    def _made(self, event_types: EventTypes) -> PendingCommit:
+        for each in self.aggregates:
+            event_types.saves(each.__aggregate_type__, each._uncommitted, applied=True)
+        check_writes(event_types, self.writes)
+        besides = Besides(self.conditions, id=None if self._has_events else uuid4())
+        commit = of_parts(self.aggregates, self.writes, besides)
+        if self._recording is not None:
+            record = self._recording(commit.builder.last_event())
+            commit.besides = besides._replace(records=[record])
+        return commit
 
     def event_ids(self) -> list[UUID]:
         """Returns the ids of its events, in the order of the commit."""

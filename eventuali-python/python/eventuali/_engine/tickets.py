@@ -17,7 +17,7 @@ from threading import RLock
 from time import monotonic
 from typing import TypeVar
 
-from eventuali._engine.operation import Operation, TicketWait
+from eventuali._engine.operation import Operation, TicketWait, sleep
 from eventuali._engine.pace import Key, Paces
 from eventuali.aggregate import Aggregate
 from eventuali.aggregate._rollback import copied, copied_exactly
@@ -192,10 +192,7 @@ class Ticket:
         """Lets other processes have their turn, where this one has written again and again."""
         seconds = max(map(self.tickets.paces.pause, keys))
         if seconds:
-            try:
-                yield TicketWait(Future(), seconds)
-            except TimeoutError:
-                return
+            yield from sleep(seconds)
 
     def retake(self, keys: Iterable[Key]) -> Operation[None]:
         """Takes the turns for another attempt, of which the lines are known."""

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 from uuid import UUID
 
-from eventuali._engine.arguments import aggregate_class, query_items
 from eventuali._engine.attempts import LONGEST_PAUSE, Attempts
-from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes
 from eventuali._engine.inline_commit import Inline
-from eventuali._engine.load import catch_up, checked_ids, load, load_many
 from eventuali._engine.operation import Operation
-from eventuali._engine.pace import Key, Paces
-from eventuali._engine.pending_commit import Committed, Condition, StreamWrite
+from eventuali._engine.pace import Key
+from eventuali._engine.pending_commit import Committed
 from eventuali._engine.proposal import Proposal
-from eventuali._engine.read import Reading
-from eventuali._engine.tickets import Ticket, Tickets, within
-from eventuali._engine.write import checked_condition
+from eventuali._engine.tickets import Tickets, within
+from eventuali._engine.unit import Unit
 from eventuali._eventuali import Store
-from eventuali.aggregate import Aggregate
-from eventuali.errors import EventStoreError, InvalidEventError, OptimisticConcurrencyError
-from eventuali.event import Event
-from eventuali.expected import AppendCondition
-from eventuali.query import Query
-
-A = TypeVar("A", bound=Aggregate)
+from eventuali.errors import EventStoreError, OptimisticConcurrencyError
 
 ATTEMPTS = 50
 """Of 64 callers in four processes, none has needed more than 16."""
@@ -124,124 +114,3 @@ def calling() -> Iterator[None]:
         yield
     finally:
         within.reset(token)
-
-
-class Unit:
-    """A unit of work: what one attempt has loaded, read and added."""
-
-    def __init__(
-        self, store: Store, event_types: EventTypes, ticket: Ticket, *, contended: bool
-    ) -> None:
-        self._contended = contended
-        self.begun = 0.0
-        self._store = store
-        self._event_types = event_types
-        self._ticket = ticket
-        self._aggregates: dict[tuple[str, str], Aggregate | None] = {}
-        self._conditions: list[Condition] = []
-        self._loaded: set[tuple[str, str]] = set()
-
-    def load(self, cls: type[A], aggregate_id: str) -> Operation[A | None]:
-        """Loads an aggregate, once."""
-        (found,) = (yield from self.load_many(cls, [aggregate_id])).values() or (None,)
-        return found
-
-    def load_many(self, cls: type[A], ids: Iterable[str]) -> Operation[dict[str, A]]:
-        """Loads several aggregates, each once."""
-        name = aggregate_class(cls, "load").__aggregate_type__
-        wanted = checked_ids(ids)
-        new = [key for key in wanted if (name, key) not in self._aggregates]
-        if new:
-            keys = [self._key((name, key)) for key in new]
-            yield from self._ticket.take(keys)
-            if not self._contended:
-                yield from self._ticket.pause(keys)
-            self.begun = self.begun or monotonic()
-            if len(new) == 1:
-                found = {new[0]: (yield from self._load(cls, new[0]))}
-            else:
-                found = dict((yield from load_many(self._store, cls, new)))
-            for key in new:  # which somebody else may have loaded meanwhile
-                self._take((name, key), found.get(key))
-        known = {key: self._aggregates[name, key] for key in wanted}
-        return {key: self._of(cls, one) for key, one in known.items() if one is not None}
-
-    def _load(self, cls: type[A], aggregate_id: str) -> Operation[A | None]:
-        """Loads one aggregate; where others want it, too, only what is new."""
-        key = self._key((cls.__aggregate_type__, aggregate_id))
-        tickets = self._ticket.tickets
-        found = tickets.loaded(key, cls)
-        known = found is not None
-        if found is None:
-            found = yield from load(self._store, cls, aggregate_id, None, None, "recorded_at")
-        if found is not None:
-            if known or self._contended:
-                # The shorter the time from the last read to the commit, the fewer conflicts.
-                yield from catch_up(self._store, found)
-            tickets.keep(key, found, contended=self._contended)
-        return found
-
-    def _take(self, stream: tuple[str, str], found: Aggregate | None) -> None:
-        self._aggregates.setdefault(stream, found)
-        self._loaded.add(stream)
-        if found is not None:
-            self._ticket.tickets.paces.loaded(self._key(stream), found.version)
-
-    def read(self, query: Query) -> Operation[list[Event]]:
-        """Reads the events that match, and makes it a condition that no more do."""
-        decoders = Decoders(self._event_types, raw=False)
-        reading = Reading(self._store, decoders, query_items(query))
-        events: list[Event] = []
-        while (pending := reading.pending) is not None:
-            events += reading.take((yield pending))
-            reading.done()
-        condition = AppendCondition(query, after=reading.position)
-        self._conditions.append(checked_condition(condition))
-        return events
-
-    def add(self, aggregates: Sequence[Aggregate]) -> None:
-        """Adds aggregates that were not loaded here.
-
-        Raises:
-            TypeError: It is no aggregate.
-            InvalidEventError: Another object stands for the same stream.
-        """
-        for one in aggregates:
-            if not isinstance(one, Aggregate):
-                raise TypeError(f"add takes aggregates, not {one!r:.60}")
-            stream = (one.__aggregate_type__, one.id)
-            other = self._aggregates.get(stream)
-            if other is not None and other is not one:
-                text = f"the {stream[0]} {stream[1]!r:.260} is loaded or added already; change that"
-                raise InvalidEventError(text, field="aggregates")
-            self._aggregates[stream] = one
-
-    def keys(self) -> set[Key]:
-        """Returns the lines of all streams that it concerns."""
-        return set(map(self._key, self._aggregates))
-
-    def proposal(self) -> Proposal:
-        """Returns the new events, on condition that all that was loaded is as it was."""
-        loaded = [one for one in self._aggregates.values() if one is not None]
-        same = [
-            StreamWrite(stream, 0 if one is None else one.version, ())
-            for stream, one in self._aggregates.items()
-            if one is None or not one._uncommitted
-        ]
-        return Proposal(loaded, same, self._conditions)
-
-    def stored(self, paces: Paces) -> None:
-        """Notes the commit, for the next ones of the same streams."""
-        seconds = monotonic() - self.begun
-        for stream, one in self._aggregates.items():
-            if one is not None and stream in self._loaded:
-                paces.stored(self._key(stream), one.version, seconds)
-
-    def _key(self, stream: tuple[str, str]) -> Key:
-        return (self._store.tenant, *stream)
-
-    def _of(self, cls: type[A], found: Aggregate) -> A:
-        if not isinstance(found, cls):
-            text = f"{found.id!r:.260} is loaded as {type(found).__name__}, not as {cls.__name__}"
-            raise InvalidEventError(text, field="aggregates")
-        return found

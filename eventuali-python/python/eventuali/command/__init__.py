@@ -20,28 +20,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from inspect import isawaitable
 from time import time_ns
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from eventuali._engine import answers as _answers
-from eventuali._engine import load as _load
-from eventuali._engine.retrying import ATTEMPTS
-from eventuali._engine.work import Work
-from eventuali.aggregate import Aggregate, answered
+from eventuali._engine.transact import ATTEMPTS
+from eventuali.aggregate import answered
 from eventuali.command._dispatch import Dispatch, Handled, Sent
 from eventuali.command._handlers import Handling
 from eventuali.command._marks import answers, handles
-from eventuali.errors import EventStoreError
 from eventuali.event._envelope import uuid7
 from eventuali.store import EventStore
+from eventuali.transaction import UnitOfWork, transact
 
 __all__ = ["Command", "CommandBus", "Handled", "UnitOfWork", "answers", "handles"]
-
-A = TypeVar("A", bound=Aggregate)
 
 # A pickle names it where no part of the path is private.
 Handled.__module__ = __name__
@@ -60,49 +57,6 @@ class Command(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     command_id: UUID | str = Field(default_factory=lambda: uuid7(time_ns()))
-
-
-class UnitOfWork(Work):
-    """What the handler of a command loads, changes and adds: one commit, once it returns.
-
-    The same aggregate is loaded once. What the handler raises is raised by `send`, and nothing is
-    stored then.
-    """
-
-    def __init__(self, store: EventStore) -> None:
-        """Don't call this directly; a bus gives it to the handler."""
-        super().__init__()
-        self._store = store
-
-    @property
-    def store(self) -> EventStore:
-        """The store, to read. What is written with it is not part of the commit."""
-        return self._store
-
-    async def load(self, cls: type[A], aggregate_id: str) -> A | None:
-        """Rebuilds an aggregate, whose new events are committed; None if nothing was ever stored.
-
-        Raises:
-            SerializationError: A stored event does not fit its class.
-        """
-        known = self._aggregates.get((cls.__aggregate_type__, aggregate_id))
-        if known is not None:
-            return cast("A", known)
-        store = self._store
-        loading = _load.load(store._store, cls, aggregate_id, None, None, "recorded_at")
-        loaded = await store._driver.run(loading)
-        if loaded is not None:
-            self.add(loaded)
-        return loaded
-
-    async def load_one(self, cls: type[A], aggregate_id: str) -> A:
-        """Rebuilds an aggregate like `load`, but raises if nothing was ever stored.
-
-        Raises:
-            AggregateNotFoundError: Nothing was ever stored.
-        """
-        loaded = await self.load(cls, aggregate_id)
-        return _load.load_one_of(cls, aggregate_id, loaded)
 
 
 class CommandBus:
@@ -126,8 +80,8 @@ class CommandBus:
                 plain or coroutine functions. `next(message)` goes on, and is to be awaited.
             retention: How long the answer of a command with an id is kept at least; `sweep` removes
                 it after that, and the same command is a new one then. None for ever.
-            attempts: How often a command is tried at most, if other writers are faster or the
-                outcome of its commit is unknown, with pauses that grow to 250 ms.
+            attempts: The maximum number of commits of a command, if other writers are faster or the
+                outcome is unknown, with pauses that grow to 250 ms.
 
         Raises:
             ConfigurationError: Two handlers take the same class.
@@ -139,9 +93,10 @@ class CommandBus:
     async def send(self, command: object, *, command_id: UUID | str | None = None) -> Handled:
         """Has a command handled, and commits what its handler wants, all or nothing.
 
-        If other writers were faster, the handler is called again, with what is stored by then. If
-        the command has an id, its answer is recorded in the same commit, so that the same command
-        has one effect, whoever repeats it and whatever dies in between.
+        It is a transaction, as of `EventStore.transact`: if other writers were faster, the handler
+        is called again, with what is stored by then. If the command has an id, its answer is
+        recorded in the same commit, so that the same command has one effect, whoever repeats it and
+        whatever dies in between.
 
         Args:
             command: The command.
@@ -197,60 +152,31 @@ class CommandBus:
         return await _awaited(self._dispatch.middleware[index](message, go_on))
 
     async def _handle(self, sent: Sent) -> Handled:
-        import asyncio  # which `import eventuali` need not bring
+        store, look = self._store, partial(_answers.look, self._store._store)
+
+        async def handle(work: UnitOfWork) -> Handled:
+            before = await store._driver.run(sent.before(look))
+            return before or sent.answered(work._unit, await self._call(sent, work))
 
         with sent.block():
-            while True:
-                if (before := await self._before(sent)) is not None:
-                    return before
-                work = UnitOfWork(self._store)
-                try:
-                    answer = await self._call(sent, work)
-                    commit = work.commit(self._store._event_types)
-                    records = sent.records(commit, answer)
-                except Exception:
-                    # What it has seen may be the effect of the same command, sent by another.
-                    if (before := await self._before(sent)) is not None:
-                        return before
+            try:
+                return sent.handled(
+                    await transact(sent.transaction(store._transaction), store, handle)
+                )
+            except Exception as error:
+                if not sent.may_be_repeated(error):
                     raise
-                sent.retrying.begin()
-                while not sent.retrying.settled:
-                    try:
-                        committed = await self._store._driver.run(
-                            commit.send_with(
-                                self._store._store, self._store._inline, records, sent.commit_id
-                            )
-                        )
-                        return Handled(answer, committed.position)
-                    except EventStoreError as error:
-                        pause = sent.retrying.refused(error)
-                    await asyncio.sleep(pause)
-
-    async def _before(self, sent: Sent) -> Handled | None:
-        """Returns what became of a command that was handled before."""
-        import asyncio
-
-        if sent.id is None:
-            return None
-        run, store = self._store._driver.run, self._store._store
-        kept = await run(_answers.read(store, sent.id))
-        if kept is None:
-            return None
-        if kept.event is None:
-            return sent.replayed(kept, None)
-        for _ in range(_answers.LOOKS):
-            at = await run(_answers.position(store, kept.event))
-            if at is not None:
-                return sent.replayed(kept, at)
-            await asyncio.sleep(_answers.UNSETTLED)
-        raise _answers.unsettled(sent.id)
+                before = await store._driver.run(sent.before(look))
+                if before is None:
+                    raise
+                return before
 
     async def _call(self, sent: Sent, work: UnitOfWork) -> Any:
         handler = sent.handler
         if handler.aggregate is None:
             return await _awaited(handler.function(sent.message, work))
         aggregate = await work.load(handler.aggregate, handler.key(sent.message))
-        return answered(aggregate or sent.made(work), sent.message)[0]
+        return answered(aggregate or sent.made(work._unit), sent.message)[0]
 
 
 async def _awaited(value: Any) -> Any:

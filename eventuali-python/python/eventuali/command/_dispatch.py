@@ -5,20 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
-from uuid import UUID, uuid4
+from functools import partial
+from typing import Any, ClassVar
+from uuid import UUID
 
 from eventuali._engine import answers
-from eventuali._engine.pending_commit import Record
-from eventuali._engine.retrying import Retrying
-from eventuali._engine.work import Work, WorkCommit
+from eventuali._engine.operation import Operation
+from eventuali._engine.transact import Transaction
+from eventuali._engine.unit import Unit
 from eventuali.aggregate._commands import unknown
 from eventuali.command._handlers import Handler, Handling, table_of
 from eventuali.command._identity import FIELD, digest_of, id_of
 from eventuali.context import Block, metadata
-from eventuali.errors import AggregateNotFoundError, CommandIdConflictError
+from eventuali.errors import (
+    AggregateNotFoundError,
+    CommandIdConflictError,
+    DatabaseError,
+    ForkedProcessError,
+    OutcomeUnknownError,
+    StoreClosedError,
+)
 from eventuali.event._context import current, shown
 from eventuali.expected import at_least
+from eventuali.transaction import Outcome
+
+_STORAGE = (DatabaseError, ForkedProcessError, OutcomeUnknownError, StoreClosedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,63 +86,99 @@ class Dispatch:
         return handler
 
 
+class CommandTransaction(Transaction):
+    """The handling of a command: a transaction."""
+
+    WHAT: ClassVar[str] = "command"
+    identified: bool = False
+    """Whether the command has an id."""
+
+    def advice(self) -> str:
+        """Returns what to do if the outcome stays unknown."""
+        if self.identified:
+            return "send the same command again, which has one effect because of its id"
+        return super().advice()
+
+
 class Sent:
     """A command in progress.
 
     Attributes:
+        message: The command.
         handler: Who handles it.
-        id: Its id; None if it has none, and its answer is not recorded.
-        retrying: Its attempts.
     """
 
     def __init__(self, dispatch: Dispatch, message: object, command_id: object) -> None:
         self.message = message
         self.handler = dispatch.find(message, is_query=False)
-        self.id = id_of(message, command_id)
-        self.retrying = Retrying(dispatch.attempts)
+        self._attempts = dispatch.attempts
         self._retention = dispatch.retention
-        self._digest = "" if self.id is None else digest_of(message)
-        self._commit_id = uuid4()
+        self._id = id_of(message, command_id)
+        self._digest = "" if self._id is None else digest_of(message)
+        self._looks = False
+
+    def transaction(
+        self, make: Callable[[type[CommandTransaction], int], CommandTransaction]
+    ) -> CommandTransaction:
+        """Returns the transaction in which it is handled."""
+        transaction = make(CommandTransaction, self._attempts)
+        transaction.identified = self._id is not None
+        return transaction
 
     def block(self) -> Block:
         """Returns the block of its handler: events follow from the command, unless that is set."""
-        if self.id is None:
+        if self._id is None:
             return metadata()
         around = shown(current())
         raw = getattr(self.message, FIELD, None)
-        own = raw if isinstance(raw, UUID) and str(raw) == self.id else self.id
+        own = raw if isinstance(raw, UUID) and str(raw) == self._id else self._id
         return metadata(
             correlation_id=around.correlation_id or own, causation_id=around.causation_id or own
         )
 
-    def replayed(self, kept: answers.Kept, position: int | None) -> Handled:
-        """Returns what became of it before.
+    def before(self, look: Callable[[str], Operation[answers.Found]]) -> Operation[Handled | None]:
+        """Returns what became of it before, by whomever it was sent.
 
         Raises:
             CommandIdConflictError: That was another command.
+            StorageBusyError: A writer holds back who reads the log.
         """
-        if kept.digest != self._digest:
+        if self._id is None:
+            return None
+        self._looks = True
+        found = yield from look(self._id)
+        if found is not None and found[0].digest != self._digest:
             raise CommandIdConflictError(
-                f"the command id {self.id!r:.260} was used for another command; a new command "
+                f"the command id {self._id!r:.260} was used for another command; a new command "
                 "needs a new id",
-                command_id=self.id,
+                command_id=self._id,
             )
-        return Handled(self.handler.decoded(kept.answer), position, repeated=True)
+        handled = found and Handled(self.handler.decoded(found[0].answer), found[1], repeated=True)
+        self._looks = False
+        return handled
 
-    def records(self, commit: WorkCommit, answer: Any) -> list[Record]:
-        """Returns what is recorded together with its events."""
-        self._commit_id = uuid4()
-        if self.id is None:
-            return []
-        kept = answers.Kept(self._digest, self.handler.encoded(answer), commit.last_event())
-        return [answers.record(self.id, kept, self._retention)]
+    def may_be_repeated(self, error: Exception) -> bool:
+        """Whether an error may come from the effect of the same command, sent by another.
 
-    @property
-    def commit_id(self) -> UUID:
-        """The id of a commit without events."""
-        return self._commit_id
+        Not if the storage failed, nor if the look at the kept answer did.
+        """
+        return self._id is not None and not self._looks and not isinstance(error, _STORAGE)
 
-    def made(self, work: Work) -> Any:
+    def answered(self, unit: Unit, answer: Any) -> Handled:
+        """Has its answer recorded in the commit of its events."""
+        if self._id is not None:
+            recording = partial(answers.record, unit.store, self._id, retention=self._retention)
+            text = self.handler.encoded(answer)
+            unit.recording = lambda last: recording(answers.Kept(self._digest, text, last))
+        return Handled(answer)
+
+    @staticmethod
+    def handled(outcome: Outcome[Handled]) -> Handled:
+        """Returns what became of it, once it is stored."""
+        handled, committed = outcome
+        return handled if handled.repeated else Handled(handled.answer, committed.position)
+
+    def made(self, unit: Unit) -> Any:
         """Makes the aggregate that the command names, of which nothing is stored.
 
         Raises:
@@ -148,5 +195,5 @@ class Sent:
                 aggregate_id=key,
             )
         aggregate = cls(id=key)
-        work.add(aggregate)
+        unit.add([aggregate])
         return aggregate

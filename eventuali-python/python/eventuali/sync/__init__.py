@@ -74,6 +74,7 @@ __all__ = ["CommandBus", "Documents", "EventStore", "Running", "Subscription", "
 A = TypeVar("A", bound=Aggregate)
 M = TypeVar("M", bound=ReadModel)
 T = TypeVar("T")
+Kind = TypeVar("Kind", bound=Transaction)
 
 
 class EventStore:
@@ -227,7 +228,7 @@ class EventStore:
                 _drive(deciding.begin())
                 reader = self.read(query)
                 with calling():
-                    decided = immediate(decision(list(reader)), "a decision")
+                    decided = immediate(decision(list(reader)), "a decision of the blocking store")
                 deciding.propose(decided, reader.position)
                 if deciding.proposal.empty:
                     return Committed()
@@ -242,10 +243,10 @@ class EventStore:
 
     def transact(self, fn: Callable[[UnitOfWork], T], *, attempts: int = _ATTEMPTS) -> Outcome[T]:
         """Loads, changes, saves, and again; see `eventuali.EventStore.transact`."""
-        transaction = Transaction(
-            self._store, self._event_types, self._inline, self._tickets, attempts
-        )
-        return _transact(transaction, fn)
+        return _transact(self._transaction(Transaction, attempts), self, fn)
+
+    def _transaction(self, kind: type[Kind], attempts: int) -> Kind:
+        return kind(self._store, self._event_types, self._inline, self._tickets, attempts)
 
     def get(self, model: type[M], key: str) -> M | None:
         """Returns the document of a key; see `eventuali.EventStore.get`."""

@@ -4,64 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from inspect import isawaitable, iscoroutine
-from time import sleep
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from eventuali._engine import answers as _answers
-from eventuali._engine import load as _load
+from eventuali._engine.decide import immediate
 from eventuali._engine.lifecycle import refuse_in_loop
 from eventuali._engine.operation import run
-from eventuali._engine.retrying import ATTEMPTS
-from eventuali._engine.work import Work
-from eventuali.aggregate import Aggregate, answered
+from eventuali._engine.transact import ATTEMPTS
+from eventuali.aggregate import answered
 from eventuali.command._dispatch import Dispatch, Handled, Sent
 from eventuali.command._handlers import Handling
-from eventuali.errors import EventStoreError
+from eventuali.sync._transaction import UnitOfWork, transact
 
 if TYPE_CHECKING:
     from eventuali.sync import EventStore
-
-A = TypeVar("A", bound=Aggregate)
-
-
-class UnitOfWork(Work):
-    """What the handler of a command loads, changes and adds; see `eventuali.command.UnitOfWork`."""
-
-    def __init__(self, store: EventStore) -> None:
-        """Don't call this directly; a bus gives it to the handler."""
-        super().__init__()
-        self._store = store
-
-    @property
-    def store(self) -> EventStore:
-        """The store, to read. What is written with it is not part of the commit."""
-        return self._store
-
-    def load(self, cls: type[A], aggregate_id: str) -> A | None:
-        """Rebuilds an aggregate, whose new events are committed; None if nothing was ever stored.
-
-        Raises:
-            SerializationError: A stored event does not fit its class.
-        """
-        known = self._aggregates.get((cls.__aggregate_type__, aggregate_id))
-        if known is not None:
-            return cast("A", known)
-        store = self._store._store
-        loaded = run(_load.load(store, cls, aggregate_id, None, None, "recorded_at"))
-        if loaded is not None:
-            self.add(loaded)
-        return loaded
-
-    def load_one(self, cls: type[A], aggregate_id: str) -> A:
-        """Rebuilds an aggregate like `load`, but raises if nothing was ever stored.
-
-        Raises:
-            AggregateNotFoundError: Nothing was ever stored.
-        """
-        loaded = self.load(cls, aggregate_id)
-        return _load.load_one_of(cls, aggregate_id, loaded)
 
 
 class CommandBus:
@@ -131,69 +89,31 @@ class CommandBus:
         return _immediate(self._dispatch.middleware[index](message, go_on))
 
     def _handle(self, sent: Sent) -> Handled:
-        with sent.block():
-            while True:
-                if (before := self._before(sent)) is not None:
-                    return before
-                work = UnitOfWork(self._store)
-                try:
-                    answer = self._call(sent, work)
-                    commit = work.commit(self._store._event_types)
-                    records = sent.records(commit, answer)
-                except Exception:
-                    # What it has seen may be the effect of the same command, sent by another.
-                    if (before := self._before(sent)) is not None:
-                        return before
-                    raise
-                sent.retrying.begin()
-                while not sent.retrying.settled:
-                    try:
-                        committed = run(
-                            commit.send_with(
-                                self._store._store, self._store._inline, records, sent.commit_id
-                            )
-                        )
-                        return Handled(answer, committed.position)
-                    except EventStoreError as error:
-                        pause = sent.retrying.refused(error)
-                    sleep(pause)
+        store, look = self._store, partial(_answers.look, self._store._store)
 
-    def _before(self, sent: Sent) -> Handled | None:
-        """Returns what became of a command that was handled before."""
-        if sent.id is None:
-            return None
-        store = self._store._store
-        kept = run(_answers.read(store, sent.id))
-        if kept is None:
-            return None
-        if kept.event is None:
-            return sent.replayed(kept, None)
-        for _ in range(_answers.LOOKS):
-            at = run(_answers.position(store, kept.event))
-            if at is not None:
-                return sent.replayed(kept, at)
-            sleep(_answers.UNSETTLED)
-        raise _answers.unsettled(sent.id)
+        def handle(work: UnitOfWork) -> Handled:
+            before = run(sent.before(look))
+            return before or sent.answered(work._unit, self._call(sent, work))
+
+        with sent.block():
+            try:
+                return sent.handled(transact(sent.transaction(store._transaction), store, handle))
+            except Exception as error:
+                if not sent.may_be_repeated(error):
+                    raise
+                before = run(sent.before(look))
+                if before is None:
+                    raise
+                return before
 
     def _call(self, sent: Sent, work: UnitOfWork) -> Any:
         handler = sent.handler
         if handler.aggregate is None:
             return _immediate(handler.function(sent.message, work))
         aggregate = work.load(handler.aggregate, handler.key(sent.message))
-        return answered(aggregate or sent.made(work), sent.message)[0]
+        return answered(aggregate or sent.made(work._unit), sent.message)[0]
 
 
 def _immediate(value: Any) -> Any:
-    """Returns what a function of the blocking bus returned.
-
-    Raises:
-        TypeError: It is awaitable.
-    """
-    if isawaitable(value):
-        if iscoroutine(value):
-            value.close()
-        raise TypeError(
-            "a handler or middleware of the blocking bus can't be a coroutine; use "
-            "eventuali.command.CommandBus"
-        )
-    return value
+    what = "a handler or middleware of the blocking bus"
+    return immediate(value, what, "eventuali.command.CommandBus")

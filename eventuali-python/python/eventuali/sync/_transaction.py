@@ -4,30 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from time import sleep
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from eventuali._engine.decide import immediate
 from eventuali._engine.lifecycle import refuse_in_loop
 from eventuali._engine.load import load_one_of
 from eventuali._engine.operation import run
 from eventuali._engine.pending_commit import Committed
-from eventuali._engine.transact import Transaction, Unit, calling
+from eventuali._engine.transact import Transaction, calling
+from eventuali._engine.unit import Unit
 from eventuali.aggregate import Aggregate
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
+from eventuali.expected import ANY, AppendCondition, Expected
 from eventuali.query import Query
 from eventuali.transaction import Outcome
+
+if TYPE_CHECKING:
+    from eventuali.sync import EventStore
 
 A = TypeVar("A", bound=Aggregate)
 T = TypeVar("T")
 
+_WHAT = "the function of a transaction of the blocking store"
+
 
 class UnitOfWork:
-    """What the function of a transaction loads, reads and adds; see `eventuali.UnitOfWork`."""
+    """What a transaction or a handler loads, reads and adds; see `eventuali.UnitOfWork`."""
 
-    def __init__(self, unit: Unit) -> None:
-        """Don't call this directly; use `EventStore.transact`."""
+    def __init__(self, unit: Unit, store: EventStore) -> None:
+        """Don't call this directly; use `EventStore.transact` or a `CommandBus`."""
         self._unit = unit
+        self._store = store
+
+    @property
+    def store(self) -> EventStore:
+        """The store, to read what is to be no condition. Its writes are not part of the commit."""
+        return self._store
 
     def load(self, cls: type[A], aggregate_id: str) -> A | None:
         """Rebuilds an aggregate, or returns None; see `eventuali.UnitOfWork.load`."""
@@ -56,15 +69,31 @@ class UnitOfWork:
         """Adds new aggregates; see `eventuali.UnitOfWork.add`."""
         self._unit.add(aggregates)
 
+    def append(
+        self,
+        events: Iterable[Event],
+        *,
+        stream: tuple[str, str] | None = None,
+        expected: Expected = ANY,
+        condition: AppendCondition | None = None,
+    ) -> None:
+        """Adds events of no aggregate; see `eventuali.UnitOfWork.append`."""
+        self._unit.append(events, stream, expected, condition)
 
-def transact(transaction: Transaction, function: Callable[[UnitOfWork], T]) -> Outcome[T]:
+
+def transact(
+    transaction: Transaction, store: EventStore, function: Callable[[UnitOfWork], T]
+) -> Outcome[T]:
     """Runs a function until what it does is stored."""
     refuse_in_loop()
     try:
         while True:
             unit = run(transaction.begin())
             with calling():
-                value: T = immediate(function(UnitOfWork(unit)), "the function of a transaction")
+                value: T = immediate(
+                    function(UnitOfWork(unit, store)),
+                    "the function of a transaction of the blocking store",
+                )
             transaction.propose(unit)
             if transaction.proposal.empty:
                 return Outcome(value, Committed())
