@@ -390,7 +390,8 @@ impl Inner {
                     self.lock().attempt = Some(again);
                     return self.put(again);
                 }
-                let text = "was moved by another subscriber; use one subscriber for each name";
+                let text = "was moved by another subscriber, or reset or deleted; use one \
+                            subscriber for each name, and subscribe again after a reset";
                 let fenced = self.mismatch(attempt.place, text).with_source(error);
                 self.lock().fenced = Some(fenced.clone());
                 Err(fenced)
