@@ -40,8 +40,10 @@ EXAMPLE = "def half(number: int) -> int:\n    return number / 2\n"
 
 
 @pytest.fixture
-def check_types(monkeypatch):
+def check_types(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(TOOLS))
+    # A cache that is shared tells the paths of the run before, where the files were the same.
+    monkeypatch.setenv("MYPY_CACHE_DIR", str(tmp_path / "cache"))
     return importlib.import_module("check_types")
 
 
