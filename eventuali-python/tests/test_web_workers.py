@@ -1,0 +1,327 @@
+"""An API under Uvicorn with two workers: conflicts, repeated requests, ids, waits, event streams."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+
+import httpx
+import pytest
+from stores import each_shared, url_of
+from support import TESTS
+
+LIMIT = 60
+"""After so many seconds a test has failed; none passes or fails by it otherwise."""
+
+
+class Server:
+    """Uvicorn with its workers in processes of their own."""
+
+    def __init__(self, place: object, folder: Path, how: str = "") -> None:
+        self.log = folder / "uvicorn.log"
+        environment = {"PYTHONPATH": str(TESTS), "PLACE": pickle.dumps(place).hex(), "HOW": how}
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "uvicorn", "web_app:app", f"--port={port}", "--workers=2"],
+                cwd=folder,
+                env=os.environ | environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # so that a Ctrl-C concerns it alone
+            )
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def workers(self) -> list[httpx.Client]:
+        """Returns a client of each worker: a connection stays with the one that accepted it."""
+        found: dict[int, httpx.Client] = {}
+        spare = []
+        end = monotonic() + LIMIT
+        while len(found) < 2:
+            assert monotonic() < end, self.said()
+            client = httpx.Client(base_url=self.url, timeout=LIMIT)
+            try:
+                pid = client.get("/who").json()["pid"]
+            except httpx.TransportError:
+                client.close()
+                assert self.process.poll() is None, self.said()
+                sleep(0.05)
+                continue
+            if found.setdefault(pid, client) is not client:
+                spare.append(client)  # stays open, so that the other one has less to do
+        for client in spare:
+            client.close()
+        return list(found.values())
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Tells it to stop as a terminal or a supervisor does, and waits for it."""
+        if self.process.poll() is None:
+            if number == signal.SIGINT:
+                os.killpg(self.process.pid, number)
+            else:
+                self.process.send_signal(number)
+        self.process.wait(LIMIT)
+
+
+@contextmanager
+def served(kind: str, folder: Path, how: str = "") -> Iterator[tuple[Server, list[httpx.Client]]]:
+    server = Server(url_of(kind, folder), folder, how)
+    clients: list[httpx.Client] = []
+    try:
+        clients = server.workers()
+        yield server, clients
+        for client in clients:
+            client.close()
+        server.stop()
+        assert "Traceback" not in server.said(), server.said()
+    finally:
+        for client in clients:
+            client.close()
+        if server.process.poll() is None:
+            os.killpg(server.process.pid, signal.SIGKILL)
+            server.process.wait(LIMIT)
+
+
+def at_once(calls):
+    """Calls functions in threads of their own, and returns their results in order."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [one.result(LIMIT) for one in [pool.submit(call) for call in calls]]
+
+
+@each_shared
+def test_a_conflict_says_what_was_expected_and_found(kind, tmp_path):
+    with served(kind, tmp_path) as (_, clients):
+        for version in range(20):
+            answers = at_once(
+                [
+                    lambda client=client: client.put("/jars/a", params={"expected": version})
+                    for client in clients
+                ]
+            )
+            assert sorted(answer.status_code for answer in answers) == [200, 409]
+            (lost,) = (answer for answer in answers if answer.status_code == 409)
+            assert lost.headers["Content-Type"] == "application/problem+json"
+            problem = lost.json()
+            assert problem["type"] == "urn:problem-type:eventuali:conflict"
+            assert problem["status"] == 409
+            assert problem["stream"] == ["web.jar", "a"]
+            assert problem["expected"] == (version or "no_stream")
+            assert problem["actual"] == version + 1
+        assert clients[0].get("/jars/a/now").json()["total"] == 20
+
+
+@each_shared
+def test_a_repeated_request_has_one_effect_and_one_answer(kind, tmp_path):
+    with served(kind, tmp_path) as (_, clients):
+        for number in range(10):
+            key = {"Idempotency-Key": f"request-{number:010}"}
+            answers = at_once(
+                [
+                    lambda client=client: client.post("/jars/a", params={"amount": 2}, headers=key)
+                    for client in clients * 2
+                ]
+            )
+            assert {answer.status_code for answer in answers} == {200}
+            assert len({answer.text for answer in answers}) == 1
+            assert answers[0].json()["total"] == 2 * (number + 1)
+        assert clients[0].get("/jars/a/now").json()["total"] == 20
+        other = clients[1].post("/jars/a", params={"amount": 3}, headers=key)
+        assert (other.status_code, other.json()["type"].rpartition(":")[2]) == (
+            422,
+            "command-id-reused",
+        )
+        # Without the same key it has an effect each time.
+        for number in range(2):
+            key = {"Idempotency-Key": f"another-{number:010}"}
+            clients[0].post("/jars/a", params={"amount": 1}, headers=key).raise_for_status()
+        assert clients[1].get("/jars/a/now").json()["total"] == 22
+
+
+def mixed(clients: list[httpx.Client]) -> int:
+    """Sends 200 requests at once, and counts the events with an id or user of another one."""
+
+    def send(number: int) -> None:
+        headers = {"X-Correlation-ID": f"request-{number}", "X-User": f"user-{number}"}
+        answer = clients[number % 2].post(f"/notes/{number}", headers=headers)
+        assert answer.json() == number
+        assert answer.headers["X-Correlation-ID"] == f"request-{number}"
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(send, range(200)))
+    events = clients[0].get("/events").json()
+    assert sorted(event["data"]["number"] for event in events) == list(range(200))
+    return sum(
+        (event["correlation_id"], event["user_id"])
+        != (f"request-{event['data']['number']}", f"user-{event['data']['number']}")
+        for event in events
+    )
+
+
+@each_shared
+def test_ids_of_requests_never_mix(kind, tmp_path):
+    with served(kind, tmp_path) as (_, clients):
+        assert mixed(clients) == 0
+        # A plain function runs in a thread.
+        headers = {"X-Correlation-ID": "in-a-thread"}
+        assert clients[0].get("/who", headers=headers).json()["correlation"] == "in-a-thread"
+
+
+def test_ids_that_mix_are_seen(tmp_path):
+    with served("sqlite", tmp_path, "global") as (_, clients):
+        assert mixed(clients) > 0
+
+
+@each_shared
+def test_a_write_is_read_from_the_other_worker(kind, tmp_path):
+    with served(kind, tmp_path) as (_, clients):
+        for number in range(20):
+            write, read = random.sample(clients, 2)
+            key = {"Idempotency-Key": f"request-{number:010}"}
+            written = write.post("/jars/a", params={"amount": 1}, headers=key).json()
+            params = {"wait_for": written["position"]}
+            shown = read.get("/jars/a", params=params, headers={"X-Limit": "30"})
+            assert shown.json()["total"] >= written["total"] == number + 1
+        # A position that nobody wrote is waited for within the bound.
+        params = {"wait_for": 10**9}
+        late = clients[0].get("/jars/a", params=params, headers={"X-Limit": "0.1"})
+        assert (late.status_code, late.headers["Retry-After"]) == (503, "1")
+        assert late.json()["type"] == "urn:problem-type:eventuali:not-shown-yet"
+        assert late.json()["position"] == 10**9
+        assert clients[0].get("/jars/a", params={"wait_for": -1}).status_code == 422
+
+
+def messages(lines: Iterator[str]) -> Iterator[dict[str, str]]:
+    """Reads server-sent events; comments are left out."""
+    message: dict[str, str] = {}
+    for line in lines:
+        if not line:
+            if message:
+                yield message
+            message = {}
+        elif not line.startswith(":"):
+            name, _, value = line.partition(": ")
+            message[name] = value
+
+
+@each_shared
+def test_a_stream_resumes_without_a_gap_or_a_double(kind, tmp_path):
+    total, chance = 150, random.Random(17)
+    with served(kind, tmp_path) as (server, clients):
+
+        def write() -> None:
+            for number in range(total):
+                writer = clients[number % 2]
+                writer.post(f"/notes/{number}").raise_for_status()
+                if number % 7 == 0:  # positions that the stream passes over
+                    key = {"Idempotency-Key": f"request-{number:010}"}
+                    writer.post("/jars/a", params={"amount": 1}, headers=key).raise_for_status()
+
+        writing = threading.Thread(target=write)
+        writing.start()
+        seen: list[dict[str, str]] = []
+        resumed = 0
+        while len(seen) < total:
+            headers = {"Last-Event-ID": seen[-1]["id"]} if seen else {}
+            count = chance.randrange(1, 20)
+            with httpx.stream(
+                "GET", f"{server.url}/stream", headers=headers, timeout=LIMIT
+            ) as answer:
+                assert answer.headers["Content-Type"].startswith("text/event-stream")
+                assert answer.headers["X-Correlation-ID"]
+                for message in messages(answer.iter_lines()):
+                    seen.append(message)
+                    count -= 1
+                    if count == 0 or len(seen) == total:
+                        break
+            resumed += 1
+        writing.join(LIMIT)
+        assert resumed > 5
+        assert {message["event"] for message in seen} == {"web.noted"}
+        shown = [json.loads(message["data"]) for message in seen]
+        assert [one["data"]["number"] for one in shown] == list(range(total))
+        assert [str(one["position"]) for one in shown] == [message["id"] for message in seen]
+        for client in clients:  # a keep-alive notices that the clients are gone
+            end = monotonic() + LIMIT
+            while client.get("/streams").json():
+                assert monotonic() < end
+                sleep(0.05)
+
+
+@contextmanager
+def streaming(server: Server, clients: list[httpx.Client]) -> Iterator[list[Iterator[str]]]:
+    """Opens streams until both workers have one, each of which has sent its first event."""
+    clients[0].post("/notes/0").raise_for_status()
+    opened: list[httpx.Response] = []
+    lines: list[Iterator[str]] = []
+    with httpx.Client(timeout=LIMIT, limits=httpx.Limits(max_connections=None)) as client:
+        while not all(each.get("/streams").json() for each in clients):
+            request = client.build_request("GET", f"{server.url}/stream")
+            opened.append(client.send(request, stream=True))
+            lines.append(opened[-1].iter_lines())
+            assert next(messages(lines[-1]))["event"] == "web.noted"
+            assert len(opened) < 200
+        yield lines
+        for answer in opened:
+            answer.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@each_shared
+def test_streams_end_when_the_server_is_told_to_stop(kind, number, tmp_path):
+    with served(kind, tmp_path) as (server, clients), streaming(server, clients) as lines:
+        server.stop(number)
+        for each in lines:
+            assert not list(messages(each))  # it ended as a response ends, not broken off
+        assert "ERROR" not in server.said(), server.said()
+
+
+def test_a_server_whose_streams_do_not_end_does_not_stop(tmp_path):
+    with pytest.raises(subprocess.TimeoutExpired):
+        with served("sqlite", tmp_path, "deaf") as (server, clients), streaming(server, clients):
+            server.process.send_signal(signal.SIGTERM)
+            server.process.wait(5)
+
+
+@each_shared
+def test_responses_show_events_with_their_metadata(kind, tmp_path):
+    with served(kind, tmp_path) as (_, clients):
+        headers = {"X-Correlation-ID": "r-1", "X-User": "ada"}
+        clients[0].post("/notes/7", headers=headers).raise_for_status()
+        for path in ("/events", "/views"):
+            (event,) = clients[1].get(path).json()
+            assert event["data"] == {"number": 7}
+            assert (event["event_type"], event["position"]) == ("web.noted", 1)
+            assert (event["correlation_id"], event["user_id"]) == ("r-1", "ada")
+        schema = clients[0].get("/openapi.json").json()
+        schemas = schema["components"]["schemas"]
+        (view,) = (name for name in schemas if name.startswith("EventView_"))
+        assert schemas[view]["properties"]["data"]["anyOf"] == [
+            {"$ref": "#/components/schemas/Saved"},
+            {"$ref": "#/components/schemas/Noted"},
+        ]
+        problem = schema["paths"]["/jars/{id}"]["put"]["responses"]["409"]["content"]
+        assert "expected" in problem["application/problem+json"]["schema"]["properties"]
+        answer = clients[0].get("/jars/none/now")
+        assert (answer.status_code, answer.json()["stream"]) == (404, ["web.jar", "none"])
+        key = {"Idempotency-Key": "request-0000000001"}
+        answer = clients[0].post("/jars/a", params={"amount": -1}, headers=key)
+        assert (answer.status_code, answer.json()["detail"]) == (422, "less than nothing")
+        answer = clients[0].get("/stream", headers={"Last-Event-ID": "nonsense"})
+        assert answer.status_code == 422
