@@ -1,4 +1,4 @@
-"""An API under Uvicorn with two workers: conflicts, repeated requests, ids, waits, event streams."""
+"""An API under Uvicorn with two workers: conflicts, repetition, ids, waits, event streams."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -109,12 +110,8 @@ def at_once(calls):
 def test_a_conflict_says_what_was_expected_and_found(kind, tmp_path):
     with served(kind, tmp_path) as (_, clients):
         for version in range(20):
-            answers = at_once(
-                [
-                    lambda client=client: client.put("/jars/a", params={"expected": version})
-                    for client in clients
-                ]
-            )
+            params = {"expected": version}
+            answers = at_once([partial(each.put, "/jars/a", params=params) for each in clients])
             assert sorted(answer.status_code for answer in answers) == [200, 409]
             (lost,) = (answer for answer in answers if answer.status_code == 409)
             assert lost.headers["Content-Type"] == "application/problem+json"
@@ -132,12 +129,8 @@ def test_a_repeated_request_has_one_effect_and_one_answer(kind, tmp_path):
     with served(kind, tmp_path) as (_, clients):
         for number in range(10):
             key = {"Idempotency-Key": f"request-{number:010}"}
-            answers = at_once(
-                [
-                    lambda client=client: client.post("/jars/a", params={"amount": 2}, headers=key)
-                    for client in clients * 2
-                ]
-            )
+            send = {"params": {"amount": 2}, "headers": key}
+            answers = at_once([partial(each.post, "/jars/a", **send) for each in clients * 2])
             assert {answer.status_code for answer in answers} == {200}
             assert len({answer.text for answer in answers}) == 1
             assert answers[0].json()["total"] == 2 * (number + 1)
@@ -293,10 +286,11 @@ def test_streams_end_when_the_server_is_told_to_stop(kind, number, tmp_path):
 
 
 def test_a_server_whose_streams_do_not_end_does_not_stop(tmp_path):
-    with pytest.raises(subprocess.TimeoutExpired):
-        with served("sqlite", tmp_path, "deaf") as (server, clients), streaming(server, clients):
-            server.process.send_signal(signal.SIGTERM)
+    with served("sqlite", tmp_path, "deaf") as (server, clients), streaming(server, clients):
+        server.process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
             server.process.wait(5)
+        os.killpg(server.process.pid, signal.SIGKILL)
 
 
 @each_shared
