@@ -529,20 +529,22 @@ class Others(Projection[HeardTotal], name="asgi.Others"):
 @each_shared
 def test_a_wait_is_bounded(kind, tmp_path):
     async def main():
-        async with EventStore.create(url_of(kind, tmp_path)) as store:
-            async with store.run(HeardTotals()) as running:
-                done = await store.append([Heard(amount=5)])
-                await wait_until_shown(running, done.position, timeout=30)
-                assert (await store.get(HeardTotal, "all")).amount == 5
-                await wait_until_shown(running, None)
-                await wait_until_shown(running, done.position, HeardTotals)
-                with pytest.raises(ValueError, match="Others"):
-                    await wait_until_shown(running, done.position, Others)
-                with pytest.raises(ProblemError) as raised:
-                    await wait_until_shown(running, done.position + 99, timeout=0.05)
-                problem = raised.value.problem
-                assert (problem.status, problem.retry_after) == (503, 1)
-                assert json.loads(problem.body)["position"] == done.position + 99
+        async with (
+            EventStore.create(url_of(kind, tmp_path)) as store,
+            store.run(HeardTotals()) as running,
+        ):
+            done = await store.append([Heard(amount=5)])
+            await wait_until_shown(running, done.position, timeout=30)
+            assert (await store.get(HeardTotal, "all")).amount == 5
+            await wait_until_shown(running, None)
+            await wait_until_shown(running, done.position, HeardTotals)
+            with pytest.raises(ValueError, match="Others"):
+                await wait_until_shown(running, done.position, Others)
+            with pytest.raises(ProblemError) as raised:
+                await wait_until_shown(running, done.position + 99, timeout=0.05)
+            problem = raised.value.problem
+            assert (problem.status, problem.retry_after) == (503, 1)
+            assert json.loads(problem.body)["position"] == done.position + 99
 
     run(main())
 

@@ -66,12 +66,14 @@ ELSEWHERE = (
     "ProblemError.",
     "RequestContext.",
     "add_problem_handlers.",
+    "correlation_id_of.",
     "problem_of.",
     "wait_until_shown.",
 )
 """Commands, metadata by context, read models, what an HTTP API needs: test_command, test_context,
 test_asgi, test_projections, test_running, test_rebuilding, test_search, test_own_tables,
-test_sql_statements, test_memory_view, test_worker_in_process and test_worker_load show what these change."""
+test_sql_statements, test_memory_view, test_worker_in_process and test_worker_load show what these
+change."""
 OPTIONS = {
     name
     for name in public_options()

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from eventuali import NO_STREAM, Aggregate, Event, EventStore, Projection, Query, ReadModel
 from eventuali.asgi import EventStreams, RequestContext, add_problem_handlers, wait_until_shown
-from eventuali.command import CommandBus, UnitOfWork, handles
+from eventuali.command import CommandBus, handles
 from eventuali.context import current_metadata
 from eventuali.event import EventView
 from eventuali.fastapi import (
@@ -39,8 +39,18 @@ class Noted(Event, name="web.noted"):
     number: int
 
 
+class Save(BaseModel):
+    jar: str
+    amount: int
+
+
 class Jar(Aggregate, name="web.jar"):
     total: int = 0
+
+    @handles(Save, id="jar", creates=True)
+    def save(self, command: Save) -> int:
+        self.apply(Saved(amount=command.amount))
+        return self.total
 
     def apply_saved(self, event: Saved) -> None:
         self.total += event.amount
@@ -55,22 +65,8 @@ class Jars(Projection[JarView], name="web.Jars"):
         return JarView(total=(doc.total if doc else 0) + event.amount)
 
 
-class Save(BaseModel):
-    jar: str
-    amount: int
-
-
 class Refused(Exception):
     pass
-
-
-@handles(Save)
-async def save(command: Save, work: UnitOfWork) -> int:
-    jar = await work.load(Jar, command.jar) or Jar(id=command.jar)
-    if jar.is_new():
-        work.add(jar)
-    jar.apply(Saved(amount=command.amount))
-    return jar.total
 
 
 class Answer(BaseModel):
@@ -101,7 +97,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.store.run(Jars()) as app.state.running,
         streams as app.state.streams,
     ):
-        app.state.bus = CommandBus(app.state.store, save, attempts=200)
+        app.state.bus = CommandBus(app.state.store, Jar, attempts=200)
         yield
 
 

@@ -8,7 +8,7 @@
 `eventuali.fastapi` has parameters and a response for FastAPI.
 """
 
-from eventuali.asgi._context import RequestContext
+from eventuali.asgi._context import RequestContext, correlation_id_of
 from eventuali.asgi._problems import Problem, ProblemError, add_problem_handlers, problem_of
 from eventuali.asgi._streams import EventStream, EventStreams
 from eventuali.asgi._waiting import wait_until_shown
@@ -20,6 +20,7 @@ __all__ = [
     "ProblemError",
     "RequestContext",
     "add_problem_handlers",
+    "correlation_id_of",
     "problem_of",
     "wait_until_shown",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from inspect import isawaitable
 from time import time_ns
 from typing import Any
@@ -18,15 +18,30 @@ _TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-
 _STARTS = {"http.response.start", "websocket.accept"}
 
 
+def correlation_id_of(headers: Mapping[str, str], header: str = "X-Correlation-ID") -> str:
+    """Returns the correlation id of a request: from a header, its `traceparent`, or a new one.
+
+    An id that is longer than 128 characters, or has others than letters, digits and `._:/+=@~-`, is
+    not taken.
+
+    Args:
+        headers: The headers of the request; where case matters, with names in lower case.
+        header: The name of the header, in any case.
+    """
+    given = headers.get(header.lower(), "")
+    if _ID.fullmatch(given):
+        return given
+    trace = _TRACE.fullmatch(headers.get("traceparent", ""))
+    return trace[1] if trace else str(uuid7(time_ns()))
+
+
 class RequestContext:
     """ASGI middleware: every event that is made in a request gets its correlation id and user.
 
         app.add_middleware(RequestContext, user=lambda scope: scope["user"].id)
 
-    The correlation id is the one of the request's header; failing that, the trace id of its
-    `traceparent`; failing that, a new UUIDv7. An id that is longer than 128 characters or has
-    others than letters, digits and `._:/+=@~-` is not taken. The response has it in the same
-    header, unless the application sets that one.
+    The correlation id is that of `correlation_id_of`. The response has it in the same header,
+    unless the application sets that one.
 
     The request is handled in the same task, so that the block of `eventuali.context.metadata`
     holds in all that it awaits. Bodies pass as they are, piece by piece.
@@ -61,7 +76,11 @@ class RequestContext:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        correlation_id = self._correlation_id(scope)
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in scope["headers"]
+        }
+        correlation_id = correlation_id_of(headers, self._header.decode())
         given: dict[str, Any] = {"correlation_id": correlation_id}
         if self._user is not None:
             user = self._user(scope)
@@ -77,13 +96,3 @@ class RequestContext:
 
         with metadata(**given):
             await self._app(scope, receive, send_with_id)
-
-    def _correlation_id(self, scope: Scope) -> str:
-        headers: dict[bytes, str] = {
-            name.lower(): value.decode("latin-1") for name, value in scope["headers"]
-        }
-        given = headers.get(self._header, "")
-        if _ID.fullmatch(given):
-            return given
-        trace = _TRACE.fullmatch(headers.get(b"traceparent", ""))
-        return trace[1] if trace else str(uuid7(time_ns()))
