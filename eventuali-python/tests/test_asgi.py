@@ -49,6 +49,7 @@ from eventuali.errors import (
     StoreClosedError,
 )
 from eventuali.event import EventView
+from eventuali.fastapi import EventStreamResponse
 
 
 class Heard(Event, name="asgi.heard"):
@@ -329,6 +330,8 @@ def test_what_has_its_class_is_serialized_as_before():
     event = Told(text="x")
     assert event.model_dump() == {"text": "x"}
     assert TypeAdapter(Told).dump_python(event) == {"text": "x"}
+    assert "serialization" not in Told.__pydantic_core_schema__  # so it costs nothing
+    assert "serialization" in DomainEvent.__pydantic_core_schema__
     assert TypeAdapter(Event).dump_python(Event()) == {}
     assert Event().model_dump() == {}
     assert TypeAdapter(Event).json_schema()["properties"] == {}
@@ -466,6 +469,22 @@ def test_streams_end_at_a_signal_which_passes_on():
         signal.signal(signal.SIGTERM, before)
 
 
+def test_a_signal_passes_on_when_the_streams_have_ended():
+    heard = []
+
+    async def main():
+        async with EventStreams():
+            kept = signal.getsignal(signal.SIGTERM)  # as somebody else would who hears it, too
+        kept(signal.SIGTERM, None)
+
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        run(main())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM]
+
+
 def test_a_signal_that_nobody_handles_keeps_its_effect():
     async def main():
         async with EventStreams():
@@ -489,6 +508,17 @@ def test_streams_in_another_thread_hear_no_signal():
         assert signal.getsignal(signal.SIGINT) is before
 
     run(outer())
+
+
+def test_the_response_of_fastapi_takes_the_stream():
+    async def main():
+        async with EventStore.create("memory://") as store, EventStreams() as streams:
+            response = EventStreamResponse(streams.open(store), 203)
+            assert response.status_code == 203
+            assert response.headers["Content-Type"].startswith("text/event-stream")
+            assert response.headers["Cache-Control"] == "no-store"
+
+    run(main())
 
 
 def test_a_stream_needs_the_block():

@@ -111,7 +111,8 @@ def test_a_write_is_read_from_the_other_worker(kind, tmp_path):
         assert (late.status_code, late.headers["Retry-After"]) == (503, "1")
         assert late.json()["type"] == "urn:problem-type:eventuali:not-shown-yet"
         assert late.json()["position"] == 10**9
-        assert clients[0].get("/jars/a", params={"wait_for": -1}).status_code == 422
+        for wrong in (-1, "x", 10**30):
+            assert clients[0].get("/jars/a", params={"wait_for": wrong}).status_code == 422
 
 
 @each_shared
@@ -211,6 +212,8 @@ def test_responses_show_events_with_their_metadata(kind, tmp_path):
             {"$ref": "#/components/schemas/Saved"},
             {"$ref": "#/components/schemas/Noted"},
         ]
+        stream = schema["paths"]["/stream"]["get"]["responses"]["200"]["content"]
+        assert list(stream) == ["text/event-stream"]
         problem = schema["paths"]["/jars/{id}"]["put"]["responses"]["409"]["content"]
         assert "expected" in problem["application/problem+json"]["schema"]["properties"]
         answer = clients[0].get("/jars/none/now")
@@ -218,5 +221,6 @@ def test_responses_show_events_with_their_metadata(kind, tmp_path):
         key = {"Idempotency-Key": "request-0000000001"}
         answer = clients[0].post("/jars/a", params={"amount": -1}, headers=key)
         assert (answer.status_code, answer.json()["detail"]) == (422, "less than nothing")
-        answer = clients[0].get("/stream", headers={"Last-Event-ID": "nonsense"})
-        assert answer.status_code == 422
+        for wrong in ("nonsense", "-1", "9" * 30):
+            answer = clients[0].get("/stream", headers={"Last-Event-ID": wrong})
+            assert answer.status_code == 422

@@ -179,7 +179,7 @@ async def views(store: Store) -> list[EventView[Saved | Noted]]:
     return [EventView[Saved | Noted].of(event) async for event in store.read()]
 
 
-@app.get("/stream")
+@app.get("/stream", response_class=EventStreamResponse)
 async def stream(request: Request, store: Store, last: LastEventId = None) -> EventStreamResponse:
     query = Query(event_types=[Noted])
     return EventStreamResponse(request.app.state.streams.open(store, query, after=last))

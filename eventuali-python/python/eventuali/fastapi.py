@@ -82,10 +82,12 @@ class EventStreamResponse(StreamingResponse):
 
     media_type = EventStream.media_type
 
-    def __init__(self, stream: EventStream) -> None:
+    # FastAPI reads the default status for the schema of the API from this signature.
+    def __init__(self, stream: EventStream, status_code: int = 200) -> None:
         """Takes the stream.
 
         Args:
             stream: What `EventStreams.open` returned.
+            status_code: The HTTP status.
         """
-        super().__init__(stream, headers=stream.headers)
+        super().__init__(stream, status_code, stream.headers)

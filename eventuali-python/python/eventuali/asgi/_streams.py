@@ -170,7 +170,8 @@ class EventStreams:
         self._loop, self._ended = asyncio.get_running_loop(), False
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                if callable(before := signal.getsignal(number)):
+                before = signal.getsignal(number)
+                if callable(before) and before != self._hear:
                     self._before[number] = before
                     signal.signal(number, self._hear)
         return self
@@ -184,7 +185,6 @@ class EventStreams:
         for number, before in self._before.items():
             if signal.getsignal(number) == self._hear:
                 signal.signal(number, before)
-        self._before.clear()
         await self.aclose()
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
