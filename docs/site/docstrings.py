@@ -25,7 +25,7 @@ class Docstrings(griffe.Extension):  # type: ignore[misc, unused-ignore]
             mod.docstring.value = mod.docstring.value.replace("\n::\n", "\n")
 
     def on_package(self, *, pkg: griffe.Module, **_: object) -> None:
-        """Of what modules pass on, leaves what is in their private files, or the package exports."""
+        """Of what modules pass on, leaves what is of their private files, or is exported."""
         exported = set(pkg.exports or ())
         for module in pkg.modules.values():
             if module.name.startswith("_"):
