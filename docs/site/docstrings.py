@@ -25,7 +25,7 @@ class Docstrings(griffe.Extension):  # type: ignore[misc, unused-ignore]
             mod.docstring.value = mod.docstring.value.replace("\n::\n", "\n")
 
     def on_package(self, *, pkg: griffe.Module, **_: object) -> None:
-        """Of what modules pass on, leaves what the package exports by that name."""
+        """Of what modules pass on, leaves what is of their private files, or is exported."""
         exported = set(pkg.exports or ())
         for module in pkg.modules.values():
             if module.name.startswith("_"):
@@ -33,7 +33,7 @@ class Docstrings(griffe.Extension):  # type: ignore[misc, unused-ignore]
             for name, member in list(module.members.items()):
                 if not isinstance(member, griffe.Alias) or name not in (module.exports or ()):
                     continue
-                if name in exported:
+                if name in exported or member.target_path.startswith(f"{module.path}._"):
                     member.alias_lineno = LAST
                 else:
                     del module.members[name]

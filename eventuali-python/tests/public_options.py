@@ -22,7 +22,15 @@ RESULTS = {
     "StreamInfo", "Verification",
 }  # fmt: skip
 """Classes that the library makes instances of: what they hold is no option."""
-OPENED = {"Block", "Documents", "EventStore", "Running", "Subscription", "UnitOfWork"}
+OPENED = {
+    "Block",
+    "Documents",
+    "EventStore",
+    "EventStream",
+    "Running",
+    "Subscription",
+    "UnitOfWork",
+}
 """Classes whose constructor is not to be called."""
 INTERNAL = {"UnknownEvent", "registered"}
 """For the library alone, though a module lists them."""

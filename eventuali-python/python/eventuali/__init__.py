@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eventuali import aggregate as aggregate
+    from eventuali import asgi as asgi
     from eventuali import command as command
     from eventuali import config as config
     from eventuali import context as context
@@ -171,6 +172,7 @@ _HOMES = {
 }
 _MODULES = {
     "aggregate",
+    "asgi",
     "command",
     "config",
     "context",

@@ -19,8 +19,8 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
-from pydantic_core import from_json, to_json
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, from_json, to_json
 
 from eventuali._values import values
 from eventuali.errors import InvalidEventError, SerializationError
@@ -54,6 +54,7 @@ from eventuali.event._slot import (
     take_context,
 )
 from eventuali.event._tags import says_tags
+from eventuali.event._view import EventView, by_view
 
 if TYPE_CHECKING:
     from pydantic import Field
@@ -65,6 +66,7 @@ __all__ = [
     "DomainEvent",
     "Event",
     "EventMeta",
+    "EventView",
     "SystemEvent",
     "UnknownEvent",
     "UserDeactivated",
@@ -74,6 +76,7 @@ __all__ = [
 ]
 
 MAX_EVENT_VERSION = 2**32 - 1
+_GENERAL = {"DomainEvent", "Event", "SystemEvent"}
 
 
 if TYPE_CHECKING:
@@ -196,6 +199,15 @@ class Event(_Model):
         cls.__codec__ = None
         if cls.__module__ != __name__ or cls.__name__ not in _ABSTRACT:
             _registry.register(cls.__event_type__, cls)
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /
+    ) -> CoreSchema:
+        schema = handler(source)
+        # Where a field or a response is declared as any event, its class says nothing.
+        general = cls.__module__ == __name__ and cls.__name__ in _GENERAL
+        return by_view(cls, schema) if general else schema
 
     @property
     def meta(self) -> EventMeta:
