@@ -92,8 +92,8 @@ def test_an_aggregate_is_saved_and_not_appended(log):
     refused(log, lambda: log.append(counted("a", 1)), TypeError)
     with pytest.raises(TypeError, match=r"write save\(…\) for the Ledger"):
         log.append(counted("a", 1))
-    with pytest.raises(TypeError, match="a decision must return events or None, not Ledger"):
-        log.decide(Query(), lambda events: counted("a", 1))
+    with pytest.raises(TypeError, match="a decision must return events, aggregates or None, not"):
+        log.decide(Query(), lambda events: {"a": counted("a", 1)})
 
 
 @pytest.mark.parametrize("thing", [5, None, Counted(number=1), Ledger, [counted("a", 1)]])

@@ -16,7 +16,7 @@ EventStoreConfig EventStoreError EventualiError ExpectedVersion Found Horizon
 IdempotencyConflictError InvalidEventError
 NO_STREAM
 OptimisticConcurrencyError Outcome OutcomeUnknownError Projection ProjectionStatus Query ReadModel
-Retry
+Retry Running
 STREAM_EXISTS SerializationError
 Statements StoreStats StreamEvents StreamInfo Subscription SystemEvent Tracking UnitOfWork
 UnknownEvent User

@@ -146,6 +146,7 @@ IMPORTS = [
     "def returned(events: list[OrderReturned]) -> None: ...",
 ]
 MISTAKES = {
+    "from eventuali import EventStor": "attr-defined",
     'OrderReturned(raeson="torn")': "call-arg",
     'OrderPaid(amount="much", user_id=1)': "arg-type",
     "OrderPaid(user_id=1)": "call-arg",

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
         Statements,
     )
     from eventuali.query import ALL, Query
-    from eventuali.running import Documents
+    from eventuali.running import Documents, Running
     from eventuali.store import (
         CheckpointInfo,
         Committed,
@@ -111,6 +111,7 @@ __all__ = [
     "Query",
     "ReadModel",
     "Retry",
+    "Running",
     "SerializationError",
     "Statements",
     "StoreStats",
@@ -154,7 +155,7 @@ _HOMES = {
     ),
     "projection": ("Projection", "ProjectionStatus", "ReadModel", "Retry", "Statements"),
     "query": ("ALL", "Query"),
-    "running": ("Documents",),
+    "running": ("Documents", "Running"),
     "store": (
         "CheckpointInfo",
         "Committed",
@@ -194,14 +195,16 @@ _MODULES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    """Brings a name when it is first asked for, so that the import alone costs next to nothing."""
-    if name in _MODULES:
-        return import_module(f"eventuali.{name}")
-    if name not in _HOME:
-        raise AttributeError(f"module 'eventuali' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"eventuali.{_HOME[name]}"), name)
-    return value
+if not TYPE_CHECKING:  # which would take any name for one of this module
+
+    def __getattr__(name: str) -> Any:
+        """Brings a name when it is first asked for: the import alone costs next to nothing."""
+        if name in _MODULES:
+            return import_module(f"eventuali.{name}")
+        if name not in _HOME:
+            raise AttributeError(f"module 'eventuali' has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"eventuali.{_HOME[name]}"), name)
+        return value
 
 
 def __dir__() -> list[str]:

@@ -20,7 +20,15 @@ from eventuali._engine.projecting import (
     Work,
 )
 from eventuali._engine.turn import Turn
-from eventuali._engine.waiting import UNSETTLED, Supervised, ended, late, remaining, target_of
+from eventuali._engine.waiting import (
+    UNSETTLED,
+    Positioned,
+    Supervised,
+    ended,
+    late,
+    remaining,
+    target_of,
+)
 from eventuali.errors import EventStoreError
 from eventuali.expected import duration
 from eventuali.projection import (
@@ -36,7 +44,6 @@ if TYPE_CHECKING:
     import asyncio
 
     from eventuali._engine.asyncio_driver import AsyncioDriver
-    from eventuali._engine.pending_commit import Committed
 
 __all__ = ["Documents", "Running"]
 
@@ -154,12 +161,16 @@ class Running(Supervised):
                     await asyncio.shield(written)
 
     async def wait_for(
-        self, committed: Committed | int, *projections: type[Projection[Any]], timeout: float = 5.0
+        self,
+        committed: Positioned | int | None,
+        *projections: type[Projection[Any]],
+        timeout: float = 5.0,
     ) -> None:
         """Waits until projections show a commit, so that its author reads the result.
 
         Args:
-            committed: What `save` or `append` returned, or a position.
+            committed: What `save`, `append` or the `send` of a bus returned, or its position;
+                without events there is nothing to wait for.
             projections: The classes to wait for; without any, all that run here.
             timeout: The longest wait, in seconds.
 

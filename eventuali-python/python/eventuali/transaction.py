@@ -14,7 +14,7 @@ from eventuali.aggregate import Aggregate
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected
-from eventuali.query import Query
+from eventuali.query import E, Query
 
 if TYPE_CHECKING:
     from eventuali.store import EventStore
@@ -80,7 +80,7 @@ class UnitOfWork:
         """Rebuilds several aggregates of a class; see `EventStore.load_many`."""
         return await self._driver.run(self._unit.load_many(cls, ids))
 
-    async def read(self, query: Query) -> list[Event]:
+    async def read(self, query: Query[E]) -> list[E]:
         """Returns all events that match, in the order of the log.
 
         What is stored is then on condition that no other event matches by that time.

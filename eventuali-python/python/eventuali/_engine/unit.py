@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from time import monotonic
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from eventuali._engine.arguments import aggregate_class, query_items, stream_name
 from eventuali._engine.decode import Decoders
@@ -22,7 +22,7 @@ from eventuali.aggregate import Aggregate
 from eventuali.errors import InvalidEventError, OptimisticConcurrencyError
 from eventuali.event import Event
 from eventuali.expected import AppendCondition, several, wire
-from eventuali.query import Query
+from eventuali.query import E, Query
 
 A = TypeVar("A", bound=Aggregate)
 Stream: TypeAlias = tuple[str, str]
@@ -105,11 +105,11 @@ class Unit:
         if found is not None:
             self._ticket.tickets.paces.loaded(self._key(stream), found.version)
 
-    def read(self, query: Query) -> Operation[list[Event]]:
+    def read(self, query: Query[E]) -> Operation[list[E]]:
         """Reads the events that match, and makes it a condition that no more do."""
         decoders = Decoders(self._event_types, raw=False)
         reading = Reading(self.store, decoders, query_items(query))
-        events: list[Event] = []
+        events: list[Any] = []
         while (pending := reading.pending) is not None:
             events += reading.take((yield pending))
             reading.done()

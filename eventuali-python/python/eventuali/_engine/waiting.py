@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from eventuali._engine.operation import Operation
-from eventuali._engine.pending_commit import Committed
 from eventuali._engine.projecting import Projecting
 from eventuali._eventuali import Page, Store
 from eventuali.errors import ProjectionError
+from eventuali.event import Event
 from eventuali.expected import checked_position
 from eventuali.projection import Projection, ProjectionStatus
 
 UNSETTLED = 0.01
 """The pause before it is looked again whether the target is settled, in seconds."""
+
+
+class Positioned(Protocol):
+    """A result with a position, None without events: of a commit, or of a command."""
+
+    @property
+    def position(self) -> int | None: ...
 
 
 class Supervised:
@@ -63,15 +70,15 @@ class Supervised:
         ]
 
 
-def target_of(committed: Committed | int) -> int:
+def target_of(committed: Positioned | int | None) -> int:
     """Returns the position that is waited for; 0 for a commit without events.
 
     Raises:
         TypeError: It is neither a commit nor a position.
     """
-    if isinstance(committed, Committed):
-        return committed.position or 0
-    return checked_position(committed, "committed")
+    if not isinstance(committed, Event):  # one that is not stored has no position either
+        committed = getattr(committed, "position", committed)
+    return 0 if committed is None else checked_position(committed, "committed")
 
 
 def ended(projecting: Projecting, target: int) -> ProjectionError | None:

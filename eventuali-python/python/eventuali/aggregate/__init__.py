@@ -392,11 +392,13 @@ def _give(aggregate: Aggregate, events: list[Event], pending: Any) -> None:
     set_pending(aggregate, pending)
 
 
-def __getattr__(name: str) -> Any:
-    """Imports the demo when it is asked for."""
-    if name in _DEMO:
-        return getattr(import_module("eventuali.event._demo"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # which would take any name for one of this module
+
+    def __getattr__(name: str) -> Any:
+        """Imports the demo when it is asked for."""
+        if name in _DEMO:
+            return getattr(import_module("eventuali.event._demo"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 _DEMO = {"User", "UserDeactivated", "UserEmailChanged", "UserRegistered"}

@@ -429,11 +429,13 @@ _set_payload: Callable[[UnknownEvent, bytes], None] = _payload.__set__
 _get_payload: Callable[[UnknownEvent], bytes] = _payload.__get__
 
 
-def __getattr__(name: str) -> Any:
-    """Imports the demo when it is asked for."""
-    if name in _DEMO:
-        return getattr(import_module("eventuali.event._demo"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # which would take any name for one of this module
+
+    def __getattr__(name: str) -> Any:
+        """Imports the demo when it is asked for."""
+        if name in _DEMO:
+            return getattr(import_module("eventuali.event._demo"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 _DEMO = {"UserDeactivated", "UserEmailChanged", "UserRegistered"}

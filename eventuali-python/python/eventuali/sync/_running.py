@@ -16,7 +16,15 @@ from eventuali._engine.operation import run
 from eventuali._engine.progress import Progress
 from eventuali._engine.projecting import Call, Pause, Projecting, Rebuilding, Store, Work
 from eventuali._engine.turn import Turn
-from eventuali._engine.waiting import UNSETTLED, Supervised, ended, late, remaining, target_of
+from eventuali._engine.waiting import (
+    UNSETTLED,
+    Positioned,
+    Supervised,
+    ended,
+    late,
+    remaining,
+    target_of,
+)
 from eventuali.errors import EventStoreError
 from eventuali.expected import duration
 from eventuali.projection import (
@@ -32,7 +40,7 @@ from eventuali.projection import (
 )
 
 if TYPE_CHECKING:
-    from eventuali._engine.pending_commit import Committed
+    pass
 
 M = TypeVar("M", bound=ReadModel)
 
@@ -104,7 +112,10 @@ class Running(Supervised):
                     _answer(step, self._stopping)
 
     def wait_for(
-        self, committed: Committed | int, *projections: type[Projection[Any]], timeout: float = 5.0
+        self,
+        committed: Positioned | int | None,
+        *projections: type[Projection[Any]],
+        timeout: float = 5.0,
     ) -> None:
         """Waits until projections show a commit; see `eventuali.running.Running.wait_for`."""
         self._wait_for(target_of(committed), projections, duration(timeout, "timeout"))

@@ -17,7 +17,7 @@ from eventuali.aggregate import Aggregate
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected
-from eventuali.query import Query
+from eventuali.query import E, Query
 from eventuali.transaction import Outcome
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class UnitOfWork:
         refuse_in_loop()
         return run(self._unit.load_many(cls, ids))
 
-    def read(self, query: Query) -> list[Event]:
+    def read(self, query: Query[E]) -> list[E]:
         """Returns all events that match; see `eventuali.UnitOfWork.read`."""
         refuse_in_loop()
         return run(self._unit.read(query))

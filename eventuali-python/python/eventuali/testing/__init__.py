@@ -33,14 +33,16 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Brings a name when it is first asked for: pytest imports this package in every run."""
-    if name == "strategies":
-        return import_module("eventuali.testing.strategies")
-    if name not in _HOME:
-        raise AttributeError(f"module 'eventuali.testing' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"eventuali.testing.{_HOME[name]}"), name)
-    return value
+if not TYPE_CHECKING:  # which would take any name for one of this module
+
+    def __getattr__(name: str) -> Any:
+        """Brings a name when it is first asked for: pytest imports this package in every run."""
+        if name == "strategies":
+            return import_module("eventuali.testing.strategies")
+        if name not in _HOME:
+            raise AttributeError(f"module 'eventuali.testing' has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"eventuali.testing.{_HOME[name]}"), name)
+        return value
 
 
 def __dir__() -> list[str]:
