@@ -48,6 +48,9 @@ def test_the_answer_of_a_command_is_waited_for():
 
 @pytest.mark.parametrize("wrong", [Struck(number=1), "1", 1.0], ids=["event", "text", "float"])
 def test_anything_else_is_refused(wrong):
-    with sync.EventStore.create("memory://") as store, store.run(Counting()) as running:
-        with pytest.raises(TypeError, match="committed must be an int"):
-            running.wait_for(wrong)
+    with (
+        sync.EventStore.create("memory://") as store,
+        store.run(Counting()) as running,
+        pytest.raises(TypeError, match="committed must be an int"),
+    ):
+        running.wait_for(wrong)
