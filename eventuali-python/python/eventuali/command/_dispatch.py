@@ -15,7 +15,7 @@ from eventuali._engine.transact import Transaction
 from eventuali._engine.unit import Unit
 from eventuali.aggregate._commands import unknown
 from eventuali.command._handlers import Handler, Handling, table_of
-from eventuali.command._identity import FIELD, digest_of, id_of
+from eventuali.command._identity import digest_of, id_of
 from eventuali.context import Block, metadata
 from eventuali.errors import (
     AggregateNotFoundError,
@@ -26,6 +26,7 @@ from eventuali.errors import (
     StoreClosedError,
 )
 from eventuali.event._context import current, shown
+from eventuali.event._envelope import CANONICAL_UUID
 from eventuali.expected import at_least
 from eventuali.transaction import Outcome
 
@@ -130,8 +131,7 @@ class Sent:
         if self._id is None:
             return metadata()
         around = shown(current())
-        raw = getattr(self.message, FIELD, None)
-        own = raw if isinstance(raw, UUID) and str(raw) == self._id else self._id
+        own = UUID(self._id) if CANONICAL_UUID.fullmatch(self._id) else self._id
         return metadata(
             correlation_id=around.correlation_id or own, causation_id=around.causation_id or own
         )

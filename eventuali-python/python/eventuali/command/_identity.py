@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -16,9 +18,18 @@ from eventuali.event._names import check_name
 
 FIELD = "command_id"
 
+_HEX = "[0-9a-fA-F]"
+_HYPHENATED = f"{_HEX}{{8}}-(?:{_HEX}{{4}}-){{3}}{_HEX}{{12}}"
+_UUID = re.compile(
+    rf"{_HEX}{{32}}|{_HYPHENATED}|urn:uuid:{_HYPHENATED}|\{{{_HYPHENATED}\}}", re.ASCII
+)
+"""What pydantic reads as a UUID; `UUID` takes more, such as underscores between digits."""
+
 
 def id_of(command: object, given: object) -> str | None:
     """Returns the id of a command, as it is recorded; None if it has none.
+
+    A UUID has several spellings, and JSON changes them; it is recorded in the canonical one.
 
     Raises:
         InvalidEventError: It is not acceptable.
@@ -27,9 +38,10 @@ def id_of(command: object, given: object) -> str | None:
     if found is None:
         return None
     try:
-        return check_name(FIELD, str(found))
+        text = check_name(FIELD, str(found))
     except TypeError as error:
         raise InvalidEventError(f"{FIELD} {found!r:.60} is not acceptable", field=FIELD) from error
+    return str(UUID(text)) if _UUID.fullmatch(text) else text
 
 
 def digest_of(command: object) -> str:
