@@ -16,6 +16,7 @@ from test_command import Bus
 
 from eventuali import Event, sync
 from eventuali.command import Command, handles
+from eventuali.testing import Clock
 
 ticks = count()
 
@@ -34,7 +35,7 @@ class Do(Command):
 
 class Batch(Command):
     items: list[Item]
-    later: deque[Item] = deque()
+    later: deque[Item] = Field(default_factory=deque)
 
 
 class Timed(Command):
@@ -159,3 +160,11 @@ def test_a_text_that_is_no_uuid_stays_as_it_is(other: str) -> None:
         bus.send(Do(command_id=UUID(int=0x12)))
         assert not bus.send(Do(command_id=other)).repeated
         assert bus.send(Do(command_id=other)).repeated
+
+
+def test_an_id_has_the_time_of_the_clock_that_events_go_by() -> None:
+    with Clock() as clock:
+        command = Do()
+        assert isinstance(command.command_id, UUID)
+        assert command.command_id.int >> 80 == int(clock.now.timestamp() * 1000)
+    assert Do().command_id.int >> 80 > command.command_id.int >> 80
