@@ -16,6 +16,7 @@ from test_command import Bus
 
 from eventuali import Event, sync
 from eventuali.command import Command, handles
+from eventuali.errors import CommandIdConflictError
 from eventuali.testing import Clock
 
 ticks = count()
@@ -168,3 +169,63 @@ def test_an_id_has_the_time_of_the_clock_that_events_go_by() -> None:
         assert isinstance(command.command_id, UUID)
         assert command.command_id.int >> 80 == int(clock.now.timestamp() * 1000)
     assert Do().command_id.int >> 80 > command.command_id.int >> 80
+
+
+# --- the content ----------------------------------------------------------------------------------
+
+
+def same(first: Any, second: Any) -> bool:
+    """Whether a bus takes the second for the first, under the same id."""
+    with sync.EventStore.create("memory://") as store:
+        bus = sync.CommandBus(store, *HANDLERS)
+        assert not bus.send(first, command_id="k").repeated
+        try:
+            assert bus.send(second, command_id="k").repeated
+        except CommandIdConflictError:
+            assert len(list(store.read())) == 1
+            return False
+        return True
+
+
+def test_two_classes_of_one_name_are_two_commands() -> None:
+    assert same(Orders.Cancel(key="7"), Orders.Cancel(key="7"))
+    assert not same(Orders.Cancel(key="7"), Billing.Cancel(key="7"))
+
+
+def test_a_secret_counts_by_what_it_hides() -> None:
+    assert same(Login(password="a"), Login(password="a"))
+    assert not same(Login(password="a"), Login(password="b"))
+    assert same(Login(password="a", key=b"x"), Login(password="a", key=b"x"))
+    assert not same(Login(password="a", key=b"x"), Login(password="a", key=b"y"))
+
+
+@pytest.mark.parametrize("cls", [Sum, Plain, Row])
+def test_what_a_command_computes_is_no_content(cls) -> None:
+    command = cls(parts=[1, 2])
+    assert same(command, command)
+    assert same(command, cls(parts=[1, 2]))
+    assert not same(command, cls(parts=[2, 1]))
+
+
+def test_ids_of_commands_within_a_command_are_no_content() -> None:
+    body = '{"items": [{"sku": "a"}], "later": [{"sku": "b"}]}'
+    assert same(Batch.model_validate_json(body), Batch.model_validate_json(body))
+    one = Batch(items=[Item(sku="a", command_id="1")])
+    assert same(one, Batch(items=[Item(sku="a", command_id="2")]))
+    assert not same(one, Batch(items=[Item(sku="b", command_id="1")]))
+    assert not same(Undo(what=Reference(command_id="1")), Undo(what=Reference(command_id="2")))
+
+
+def test_what_a_factory_made_counts_only_where_it_was_said() -> None:
+    """A retry of the same HTTP body, and the same object through a queue."""
+    first, retry = Timed.model_validate_json("{}"), Timed.model_validate_json("{}")
+    assert first.at != retry.at
+    assert same(first, retry)
+    copied = Timed.model_validate_json(first.model_dump_json())
+    assert same(first, copied)
+    assert same(copied, first)
+    assert not same(first, Timed(at=-1))
+    assert not same(Timed(at=-1), first)
+    assert not same(Timed(at=-1), Timed(at=-2))
+    assert not same(Timed(), Timed(tags=["x"]))
+    assert not same(Timed(text="a"), Timed(text="b"))

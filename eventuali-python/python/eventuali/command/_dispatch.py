@@ -15,7 +15,7 @@ from eventuali._engine.transact import Transaction
 from eventuali._engine.unit import Unit
 from eventuali.aggregate._commands import unknown
 from eventuali.command._handlers import Handler, Handling, table_of
-from eventuali.command._identity import digest_of, id_of
+from eventuali.command._identity import are_same, digest_of, id_of
 from eventuali.context import Block, metadata
 from eventuali.errors import (
     AggregateNotFoundError,
@@ -115,7 +115,7 @@ class Sent:
         self._attempts = dispatch.attempts
         self._retention = dispatch.retention
         self._id = id_of(message, command_id)
-        self._digest = "" if self._id is None else digest_of(message)
+        self._digest = "" if self._id is None else digest_of(message, self._id)
         self._looks = False
 
     def transaction(
@@ -147,7 +147,7 @@ class Sent:
             return None
         self._looks = True
         found = yield from look(self._id)
-        if found is not None and found[0].digest != self._digest:
+        if found is not None and not are_same(found[0].digest, self._digest):
             raise CommandIdConflictError(
                 f"the command id {self._id!r:.260} was used for another command; a new command "
                 "needs a new id",
