@@ -67,7 +67,8 @@ class CommandBus:
 
         Raises:
             ConfigurationError: Two handlers take the same class.
-            TypeError: One is not marked, or takes other arguments.
+            TypeError: One is not marked, takes other arguments, or answers a `Command` with what
+                pydantic can't write.
         """
         self._dispatch = Dispatch(handlers, middleware, retention, attempts)
         self._store = store
@@ -89,6 +90,7 @@ class CommandBus:
             CommandIdConflictError: The id was used for a command with other content.
             AggregateNotFoundError: Nothing is stored of the aggregate that it names.
             SerializationError: Its answer can't be recorded exactly.
+            TypeError: It has an id, and pydantic can't write what its handler is annotated with.
             OptimisticConcurrencyError: Other writers were faster in each attempt.
             OutcomeUnknownError: The storage failed and did not recover within the attempts. Sending
                 the same command again is safe if it has an id.
