@@ -637,6 +637,10 @@ class Other(Command):
     pass
 
 
+class Opaque:
+    """Something that pydantic can't write."""
+
+
 def test_what_can_not_be_a_handler_is_refused() -> None:
     @handles(Other)
     async def one(command: Other, work: Any) -> None: ...
@@ -677,7 +681,20 @@ def test_what_can_not_be_a_handler_is_refused() -> None:
 
     class Plain(Aggregate, name="command.plain"): ...
 
+    class Static(Aggregate, name="command.static"):
+        @handles(Other)
+        @staticmethod
+        def one(command: Other) -> None: ...
+
+        @handles(Empty)
+        def two(self, command: Empty) -> None: ...
+
+    @handles(Other)
+    def opaque(command: Other, work: Any) -> Opaque: ...
+
     cases = [
+        (TypeError, "Static.one is a static or class method", (Static,)),
+        (TypeError, "opaque: .* not under TYPE_CHECKING", (opaque,)),
         (ConfigurationError, "both take Other", (two, one)),
         (TypeError, "event loop", (one,)),
         (TypeError, "two arguments", (few,)),
@@ -703,6 +720,71 @@ def test_what_can_not_be_a_handler_is_refused() -> None:
             bus.send(Other())
     with pytest.raises(TypeError, match=r"@handles\(PlaceOrder\)"):
         handles("Other")
+
+
+@each_api
+def test_what_is_not_recorded_need_not_be_known_to_pydantic(api, tmp_path) -> None:
+    class Request(BaseModel):
+        pass
+
+    @dataclass
+    class Keyed:
+        command_id: str | None = None
+
+    @answers(Look)
+    def asked(query: Look, store: Any) -> Opaque:
+        return Opaque()
+
+    @handles(Request)
+    def requested(command: Request, work: Any) -> Nowhere:  # noqa: F821
+        return Opaque()
+
+    @handles(Keyed)
+    def keyed(command: Keyed, work: Any) -> Opaque:
+        work.append([Noted(text="x")])
+        return Opaque()
+
+    async def test(store) -> None:
+        bus = Bus(store, asked, requested, keyed)
+        assert isinstance(await bus.ask(Look(purse_id="a")), Opaque)
+        assert isinstance((await bus.send(Request())).answer, Opaque)
+        assert isinstance((await bus.send(Keyed())).answer, Opaque)
+        with pytest.raises(TypeError, match=r"requested: .*'Nowhere'.* import it at run time"):
+            await bus.send(Request(), command_id="r")
+        with pytest.raises(TypeError, match=r"keyed: .* annotate it with a type that pydantic"):
+            await bus.send(Keyed("k"))
+        assert len(await gathered(store.read())) == 1
+
+    run(api, "memory", tmp_path, test)
+
+
+@each_api
+def test_a_static_or_class_method_is_a_handler_whichever_decorator_comes_first(
+    api, tmp_path
+) -> None:
+    class Service:
+        @handles(Empty)
+        @staticmethod
+        def static(command: Empty, work: Any) -> str:
+            return "static"
+
+        @handles(Other)
+        @classmethod
+        def of_class(cls, command: Other, work: Any) -> str:
+            return cls.__name__
+
+        @staticmethod
+        @handles(Pay)
+        def first(command: Pay, work: Any) -> str:
+            return "first"
+
+    async def test(store) -> None:
+        bus = Bus(store, Service.static, Service.of_class, Service().first)
+        assert (await bus.send(Empty(purse_id="a"))).answer == "static"
+        assert (await bus.send(Other())).answer == "Service"
+        assert (await bus.send(Pay(purse_id="a", amount=Decimal(1)))).answer == "first"
+
+    run(api, "memory", tmp_path, test)
 
 
 @handles(Other)

@@ -59,7 +59,8 @@ def methods_of(cls: type[Aggregate]) -> Mapping[type, Method]:
     """Returns the methods of a class that take commands, by the class of the command.
 
     Raises:
-        TypeError: Two take the same command, or one is a coroutine function or takes a query.
+        TypeError: Two take the same command, or one is a coroutine function, a static or class
+            method, or takes a query.
     """
     known: Mapping[type, Method] | None = cls.__commands__
     if known is not None:
@@ -69,10 +70,15 @@ def methods_of(cls: type[Aggregate]) -> Mapping[type, Method]:
     for base in reversed(cls.__mro__):
         names |= vars(base)
     for name, function in names.items():
+        at = f"{cls.__name__}.{name}"
+        if isinstance(function, staticmethod | classmethod) and hasattr(function.__func__, MARK):
+            raise TypeError(
+                f"{at} is a static or class method, which has no aggregate to change; make it a "
+                "plain method"
+            )
         mark: Mark | None = getattr(function, MARK, None)
         if mark is None or not callable(function):
             continue
-        at = f"{cls.__name__}.{name}"
         if mark.is_query:
             raise TypeError(f"{at}: a method can't answer a query; write a function")
         if iscoroutinefunction(function):

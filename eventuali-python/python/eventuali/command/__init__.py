@@ -22,41 +22,23 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from inspect import isawaitable
-from time import time_ns
 from typing import Any, cast
 from uuid import UUID
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from eventuali._engine import answers as _answers
 from eventuali._engine.transact import ATTEMPTS
 from eventuali.aggregate import answered
+from eventuali.command._command import Command
 from eventuali.command._dispatch import Dispatch, Handled, Sent
 from eventuali.command._handlers import Handling
 from eventuali.command._marks import answers, handles
-from eventuali.event._envelope import uuid7
 from eventuali.store import EventStore
 from eventuali.transaction import UnitOfWork, transact
 
 __all__ = ["Command", "CommandBus", "Handled", "UnitOfWork", "answers", "handles"]
 
-# A pickle names it where no part of the path is private.
-Handled.__module__ = __name__
-
-
-class Command(BaseModel):
-    """A command with an id: a frozen pydantic model that a bus handles once.
-
-    Sent again with the same id, by anybody, it changes nothing and gives the first answer. Commands
-    can be of any other class, too; without an attribute `command_id` they are handled each time.
-
-    Attributes:
-        command_id: The id; a new UUIDv7 if not given.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    command_id: UUID | str = Field(default_factory=lambda: uuid7(time_ns()))
+# A pickle names them where no part of the path is private.
+Command.__module__ = Handled.__module__ = __name__
 
 
 class CommandBus:
@@ -85,7 +67,8 @@ class CommandBus:
 
         Raises:
             ConfigurationError: Two handlers take the same class.
-            TypeError: One is not marked, or takes other arguments.
+            TypeError: One is not marked, takes other arguments, or answers a `Command` with what
+                pydantic can't write.
         """
         self._dispatch = Dispatch(handlers, middleware, retention, attempts)
         self._store = store
@@ -107,6 +90,7 @@ class CommandBus:
             CommandIdConflictError: The id was used for a command with other content.
             AggregateNotFoundError: Nothing is stored of the aggregate that it names.
             SerializationError: Its answer can't be recorded exactly.
+            TypeError: It has an id, and pydantic can't write what its handler is annotated with.
             OptimisticConcurrencyError: Other writers were faster in each attempt.
             OutcomeUnknownError: The storage failed and did not recover within the attempts. Sending
                 the same command again is safe if it has an id.

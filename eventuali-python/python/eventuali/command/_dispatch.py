@@ -15,7 +15,7 @@ from eventuali._engine.transact import Transaction
 from eventuali._engine.unit import Unit
 from eventuali.aggregate._commands import unknown
 from eventuali.command._handlers import Handler, Handling, table_of
-from eventuali.command._identity import FIELD, digest_of, id_of
+from eventuali.command._identity import are_same, digest_of, id_of
 from eventuali.context import Block, metadata
 from eventuali.errors import (
     AggregateNotFoundError,
@@ -26,6 +26,7 @@ from eventuali.errors import (
     StoreClosedError,
 )
 from eventuali.event._context import current, shown
+from eventuali.event._envelope import CANONICAL_UUID
 from eventuali.expected import at_least
 from eventuali.transaction import Outcome
 
@@ -114,7 +115,7 @@ class Sent:
         self._attempts = dispatch.attempts
         self._retention = dispatch.retention
         self._id = id_of(message, command_id)
-        self._digest = "" if self._id is None else digest_of(message)
+        self._digest = "" if self._id is None else digest_of(message, self._id)
         self._looks = False
 
     def transaction(
@@ -130,8 +131,7 @@ class Sent:
         if self._id is None:
             return metadata()
         around = shown(current())
-        raw = getattr(self.message, FIELD, None)
-        own = raw if isinstance(raw, UUID) and str(raw) == self._id else self._id
+        own = UUID(self._id) if CANONICAL_UUID.fullmatch(self._id) else self._id
         return metadata(
             correlation_id=around.correlation_id or own, causation_id=around.causation_id or own
         )
@@ -147,7 +147,7 @@ class Sent:
             return None
         self._looks = True
         found = yield from look(self._id)
-        if found is not None and found[0].digest != self._digest:
+        if found is not None and not are_same(found[0].digest, self._digest):
             raise CommandIdConflictError(
                 f"the command id {self._id!r:.260} was used for another command; a new command "
                 "needs a new id",

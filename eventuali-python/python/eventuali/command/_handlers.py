@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from inspect import Parameter, iscoroutinefunction, signature
 from typing import Any, TypeAlias
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from eventuali.aggregate import Aggregate
 from eventuali.aggregate._commands import MARK, Mark, Method, methods_of
+from eventuali.command._command import Command
 from eventuali.errors import ConfigurationError, SerializationError
 
 Handling: TypeAlias = Callable[..., Any] | type[Aggregate]
@@ -36,7 +38,24 @@ class Handler:
         self.function = function
         self.aggregate = aggregate
         self.is_async = iscoroutinefunction(function)
-        self._adapter: TypeAdapter[Any] = TypeAdapter(_answer_type(name, mark, function))
+        if issubclass(mark.message, Command):  # its answer is always recorded
+            _ = self._adapter
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        """Writes and reads answers.
+
+        Raises:
+            TypeError: The annotation can't be resolved, or pydantic does not know the type.
+        """
+        try:
+            return TypeAdapter(_answer_type(self.name, self.mark, self.function))
+        except (PydanticUserError, PydanticUndefinedAnnotation) as error:
+            raise TypeError(
+                f"{self.name}: what it returns can't be recorded as the answer of a command with "
+                "an id: annotate it with a type that pydantic can write as JSON, such as a model, "
+                f"imported at run time and not under TYPE_CHECKING ({error})"
+            ) from error
 
     def key(self, command: object) -> str:
         """Returns the id of the aggregate that a command names."""
@@ -142,4 +161,7 @@ def _answer_type(name: str, mark: Mark, function: Callable[..., Any]) -> Any:
     try:
         return eval(annotation, getattr(inner, "__globals__", {}), dict(mark.local))  # noqa: S307
     except (NameError, AttributeError, SyntaxError, TypeError) as error:
-        raise TypeError(f"{name}: what it returns can't be resolved: {error}") from error
+        raise TypeError(
+            f"{name}: what it returns can't be resolved: {error}; import it at run time, not "
+            "under TYPE_CHECKING"
+        ) from error

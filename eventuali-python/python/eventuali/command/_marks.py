@@ -57,7 +57,10 @@ def _marking(message: type, is_query: bool, id: str | None, creates: bool) -> Ca
     def mark(function: F) -> F:
         told = getattr(function, "__annotations__", {}).get("return")
         local = around if isinstance(told, str) else {}
-        setattr(function, MARK, Mark(message, is_query, id, creates, local))
+        inner: Any = function
+        if isinstance(inner, staticmethod | classmethod):
+            inner = inner.__func__
+        setattr(inner, MARK, Mark(message, is_query, id, creates, local))
         return function
 
     return mark

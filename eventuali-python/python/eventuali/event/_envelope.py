@@ -25,6 +25,11 @@ def uuid7(ns: int) -> UUID:
     return UUID(int=_uuid7(ns))
 
 
+def new_id() -> UUID:
+    """Makes a UUIDv7 of the time that events go by, which a test can set."""
+    return uuid7(time_ns())
+
+
 def _uuid7(ns: int) -> int:
     rest = int.from_bytes(urandom(10))
     high = ((ns // 1_000_000) & (1 << 48) - 1) << 80

@@ -31,7 +31,8 @@ class Clock(StoreClock):
     A store that is opened with it takes `recorded_at` from it, and with that `load(at_time=)` and
     `read(since=, until=)` go by it, on every backend. It belongs to that store; others have theirs.
 
-    `with clock:` has new events take their `timestamp`, and the time within their ids, from it.
+    `with clock:` has new events take their `timestamp`, and the time within their ids, from it, and
+    so do the ids of new commands.
     An event is made before it meets a store, so this holds for the whole process, all threads
     included, until the block ends. Of two that are entered, the inner one counts.
 
