@@ -108,6 +108,7 @@ class CommandBus:
             AggregateNotFoundError: Nothing is stored of the aggregate that it names.
             SerializationError: Its answer can't be recorded exactly.
             OptimisticConcurrencyError: Other writers were faster in each attempt.
+            RuntimeError: Within a transaction, it changes what that has loaded or added.
             OutcomeUnknownError: The storage failed and did not recover within the attempts. Sending
                 the same command again is safe if it has an id.
         """
