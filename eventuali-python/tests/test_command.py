@@ -675,6 +675,19 @@ def test_what_can_not_be_a_handler_is_refused() -> None:
         @handles(Other)
         async def one(self, command: Other) -> None: ...
 
+    class Yields(Aggregate, name="command.yields"):
+        @handles(Other)
+        def one(self, command: Other) -> Any:
+            yield
+
+    @handles(Other)
+    def yields(command: Other, work: Any) -> Any:
+        yield
+
+    @handles(Other)
+    async def yields_later(command: Other, work: Any) -> Any:
+        yield
+
     class Queried(Aggregate, name="command.queried"):
         @answers(Other)
         def one(self, query: Other) -> None: ...
@@ -704,6 +717,9 @@ def test_what_can_not_be_a_handler_is_refused() -> None:
         (ConfigurationError, "no field 'missing'", (WrongKey,)),
         (TypeError, "both handle Other", (Twice,)),
         (TypeError, "coroutine function", (Waits,)),
+        (TypeError, "one is a generator function", (Yields,)),
+        (TypeError, "yields is a generator function", (yields,)),
+        (TypeError, "yields_later is a generator function", (yields_later,)),
         (TypeError, "can't answer a query", (Queried,)),
         (TypeError, "no method of Plain", (Plain,)),
         (TypeError, "neither an aggregate", (int,)),

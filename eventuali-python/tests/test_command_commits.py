@@ -372,3 +372,71 @@ def test_commands_that_change_the_same_aggregate_take_turns(kind, api, tmp_path)
         assert (await store.load_one(Purse, "a")).balance == 24
 
     run(api, kind, tmp_path, test)
+
+
+@each_api
+def test_a_command_within_another_can_not_change_the_same_aggregate(api, tmp_path) -> None:
+    class Outer(Command):
+        pass
+
+    calls = []
+    pay = {"a": Pay(purse_id="a", amount=Decimal(100)), "b": Pay(purse_id="b", amount=Decimal(1))}
+
+    async def test(store) -> None:
+        bus = purse_bus(store)
+        for key in pay:
+            await bus.send(Open(purse_id=key, owner="Ada"))
+
+        if api == "async":
+
+            @handles(Outer)
+            async def outer(command: Outer, work: Any) -> None:
+                calls.append(command)
+                (await work.load_one(Purse, "a")).apply(Paid(amount=Decimal(1)))
+                await bus.send(pay["b"])
+                if len(calls) == 1:
+                    await bus.send(pay["a"])
+        else:
+
+            @handles(Outer)
+            def outer(command: Outer, work: Any) -> None:
+                calls.append(command)
+                work.load_one(Purse, "a").apply(Paid(amount=Decimal(1)))
+                bus.inner.send(pay["b"])
+                if len(calls) == 1:
+                    bus.inner.send(pay["a"])
+
+        with pytest.raises(RuntimeError, match=r"a command .* changes the command\.purse 'a'"):
+            await Bus(store, outer).send(Outer())
+        assert len(calls) == 1
+        await Bus(store, outer).send(Outer())
+        balances = [(await store.load_one(Purse, key)).balance for key in pay]
+        assert balances == [1, 1]  # the command within has an id, and so one effect
+
+    run(api, "memory", tmp_path, test)
+
+
+def test_a_task_that_outlives_its_handler_can_not_append(tmp_path) -> None:
+    class Late(Command):
+        pass
+
+    tasks = []
+
+    @handles(Late)
+    async def late(command: Late, work: Any) -> None:
+        over = asyncio.Event()
+
+        async def audit() -> None:
+            await over.wait()
+            work.append([Paid(amount=Decimal(7))])
+
+        tasks.append((asyncio.create_task(audit()), over))
+
+    async def test(store) -> None:
+        await Bus(store, late).send(Late())
+        ((task, over),) = tasks
+        over.set()
+        with pytest.raises(RuntimeError, match="has ended"):
+            await task
+
+    run("async", "memory", tmp_path, test)

@@ -8,6 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from hotel import MoneyMoved, Purse, increment, race_to_increment
@@ -28,9 +29,11 @@ from eventuali import (
     Outcome,
     OutcomeUnknownError,
     Query,
+    StreamEvents,
     sync,
 )
 from eventuali._engine import tickets as lines
+from eventuali._engine import transact as transacting
 from eventuali._engine.operation import run as drive
 from eventuali.errors import (
     AggregateNotFoundError,
@@ -670,26 +673,235 @@ def test_nobody_waits_for_ever_for_a_caller_that_hangs(api, tmp_path, monkeypatc
     run(api, "memory", tmp_path, test)
 
 
-def test_a_transaction_inside_another_does_not_wait_for_it(tmp_path):
+@each_api
+def test_a_transaction_inside_another_does_not_wait_for_it(api, tmp_path):
+    """It may look at what that one changes, and change something else, in each attempt."""
+
+    async def test(store):
+        await store.save(purse("hot", 0), purse("other", 0))
+        calls = []
+
+        async def inside(work):
+            (await work.load_one(Purse, "other")).apply(moved())
+            assert (await work.load_one(Purse, "hot")).balance == 0
+
+        async def outside(work):
+            (await work.load_one(Purse, "hot")).apply(moved(10))
+            calls.append(time.monotonic())
+            await (
+                store.transact(fit(api, inside))
+                if api == "async"
+                else completed(inner(api, store).transact(fit(api, inside)))
+            )
+            calls.append(time.monotonic())
+
+        await store.transact(fit(api, outside))
+        assert calls[1] - calls[0] < lines.HOLD
+        assert (len(calls), await stored(store, "hot"), await stored(store, "other")) == (2, 10, 1)
+
+    run(api, "memory", tmp_path, test)
+
+
+async def completed(value):
+    return value
+
+
+@pytest.mark.parametrize("way", ["load", "add", "append", "decide"])
+@each_api
+def test_a_transaction_inside_another_can_not_change_the_same(api, way, tmp_path):
     async def test(store):
         await store.save(purse("hot", 0))
         calls = []
 
         async def inside(work):
-            (await work.load_one(Purse, "hot")).apply(moved(1))
+            if way == "append":
+                work.append([moved()], stream=("hotel.purse", "hot"))
+            else:
+                (await work.load_one(Purse, "hot")).apply(moved(1))
+
+        def decided(_events):
+            return StreamEvents(("hotel.purse", "hot"), [moved()])
 
         async def outside(work):
             calls.append(1)
-            (await work.load_one(Purse, "hot")).apply(moved(10))
-            if len(calls) == 1:
-                begun = time.monotonic()
-                await store.transact(inside)
-                assert time.monotonic() - begun < lines.HOLD
+            if way == "add":
+                work.add(
+                    await store.load_one(Purse, "hot")
+                    if api == "async"
+                    else inner(api, store).load_one(Purse, "hot")
+                )
+            else:
+                await work.load_one(Purse, "hot")
+            here = inner(api, store)
+            if way == "decide":
+                begun = here.decide(Query(tags=["none"]), decided)
+            else:
+                begun = here.transact(fit(api, inside))
+            await (begun if api == "async" else completed(begun))
 
-        await store.transact(outside)
-        assert (len(calls), await stored(store, "hot")) == (2, 11)
+        with pytest.raises(RuntimeError, match=r"transaction changes the hotel\.purse 'hot'"):
+            await store.transact(fit(api, outside))
+        assert (len(calls), await store.get_aggregate_version("hot")) == (1, 1)
+        assert inner(api, store)._tickets._lines == {}
+
+    run(api, "memory", tmp_path, test)
+
+
+def test_a_task_that_a_transaction_leaves_behind_takes_turns_again(tmp_path):
+    async def test(store):
+        await store.save(purse("hot", 0))
+        over, held = asyncio.Event(), asyncio.Event()
+
+        async def more(work):
+            (await work.load_one(Purse, "hot")).apply(moved())
+
+        async def later():
+            await over.wait()
+            await store.transact(more)
+
+        async def leave(work):
+            await work.load_one(Purse, "hot")
+            return asyncio.create_task(later())
+
+        async def hold(work):
+            (await work.load_one(Purse, "hot")).apply(moved())
+            held.set()
+            (line,) = store._tickets._lines.values()
+            while not line.waiting:
+                await asyncio.sleep(0)
+
+        left = (await store.transact(leave)).value
+        holding = asyncio.create_task(store.transact(hold))
+        await held.wait()
+        over.set()
+        await asyncio.wait_for(asyncio.gather(left, holding), 30)
+        assert await stored(store, "hot") == 2
 
     run("async", "memory", tmp_path, test)
+
+
+@each_api
+def test_a_unit_of_work_that_has_ended_takes_no_calls(api, tmp_path):
+    async def test(store):
+        await store.save(purse("a", 0))
+        kept = []
+
+        async def keep(work):
+            kept.append(getattr(work, "work", work))
+            await work.load_one(Purse, "a")
+
+        async def fail(work):
+            kept.append(getattr(work, "work", work))
+            raise ValueError
+
+        await store.transact(fit(api, keep))
+        with pytest.raises(ValueError):  # noqa: PT011
+            await store.transact(fit(api, fail))
+        for work in kept:
+            for late in [
+                lambda work=work: work.append([moved()]),
+                lambda work=work: work.add(purse("b", 1)),
+            ]:
+                with pytest.raises(RuntimeError, match="has ended"):
+                    late()
+            for late in [
+                lambda work=work: work.load(Purse, "a"),
+                lambda work=work: work.load_one(Purse, "x"),
+                lambda work=work: work.load_many(Purse, ["a", "x"]),
+                lambda work=work: work.read(Query()),
+            ]:
+                with pytest.raises(RuntimeError, match="has ended"):
+                    await (late() if api == "async" else asyncio.to_thread(late))
+        assert inner(api, store)._tickets._lines == {}
+
+    run(api, "memory", tmp_path, test)
+
+
+def test_whoever_waits_for_a_turn_when_its_transaction_ends_holds_no_line(tmp_path):
+    async def test(store):
+        await store.save(purse("hot", 0))
+        held, go = asyncio.Event(), asyncio.Event()
+        tasks = []
+
+        async def hold(work):
+            (await work.load_one(Purse, "hot")).apply(moved())
+            held.set()
+            await go.wait()
+
+        async def fail(work):
+            tasks.extend(asyncio.create_task(work.load_one(Purse, "hot")) for _ in range(2))
+            (line,) = store._tickets._lines.values()
+            while not line.waiting:
+                await asyncio.sleep(0)
+            raise ValueError
+
+        holding = asyncio.create_task(store.transact(hold))
+        await held.wait()
+        with pytest.raises(ValueError):  # noqa: PT011
+            await store.transact(fail)
+        for task in tasks:
+            with pytest.raises(RuntimeError, match="has ended"):
+                await task
+        go.set()
+        await holding
+        assert store._tickets._lines == {}
+
+    run("async", "memory", tmp_path, test)
+
+
+@each_api
+def test_who_only_reads_takes_turns_and_pauses_no_longer_than_it_took(api, tmp_path, monkeypatch):
+    taken = []
+    monkeypatch.setattr(transacting.random, "random", lambda: 1.0)
+    pause = transacting.Transaction.pause
+    monkeypatch.setattr(
+        transacting.Transaction, "pause", lambda self: taken.append(pause(self)) or 0.0
+    )
+    monkeypatch.setattr(transacting, "LONGEST_PAUSE", 1e9)
+
+    async def test(store):
+        query = Query(event_types=[MoneyMoved])
+        calls = []
+
+        async def more(work):
+            calls.append(time.monotonic())
+            work.append([moved(len(await work.read(query)))])
+            if len(calls) == 1:
+                await (
+                    store.append([moved()])
+                    if api == "async"
+                    else completed(inner(api, store).append([moved()]))
+                )
+            else:
+                assert [key[1] for key in inner(api, store)._tickets._lines] == [repr(query)]
+
+        begun = time.monotonic()
+        await store.transact(fit(api, more))
+        assert len(taken) == 1
+        assert taken[0] <= calls[1] - begun
+        assert inner(api, store)._tickets._lines == {}
+
+    run(api, "memory", tmp_path, test)
+
+
+@each_api
+def test_a_generator_function_is_refused_by_name(api, tmp_path):
+    def plain(work):
+        yield work.add(purse("a", 1))
+
+    async def waiting(work):
+        yield work.add(purse("a", 1))
+
+    class Callable:
+        def __call__(self, work):
+            yield work
+
+    async def test(store):
+        for wrong in (plain, waiting, Callable(), partial(plain)):
+            with pytest.raises(TypeError, match=r"the function of a transaction.*generator"):
+                await store.transact(wrong)
+
+    run(api, "memory", tmp_path, test)
 
 
 def test_who_is_cancelled_leaves_the_line(tmp_path):
@@ -753,16 +965,16 @@ def test_the_first_to_come_is_the_first_to_go_and_a_retry_keeps_its_place():
     drive(first.take(["a"]))
     assert tickets.enter("a", third) is not None
     turn = tickets.enter("a", second)
-    first.give_back()
+    tickets.leave(first, ["a"])
     assert turn.done()
     assert second.held == {"a"}
     # `first` came first: for its next attempt it is before `third`.
     again = tickets.enter("a", first)
-    second.give_back()
+    second.close()
     assert again.done()
-    first.give_back()
+    first.close()
     assert third.held == {"a"}
-    third.give_back()
+    third.close()
     assert tickets._lines == {}
 
 

@@ -34,7 +34,7 @@ from eventuali._engine.readers import EventReader
 from eventuali._engine.replay import History
 from eventuali._engine.tickets import Tickets
 from eventuali._engine.transact import ATTEMPTS as _ATTEMPTS
-from eventuali._engine.transact import Transaction, calling
+from eventuali._engine.transact import Transaction
 from eventuali._engine.verify import Damage, Verification
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
@@ -377,7 +377,7 @@ class EventStore:
             while True:
                 await self._driver.run(deciding.begin())
                 reader = self.read(query)
-                with calling():
+                with deciding.ticket.calling():
                     decided = decision([event async for event in reader])
                     proposal = await decided if isawaitable(decided) else decided
                 deciding.propose(proposal, reader.position)
@@ -438,6 +438,8 @@ class EventStore:
         Raises:
             OptimisticConcurrencyError: Another writer changed something in each attempt.
             AppendConditionError: The same, and in the last attempt it was what `work.read` read.
+            RuntimeError: `work` was called after the function had ended, or a transaction within
+                another one changes what that has loaded or added.
             OutcomeUnknownError: The storage failed and did not recover within `attempts`.
         """
         return await _transact(self._transaction(Transaction, attempts), self, fn)

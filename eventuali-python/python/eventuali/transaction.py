@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from eventuali._engine.load import load_one_of
 from eventuali._engine.pending_commit import Committed
-from eventuali._engine.transact import Transaction, calling
+from eventuali._engine.transact import Transaction
 from eventuali._engine.unit import Unit
 from eventuali.aggregate import Aggregate
+from eventuali.aggregate._commands import refuse_generator
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected
@@ -124,10 +125,11 @@ async def transact(
     import asyncio  # which `import eventuali` need not bring
 
     driver = store._driver
+    refuse_generator(function, "the function of a transaction")
     try:
         while True:
             unit = await driver.run(transaction.begin())
-            with calling():
+            with transaction.calling(unit):
                 given = function(UnitOfWork(unit, store))
                 value = await given if isawaitable(given) else given
             transaction.propose(unit)

@@ -11,6 +11,7 @@ from eventuali._engine.attempts import Attempts
 from eventuali._engine.event_types import EventTypes
 from eventuali._engine.inline_commit import Inline
 from eventuali._engine.operation import Operation
+from eventuali._engine.pace import query_line
 from eventuali._engine.pending_commit import Committed
 from eventuali._engine.proposal import Proposal, Proposed, proposed
 from eventuali._engine.tickets import Tickets
@@ -46,23 +47,29 @@ class Deciding(Attempts):
         """
         super().__init__(attempts)
         self._query = query
-        self._ticket = tickets.draw()
-        self._key = (tenant, repr(query))
+        self._tenant = tenant
+        self.ticket = tickets.draw()
+        self._key = query_line(tenant, query)
         self.proposal = Proposal((), (), ())
 
     def begin(self) -> Operation[None]:
         """Begins an attempt; after a conflict, callers with the same query take turns."""
         if self.made:
-            yield from self._ticket.retake([self._key])
+            yield from self.ticket.retake([self._key])
 
     def end(self) -> None:
         """Lets others have their turn."""
-        self._ticket.give_back()
+        self.ticket.close()
 
     def propose(self, decided: Proposed, seen_to: int) -> None:
-        """Takes the result of a decision from the events up to a position."""
+        """Takes the result of a decision from the events up to a position.
+
+        Raises:
+            RuntimeError: It changes what a transaction around it has loaded or added.
+        """
         condition = checked_condition(AppendCondition(self._query, after=seen_to))
         self.proposal = proposed(decided, (condition,))
+        self.ticket.check_around(self.proposal.keys(self._tenant), self.WHAT)
         self.settled = False
 
     def send(

@@ -13,8 +13,16 @@ from threading import Lock
 from time import monotonic
 from typing import Any, TypeAlias
 
+from eventuali.query import Query
+
 Key: TypeAlias = tuple[Any, ...]
 """(tenant, aggregate type, aggregate id)"""
+
+
+def query_line(tenant: str, query: Query) -> Key:
+    """Returns what stands for the events of a query, in the same way."""
+    return (tenant, repr(query))
+
 
 _KEPT = 1000
 """Streams whose last commits are remembered."""

@@ -13,6 +13,7 @@ from eventuali._engine.commit_builder import LastEvent
 from eventuali._engine.event_types import EventTypes
 from eventuali._engine.inline_commit import Inline
 from eventuali._engine.operation import Operation
+from eventuali._engine.pace import Key
 from eventuali._engine.pending_commit import (
     Besides,
     Committed,
@@ -116,6 +117,12 @@ class Proposal:
             record = self._recording(commit.builder.last_event())
             commit.besides = besides._replace(records=[record])
         return commit
+
+    def keys(self, tenant: str) -> set[Key]:
+        """Returns the lines of the streams for which it has events."""
+        changed = {(tenant, each.__aggregate_type__, each.id) for each in self.aggregates}
+        streams = (write.stream for write in self.writes if write.events)
+        return changed | {(tenant, *stream) for stream in streams if stream != NO_STREAM}
 
     def event_ids(self) -> list[UUID]:
         """Returns the ids of its events, in the order of the commit."""

@@ -8,8 +8,9 @@ expected versions. So nobody has to have one: who waits too long goes on without
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from contextvars import ContextVar
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -27,8 +28,8 @@ A = TypeVar("A", bound=Aggregate)
 HOLD = 1.0
 """Seconds that an attempt may take before the next in line goes on beside it."""
 
-within: ContextVar[bool] = ContextVar("within", default=False)
-"""Whether this code runs for somebody who may have tickets, for whom it must not wait."""
+_within: ContextVar[Ticket | None] = ContextVar("within", default=None)
+"""The ticket for which this code was called, which a task of it may outlive."""
 
 
 class Line:
@@ -44,7 +45,7 @@ class Line:
     __slots__ = ("holder", "loaded", "until", "waiting")
 
     def __init__(self, holder: Ticket) -> None:
-        self.holder: Ticket | None = holder
+        self.holder = holder
         self.until = monotonic() + HOLD
         self.waiting: list[tuple[int, Ticket, Future[None]]] = []
         self.loaded: Aggregate | None = None
@@ -71,20 +72,24 @@ class Tickets:
         return Ticket(self, next(self._numbers))
 
     def enter(self, key: Key, ticket: Ticket) -> Future[None] | None:
-        """Gives a ticket its turn, or returns what to wait for."""
+        """Gives a ticket its turn, or returns what to wait for; a closed one gets nothing."""
         if os.getpid() != self._process:
             return None  # the lock may be held by a thread of the parent
         with self._lock:
+            if ticket.closed:
+                return None
             line = self._lines.get(key)
             if line is None:
                 self._lines[key] = Line(ticket)
-            elif line.holder is None:
-                line.holder, line.until = ticket, monotonic() + HOLD
             elif line.holder is not ticket:
                 if not ticket.may_wait(key):
                     return None
+                known = ticket.awaited.get(key)
+                if known is not None:  # two tasks of one caller
+                    return known
                 turn: Future[None] = Future()
                 heappush(line.waiting, (ticket.number, ticket, turn))
+                ticket.awaited[key] = turn
                 return turn
             ticket.held.add(key)
         return None
@@ -138,6 +143,7 @@ class Tickets:
         with self._lock:
             for key in list(keys):
                 ticket.held.discard(key)
+                ticket.awaited.pop(key, None)
                 line = self._lines.get(key)
                 if line is None:
                     continue
@@ -147,6 +153,17 @@ class Tickets:
                     line.waiting = [each for each in line.waiting if each[1] is not ticket]
                     heapify(line.waiting)
 
+    def close(self, ticket: Ticket) -> None:
+        """Ends all turns of a ticket and all its waits, for good."""
+        ticket.closed = True
+        if os.getpid() != self._process:
+            return
+        with self._lock:
+            turns = list(ticket.awaited.values())
+            self.leave(ticket, ticket.held | ticket.awaited.keys())
+        for turn in turns:
+            turn.set_result(None)
+
     def _next(self, key: Key, line: Line) -> None:
         """Gives the turn to the first who waits; an empty line is dropped."""
         if not line.waiting:
@@ -154,6 +171,7 @@ class Tickets:
             return
         _, line.holder, turn = heappop(line.waiting)
         line.holder.held.add(key)
+        line.holder.awaited.pop(key, None)
         line.until = monotonic() + HOLD
         turn.set_result(None)
 
@@ -164,22 +182,64 @@ class Ticket:
     Attributes:
         number: How many came before, ever.
         held: The lines in which it has its turn.
+        awaited: The turns for which it waits, by line.
+        closed: Whether its caller has ended.
+        concerned: Says which streams the function of its caller is about, while that runs.
     """
 
-    __slots__ = ("_nested", "held", "number", "tickets")
+    __slots__ = ("_outer", "awaited", "closed", "concerned", "held", "number", "tickets")
 
     def __init__(self, tickets: Tickets, number: int) -> None:
         self.tickets = tickets
-        self._nested = within.get()
+        self._outer = _open(_within.get())
         self.number = number
         self.held: set[Key] = set()
+        self.awaited: dict[Key, Future[None]] = {}
+        self.closed = False
+        self.concerned: Callable[[], set[Key]] | None = None
+
+    @contextmanager
+    def calling(self) -> Iterator[None]:
+        """Marks what is called for it, which must not wait for it."""
+        token = _within.set(self)
+        try:
+            yield
+        finally:
+            _within.reset(token)
+
+    def around(self) -> Iterator[Ticket]:
+        """Yields the tickets for which its caller was called, the innermost first."""
+        ticket = self
+        while (outer := _open(ticket._outer)) is not None:
+            ticket._outer = outer  # so that nobody keeps those that have ended
+            yield outer
+            ticket = outer
+        ticket._outer = None
+
+    def check_around(self, keys: set[Key], what: str) -> None:
+        """Refuses to change streams of a function that is running around the caller.
+
+        That one would find its streams changed, and be called again, in each of its attempts.
+
+        Raises:
+            RuntimeError: One of the streams is such.
+        """
+        for outer in self.around():
+            if outer.concerned is None or outer.tickets is not self.tickets:
+                continue
+            for _, name, key in keys & outer.concerned():
+                raise RuntimeError(
+                    f"a {what} within a transaction changes the {name} {key!r:.260}, which the "
+                    "transaction around it has loaded or added: change it with the unit of work "
+                    "of that one"
+                )
 
     def may_wait(self, key: Key) -> bool:
         """Whether to wait in a line can't be to wait for oneself.
 
         Everybody waits in the order of the keys, so that no two wait for each other.
         """
-        return not self._nested and all(held < key for held in self.held)
+        return not any(self.around()) and all(held < key for held in self.held)
 
     def take(self, keys: Iterable[Key]) -> Operation[None]:
         """Waits for the turn in each of the lines, unless that takes too long."""
@@ -209,13 +269,19 @@ class Ticket:
                 try:
                     yield wait
                 except TimeoutError:
-                    if not self.tickets.hurry(key):
+                    if key not in self.awaited or not self.tickets.hurry(key):
                         return
         except BaseException:
             self.tickets.leave(self, [key])
             raise
 
-    def give_back(self) -> None:
-        """Ends all turns."""
-        if self.held:
-            self.tickets.leave(self, self.held)
+    def close(self) -> None:
+        """Ends all turns and waits; there are no others after that."""
+        self.tickets.close(self)
+
+
+def _open(ticket: Ticket | None) -> Ticket | None:
+    """Returns a ticket or, if it is closed, the innermost one around it that is not."""
+    while ticket is not None and ticket.closed:
+        ticket = ticket._outer
+    return ticket

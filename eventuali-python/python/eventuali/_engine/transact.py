@@ -16,7 +16,7 @@ from eventuali._engine.operation import Operation
 from eventuali._engine.pace import Key
 from eventuali._engine.pending_commit import Committed
 from eventuali._engine.proposal import Proposal
-from eventuali._engine.tickets import Tickets, within
+from eventuali._engine.tickets import Tickets
 from eventuali._engine.unit import Unit
 from eventuali._eventuali import Store
 from eventuali.errors import EventStoreError, OptimisticConcurrencyError
@@ -49,16 +49,27 @@ class Transaction(Attempts):
         self._event_types = event_types
         self._inline = inline
         self._tickets = tickets
-        self._ticket = tickets.draw()
+        self.ticket = tickets.draw()
         self._keys: set[Key] = set()
         self.proposal = Proposal((), (), ())
 
     def begin(self) -> Operation[Unit]:
         """Begins an attempt: waits for the turn at the streams of the one before."""
         if self.made:
-            yield from self._ticket.retake(self._keys)
+            yield from self.ticket.retake(self._keys)
         self.settled = False
-        return Unit(self._store, self._event_types, self._ticket, contended=self.made > 0)
+        return Unit(self._store, self._event_types, self.ticket, contended=self.made > 0)
+
+    @contextmanager
+    def calling(self, unit: Unit) -> Iterator[None]:
+        """Marks the time in which its function runs, and ends the unit of work with it."""
+        self.ticket.concerned = unit.keys
+        try:
+            with self.ticket.calling():
+                yield
+        finally:
+            self.ticket.concerned = None
+            unit.end()
 
     def refused(self, error: EventStoreError) -> float:
         """Returns the seconds to wait before sending the same again or making a new attempt.
@@ -85,10 +96,15 @@ class Transaction(Attempts):
         return taken * random.random() / self.made  # noqa: S311 - guards no secret
 
     def propose(self, unit: Unit) -> None:
-        """Takes what the function has done."""
-        self._keys = unit.keys()
+        """Takes what the function has done.
+
+        Raises:
+            RuntimeError: It changes what a transaction around it has loaded or added.
+        """
+        self._keys = unit.lines()
         self._unit = unit
         self.proposal = unit.proposal()
+        self.ticket.check_around(self.proposal.keys(self._store.tenant), self.WHAT)
 
     def send(self) -> Operation[Committed]:
         """Sends what was proposed."""
@@ -99,18 +115,8 @@ class Transaction(Attempts):
 
     def end(self) -> None:
         """Lets others have their turn."""
-        self._ticket.give_back()
+        self.ticket.close()
 
     def event_ids(self) -> list[UUID]:
         """Returns the ids of the events that are to be stored."""
         return self.proposal.event_ids()
-
-
-@contextmanager
-def calling() -> Iterator[None]:
-    """Marks the time in which the function of a transaction runs."""
-    token = within.set(True)
-    try:
-        yield
-    finally:
-        within.reset(token)

@@ -11,7 +11,7 @@ from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes
 from eventuali._engine.load import catch_up, checked_ids, load, load_many
 from eventuali._engine.operation import Operation
-from eventuali._engine.pace import Key, Paces
+from eventuali._engine.pace import Key, Paces, query_line
 from eventuali._engine.pending_commit import Condition, StreamWrite
 from eventuali._engine.proposal import Proposal, Recording
 from eventuali._engine.read import Reading
@@ -40,14 +40,14 @@ class Unit:
 
     Attributes:
         store: The store that it reads.
-        begun: When it loaded its first aggregate, by the monotonic clock.
+        begun: When it began to load or read, by the monotonic clock.
         recording: Makes a record that is stored with it; None without.
     """
 
     def __init__(
         self, store: Store, event_types: EventTypes, ticket: Ticket, *, contended: bool
     ) -> None:
-        self.begun = 0.0
+        self.begun = monotonic()
         self.recording: Recording | None = None
         self._contended = contended
         self.store = store
@@ -57,7 +57,20 @@ class Unit:
         self._appended: dict[Stream, Appended] = {}
         self._conditions: list[Condition] = []
         self._loaded: set[Stream] = set()
+        self._queries: set[Key] = set()
         self._checked = False
+        self._ended = False
+
+    def end(self) -> None:
+        """Takes no more calls: what they add would not be stored."""
+        self._ended = True
+
+    def _check(self) -> None:
+        if self._ended:
+            raise RuntimeError(
+                "this unit of work has ended; a function must await all that it begins, and a task "
+                "that outlives it needs a transaction of its own"
+            )
 
     def load(self, cls: type[A], aggregate_id: str) -> Operation[A | None]:
         """Loads an aggregate, once."""
@@ -66,6 +79,7 @@ class Unit:
 
     def load_many(self, cls: type[A], ids: Iterable[str]) -> Operation[dict[str, A]]:
         """Loads several aggregates, each once."""
+        self._check()
         name = aggregate_class(cls, "load").__aggregate_type__
         wanted = checked_ids(ids)
         new = [key for key in wanted if (name, key) not in self._aggregates]
@@ -74,15 +88,22 @@ class Unit:
             yield from self._ticket.take(keys)
             if not self._contended:
                 yield from self._ticket.pause(keys)
-            self.begun = self.begun or monotonic()
+            self._check()
+            self._begin()
             if len(new) == 1:
                 found = {new[0]: (yield from self._load(cls, new[0]))}
             else:
                 found = dict((yield from load_many(self.store, cls, new)))
+            self._check()
             for key in new:  # which somebody else may have loaded meanwhile
                 self._take((name, key), found.get(key))
         known = {key: self._aggregates[name, key] for key in wanted}
         return {key: self._of(cls, one) for key, one in known.items() if one is not None}
+
+    def _begin(self) -> None:
+        """Notes the time of the first read; what it waited for before that does not count."""
+        if not self._aggregates and not self._conditions:
+            self.begun = monotonic()
 
     def _load(self, cls: type[A], aggregate_id: str) -> Operation[A | None]:
         """Loads one aggregate; where others want it, too, only what is new."""
@@ -107,13 +128,17 @@ class Unit:
 
     def read(self, query: Query[E]) -> Operation[list[E]]:
         """Reads the events that match, and makes it a condition that no more do."""
+        self._check()
+        self._begin()
         decoders = Decoders(self._event_types, raw=False)
         reading = Reading(self.store, decoders, query_items(query))
         events: list[Any] = []
         while (pending := reading.pending) is not None:
             events += reading.take((yield pending))
             reading.done()
+        self._check()
         condition = AppendCondition(query, after=reading.position)
+        self._queries.add(query_line(self.store.tenant, query))
         self._conditions.append(checked_condition(condition))
         return events
 
@@ -123,7 +148,9 @@ class Unit:
         Raises:
             TypeError: It is no aggregate.
             InvalidEventError: Another object stands for the same stream.
+            RuntimeError: It has ended.
         """
+        self._check()
         for one in aggregates:
             if not isinstance(one, Aggregate):
                 raise TypeError(f"add takes aggregates, not {one!r:.60}")
@@ -146,7 +173,9 @@ class Unit:
         Raises:
             TypeError: They are not events.
             InvalidEventError: Another version of the stream was expected before.
+            RuntimeError: It has ended.
         """
+        self._check()
         if isinstance(events, Event | Aggregate):
             raise TypeError("append takes several events; aggregates are added with add(…)")
         listed = several(events)
@@ -169,9 +198,13 @@ class Unit:
         self._conditions += given
         self._checked = self._checked or bool(given) or wanted != "any"
 
+    def lines(self) -> set[Key]:
+        """Returns the lines of its streams and of its queries."""
+        return self.keys() | self._queries
+
     def keys(self) -> set[Key]:
         """Returns the lines of all streams that must be at a version."""
-        expected = (stream for stream, one in self._appended.items() if one.expected != "any")
+        expected = (stream for stream, one in list(self._appended.items()) if one.expected != "any")
         return set(map(self._key, (*self._aggregates, *expected)))
 
     def proposal(self) -> Proposal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from inspect import iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eventuali.aggregate._rollback import Savepoint, beside, restore
@@ -44,6 +44,17 @@ class Method(NamedTuple):
     mark: Mark
 
 
+def refuse_generator(function: Callable[..., Any], what: str) -> None:
+    """Refuses a function of which nothing runs when it is called.
+
+    Raises:
+        TypeError: It is a generator function.
+    """
+    for each in (function, getattr(function, "__call__", None)):  # noqa: B004 - it may be marked
+        if isgeneratorfunction(each) or isasyncgenfunction(each):
+            raise TypeError(f"{what} is a generator function, which does nothing; don't use yield")
+
+
 def local_names(depth: int) -> Mapping[str, Any]:
     """Returns the local names of a caller and of its caller; empty in a module."""
     frame = sys._getframe(depth + 1)
@@ -59,8 +70,8 @@ def methods_of(cls: type[Aggregate]) -> Mapping[type, Method]:
     """Returns the methods of a class that take commands, by the class of the command.
 
     Raises:
-        TypeError: Two take the same command, or one is a coroutine function, a static or class
-            method, or takes a query.
+        TypeError: Two take the same command, or one is a coroutine or generator function, a static
+            or class method, or takes a query.
     """
     known: Mapping[type, Method] | None = cls.__commands__
     if known is not None:
@@ -86,6 +97,7 @@ def methods_of(cls: type[Aggregate]) -> Mapping[type, Method]:
                 f"{at} is a coroutine function; an aggregate does no I/O: make it a plain `def`, "
                 "or handle the command in a function that loads it"
             )
+        refuse_generator(function, at)
         other = found.setdefault(mark.message, Method(name, function, mark))
         if other.name != name:
             raise TypeError(

@@ -92,6 +92,7 @@ class CommandBus:
             SerializationError: Its answer can't be recorded exactly.
             TypeError: It has an id, and pydantic can't write what its handler is annotated with.
             OptimisticConcurrencyError: Other writers were faster in each attempt.
+            RuntimeError: Within a transaction, it changes what that has loaded or added.
             OutcomeUnknownError: The storage failed and did not recover within the attempts. Sending
                 the same command again is safe if it has an id.
         """

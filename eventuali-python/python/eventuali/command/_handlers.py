@@ -11,7 +11,7 @@ from pydantic import PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter
 from pydantic_core import PydanticSerializationError
 
 from eventuali.aggregate import Aggregate
-from eventuali.aggregate._commands import MARK, Mark, Method, methods_of
+from eventuali.aggregate._commands import MARK, Mark, Method, methods_of, refuse_generator
 from eventuali.command._command import Command
 from eventuali.errors import ConfigurationError, SerializationError
 
@@ -129,6 +129,8 @@ def _handlers(each: Handling) -> list[Handler]:
     name = getattr(each, "__qualname__", repr(each))
     if mark.id is not None or mark.creates:
         raise TypeError(f"{name} is a function: `id` and `creates` are for methods of aggregates")
+    if not mark.is_query:
+        refuse_generator(each, name)
     positional = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
     required = [p for p in signature(each).parameters.values() if p.default is Parameter.empty]
     if len(required) != 2 or any(p.kind not in positional for p in required):

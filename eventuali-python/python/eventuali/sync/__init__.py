@@ -41,7 +41,7 @@ from eventuali._engine.readers import BlockingReader
 from eventuali._engine.replay import History
 from eventuali._engine.tickets import Tickets
 from eventuali._engine.transact import ATTEMPTS as _ATTEMPTS
-from eventuali._engine.transact import Transaction, calling
+from eventuali._engine.transact import Transaction
 from eventuali._engine.verify import Verification
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
@@ -227,7 +227,7 @@ class EventStore:
             while True:
                 _drive(deciding.begin())
                 reader = self.read(query)
-                with calling():
+                with deciding.ticket.calling():
                     decided = immediate(decision(list(reader)), "a decision of the blocking store")
                 deciding.propose(decided, reader.position)
                 if deciding.proposal.empty:

@@ -11,9 +11,10 @@ from eventuali._engine.lifecycle import refuse_in_loop
 from eventuali._engine.load import load_one_of
 from eventuali._engine.operation import run
 from eventuali._engine.pending_commit import Committed
-from eventuali._engine.transact import Transaction, calling
+from eventuali._engine.transact import Transaction
 from eventuali._engine.unit import Unit
 from eventuali.aggregate import Aggregate
+from eventuali.aggregate._commands import refuse_generator
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected
@@ -86,13 +87,14 @@ def transact(
 ) -> Outcome[T]:
     """Runs a function until what it does is stored."""
     refuse_in_loop()
+    refuse_generator(function, _WHAT)
     try:
         while True:
             unit = run(transaction.begin())
-            with calling():
+            with transaction.calling(unit):
                 value: T = immediate(
                     function(UnitOfWork(unit, store)),
-                    "the function of a transaction of the blocking store",
+                    _WHAT,
                 )
             transaction.propose(unit)
             if transaction.proposal.empty:
