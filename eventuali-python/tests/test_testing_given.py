@@ -339,6 +339,24 @@ def test_a_coroutine_is_run():
     asyncio.run(main())
 
 
+def test_an_action_that_is_a_generator_is_refused():
+    def act(account):
+        account.withdraw(4)
+        yield
+
+    async def act_later(account):
+        account.withdraw(4)
+        yield
+
+    async def returns_one(account):
+        return act(account)
+
+    for action in (act, act_later, returns_one, lambda account: act(account)):
+        with pytest.raises(TypeError, match="act.*, which nobody runs"):
+            RICH.when(action)
+    RICH.when(lambda account: list(act(account))).then(Withdrawn(amount=4))
+
+
 def test_mistakes_in_a_test_are_named():
     with pytest.raises(TypeError, match="given takes events and lists of events, not 'x'"):
         given(Account, "x")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from inspect import isawaitable, iscoroutine
+from inspect import isasyncgen, isawaitable, iscoroutine, isgenerator
 from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar
 
 from eventuali.aggregate import Aggregate
@@ -149,6 +149,12 @@ class Acted(Outcome, Generic[A]):
         self._title = type(aggregate).__name__
         self._events = given
         self._returned, self._raised = attempt(lambda: finished(action(aggregate)))
+        if isgenerator(self._returned) or isasyncgen(self._returned):
+            self._checked()
+            raise TypeError(
+                f"the action returned {self._returned!r:.60}, which nobody runs: it must do all by "
+                "itself; take the yield out, or write list(…) around the call"
+            )
         self._new = aggregate.get_uncommitted_events()
 
     def then_state(self, **fields: Any) -> Self:
