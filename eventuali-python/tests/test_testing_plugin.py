@@ -365,6 +365,61 @@ def test_a_test_that_checks_nothing_fails(run):
     )
 
 
+def test_what_a_fixture_does_is_to_be_checked_as_well(run):
+    result = run("""
+        import unittest
+        import pytest
+        from domain import Account
+        from eventuali.testing import given
+
+        @pytest.fixture
+        def acted():
+            return given(Account).when(lambda account: 1 / 0)
+
+        @pytest.fixture
+        def acts_later():
+            yield
+            given(Account, id="later").when(lambda account: 1 / 0)
+
+        @pytest.fixture
+        def skips(acted):
+            pytest.skip("of its own")
+
+        def test_fixture_forgotten(acted):
+            pass
+
+        def test_fixture_checked(acted):
+            acted.then_raises(ZeroDivisionError)
+
+        def test_skipped(skips):
+            pass
+
+        def test_after_it():
+            pass
+
+        class TestOfUnittest(unittest.TestCase):
+            def setUp(self):
+                self.acted = given(Account).when(lambda account: 1 / 0)
+
+            def test_unittest_forgotten(self):
+                pass
+
+            def test_unittest_checked(self):
+                self.acted.then_raises(ZeroDivisionError)
+
+        def test_later(acts_later):
+            pass
+
+        given(Account).when(lambda account: None)  # belongs to no test
+    """, "-rA")  # fmt: skip
+    result.assert_outcomes(passed=4, failed=2, skipped=1, errors=1)
+    result.stdout.fnmatch_lines_random([
+        "FAILED *::test_fixture_forgotten - Failed: Account: when(…) is not*",
+        "FAILED *::test_unittest_forgotten - *",
+        "ERROR *::test_later - *",
+    ])  # fmt: skip
+
+
 def test_a_failure_shows_the_line_of_the_test_and_what_differs(run):
     result = run("""
         from domain import Account, Opened
