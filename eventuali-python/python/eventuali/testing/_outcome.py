@@ -162,10 +162,12 @@ class Acted(Outcome, Generic[A]):
 
         Raises:
             AssertionError: One has another value, or the action raised.
-            TypeError: The aggregate has no such attribute.
+            TypeError: The aggregate has no such attribute, or none is named.
         """
         __tracebackhide__ = True
         self._refuse_raised()
+        if not fields:
+            raise TypeError("then_state() checks nothing; name fields: then_state(balance=6)")
         found: list[str] = []
         for name, value in fields.items():
             if not hasattr(self.aggregate, name):
