@@ -443,7 +443,7 @@ def test_an_action_that_is_a_generator_is_refused():
         return act(account)
 
     for action in (act, act_later, returns_one, lambda account: act(account)):
-        with pytest.raises(TypeError, match="act.*, which nobody runs"):
+        with pytest.raises(TypeError, match=r"act.*, which nobody runs"):
             RICH.when(action)
     RICH.when(lambda account: list(act(account))).then(Withdrawn(amount=4))
 

@@ -420,6 +420,41 @@ def test_what_a_fixture_does_is_to_be_checked_as_well(run):
     ])  # fmt: skip
 
 
+def test_a_replay_that_is_not_awaited_fails(run):
+    result = run("""
+        import asyncio
+        import pytest
+        from domain import account, Account
+        from eventuali.testing import assert_replays, record_states
+
+        pytestmark = pytest.mark.filterwarnings("ignore:coroutine")
+
+        def test_forgotten(store):
+            assert_replays(Account, store, before=Account)
+
+        def test_states_forgotten(store, tmp_path):
+            async def main():
+                record_states(Account, store, tmp_path / "states.json")
+            asyncio.run(main())
+
+        def test_awaited(store):
+            async def main():
+                await store.save(account())
+                await assert_replays(Account, store, before=Account)
+            asyncio.run(main())
+
+        def test_run(store, sync_store):
+            sync_store.save(account())
+            asyncio.run(assert_replays(Account, store, before=Account))
+            assert_replays(Account, sync_store, before=Account)
+    """)
+    result.assert_outcomes(passed=2, failed=2)
+    result.stdout.fnmatch_lines(
+        ["assert_replays(…) with an EventStore does nothing without await: await assert_replays(…)",
+         "record_states(…) with an EventStore does nothing without await: *"]
+    )  # fmt: skip
+
+
 def test_a_failure_shows_the_line_of_the_test_and_what_differs(run):
     result = run("""
         from domain import Account, Opened

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from inspect import isasyncgen, isawaitable, iscoroutine, isgenerator
-from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, Self, TypeAlias, TypeVar
 
 from eventuali.aggregate import Aggregate
 from eventuali.event import Event
@@ -18,8 +18,22 @@ R = TypeVar("R")
 Action: TypeAlias = Callable[[A], object]
 """What a test does with an aggregate."""
 
-unchecked: list[Outcome] = []
+
+class Unchecked(Protocol):
+    """Something at which a test has to look."""
+
+    @property
+    def unchecked(self) -> str:
+        """What is wrong if nobody looks at it."""
+
+
+unchecked: list[Unchecked] = []
 """What was done and not looked at so far; the plugin fails a test that leaves something here."""
+
+
+def checked(what: Unchecked) -> None:
+    """Notes that a test has looked at something."""
+    unchecked[:] = [each for each in unchecked if each is not what]
 
 
 class Outcome:
@@ -39,7 +53,7 @@ class Outcome:
         return f"{self._title}: when(…) is not followed by a then…(…), so nothing is checked"
 
     def _checked(self) -> None:
-        unchecked[:] = [each for each in unchecked if each is not self]
+        checked(self)
 
     def _given(self) -> list[str]:
         """Returns what was given, for a failure."""
