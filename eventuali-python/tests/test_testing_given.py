@@ -10,6 +10,7 @@ from hypothesis import given as examples
 from hypothesis import strategies as st
 
 from eventuali import Aggregate, Documents, Event, Projection, Query, ReadModel, sync
+from eventuali.command import Command, handles
 from eventuali.errors import InvalidEventError, ProjectionError
 from eventuali.testing import given, stream
 
@@ -446,6 +447,35 @@ def test_an_action_that_is_a_generator_is_refused():
         with pytest.raises(TypeError, match=r"act.*, which nobody runs"):
             RICH.when(action)
     RICH.when(lambda account: list(act(account))).then(Withdrawn(amount=4))
+
+
+def test_an_aggregate_handles_a_command():
+    @dataclass
+    class Pay:
+        amount: int
+
+    class Close(Command):
+        account_id: str
+
+    class Till(Account, name="KitTill"):
+        @handles(Pay)
+        def pay(self, command: Pay) -> Decimal:
+            return self.withdraw(command.amount)
+
+        @handles(Close, id="account_id")
+        def close(self, command: Close) -> None:
+            self.withdraw(self.balance)
+            raise NotEnough("closed")
+
+    till = given(Till, Opened(owner="Ada"), Deposited(amount=10))
+    till.when(Pay(4)).then(Withdrawn(amount=4)).then_returns(Decimal(6)).then_state(balance=6)
+    till.when(Pay(11)).then_raises(NotEnough, "11 is more than 10").then_nothing()
+    # What is half done is taken back, as a bus does it.
+    till.when(Close(account_id="a")).then_raises(NotEnough).then_nothing().then_state(balance=10)
+    with pytest.raises(TypeError, match=r"a command that Till handles \(Close, Pay\), not 'pay'"):
+        till.when("pay")
+    with pytest.raises(TypeError, match=r"that Account handles \(nothing\), not .*Pay"):
+        RICH.when(Pay(4))
 
 
 def test_mistakes_in_a_test_are_named():

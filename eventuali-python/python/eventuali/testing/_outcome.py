@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from inspect import isasyncgen, isawaitable, iscoroutine, isgenerator
-from typing import Any, Generic, NoReturn, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, NoReturn, Protocol, Self, TypeAlias, TypeVar
 
-from eventuali.aggregate import Aggregate
+from pydantic import BaseModel
+
+from eventuali.aggregate import Aggregate, answered
+from eventuali.aggregate._commands import methods_of
 from eventuali.event import Event
 from eventuali.event._envelope import FIELDS
 from eventuali.testing import _differences as differences
@@ -17,6 +20,16 @@ R = TypeVar("R")
 
 Action: TypeAlias = Callable[[A], object]
 """What a test does with an aggregate."""
+
+
+class Dataclass(Protocol):
+    """An instance of a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Message: TypeAlias = BaseModel | Dataclass
+"""What a type checker takes for a command. With `object` it would not look into a lambda."""
 
 
 class Unchecked(Protocol):
@@ -154,10 +167,9 @@ class Outcome:
 class Acted(Outcome, Generic[A]):
     """What an action did with an aggregate."""
 
-    def __init__(self, aggregate: A, given: Sequence[Event], action: Action[A]) -> None:
+    def __init__(self, aggregate: A, given: Sequence[Event], what: Action[A] | Message) -> None:
         """Acts at once; is made by `when`."""
-        if not callable(action):
-            raise TypeError(f"when takes a function of the aggregate, not {action!r:.60}")
+        action = _action(aggregate, what)
         super().__init__()
         self.aggregate = aggregate
         self._title = type(aggregate).__name__
@@ -195,6 +207,26 @@ class Acted(Outcome, Generic[A]):
     def _given(self) -> list[str]:
         lines = differences.listed("given", self._events)
         return lines + (differences.listed("new", self._new) if self._new else [])
+
+
+def _action(aggregate: A, what: Any) -> Action[A]:
+    """Returns what a test does: a function of its own, or the handling of a command.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    if callable(what):
+        action: Action[A] = what
+        return action
+    cls = type(aggregate)
+    commands = methods_of(cls)
+    if type(what) in commands:
+        return lambda aggregate: answered(aggregate, what)[0]
+    known = ", ".join(sorted(each.__name__ for each in commands)) or "nothing"
+    raise TypeError(
+        f"when takes a function of the aggregate, or a command that {cls.__name__} handles "
+        f"({known}), not {what!r:.60}"
+    )
 
 
 def attempt(work: Callable[[], R]) -> tuple[R | None, Exception | None]:
