@@ -1,7 +1,7 @@
 """Given, when, then: what passes, and what a failure says."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from textwrap import dedent
 
@@ -10,6 +10,7 @@ from hypothesis import given as examples
 from hypothesis import strategies as st
 
 from eventuali import Aggregate, Documents, Event, Projection, Query, ReadModel, sync
+from eventuali.command import Command, handles
 from eventuali.errors import InvalidEventError, ProjectionError
 from eventuali.testing import given, stream
 
@@ -319,6 +320,97 @@ def test_values_that_look_the_same_are_told_apart_by_their_types():
     ]
 
 
+def test_equality_is_that_of_the_values():
+    @dataclass
+    class Never:
+        value: int
+
+        def __eq__(self, other):
+            return False
+
+    @dataclass
+    class Folded:
+        text: str
+
+        def __eq__(self, other):
+            return self.text.lower() == other.text.lower()
+
+    @dataclass(eq=False)
+    class Handle:
+        value: int
+
+    @dataclass
+    class Cached:
+        value: int
+        hits: int = field(default=0, compare=False)
+
+    class Loose(ReadModel, name="kit_loose"):
+        text: str
+        never: object = None
+
+        def __eq__(self, other):
+            return self.text.lower() == other.text.lower()
+
+    def returned(value, got):
+        RICH.when(lambda account: got).then_returns(value)
+
+    returned(Folded("A"), Folded("a"))
+    returned([Folded("A")], [Folded("a")])
+    returned(Cached(1, 2), Cached(1, 3))
+    returned(Loose(text="A"), Loose(text="a"))
+    returned({"a": [Cached(1, 2)]}, {"a": [Cached(1, 3)]})
+    found = said(lambda: returned(Never(1), Never(1)))
+    assert found.splitlines()[-2:] == [
+        f"value: expected {Never(1)!r} (Never)",
+        f"       got      {Never(1)!r} (Never, which is not == to it)",
+    ]
+    said(lambda: returned(Handle(1), Handle(1)))
+    assert said(lambda: returned(Cached(1, 2), Cached(2, 3))).splitlines()[-3:] == [
+        "",
+        "value: expected 1",
+        "       got      2",
+    ]
+    assert "\n[0]: " in said(lambda: returned([Never(1), 5], [Never(1), 5]))
+
+
+def test_a_bool_is_no_number():
+    class Flag(ReadModel, name="kit_flag"):
+        value: object
+
+    def returned(value, got):
+        RICH.when(lambda account: got).then_returns(value)
+
+    for one, other in ((True, 1), (0, False), (1.0, True), (Decimal(0), False)):
+        returned(one, one)
+        said(lambda one=one, other=other: returned(one, other))
+        for holder in (
+            lambda value: [value],
+            lambda value: {"a": (value,)},
+            lambda value: {value: "a"},
+            lambda value: Flag(value=value),
+        ):
+            returned(holder(one), holder(one))
+            pair = holder(one), holder(other)
+            said(lambda pair=pair: returned(*pair))
+    returned(1, 1.0)
+    returned([Decimal(1)], [1])
+    acted = RICH.when(lambda account: None)
+    assert said(lambda: acted.then_state(version=True, is_empty=0)).splitlines()[-4:] == [
+        "version: expected True",
+        "         got      2",
+        "is_empty: expected 0",
+        "          got      False",
+    ]
+    said(lambda: given(Account, Opened(owner="x")).then_state(version=True))
+
+
+def test_a_check_of_the_state_names_a_field():
+    with pytest.raises(TypeError, match=r"then_state\(\) checks nothing; name fields"):
+        RICH.when(lambda account: None).then_state()
+    with pytest.raises(TypeError, match="checks nothing"):
+        RICH.then_state()
+
+
 def test_a_coroutine_is_run():
     async def act():
         return 7
@@ -337,6 +429,53 @@ def test_a_coroutine_is_run():
         )
 
     asyncio.run(main())
+
+
+def test_an_action_that_is_a_generator_is_refused():
+    def act(account):
+        account.withdraw(4)
+        yield
+
+    async def act_later(account):
+        account.withdraw(4)
+        yield
+
+    async def returns_one(account):
+        return act(account)
+
+    for action in (act, act_later, returns_one, lambda account: act(account)):
+        with pytest.raises(TypeError, match=r"act.*, which nobody runs"):
+            RICH.when(action)
+    RICH.when(lambda account: list(act(account))).then(Withdrawn(amount=4))
+
+
+def test_an_aggregate_handles_a_command():
+    @dataclass
+    class Pay:
+        amount: int
+
+    class Close(Command):
+        account_id: str
+
+    class Till(Account, name="KitTill"):
+        @handles(Pay)
+        def pay(self, command: Pay) -> Decimal:
+            return self.withdraw(command.amount)
+
+        @handles(Close, id="account_id")
+        def close(self, command: Close) -> None:
+            self.withdraw(self.balance)
+            raise NotEnough("closed")
+
+    till = given(Till, Opened(owner="Ada"), Deposited(amount=10))
+    till.when(Pay(4)).then(Withdrawn(amount=4)).then_returns(Decimal(6)).then_state(balance=6)
+    till.when(Pay(11)).then_raises(NotEnough, "11 is more than 10").then_nothing()
+    # What is half done is taken back, as a bus does it.
+    till.when(Close(account_id="a")).then_raises(NotEnough).then_nothing().then_state(balance=10)
+    with pytest.raises(TypeError, match=r"a command that Till handles \(Close, Pay\), not 'pay'"):
+        till.when("pay")
+    with pytest.raises(TypeError, match=r"that Account handles \(nothing\), not .*Pay"):
+        RICH.when(Pay(4))
 
 
 def test_mistakes_in_a_test_are_named():

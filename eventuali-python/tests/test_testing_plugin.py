@@ -365,6 +365,96 @@ def test_a_test_that_checks_nothing_fails(run):
     )
 
 
+def test_what_a_fixture_does_is_to_be_checked_as_well(run):
+    result = run("""
+        import unittest
+        import pytest
+        from domain import Account
+        from eventuali.testing import given
+
+        @pytest.fixture
+        def acted():
+            return given(Account).when(lambda account: 1 / 0)
+
+        @pytest.fixture
+        def acts_later():
+            yield
+            given(Account, id="later").when(lambda account: 1 / 0)
+
+        @pytest.fixture
+        def skips(acted):
+            pytest.skip("of its own")
+
+        def test_fixture_forgotten(acted):
+            pass
+
+        def test_fixture_checked(acted):
+            acted.then_raises(ZeroDivisionError)
+
+        def test_skipped(skips):
+            pass
+
+        def test_after_it():
+            pass
+
+        class TestOfUnittest(unittest.TestCase):
+            def setUp(self):
+                self.acted = given(Account).when(lambda account: 1 / 0)
+
+            def test_unittest_forgotten(self):
+                pass
+
+            def test_unittest_checked(self):
+                self.acted.then_raises(ZeroDivisionError)
+
+        def test_later(acts_later):
+            pass
+
+        given(Account).when(lambda account: None)  # belongs to no test
+    """, "-rA")  # fmt: skip
+    result.assert_outcomes(passed=4, failed=2, skipped=1, errors=1)
+    result.stdout.fnmatch_lines_random([
+        "FAILED *::test_fixture_forgotten - Failed: Account: when(…) is not*",
+        "FAILED *::test_unittest_forgotten - *",
+        "ERROR *::test_later - *",
+    ])  # fmt: skip
+
+
+def test_a_replay_that_is_not_awaited_fails(run):
+    result = run("""
+        import asyncio
+        import pytest
+        from domain import account, Account
+        from eventuali.testing import assert_replays, record_states
+
+        pytestmark = pytest.mark.filterwarnings("ignore:coroutine")
+
+        def test_forgotten(store):
+            assert_replays(Account, store, before=Account)
+
+        def test_states_forgotten(store, tmp_path):
+            async def main():
+                record_states(Account, store, tmp_path / "states.json")
+            asyncio.run(main())
+
+        def test_awaited(store):
+            async def main():
+                await store.save(account())
+                await assert_replays(Account, store, before=Account)
+            asyncio.run(main())
+
+        def test_run(store, sync_store):
+            sync_store.save(account())
+            asyncio.run(assert_replays(Account, store, before=Account))
+            assert_replays(Account, sync_store, before=Account)
+    """)
+    result.assert_outcomes(passed=2, failed=2)
+    result.stdout.fnmatch_lines(
+        ["assert_replays(…) with an EventStore does nothing without await: await assert_replays(…)",
+         "record_states(…) with an EventStore does nothing without await: *"]
+    )  # fmt: skip
+
+
 def test_a_failure_shows_the_line_of_the_test_and_what_differs(run):
     result = run("""
         from domain import Account, Opened

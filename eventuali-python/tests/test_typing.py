@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 APP = Path(__file__).with_name("typing_app.py")
 
 INFERRED = """\
-from typing_app import Order, OrderPaid, OrderReturned
+from typing_app import Clear, Note, Order, OrderPaid, OrderReturned
 from eventuali import Event, EventStore, EventStoreConfig, Projection, Query, ReadModel, sync
 from eventuali.command import CommandBus, UnitOfWork
 from eventuali.sqlalchemy import AsyncSessions, Sessions
@@ -96,10 +96,20 @@ def fields(event: OrderPaid) -> None:
     reveal_type(event.meta.aggregate_id)
     reveal_type(event.recorded_at)
 
+def paid(events: list[OrderPaid]) -> None: ...
+async def paid_later(events: list[OrderPaid]) -> OrderPaid: return events[0]
+def any_events(events: list[Event]) -> None: ...
+
 async def kit(blocking: sync.EventStore, store: EventStore) -> None:
     reveal_type(given(Order).when(lambda order: order.id).aggregate)
     reveal_type(given(stream(Order, "1")).when(Payments()).then({"1": Paid()}))
     reveal_type(given().when(lambda events: None, Query(tags=["x"])).then_nothing())
+    reveal_type(given().when(paid, Query(event_types=[OrderPaid])))
+    reveal_type(given().when(paid_later, Query(event_types=[OrderPaid])))
+    reveal_type(given().when(lambda paid: paid[0], Query(event_types=[OrderPaid])))
+    reveal_type(given().when(any_events, Query(event_types=[OrderPaid])))
+    reveal_type(given(Order).when(Note(order_id="1", text="a")).then_returns(1).aggregate)
+    given(Order).when(Clear("1"))
     reveal_type(assert_replays(Order, blocking, before="states.json"))
     reveal_type(await assert_replays(Order, store, before=Order))
     with Clock() as clock:
@@ -131,7 +141,8 @@ TYPES = [
     "datetime.datetime | Any",
     "typing_app.Order",
     "eventuali.testing._projected.Projected",
-    "eventuali.testing._decisions.Decided",
+    *["eventuali.testing._decisions.Decided"] * 5,
+    "typing_app.Order",
     "eventuali.testing._replays.Replayed",
     "eventuali.testing._replays.Replayed",
     "hypothesis.strategies._internal.strategies.SearchStrategy[typing_app.OrderPaid]",
@@ -165,7 +176,9 @@ MISTAKES = {
     'EventStoreConfig.postgres("postgresql://").with_max_connections("2")': "arg-type",
     'EventStoreConfig.postgres("postgresql://").schema = "shop"': "misc",
     "given(Order).when(lambda order: order.lost)": "attr-defined",
+    "given().when(returned, Query(event_types=[OrderPaid]))": "arg-type",
     "given(Order).when(lambda order: None).then(Order())": "arg-type",
+    'given(Order).when("place")': "arg-type",
     'Clock("2025-01-01")': "arg-type",
     'sync.EventStore.create("memory://", clock="2025-01-01")': "arg-type",
 }

@@ -19,7 +19,9 @@ class Decided(Outcome):
 
     _title = "decision"
 
-    def __init__(self, decision: AsyncDecision, given: Sequence[Event], query: Query) -> None:
+    def __init__(
+        self, decision: AsyncDecision[Any], given: Sequence[Event], query: Query[Any]
+    ) -> None:
         """Decides at once; is made by `when`."""
         if not callable(decision):
             raise TypeError(f"when takes a decision or a projection, not {decision!r:.60}")

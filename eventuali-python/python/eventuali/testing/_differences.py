@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from difflib import SequenceMatcher
+from numbers import Number
 from typing import Any
 
 from pydantic import BaseModel
@@ -29,7 +30,8 @@ def differences(
 ) -> Iterator[tuple[str, Any, Any]]:
     """Yields the innermost parts in which two values differ, by their path: `lines[1].price`.
 
-    A part that only one of them has is `MISSING` in the other.
+    Whether they differ is told by `==`, but a bool is no number, not even within a list, a dict or
+    a model. A part that only one of them has is `MISSING` in the other.
 
     Args:
         expected: The one value.
@@ -37,14 +39,22 @@ def differences(
         path: Where they are.
         ignore: Names of fields of the outermost model that don't count.
     """
+    equal = _equal(expected, got)
+    if equal and not ignore and not _is_transparent(expected):
+        return
     one, other = _parts(expected), _parts(got)
+    found: list[tuple[str, Any, Any]] = []
+    ignored = False
     if type(expected) is type(got) and one is not None and other is not None:
+        ignored = bool(ignore)
         for name in dict.fromkeys((*one, *other)):
             if name not in ignore:
                 pair = one.get(name, MISSING), other.get(name, MISSING)
-                yield from differences(*pair, _joined(path, name))
-    elif not _equal(expected, got):
-        yield path, expected, got
+                found += differences(*pair, _joined(path, name))
+    # Without what is ignored, the parts are all that can be compared.
+    if not (equal or found or ignored):
+        found = [(path, expected, got)]
+    yield from found
 
 
 class _Missing:
@@ -61,7 +71,10 @@ def of_values(found: Iterator[tuple[str, Any, Any]]) -> list[str]:
     for path, expected, got in found:
         one, other = shown(expected), shown(got)
         if one == other:
-            one, other = (f"{shown(each)} ({type(each).__name__})" for each in (expected, got))
+            names = type(expected).__name__, type(got).__name__
+            if names[0] == names[1]:
+                names = names[0], f"{names[1]}, which is not == to it"
+            one, other = f"{one} ({names[0]})", f"{other} ({names[1]})"
         lines += [
             f"{path or 'value'}: expected {one}",
             f"{' ' * len(path or 'value')}  got      {other}",
@@ -156,8 +169,20 @@ def _aligned(
 
 
 def _equal(one: Any, other: Any) -> bool:
-    same = type(one) is type(other) or not isinstance(one, BaseModel)
-    return same and bool(one == other)
+    if type(one) is not type(other):
+        if isinstance(one, BaseModel):
+            return False
+        if isinstance(one, bool) or isinstance(other, bool):
+            numbers = isinstance(one, Number) and isinstance(other, Number)
+            return not numbers and bool(one == other)
+    return bool(one == other)
+
+
+def _is_transparent(value: Any) -> bool:
+    """Tells whether values are equal if their parts are, so that a bool in them can be found."""
+    if isinstance(value, BaseModel):
+        return type(value).__eq__ in (BaseModel.__eq__, Event.__eq__)
+    return type(value) in (list, tuple, dict)
 
 
 def _parts(value: Any) -> dict[Any, Any] | None:
@@ -166,7 +191,7 @@ def _parts(value: Any) -> dict[Any, Any] | None:
         held = {name: getattr(value, name) for name in type(value).__pydantic_fields__}
         return held | (value.__pydantic_extra__ or {})
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
+        return {each.name: getattr(value, each.name) for each in fields(value) if each.compare}
     if type(value) is dict:
         return {_Key(key): item for key, item in value.items()}
     if type(value) in (list, tuple):
@@ -181,7 +206,7 @@ class _Key:
         self.key = key
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and self.key == other.key
+        return isinstance(other, _Key) and _equal(self.key, other.key)
 
     def __hash__(self) -> int:
         return hash(self.key)

@@ -12,9 +12,9 @@ from eventuali.event._names import checked_text
 from eventuali.event._slot import begin, bind_given, meta_of
 from eventuali.expected import at_least
 from eventuali.projection import Projection, ReadModel
-from eventuali.query import ALL, Query
+from eventuali.query import ALL, E, Query
 from eventuali.testing._decisions import Decided
-from eventuali.testing._outcome import Acted, Action
+from eventuali.testing._outcome import Acted, Action, Message
 from eventuali.testing._projected import Projected
 
 A = TypeVar("A", bound=Aggregate)
@@ -101,15 +101,18 @@ class OfAggregate(Generic[A]):
         self._events = events
         self._id = id
 
-    def when(self, action: Action[A]) -> Acted[A]:
+    def when(self, action: Action[A] | Message) -> Acted[A]:
         """Does something with the aggregate that the events made.
 
         Args:
-            action: Takes the aggregate; what it returns is seen by `then_returns`.
+            action: A function that takes the aggregate; or a command, which the aggregate handles
+                as in `Aggregate.handle`. What the function, or the method that handles the command,
+                returns is seen by `then_returns`.
 
         Raises:
             InvalidEventError: The aggregate has no handler for one of the events.
-            TypeError: `action` can't be called.
+            TypeError: `action` can't be called, and no method handles its class. Or the action is
+                a generator.
         """
         aggregate = self._cls.from_events(self._events, id=self._id)
         return Acted(aggregate, self._events, action)
@@ -134,11 +137,13 @@ class OfEvents:
         self, what: Projection[M], *, documents: Mapping[str, M] | None = None
     ) -> Projected: ...
     @overload
+    def when(self, what: AsyncDecision[E], query: Query[E]) -> Decided: ...
+    @overload  # a decision may take any events, whatever the query is
     def when(self, what: AsyncDecision, query: Query = ALL) -> Decided: ...
     def when(
         self,
         what: Any,
-        query: Query = ALL,
+        query: Query[Any] = ALL,
         *,
         documents: Mapping[str, Any] | None = None,
     ) -> Any:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from inspect import isawaitable, iscoroutine
-from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar
+from inspect import isasyncgen, isawaitable, iscoroutine, isgenerator
+from typing import Any, ClassVar, Generic, NoReturn, Protocol, Self, TypeAlias, TypeVar
 
-from eventuali.aggregate import Aggregate
+from pydantic import BaseModel
+
+from eventuali.aggregate import Aggregate, answered
+from eventuali.aggregate._commands import methods_of
 from eventuali.event import Event
 from eventuali.event._envelope import FIELDS
 from eventuali.testing import _differences as differences
@@ -18,8 +21,32 @@ R = TypeVar("R")
 Action: TypeAlias = Callable[[A], object]
 """What a test does with an aggregate."""
 
-unchecked: list[Outcome] = []
+
+class Dataclass(Protocol):
+    """An instance of a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Message: TypeAlias = BaseModel | Dataclass
+"""What a type checker takes for a command. With `object` it would not look into a lambda."""
+
+
+class Unchecked(Protocol):
+    """Something at which a test has to look."""
+
+    @property
+    def unchecked(self) -> str:
+        """What is wrong if nobody looks at it."""
+
+
+unchecked: list[Unchecked] = []
 """What was done and not looked at so far; the plugin fails a test that leaves something here."""
+
+
+def checked(what: Unchecked) -> None:
+    """Notes that a test has looked at something."""
+    unchecked[:] = [each for each in unchecked if each is not what]
 
 
 class Outcome:
@@ -39,7 +66,7 @@ class Outcome:
         return f"{self._title}: when(…) is not followed by a then…(…), so nothing is checked"
 
     def _checked(self) -> None:
-        unchecked[:] = [each for each in unchecked if each is not self]
+        checked(self)
 
     def _given(self) -> list[str]:
         """Returns what was given, for a failure."""
@@ -140,15 +167,20 @@ class Outcome:
 class Acted(Outcome, Generic[A]):
     """What an action did with an aggregate."""
 
-    def __init__(self, aggregate: A, given: Sequence[Event], action: Action[A]) -> None:
+    def __init__(self, aggregate: A, given: Sequence[Event], what: Action[A] | Message) -> None:
         """Acts at once; is made by `when`."""
-        if not callable(action):
-            raise TypeError(f"when takes a function of the aggregate, not {action!r:.60}")
+        action = _action(aggregate, what)
         super().__init__()
         self.aggregate = aggregate
         self._title = type(aggregate).__name__
         self._events = given
         self._returned, self._raised = attempt(lambda: finished(action(aggregate)))
+        if isgenerator(self._returned) or isasyncgen(self._returned):
+            self._checked()
+            raise TypeError(
+                f"the action returned {self._returned!r:.60}, which nobody runs: it must do all by "
+                "itself; take the yield out, or write list(…) around the call"
+            )
         self._new = aggregate.get_uncommitted_events()
 
     def then_state(self, **fields: Any) -> Self:
@@ -156,10 +188,12 @@ class Acted(Outcome, Generic[A]):
 
         Raises:
             AssertionError: One has another value, or the action raised.
-            TypeError: The aggregate has no such attribute.
+            TypeError: The aggregate has no such attribute, or none is named.
         """
         __tracebackhide__ = True
         self._refuse_raised()
+        if not fields:
+            raise TypeError("then_state() checks nothing; name fields: then_state(balance=6)")
         found: list[str] = []
         for name, value in fields.items():
             if not hasattr(self.aggregate, name):
@@ -173,6 +207,26 @@ class Acted(Outcome, Generic[A]):
     def _given(self) -> list[str]:
         lines = differences.listed("given", self._events)
         return lines + (differences.listed("new", self._new) if self._new else [])
+
+
+def _action(aggregate: A, what: Any) -> Action[A]:
+    """Returns what a test does: a function of its own, or the handling of a command.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    if callable(what):
+        action: Action[A] = what
+        return action
+    cls = type(aggregate)
+    commands = methods_of(cls)
+    if type(what) in commands:
+        return lambda aggregate: answered(aggregate, what)[0]
+    known = ", ".join(sorted(each.__name__ for each in commands)) or "nothing"
+    raise TypeError(
+        f"when takes a function of the aggregate, or a command that {cls.__name__} handles "
+        f"({known}), not {what!r:.60}"
+    )
 
 
 def attempt(work: Callable[[], R]) -> tuple[R | None, Exception | None]:

@@ -20,6 +20,7 @@ from eventuali.errors import EventStoreError
 from eventuali.expected import at_least
 from eventuali.store import EventStore, StreamInfo
 from eventuali.testing import _differences as differences
+from eventuali.testing._outcome import checked, unchecked
 
 T = TypeVar("T")
 Asking: TypeAlias = Generator[Any, Any, T]
@@ -102,7 +103,7 @@ def assert_replays(
     told = shown(progress, f"replay {cls.__name__}", "streams")
     old = _before(cls, before)
     work = _comparison(cls, store, old, sample, frozenset(ignore), told)
-    return _run(store, work)
+    return _run(store, work, "assert_replays")
 
 
 @overload
@@ -150,14 +151,27 @@ def record_states(
         TypeError: A value of a field has no JSON.
     """
     told = shown(progress, f"record {cls.__name__}", "streams")
-    return _run(store, _recording(cls, store, Path(path), sample, told))
+    return _run(store, _recording(cls, store, Path(path), sample, told), "record_states")
 
 
-def _run(store: object, work: Asking[T]) -> Any:
+@dataclass(frozen=True, slots=True)
+class _ToAwait:
+    """A coroutine that was made and does nothing before it is awaited."""
+
+    name: str
+
+    @property
+    def unchecked(self) -> str:
+        return f"{self.name}(…) with an EventStore does nothing without await: await {self.name}(…)"
+
+
+def _run(store: object, work: Asking[T], name: str) -> Any:
     """Does work with a store; an awaitable for the asynchronous one."""
     __tracebackhide__ = True
     if isinstance(store, EventStore):
-        return _awaited(work)
+        waiting = _ToAwait(name)
+        unchecked.append(waiting)
+        return _awaited(work, waiting)
     if not isinstance(store, sync.EventStore):
         raise TypeError(f"store must be an EventStore, not {store!r:.60}")
     value: Any = None
@@ -169,8 +183,9 @@ def _run(store: object, work: Asking[T]) -> Any:
         value = list(asked) if isinstance(asked, Iterator) else asked
 
 
-async def _awaited(work: Asking[T]) -> T:
+async def _awaited(work: Asking[T], waiting: _ToAwait) -> T:
     __tracebackhide__ = True
+    checked(waiting)
     value: Any = None
     failed: Exception | None = None
     while True:

@@ -66,18 +66,40 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("eventuali_backend", backends, indirect=True, ids=backends)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Forgets what was left before the test, of which its fixtures are a part."""
+    _left()
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Fails a test in which something happens after `given`, and nothing is checked."""
-    module = sys.modules.get("eventuali.testing._outcome")
-    before = set() if module is None else set(map(id, module.unchecked))
+def pytest_runtest_call() -> Iterator[None]:
+    """Fails a test in which, or in whose fixtures, something happens that nobody checks."""
     yield
-    module = module or sys.modules.get("eventuali.testing._outcome")
-    if module is not None and module.unchecked:
-        left = [each.unchecked for each in module.unchecked if id(each) not in before]
-        module.unchecked.clear()
-        if left:
-            pytest.fail("\n".join(left), pytrace=False)
+    _refuse_left()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """Does the same for what happens after the test, in its fixtures."""
+    _left()  # of a test that was skipped, or has failed for another reason
+    yield
+    _refuse_left()
+
+
+def _left() -> list[str]:
+    """Returns what is wrong with what nobody has checked so far, and forgets it."""
+    module = sys.modules.get("eventuali.testing._outcome")
+    if module is None:
+        return []
+    left = [each.unchecked for each in module.unchecked]
+    module.unchecked.clear()
+    return left
+
+
+def _refuse_left() -> None:
+    if left := _left():
+        pytest.fail("\n".join(left), pytrace=False)
 
 
 @pytest.fixture
