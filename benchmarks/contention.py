@@ -250,11 +250,12 @@ def _place(folder: Path, url: str | None, backend: str, name: str) -> Path | Eve
 
 def run(data: Path, page: Path = PAGE) -> None:
     """Measures in a folder, and writes the page."""
+    rounds = "of 1 round" if ROUNDS == 1 else f"medians of {ROUNDS} rounds"
     method = (
         f"{PROCESSES} processes of {THREADS} threads add one to the same aggregate, "
-        f"{INCREMENTS:,} times in all; the sum was exact in each run. The figures are "
-        f"{'of 1 round' if ROUNDS == 1 else f'medians of {ROUNDS} rounds'}, taking turns. By hand, a loop loads, changes and saves, and after a "
-        "conflict pauses for a random time; of several such loops, the fastest is shown. Every "
-        "commit is flushed before it is acknowledged."
+        f"{INCREMENTS:,} times in all; the sum was exact in each run. The figures are {rounds}, "
+        "taking turns. By hand, a loop loads, changes and saves, and after a conflict pauses for a "
+        "random time; of several such loops, the fastest is shown. Every commit is flushed before "
+        "it is acknowledged."
     )
     acceptance.run("contention", "one hot aggregate", method, measure, data, page)
