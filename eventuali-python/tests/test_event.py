@@ -597,8 +597,9 @@ print(*{{"asyncio", "eventuali._eventuali"}} & set(sys.modules))
 
 
 SNIPPET = """
-from typing import assert_type
+from typing import Any, assert_type
 from uuid import UUID
+from pydantic import Field
 from datetime import datetime, UTC
 from eventuali.event import Event
 from eventuali.aggregate import Aggregate
@@ -610,7 +611,7 @@ class UserCreated(Event):
 class Hired(Event, name="hired", version=2):
     user_id: int
     position: str
-    tags: list[str]
+    tags: list[str] = Field(default=...)
 
 class Account(Aggregate, name="account"):
     owner: str = ""
@@ -622,8 +623,8 @@ event = UserCreated(user_id="u", email="e", correlation_id="c", timestamp=dateti
 Hired(user_id=1, position="p", tags=["t"], event_id=UUID(int=1), headers={"a": "b"})
 assert_type(event.user_id, str)
 assert_type(event.event_id, UUID)
-assert_type(event.meta.position, int | None)
-assert_type(event.aggregate_id, str | None)
+assert_type(event.meta.position, int | Any)
+assert_type(event.aggregate_id, str | Any)
 account = Account(id="a")
 account.apply(event)
 assert_type(Account.from_events([event]), Account)
