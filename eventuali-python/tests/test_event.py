@@ -599,7 +599,6 @@ print(*{{"asyncio", "eventuali._eventuali"}} & set(sys.modules))
 SNIPPET = """
 from typing import Any, assert_type
 from uuid import UUID
-from pydantic import Field
 from datetime import datetime, UTC
 from eventuali.event import Event
 from eventuali.aggregate import Aggregate
@@ -611,7 +610,10 @@ class UserCreated(Event):
 class Hired(Event, name="hired", version=2):
     user_id: int
     position: str
-    tags: list[str] = Field(default=...)
+
+    @property
+    def tags(self) -> list[str]:
+        return [self.position]
 
 class Account(Aggregate, name="account"):
     owner: str = ""
