@@ -268,7 +268,7 @@ pub(super) struct Known {
     /// A horizon that was seen: nothing will ever appear below it.
     pub(super) settled: u64,
     pub(super) names: Names,
-    /// Whether a test has told it a time; see [`super::test_clock`].
+    /// Whether a test has told it a time.
     pub(super) is_told_time: bool,
 }
 
