@@ -404,7 +404,7 @@ def test_a_wait_ends_with_its_time_or_with_the_block(api, kind, tmp_path):
             for timeout in (-1, float("nan")):
                 with pytest.raises(ValueError, match="timeout"):
                     await found.wait_for(committed, timeout=timeout)
-            for wrong in (None, "1", 1.0, True, committed.positions):
+            for wrong in ("1", 1.0, True, committed.positions):
                 with pytest.raises(TypeError):
                     await found.wait_for(wrong)
             gate.open()
