@@ -29,7 +29,7 @@ from eventuali.aggregate._handlers import HandledTypes, Handlers, outer_locals, 
 from eventuali.aggregate._rollback import Savepoint, beside, own_slots, restore
 from eventuali.errors import InvalidEventError
 from eventuali.event import Event, _registry
-from eventuali.event._context import current
+from eventuali.event._context import begun, current
 from eventuali.event._names import check_name
 from eventuali.event._slot import begin, bind_given, set_applied
 
@@ -145,7 +145,7 @@ class Aggregate(_Slots):
             time = event._envelope
         except AttributeError:  # built by pydantic
             time = None
-        if type(time) is not int or current() is not None:
+        if type(time) is not int or (begun and current() is not None):
             begin(event)
         uncommitted = self._uncommitted
         count = len(uncommitted)

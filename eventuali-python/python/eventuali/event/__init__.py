@@ -25,7 +25,7 @@ from pydantic_core import CoreSchema, from_json, to_json
 from eventuali._values import values
 from eventuali.errors import InvalidEventError, SerializationError
 from eventuali.event import _registry
-from eventuali.event._context import current
+from eventuali.event._context import begun, current
 from eventuali.event._envelope import (
     FIELDS,
     GIVEN,
@@ -172,7 +172,7 @@ class Event(_Model):
                 envelope = parse_from(data, self.__meta_keywords__)
                 self.__pydantic_validator__.validate_python(data, self_instance=self)
                 set_given(self, envelope)
-            if current() is not None:
+            if begun and current() is not None:
                 take_context(self)
 
         # Without this mark pydantic sends stored events through `__init__`, too.

@@ -60,6 +60,9 @@ _current: ContextVar[Metadata | Caused | None] = ContextVar("eventuali_metadata"
 current = _current.get
 """Returns what the events of the innermost block get; None outside of every block."""
 
+begun: list[bool] = []
+"""Not empty once a block has begun in this process. A look at it takes a tenth of `current()`."""
+
 
 def shown(context: Metadata | Caused | None) -> Metadata:
     """Returns the metadata of a block."""
@@ -70,12 +73,13 @@ def shown(context: Metadata | Caused | None) -> Metadata:
 
 def enter(context: Metadata | Caused) -> Token[Metadata | Caused | None]:
     """Begins a block; `leave` ends it."""
+    begun[:] = [True]
     return _current.set(context)
 
 
 def enter_caused(event: Event) -> Token[Metadata | Caused | None]:
     """Begins a block whose events follow from an event."""
-    return _current.set(Caused(event, _current.get()))
+    return enter(Caused(event, _current.get()))
 
 
 def leave(token: Token[Metadata | Caused | None]) -> None:
