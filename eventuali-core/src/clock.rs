@@ -1,6 +1,7 @@
 //! The wall clock, as events carry it, and ids that begin with it.
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::{Timestamp, Uuid};
@@ -23,24 +24,46 @@ pub fn new_id() -> Uuid {
 }
 
 /// A clock that stands still until somebody sets it, for tests.
-#[derive(Debug)]
-pub struct SetClock(AtomicI64);
+pub struct SetClock {
+    now: AtomicI64,
+    /// A lock and no channel: somebody begins to wait, or sets it, a few times in a test.
+    told: Mutex<Vec<Weak<dyn Moved>>>,
+}
+
+/// Somebody who waits, and looks again when a clock was set.
+pub trait Moved: Send + Sync {
+    /// Is called after that, on the thread that set it.
+    fn moved(&self);
+}
 
 impl SetClock {
     /// A clock that shows `now`, in µs since 1970 UTC.
     #[must_use]
     pub fn new(now: i64) -> Self {
-        Self(AtomicI64::new(now))
+        Self { now: AtomicI64::new(now), told: Mutex::default() }
     }
 
     /// What it shows, in µs since 1970 UTC.
     #[must_use]
     pub fn now(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
+        self.now.load(Ordering::SeqCst)
     }
 
     /// Sets it, also back.
     pub fn set(&self, now: i64) {
-        self.0.store(now, Ordering::SeqCst);
+        self.now.store(now, Ordering::SeqCst);
+        let waiting: Vec<_> = {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.retain(|each| each.strong_count() > 0);
+            told.iter().filter_map(Weak::upgrade).collect()
+        };
+        for each in waiting {
+            each.moved();
+        }
+    }
+
+    /// Has somebody told whenever it is set, for as long as they are there.
+    pub fn tell(&self, waiting: Weak<dyn Moved>) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(waiting);
     }
 }

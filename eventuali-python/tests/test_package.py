@@ -21,7 +21,7 @@ STREAM_EXISTS SerializationError
 Statements StoreStats StreamEvents StreamInfo Subscription SystemEvent Tracking UnitOfWork
 UnknownEvent User
 Verification
-__version__
+__version__ now
 """
 
 

@@ -4,7 +4,7 @@
 //! positions to other events.
 
 use std::future::ready;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{Builder, Thread, current, park};
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::place::{Place, SPACE, Stored, last_of, place_at};
+use crate::clock::{Moved, SetClock};
 use crate::commit::Commit;
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::{Query, ReadRange};
@@ -90,6 +91,8 @@ struct State {
     began: Option<(u64, u64)>,
     /// When the last write ended, and how many have failed since one did not.
     ended: Instant,
+    /// What a clock showed then that a test set.
+    ended_at: Option<i64>,
     failures: u32,
     /// The last one failed, and would again: it is tried when somebody asks for it.
     stopped: bool,
@@ -121,6 +124,7 @@ impl Checkpoint {
             attempt: None,
             began: None,
             ended: Instant::now(),
+            ended_at: store.clock().map(SetClock::now),
             failures: 0,
             stopped: false,
             fenced: None,
@@ -138,7 +142,12 @@ impl Checkpoint {
             state: Mutex::new(state),
             changed: Condvar::new(),
         };
-        Self { inner: Arc::new(inner) }
+        let inner = Arc::new(inner);
+        if let Some(clock) = store.clock() {
+            let waiting: Weak<dyn Moved> = Arc::<Inner>::downgrade(&inner);
+            clock.tell(waiting);
+        }
+        Self { inner }
     }
 
     /// The position to go on from. Where the name is new, that is `first`; where it is the end, it
@@ -236,6 +245,16 @@ impl Settle for Inner {
     }
 }
 
+impl Moved for Inner {
+    fn moved(&self) {
+        // As in `drop`: in a forked child there is no thread to wake.
+        if self.store.is_own_process() {
+            drop(self.lock());
+            self.changed.notify_all();
+        }
+    }
+}
+
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -283,7 +302,15 @@ impl Inner {
             return Some(Duration::ZERO);
         }
         let pause = (EVERY * (1 << state.failures.min(6))).min(LONGEST);
-        (!state.stopped).then(|| pause.saturating_sub(state.ended.elapsed()))
+        (!state.stopped).then(|| pause.saturating_sub(self.since_write(state)))
+    }
+
+    /// How long ago the last write ended: by the machine's clock or by one that a test set, by
+    /// which it is longer.
+    fn since_write(&self, state: &State) -> Duration {
+        let shown = self.store.clock().zip(state.ended_at).map(|(clock, at)| clock.now() - at);
+        let shown = Duration::from_micros(shown.unwrap_or(0).max(0) as u64);
+        state.ended.elapsed().max(shown)
     }
 
     /// Writes whenever it is time to; ends when there has been nothing to do for a while.
@@ -310,6 +337,7 @@ impl Inner {
             let written = self.write();
             state = self.lock();
             state.ended = Instant::now();
+            state.ended_at = self.store.clock().map(SetClock::now);
             state.failures = if written.is_err() { state.failures + 1 } else { 0 };
             state.stopped = written.as_ref().is_err_and(|error| !may_pass(error));
             if state.dropped && state.failures > 0 {
@@ -528,3 +556,6 @@ fn block_on<T>(mut answer: Answer<T>) -> Result<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

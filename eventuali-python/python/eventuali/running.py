@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from eventuali._engine.documents import Changes
+from eventuali._engine.limit import Limit, followed
 from eventuali._engine.progress import Progress
 from eventuali._engine.projecting import (
     Call,
@@ -189,11 +190,11 @@ class Running(Supervised):
         *,
         live: bool = False,
     ) -> None:
-        import asyncio
+        from eventuali._engine.asyncio_limit import within
 
         each = None
         try:
-            async with asyncio.timeout(seconds) as limit:
+            async with within(Limit(seconds, followed(self._store))) as limit:
                 for each in self._chosen(projections):
                     await self._wait(each, target, live=live)
         except TimeoutError:
@@ -253,11 +254,12 @@ async def drive(driver: AsyncioDriver, work: Work, stopping: asyncio.Event) -> N
 
 
 async def _answer(driver: AsyncioDriver, step: Any, stopping: asyncio.Event) -> Any:
-    import asyncio
-
     if isinstance(step, Pause):
+        from eventuali._engine.asyncio_limit import within
+
         with suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), step.seconds)
+            async with within(step.limit):
+                await stopping.wait()
         return None
     if isinstance(step, Call):
         return await step.coroutine

@@ -965,6 +965,7 @@ class Opening:
         clock: StoreClock | None = None,
     ) -> None:
         self._arguments = (url, tenant, durability, clock)
+        self._clock = clock
         self._inline = inline
         self._store: EventStore | None = None
 

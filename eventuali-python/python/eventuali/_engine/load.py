@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from itertools import islice
 from typing import Any, TypedDict, TypeVar
+from uuid import UUID
 
 from eventuali._engine.arguments import aggregate_class, microseconds
 from eventuali._engine.bounds import By, checked_by
@@ -103,17 +104,39 @@ def _cut(columns: Columns, until: int) -> bool:
     return False
 
 
-def catch_up(store: Store, aggregate: Aggregate) -> Operation[None]:
-    """Applies what was stored after the version of an aggregate that was loaded."""
+def catch_up(store: Store, aggregate: Aggregate, last: UUID | None) -> Operation[UUID | None]:
+    """Applies what was stored after the version of an aggregate that was loaded.
+
+    Args:
+        store: The store.
+        aggregate: The aggregate.
+        last: The id of the event at that version; None if that is not known.
+
+    Returns:
+        The id of the event at the version that it has now. None if the event that it had last is
+        not there: somebody has put another copy under the store, and it has to be loaded anew.
+    """
     cls = type(aggregate)
     item: Item = (cls.__aggregate_type__, aggregate.id, (), (), (), None)
-    more = True
-    while more:
-        page: Page = yield store.read([item], after_version=aggregate.version, limit=PAGE)
-        more = not page.end
-        if len(page):
-            Replay(cls).apply(aggregate, page.columns())
+    # With the event that it had last.
+    page: Page = yield store.read([item], after_version=aggregate.version - 1, limit=PAGE)
+    columns = page.columns()
+    if not columns[2] or columns[2][0].version != aggregate.version:
+        return None
+    found = columns[2][0].meta().event_id
+    if last not in (None, found):
+        return None
+    for column in columns:
+        del column[0]
+    while True:
+        if columns[2]:
+            found = columns[2][-1].meta().event_id
+            Replay(cls).apply(aggregate, columns)
             check_replayed(aggregate)
+        if page.end:
+            return found
+        page = yield store.read([item], after_version=aggregate.version, limit=PAGE)
+        columns = page.columns()
 
 
 def load_one(store: Store, cls: type[A], aggregate_id: str, *bounds: Any) -> Operation[A]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from eventuali._engine.limit import Limit
 from eventuali._eventuali import Pending, Row
 from eventuali.event import Event
 from eventuali.projection import Projection
@@ -21,9 +22,9 @@ START: Cursor = (0, None, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A pause in an operation, in seconds."""
+    """A pause in an operation, which begins when it is made."""
 
-    seconds: float
+    limit: Limit
 
 
 @dataclass(frozen=True, slots=True)

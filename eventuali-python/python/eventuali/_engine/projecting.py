@@ -17,6 +17,7 @@ from eventuali._engine.documents import Changes
 from eventuali._engine.folding import ByHand, Core, Folding, InMemory
 from eventuali._engine.in_sql import InSqlTables
 from eventuali._engine.inline_folding import InlineFolding
+from eventuali._engine.limit import Limit, followed
 from eventuali._engine.own_tables import InOwnTables, Offload
 from eventuali._engine.paging import WINDOW, Paging, Smaller
 from eventuali._engine.places import Call, Failed, Gone, Pause, Place, Unavailable, Work
@@ -193,8 +194,10 @@ class Projecting(Paging):
                     self._forget()
                     cause = error.__cause__ if isinstance(error, Unavailable) else error
                     self._become("catching up")
+                    seconds = min(0.05 * 2 ** min(self._failures, _DOUBLED), _LONGEST)
+                    pause = self._pause(seconds)
                     self._note(cause or error)
-                    yield Pause(min(0.05 * 2 ** min(self._failures, _DOUBLED), _LONGEST))
+                    yield pause
                     self._failures += 1
             if self._state != "faulted":
                 self._become("stopped")
@@ -300,7 +303,7 @@ class Projecting(Paging):
         """Handles a page that a process ended in, while no other projection does that."""
         limit = monotonic() + LONGEST
         while not (taken := self._turn.take()) and not self._stopped and monotonic() < limit:
-            yield Pause(0.02)
+            yield Pause(Limit(0.02))
         try:
             yield from self._is_left_alone(_SOON if crashed == 1 else _LATER)
             if self._stopped:
@@ -319,7 +322,7 @@ class Projecting(Paging):
         """
         limit = monotonic() + seconds
         while monotonic() < limit and not self._stopped:
-            yield Pause(0.02)
+            yield Pause(Limit(0.02))
             yield from self._is_not_behind()
 
     def _carefully(self, page: Page, crashed: int) -> Generator[Any, Any, bool]:
@@ -362,12 +365,13 @@ class Projecting(Paging):
             try:
                 yield from self._until(failed.position - 1)
                 yield from self._unmark()
+                pause = self._pause(self._on_error.backoff * 2 ** min(attempt, _DOUBLED))
                 if attempt == 0:
                     self._note(failed.cause)
                 if attempt == self._on_error.times:
                     self._fault(failed.cause, failed.position)
                     return True
-                yield Pause(self._on_error.backoff * 2 ** min(attempt, _DOUBLED))
+                yield pause
                 attempt += 1
                 if self._stopped:
                     return True
@@ -379,6 +383,13 @@ class Projecting(Paging):
             else:
                 self._error = None
                 return False
+
+    def _pause(self, seconds: float) -> Pause:
+        """Returns a pause before something is tried again.
+
+        It is made before anybody hears of the error: who then moves a clock ends it.
+        """
+        return Pause(Limit(seconds, followed(self._store)))
 
     # --- what becomes of it -----------------------------------------------------------------------
 
@@ -413,7 +424,7 @@ class Projecting(Paging):
             except EventStoreError:
                 pass  # it is looked again
             seen = found
-            yield Pause(ABANDONED)
+            yield Pause(Limit(ABANDONED))
 
     def outcome(self) -> ProjectionStatus:
         """Returns how a rebuild ended.

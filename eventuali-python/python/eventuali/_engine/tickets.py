@@ -17,6 +17,7 @@ from itertools import count
 from threading import RLock
 from time import monotonic
 from typing import TypeVar
+from uuid import UUID
 
 from eventuali._engine.operation import Operation, TicketWait, sleep
 from eventuali._engine.pace import Key, Paces
@@ -39,7 +40,8 @@ class Line:
         holder: Whose turn it is.
         until: How long, by the monotonic clock, if others wait.
         waiting: A heap of those who wait, the first to have come on top.
-        loaded: The aggregate as somebody has loaded it; a copy that nobody changes.
+        loaded: The aggregate as somebody has loaded it, a copy that nobody changes, and the id of
+            its last event.
     """
 
     __slots__ = ("holder", "loaded", "until", "waiting")
@@ -48,7 +50,7 @@ class Line:
         self.holder = holder
         self.until = monotonic() + HOLD
         self.waiting: list[tuple[int, Ticket, Future[None]]] = []
-        self.loaded: Aggregate | None = None
+        self.loaded: tuple[Aggregate, UUID] | None = None
 
 
 class Tickets:
@@ -94,17 +96,28 @@ class Tickets:
             ticket.held.add(key)
         return None
 
-    def loaded(self, key: Key, cls: type[A]) -> A | None:
-        """Returns a copy of what was loaded of a stream for which others have waited."""
+    def loaded(self, key: Key, cls: type[A]) -> tuple[A, UUID] | tuple[None, None]:
+        """Returns a copy of what was loaded of a stream for which others have waited.
+
+        With the id of its last event.
+        """
         line = self._lines.get(key)
         found = None if line is None else line.loaded
-        return copied(found) if found is not None and type(found) is cls else None
+        if found is None or type(found[0]) is not cls:
+            return None, None
+        return copied(found[0]), found[1]
 
-    def keep(self, key: Key, aggregate: Aggregate, *, contended: bool) -> None:
+    def waited_for(self, key: Key) -> bool:
+        """Whether others wait for their turn at a stream."""
+        line = self._lines.get(key)
+        return line is not None and bool(line.waiting)
+
+    def keep(self, key: Key, aggregate: Aggregate, last: UUID) -> None:
         """Keeps a copy of what was loaded for those who wait, and for the next attempt."""
         line = self._lines.get(key)
-        if line is not None and (contended or line.waiting):
-            line.loaded = copied_exactly(aggregate)
+        if line is not None:
+            copy = copied_exactly(aggregate)
+            line.loaded = None if copy is None else (copy, last)
 
     def forget(self, keys: Iterable[Key]) -> None:
         """Forgets what was loaded."""

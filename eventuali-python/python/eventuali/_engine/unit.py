@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from eventuali._engine.arguments import aggregate_class, query_items, stream_name
+from eventuali._engine.bounds import By
 from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes
 from eventuali._engine.load import catch_up, checked_ids, load, load_many
@@ -26,6 +27,9 @@ from eventuali.query import E, Query
 
 A = TypeVar("A", bound=Aggregate)
 Stream: TypeAlias = tuple[str, str]
+
+_NOW: tuple[None, None, By] = (None, None, "recorded_at")
+"""Loads an aggregate as it is."""
 
 
 class Appended(NamedTuple):
@@ -109,16 +113,17 @@ class Unit:
         """Loads one aggregate; where others want it, too, only what is new."""
         key = self._key((cls.__aggregate_type__, aggregate_id))
         tickets = self._ticket.tickets
-        found = tickets.loaded(key, cls)
-        known = found is not None
-        if found is None:
-            found = yield from load(self.store, cls, aggregate_id, None, None, "recorded_at")
-        if found is not None:
-            if known or self._contended:
+        found, last = tickets.loaded(key, cls)
+        while True:
+            if found is not None:
                 # The shorter the time from the last read to the commit, the fewer conflicts.
-                yield from catch_up(self.store, found)
-            tickets.keep(key, found, contended=self._contended)
-        return found
+                last = yield from catch_up(self.store, found, last)
+                if last is not None:
+                    tickets.keep(key, found, last)
+                    return found
+            found, last = (yield from load(self.store, cls, aggregate_id, *_NOW)), None
+            if found is None or not (self._contended or tickets.waited_for(key)):
+                return found
 
     def _take(self, stream: Stream, found: Aggregate | None) -> None:
         self._aggregates.setdefault(stream, found)

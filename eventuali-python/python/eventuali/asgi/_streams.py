@@ -15,6 +15,8 @@ from weakref import WeakSet
 
 from pydantic_core import to_json
 
+from eventuali._engine.asyncio_limit import within
+from eventuali._engine.limit import Limit, followed
 from eventuali.errors import InvalidEventError
 from eventuali.event import Event, EventView
 from eventuali.query import ALL, E, Query
@@ -67,10 +69,10 @@ class EventStream:
             self._begun = True
             return COMMENT  # the response begins at once, and not with the first event
         try:
-            async with asyncio.timeout(self._keep_alive) as limit:
+            async with within(Limit(self._keep_alive, followed(self._events._store))) as timeout:
                 event = await self._events.__anext__()
         except TimeoutError:
-            if limit.expired():
+            if timeout.expired():
                 return COMMENT
             raise
         except asyncio.CancelledError:

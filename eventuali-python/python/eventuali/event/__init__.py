@@ -36,6 +36,7 @@ from eventuali.event._envelope import (
     Headers,
     IdRange,
     from_text,
+    now,
     parse,
     parse_from,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "UserDeactivated",
     "UserEmailChanged",
     "UserRegistered",
+    "now",
     "registered",
 ]
 

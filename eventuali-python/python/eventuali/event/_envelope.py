@@ -30,6 +30,15 @@ def new_id() -> UUID:
     return uuid7(time_ns())
 
 
+def now() -> datetime:
+    """Returns what time it is for an event that is made now: aware, UTC, in µs.
+
+    That is the time of the machine. Within the block of an `eventuali.testing.Clock` it is what
+    that shows, so code that asks here can be tested at any time.
+    """
+    return utc(time_ns() // 1000)
+
+
 def _uuid7(ns: int) -> int:
     rest = int.from_bytes(urandom(10))
     high = ((ns // 1_000_000) & (1 << 48) - 1) << 80

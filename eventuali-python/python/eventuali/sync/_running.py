@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from math import inf
-from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from eventuali._engine.documents import Changes
+from eventuali._engine.limit import Limit, followed
 from eventuali._engine.operation import run
 from eventuali._engine.progress import Progress
 from eventuali._engine.projecting import Call, Pause, Projecting, Rebuilding, Store, Work
@@ -67,7 +67,7 @@ class Running(Supervised):
         check_projections(projections)
         for projection in projections:
             refuse_coroutines(projection)
-        self._stopping = threading.Event()
+        self._stopping = Stopping()
         turn = Turn()
         self._all = [
             Projecting(
@@ -128,9 +128,10 @@ class Running(Supervised):
         *,
         live: bool = False,
     ) -> None:
-        end = monotonic() + seconds
-        for each in self._chosen(projections):
-            self._wait(each, target, end, live=live)
+        limit = Limit(seconds, followed(self._store))
+        with limit.telling(self._tell):
+            for each in self._chosen(projections):
+                self._wait(each, target, limit, live=live)
 
     def caught_up(self, *projections: type[Projection[Any]], timeout: float | None = None) -> None:
         """Waits until all that is stored is shown; see `eventuali.running.Running.caught_up`."""
@@ -138,7 +139,7 @@ class Running(Supervised):
         seconds = duration(inf if timeout is None else timeout, "timeout")
         self._wait_for(end, projections, seconds, live=True)
 
-    def _wait(self, each: Projecting, target: int, end: float, *, live: bool) -> None:
+    def _wait(self, each: Projecting, target: int, limit: Limit, *, live: bool) -> None:
         last: int | None = None
         while True:
             if last is None:
@@ -148,13 +149,35 @@ class Running(Supervised):
                     return
                 if (error := ended(each, target)) is not None:
                     raise error
-                left = end - monotonic()
-                if left <= 0:
+                if not (left := limit.left()):
                     raise late(each, target)
                 self._told.wait(min(left, UNSETTLED) if last is None else left)
 
 
-def drive(work: Work, stopping: threading.Event) -> None:
+class Stopping:
+    """Whether projections are to stop; that ends their pauses."""
+
+    def __init__(self) -> None:
+        self._told = threading.Condition()
+        self._is_set = False
+
+    def set(self) -> None:
+        """Tells them to stop."""
+        self._is_set = True
+        self._wake()
+
+    def pause(self, limit: Limit) -> None:
+        """Blocks until a limit, or until they are to stop."""
+        with limit.telling(self._wake), self._told:
+            while not self._is_set and (left := limit.left()):
+                self._told.wait(min(left, threading.TIMEOUT_MAX))
+
+    def _wake(self) -> None:
+        with self._told:
+            self._told.notify_all()
+
+
+def drive(work: Work, stopping: Stopping) -> None:
     """Runs the work of a projection, blocking."""
     try:
         step = work.send(None)
@@ -169,9 +192,9 @@ def drive(work: Work, stopping: threading.Event) -> None:
         return
 
 
-def _answer(step: Any, stopping: threading.Event) -> Any:
+def _answer(step: Any, stopping: Stopping) -> Any:
     if isinstance(step, Pause):
-        return stopping.wait(step.seconds)
+        return stopping.pause(step.limit)
     if isinstance(step, Call):
         raise TypeError("a blocking store can't run a coroutine")
     return step.wait()
@@ -207,7 +230,7 @@ def rebuild(
     end = store.horizon().wait()[1]
     working = Rebuilding(store, projection, end, progress, on_error=on_error, changes=Documents)
     try:
-        drive(working.work(), threading.Event())
+        drive(working.work(), Stopping())
     finally:
         pending = working.discard()
         if pending is not None:

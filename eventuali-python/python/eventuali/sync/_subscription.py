@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
+from math import inf
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from eventuali._engine.checkpoint import flushed
 from eventuali._engine.follow import Following
 from eventuali._engine.lifecycle import refuse_in_loop
+from eventuali._engine.limit import Limit, followed
 from eventuali._engine.operation import Operation, run
 from eventuali.errors import EventStoreError
 from eventuali.expected import duration
@@ -72,19 +74,24 @@ class Subscription(Following[E_co], Generic[E_co]):
             TimeoutError: It took longer than `seconds`.
         """
         refuse_in_loop()
-        limit = None if seconds is None else duration(seconds, "seconds")
-        with self._told:
-            before = self._times
-            if not self._told.wait_for(
-                lambda: self._live or self.closed or self._left or self._times != before, limit
-            ):
-                raise TimeoutError(f"the subscription has not caught up in {seconds} s")
+        longest = inf if seconds is None else duration(seconds, "seconds")
+        limit = Limit(longest, followed(self._store))
+        before = self._times
+        with limit.telling(self._wake), self._told:
+            while not (self._live or self.closed or self._left or self._times != before):
+                if not (left := limit.left()):
+                    raise TimeoutError(f"the subscription has not caught up in {seconds} s")
+                self._told.wait(None if left == inf else left)
         if not self._live:
             raise self._ended()
 
     def _tell(self) -> None:
         with self._told:
             self._times += 1
+            self._told.notify_all()
+
+    def _wake(self) -> None:
+        with self._told:
             self._told.notify_all()
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 
 from eventuali import event as _event
 from eventuali._engine.clock import StoreClock
+from eventuali._engine.limit import entered, moved
 from eventuali.event import _envelope, _slot
 from eventuali.event._envelope import since_epoch, utc
 
@@ -36,13 +37,14 @@ class Clock(StoreClock):
     An event is made before it meets a store, so this holds for the whole process, all threads
     included, until the block ends. Of two that are entered, the inner one counts.
 
-    Nothing waits by it: timeouts, pauses between attempts and the time a checkpoint is written go
-    by the machine's clock.
+    A wait is over once it is by either clock, this one or the machine's. So `advance` ends the
+    pause before a handler is tried again, or a `wait_for` at its timeout, and whoever waits by a
+    clock that stands does not hang. A store waits by its own clock, else by the one that was
+    entered when the wait began.
     """
 
     __slots__ = ()
 
-    _entered: ClassVar[list[Clock]] = []
     _lock: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self, now: datetime = datetime(2025, 1, 1, tzinfo=UTC)) -> None:
@@ -82,11 +84,12 @@ class Clock(StoreClock):
             ValueError: The time has no zone, or lies before 1970.
         """
         self._core.set(_microseconds(to))
+        moved()
 
     def __enter__(self) -> Self:
         with self._lock:
-            self._entered.append(self)
-            _read_by(self._nanoseconds)
+            entered.append(self)
+            _read_by(_nanoseconds(self))
         return self
 
     def __exit__(
@@ -96,16 +99,17 @@ class Clock(StoreClock):
         traceback: TracebackType | None,
     ) -> None:
         with self._lock:
-            if not self._entered or self._entered[-1] is not self:
+            if not entered or entered[-1] is not self:
                 raise RuntimeError("clocks are left in the reverse order in which they are entered")
-            self._entered.pop()
-            _read_by(self._entered[-1]._nanoseconds if self._entered else time_ns)
-
-    def _nanoseconds(self) -> int:
-        return self._core.now() * 1000
+            entered.pop()
+            _read_by(_nanoseconds(entered[-1]) if entered else time_ns)
 
     def __repr__(self) -> str:
         return f"<Clock {self.now}>"
+
+
+def _nanoseconds(clock: StoreClock) -> Callable[[], int]:
+    return lambda: clock._core.now() * 1000
 
 
 def _read_by(read: Callable[[], int]) -> None:

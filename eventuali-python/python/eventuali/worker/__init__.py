@@ -10,6 +10,8 @@ from inspect import isawaitable
 from threading import current_thread, main_thread
 from typing import TypeAlias
 
+from eventuali._engine.asyncio_limit import pause
+from eventuali._engine.limit import Limit, followed
 from eventuali.config import EventStoreConfig
 from eventuali.errors import StorageBusyError, StorageUnavailableError
 from eventuali.projection import (
@@ -150,20 +152,23 @@ class Worker:
     async def _opened(self) -> EventStore | None:
         """Opens the store, as soon as it can be reached; None if it was told to stop before."""
         try:
-            async with asyncio.timeout(None) as limit:
-                self._opening = limit
+            async with asyncio.timeout(None) as timeout:
+                self._opening = timeout
                 if self._asked:
                     return None
-                pause = _SOON
+                source = self._source
+                read = followed(clock=source._clock if isinstance(source, Opening) else None)
+                seconds = _SOON
                 while True:
                     try:
                         return await self._open()
                     except (StorageBusyError, StorageUnavailableError) as error:
-                        opening_failed(error, pause)
-                    await asyncio.sleep(pause)
-                    pause = min(2 * pause, _LATER)
+                        limit = Limit(seconds, read)  # before anybody hears of the error
+                        opening_failed(error, seconds)
+                    await pause(limit)
+                    seconds = min(2 * seconds, _LATER)
         except TimeoutError:
-            if not limit.expired():
+            if not timeout.expired():
                 raise
             return None
         finally:
