@@ -82,8 +82,12 @@ class Dispatch:
             known = {
                 cls: each for cls, each in self.table.items() if each.mark.is_query is is_query
             }
-            what = "query" if is_query else "command"
-            raise unknown(type(message), known, "the bus", what)
+            what, other = ("query", "command") if is_query else ("command", "query")
+            verb = "send" if is_query else "ask"
+            instead = (
+                "" if handler is None else f"; {handler.name} takes it as a {other}: use {verb}"
+            )
+            raise unknown(type(message), known, "the bus", what, instead)
         return handler
 
 

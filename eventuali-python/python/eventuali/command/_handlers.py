@@ -14,6 +14,7 @@ from eventuali.aggregate import Aggregate
 from eventuali.aggregate._commands import MARK, Mark, Method, methods_of, refuse_generator
 from eventuali.command._command import Command
 from eventuali.errors import ConfigurationError, SerializationError
+from eventuali.event._registry import where
 
 Handling: TypeAlias = Callable[..., Any] | type[Aggregate]
 """What a bus is made of: functions that are marked, and classes with methods that are."""
@@ -108,11 +109,17 @@ def table_of(handlers: Iterable[Handling]) -> Mapping[type, Handler]:
         for handler in _handlers(each):
             other = table.setdefault(handler.mark.message, handler)
             if other is not handler:
-                raise ConfigurationError(
-                    f"{other.name} and {handler.name} both take {handler.mark.message.__name__}; "
-                    "give the bus one of them"
-                )
+                raise _both_take(other, handler)
     return table
+
+
+def _both_take(one: Handler, other: Handler) -> ConfigurationError:
+    taken = one.mark.message.__name__
+    if (one.function, one.aggregate) == (other.function, other.aggregate):
+        name = one.name if one.aggregate is None else one.aggregate.__name__
+        return ConfigurationError(f"{name} is given to the bus twice, and takes {taken}")
+    places = [f"{each.name} ({where(each.function)})" for each in (one, other)]
+    return ConfigurationError(f"{' and '.join(places)} both take {taken}; give the bus one of them")
 
 
 def _handlers(each: Handling) -> list[Handler]:
