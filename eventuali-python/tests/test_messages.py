@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from abc import ABC
 from dataclasses import dataclass
+from decimal import Decimal
 from types import new_class
 from typing import Any, Protocol, TypeVar
 
@@ -24,7 +26,8 @@ from eventuali import (
     StreamEvents,
     sync,
 )
-from eventuali.command import Command, CommandBus, answers, handles
+from eventuali.command import Answered, Command, CommandBus, answers, handles
+from eventuali.command._command import answer_of
 from eventuali.errors import UnknownCommandError
 from eventuali.projection import Statements
 
@@ -279,3 +282,74 @@ def test_what_is_given_twice_is_named_with_both_places(kind, api, tmp_path):
             await store.append([moved(), event, StreamEvents(("hotel.purse", "a"), [event])])
 
     run(api, kind, tmp_path, test)
+
+
+# --- what a message is answered with --------------------------------------------------------------
+
+
+class Deposit(Command[Decimal]):
+    amount: Decimal
+
+
+@dataclass
+class Largest(Answered[Decimal | None]):
+    key: str = "a"
+
+
+@each_store
+def test_a_command_that_says_its_answer_is_answered_exactly(kind, api, tmp_path):
+    @handles(Deposit)
+    def deposit(command: Deposit, work: Any):  # what it returns is not annotated here
+        return command.amount
+
+    @answers(Largest)
+    def largest(query: Largest, store: Any) -> Decimal | None:
+        return None
+
+    async def test(store):
+        bus = bus_of(api, store, deposit, largest)
+        command = Deposit(amount=Decimal("1.50"))
+        for repeated in (False, True):
+            if api == "async":
+                handled = await bus.send(command)
+            else:
+                handled = await asyncio.to_thread(bus.send, command)
+            assert (str(handled.answer), handled.repeated) == ("1.50", repeated)
+        assert pickle.loads(pickle.dumps(handled)) == handled
+        assert pickle.loads(pickle.dumps(command)) == command
+
+    run(api, kind, tmp_path, test)
+
+
+def test_a_handler_of_another_answer_is_refused_when_a_bus_is_made():
+    def bus(message, annotation):
+        def handler(message: Any, around: Any) -> None: ...
+
+        if annotation is not None:
+            handler.__annotations__["return"] = annotation
+        mark = answers if message is Largest else handles
+        return CommandBus(None, mark(message)(handler))
+
+    for wrong in (int, str, dict[str, int], Decimal | None, type(None)):
+        with pytest.raises(TypeError, match=r"annotated to return .*, and Deposit .* Decimal"):
+            bus(Deposit, wrong)
+    with pytest.raises(TypeError, match=r"annotated to return int, and Largest"):
+        bus(Largest, int)
+    for right in (Decimal, Any, "Decimal"):
+        assert bus(Deposit, right)
+    for right in (Decimal, Decimal | None, type(None), "Nowhere", T):
+        assert bus(Largest, right)
+    assert bus(Pay, int)
+
+
+def test_what_a_class_says_is_inherited_and_the_commands_are_the_same_otherwise():
+    class Base(Deposit):
+        pass
+
+    assert (answer_of(Base), answer_of(Largest), answer_of(Pay)) == (
+        Decimal,
+        Decimal | None,
+        Any,
+    )
+    assert issubclass(Base, Command)
+    assert Base(amount=Decimal(1)).model_dump().keys() == {"command_id", "amount"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from inspect import Parameter, isfunction, signature
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 from eventuali.aggregate._commands import MARK, Mark, local_names
@@ -86,24 +86,25 @@ def _check_parameter(
             annotation = eval(annotation, function.__globals__, dict(local))  # noqa: S307
         except Exception:
             return
-    members = get_args(annotation) if _is_union(annotation) else (annotation,)
-    if all(_excludes(each, message) for each in members):
+    found = members(annotation)
+    if all(_excludes(each, message) for each in found):
         what, mark = ("query", "answers") if is_query else ("command", "handles")
-        told = " | ".join(getattr(each, "__name__", repr(each)) for each in members)
+        told = " | ".join(getattr(each, "__name__", repr(each)) for each in found)
         raise TypeError(
             f"{function.__qualname__} is marked with @{mark}({message.__name__}), and its {what} "
             f"is annotated with {told}; name the same class in both"
         )
 
 
-def _is_union(annotation: Any) -> bool:
-    return get_origin(annotation) in (Union, UnionType)
+def members(annotation: Any) -> tuple[Any, ...]:
+    """Returns the types of which a union consists; of another type, that alone."""
+    if annotation is None:
+        return (NoneType,)
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
 
 
 def _excludes(annotation: Any, message: type) -> bool:
     """Whether an annotation is a class to which a message does not belong."""
-    if annotation is None:
-        return True
     if not isinstance(annotation, type) or annotation in (Any, Parameter.empty):
         return False
     if get_origin(annotation) is not None or getattr(annotation, "_is_protocol", False):
