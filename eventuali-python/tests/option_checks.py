@@ -665,6 +665,19 @@ def _(place, aggregate_id):
         return raised(lambda: store.transact(fn), AggregateNotFoundError)
 
 
+@changes("UnitOfWork.load_or_new.cls", (Ledger, "Ledger"), (Other, "Other"))
+def _(place, cls):
+    with place.filled() as store:
+        return type(store.transact(within_work(place, "load_or_new", cls, "x")).value).__name__
+
+
+@changes("UnitOfWork.load_or_new.aggregate_id", ("x", False), ("z", True))
+def _(place, aggregate_id):
+    with place.filled() as store:
+        fn = within_work(place, "load_or_new", Ledger, aggregate_id)
+        return store.transact(fn).value.is_new()
+
+
 @changes("UnitOfWork.load_many.cls", (Ledger, ["x", "y"]), (Other, ["x"]))
 def _(place, cls):
     with place.filled() as store:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,6 +14,7 @@ from uuid import uuid4
 import pytest
 from stores import each_api, each_store, gathered, opened, run, url_of
 from test_command import Bus, Empty, Noted, Open, Opened, Paid, Pay, Purse, purse_bus
+from units import outside
 
 import eventuali
 from eventuali import Projection, Query, ReadModel, sync
@@ -225,7 +227,7 @@ def test_what_a_handler_only_looks_at_must_stay_as_it_was(kind, api, tmp_path) -
                 noted = await work.read(Query(event_types=[Noted]))
                 assert work.store is inner
                 if rival := rivals():
-                    await inner.append(rival[0], stream=rival[1])
+                    await outside(inner.append, rival[0], stream=rival[1])
                 return compared(command, work, found, noted)
         else:
 
@@ -235,7 +237,7 @@ def test_what_a_handler_only_looks_at_must_stay_as_it_was(kind, api, tmp_path) -
                 noted = work.read(Query(event_types=[Noted]))
                 assert work.store is inner
                 if rival := rivals():
-                    inner.append(rival[0], stream=rival[1])
+                    Context().run(inner.append, rival[0], stream=rival[1])
                 return compared(command, work, found, noted)
 
         bus = purse_bus(store)

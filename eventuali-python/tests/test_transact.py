@@ -14,6 +14,7 @@ import pytest
 from hotel import MoneyMoved, Purse, increment, race_to_increment
 from racers import race
 from stores import each_api, each_kind, each_shared, each_store, gathered, opened, run, url_of
+from units import fit, inner, outside
 
 from eventuali import (
     ANY,
@@ -51,47 +52,6 @@ def purse(key, *amounts):
     for amount in amounts:
         made.apply(moved(amount))
     return made
-
-
-class Awaited:
-    """A unit of work of the blocking store, for functions that are written for the other one."""
-
-    def __init__(self, work) -> None:
-        self.work = work
-
-    def add(self, *aggregates):
-        self.work.add(*aggregates)
-
-    def append(self, *arguments, **options):
-        self.work.append(*arguments, **options)
-
-    def __getattr__(self, name):
-        verb = getattr(self.work, name)
-
-        async def call(*arguments):
-            return verb(*arguments)
-
-        return call
-
-
-def fit(api, function):
-    """Returns a coroutine function in the form that a store takes."""
-    if api == "async":
-        return function
-
-    def plain(work):
-        coroutine = function(Awaited(work))
-        try:
-            coroutine.send(None)
-        except StopIteration as end:
-            return end.value
-        raise AssertionError("it waits for something else")
-
-    return plain
-
-
-def inner(api, store):
-    return store if api == "async" else store.store
 
 
 async def stored(store, key):
@@ -204,9 +164,7 @@ def overtaken(api, store, times, work_of, rival):
     async def change(work):
         seen.append(await work_of(work))
         if len(seen) <= times:
-            given = rival(inner(api, store))
-            if api == "async":
-                await given
+            await outside(rival, inner(api, store))
         return len(seen)
 
     return fit(api, change), seen
@@ -787,11 +745,11 @@ def test_a_unit_of_work_that_has_ended_takes_no_calls(api, tmp_path):
         kept = []
 
         async def keep(work):
-            kept.append(getattr(work, "work", work))
+            kept.append(getattr(work, "inner", work))
             await work.load_one(Purse, "a")
 
         async def fail(work):
-            kept.append(getattr(work, "work", work))
+            kept.append(getattr(work, "inner", work))
             raise ValueError
 
         await store.transact(fit(api, keep))

@@ -16,11 +16,11 @@ ROOT = Path(__file__).resolve().parents[2]
 APP = Path(__file__).with_name("typing_app.py")
 
 INFERRED = """\
-from typing_app import Clear, Note, Order, OrderPaid, OrderReturned
+from typing_app import Clear, LastOf, Note, Order, clear, OrderPaid, OrderReturned
 from eventuali import Event, EventStore, EventStoreConfig, Projection, Query, ReadModel, sync
 from eventuali.command import CommandBus, UnitOfWork
 from eventuali.sqlalchemy import AsyncSessions, Sessions
-from eventuali.testing import Clock, assert_replays, given, strategies, stream
+from eventuali.testing import Clock, assert_replays, given, given_streams, strategies, stream
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import sessionmaker
 
@@ -61,7 +61,10 @@ async def loading(store: EventStore) -> None:
 
 async def sending(bus: CommandBus, work: UnitOfWork) -> None:
     reveal_type(await bus.send(Order()))
+    reveal_type((await bus.send(Note(order_id="1", text="a"))).answer)
+    reveal_type(await bus.ask(LastOf("1")))
     reveal_type(await work.load(Order, "1"))
+    reveal_type(await work.load_or_new(Order, "1"))
 
 async def deciding(store: EventStore, blocking: sync.EventStore) -> None:
     paid = Query(event_types=[OrderPaid])
@@ -110,6 +113,8 @@ async def kit(blocking: sync.EventStore, store: EventStore) -> None:
     reveal_type(given().when(any_events, Query(event_types=[OrderPaid])))
     reveal_type(given(Order).when(Note(order_id="1", text="a")).then_returns(1).aggregate)
     given(Order).when(Clear("1"))
+    reveal_type(given_streams(stream(Order, "1")).when(Clear("1"), clear).then({(Order, "1"): []}))
+    given_streams().when(lambda work: work.load_or_new(Order, "1"))
     reveal_type(assert_replays(Order, blocking, before="states.json"))
     reveal_type(await assert_replays(Order, store, before=Order))
     with Clock() as clock:
@@ -129,8 +134,11 @@ TYPES = [
     "typing_app.OrderPaid | typing_app.OrderReturned",
     "eventuali.query.Query[typing_app.OrderPaid | typing_app.OrderReturned]",
     "eventuali._engine.pending_commit.Committed",
-    "eventuali.command._dispatch.Handled",
+    "eventuali.command._dispatch.Handled[Any]",
+    "str",
+    "str",
     "typing_app.Order | None",
+    "typing_app.Order",
     "typing_app.Order | None",
     "eventuali.config.EventStoreConfig",
     "decimal.Decimal",
@@ -143,6 +151,7 @@ TYPES = [
     "eventuali.testing._projected.Projected",
     *["eventuali.testing._decisions.Decided"] * 5,
     "typing_app.Order",
+    "eventuali.testing._streams.Transacted",
     "eventuali.testing._replays.Replayed",
     "eventuali.testing._replays.Replayed",
     "hypothesis.strategies._internal.strategies.SearchStrategy[typing_app.OrderPaid]",
@@ -176,6 +185,8 @@ MISTAKES = {
     'EventStoreConfig.postgres("postgresql://").with_max_connections("2")': "arg-type",
     'EventStoreConfig.postgres("postgresql://").schema = "shop"': "misc",
     "given(Order).when(lambda order: order.lost)": "attr-defined",
+    'sync.CommandBus(store).ask(LastOf("1")) + 1': "operator",
+    'sync.CommandBus(store).send(Note(order_id="1", text="a")).answer + 1': "operator",
     "given().when(returned, Query(event_types=[OrderPaid]))": "arg-type",
     "given(Order).when(lambda order: None).then(Order())": "arg-type",
     'given(Order).when("place")': "arg-type",

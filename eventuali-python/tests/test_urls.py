@@ -7,8 +7,10 @@ import json
 import os
 import random
 import shutil
+import socket
 import sqlite3
 import tempfile
+import traceback
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,8 +22,14 @@ from ledger import Counted, counted
 from stores import each_api, opened
 from support import script
 
-from eventuali import ConfigurationError, DatabaseError, InvalidEventError, sync
-from eventuali.errors import SchemaMismatchError, StorageCorruptedError
+from eventuali import (
+    ConfigurationError,
+    DatabaseError,
+    EventStoreConfig,
+    InvalidEventError,
+    sync,
+)
+from eventuali.errors import SchemaMismatchError, StorageCorruptedError, StorageUnavailableError
 
 
 @each_api
@@ -371,3 +379,14 @@ def test_a_damaged_event_is_named_by_its_position(tmp_path):
         assert [event.number for event in store.read(limit=1)] == [1000001]
         with pytest.raises(StorageCorruptedError):
             store.load_events("a")
+
+
+def test_a_server_that_is_away_is_named_without_the_password():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        config = EventStoreConfig.postgres(f"postgresql://ada:s3cret@127.0.0.1:{port}/bank")
+        with pytest.raises(StorageUnavailableError) as caught:
+            sync.EventStore.create(config.with_connect_timeout(5))
+    assert f"host 127.0.0.1, port {port}, database bank: " in str(caught.value)
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))

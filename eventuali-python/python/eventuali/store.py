@@ -185,7 +185,13 @@ class EventStore:
         """
         return await self._driver.run(
             _write.save(
-                self._store, self._event_types, aggregates, self._inline, condition, tracking
+                self._store,
+                self._event_types,
+                aggregates,
+                self._inline,
+                condition,
+                tracking,
+                self._tickets,
             )
         )
 
@@ -324,6 +330,7 @@ class EventStore:
                 condition,
                 self._inline,
                 tracking,
+                self._tickets,
             )
         )
 
@@ -819,6 +826,7 @@ class EventStore:
                 aggregate_type,
                 expected,
                 self._inline,
+                self._tickets,
             )
         )
 

@@ -77,6 +77,13 @@ class UnitOfWork:
         """
         return load_one_of(cls, aggregate_id, await self.load(cls, aggregate_id))
 
+    async def load_or_new(self, cls: type[A], aggregate_id: str) -> A:
+        """Rebuilds an aggregate like `load`, or adds a new one if nothing was ever stored.
+
+        What is stored is then on condition that nothing was stored of it in the meantime.
+        """
+        return await self._driver.run(self._unit.load_or_new(cls, aggregate_id))
+
     async def load_many(self, cls: type[A], ids: Iterable[str]) -> dict[str, A]:
         """Rebuilds several aggregates of a class; see `EventStore.load_many`."""
         return await self._driver.run(self._unit.load_many(cls, ids))

@@ -89,6 +89,7 @@ impl Shared {
             let first = self.primary.load(Ordering::Relaxed);
             let connected = timeout(limit, self.connect_once(purpose)).await;
             let result = connected.unwrap_or_else(|_| Err(timed_out("connecting")));
+            let result = result.map_err(|error| of_server(error, &self.servers[first]));
             tried += 1;
             match result {
                 Err(error) if tried < count && is_of_the_server(&error) => {
@@ -159,6 +160,18 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// The error of a server that is away, with its place before the text.
+fn of_server(error: Error, server: &PgConnectOptions) -> Error {
+    if *error.kind() != ErrorKind::Unavailable {
+        return error;
+    }
+    let socket = server.get_socket().map(|path| path.display().to_string());
+    let host = socket.as_deref().unwrap_or_else(|| server.get_host());
+    // Without a name, a database is that of the user.
+    let database = server.get_database().unwrap_or_else(|| server.get_username());
+    error.of(&format!("host {host}, port {}, database {database}", server.get_port()))
 }
 
 /// The connections of a store, each lent to one at a time.

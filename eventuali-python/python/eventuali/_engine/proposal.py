@@ -23,7 +23,7 @@ from eventuali._engine.pending_commit import (
     StreamWrite,
     of_parts,
 )
-from eventuali._engine.write import NO_STREAM, check_writes, send, stream_write
+from eventuali._engine.write import NO_STREAM, check_writes, given_twice, send, stream_write
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
 from eventuali.errors import InvalidEventError
@@ -74,7 +74,8 @@ class Proposal:
         self._checked = checked
         self._commit: PendingCommit | None = None
         if len(set(map(id, self.aggregates))) < len(self.aggregates):
-            raise InvalidEventError("an aggregate is given twice in one commit", field="aggregates")
+            numbered = ((n, each) for n, each in enumerate(aggregates, 1) if each._uncommitted)
+            raise given_twice(numbered, "commit")
         for each in self.aggregates:
             if each._pending is not None:
                 text = (

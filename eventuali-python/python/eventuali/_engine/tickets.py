@@ -177,6 +177,18 @@ class Tickets:
         for turn in turns:
             turn.set_result(None)
 
+    def check(self, tenant: str, streams: Iterable[tuple[str, str]], what: str) -> None:
+        """Refuses to write to streams of a function that is running around the caller.
+
+        Raises:
+            RuntimeError: One of the streams is such.
+        """
+        ticket = _open(_within.get())
+        if ticket is not None:
+            keys = {(tenant, *stream) for stream in streams}
+            for each in (ticket, *ticket.around()):
+                each.check(self, keys, what)
+
     def _next(self, key: Key, line: Line) -> None:
         """Gives the turn to the first who waits; an empty line is dropped."""
         if not line.waiting:
@@ -238,14 +250,22 @@ class Ticket:
             RuntimeError: One of the streams is such.
         """
         for outer in self.around():
-            if outer.concerned is None or outer.tickets is not self.tickets:
-                continue
-            for _, name, key in keys & outer.concerned():
-                raise RuntimeError(
-                    f"a {what} within a transaction changes the {name} {key!r:.260}, which the "
-                    "transaction around it has loaded or added: change it with the unit of work "
-                    "of that one"
-                )
+            outer.check(self.tickets, keys, what)
+
+    def check(self, tickets: Tickets, keys: set[Key], what: str) -> None:
+        """Refuses to change streams that the function of its caller is about, while that runs.
+
+        Raises:
+            RuntimeError: One of the streams is such.
+        """
+        if self.concerned is None or self.tickets is not tickets:
+            return
+        for _, name, key in keys & self.concerned():
+            raise RuntimeError(
+                f"a {what} within a transaction changes the {name} {key!r:.260}, which the "
+                "transaction around it has loaded or added: change it with the unit of work of "
+                "that one"
+            )
 
     def may_wait(self, key: Key) -> bool:
         """Whether to wait in a line can't be to wait for oneself.

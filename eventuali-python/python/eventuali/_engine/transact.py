@@ -19,6 +19,7 @@ from eventuali._engine.proposal import Proposal
 from eventuali._engine.tickets import Tickets
 from eventuali._engine.unit import Unit
 from eventuali._eventuali import Store
+from eventuali.aggregate._watch import watching
 from eventuali.errors import EventStoreError, OptimisticConcurrencyError
 
 ATTEMPTS = 50
@@ -65,7 +66,7 @@ class Transaction(Attempts):
         """Marks the time in which its function runs, and ends the unit of work with it."""
         self.ticket.concerned = unit.keys
         try:
-            with self.ticket.calling():
+            with self.ticket.calling(), watching(unit.note):
                 yield
         finally:
             self.ticket.concerned = None
@@ -99,7 +100,8 @@ class Transaction(Attempts):
         """Takes what the function has done.
 
         Raises:
-            RuntimeError: It changes what a transaction around it has loaded or added.
+            RuntimeError: It changes what a transaction around it has loaded or added, or it has
+                not added an aggregate.
         """
         self._keys = unit.lines()
         self._unit = unit

@@ -58,6 +58,8 @@ class Unit:
         self._event_types = event_types
         self._ticket = ticket
         self._aggregates: dict[Stream, Aggregate | None] = {}
+        self._new: dict[Stream, Aggregate] = {}
+        self._noted: list[Aggregate] = []
         self._appended: dict[Stream, Appended] = {}
         self._conditions: list[Condition] = []
         self._loaded: set[Stream] = set()
@@ -103,6 +105,16 @@ class Unit:
                 self._take((name, key), found.get(key))
         known = {key: self._aggregates[name, key] for key in wanted}
         return {key: self._of(cls, one) for key, one in known.items() if one is not None}
+
+    def load_or_new(self, cls: type[A], aggregate_id: str) -> Operation[A]:
+        """Loads an aggregate, once, or adds a new one of which nothing may be stored then."""
+        found = yield from self.load(cls, aggregate_id)
+        if found is not None:
+            return found
+        # Somebody else may be here, too, in another thread.
+        new = self._new.setdefault((cls.__aggregate_type__, aggregate_id), cls(id=aggregate_id))
+        self.add([new])
+        return self._of(cls, new)
 
     def _begin(self) -> None:
         """Notes the time of the first read; what it waited for before that does not count."""
@@ -166,6 +178,26 @@ class Unit:
                 raise InvalidEventError(text, field="aggregates")
             self._aggregates[stream] = one
 
+    def note(self, aggregate: Aggregate) -> None:
+        """Notes an aggregate that is about to change, if it stands for one that was not there.
+
+        The events of such a one are meant to be stored. Others may be made for a computation.
+        """
+        stream = (aggregate.__aggregate_type__, aggregate.id)
+        if not self._ended and self._aggregates.get(stream, aggregate) is None:
+            self._noted.append(aggregate)
+
+    def _check_noted(self) -> None:
+        for one in self._noted:
+            stream = (one.__aggregate_type__, one.id)
+            if one._uncommitted and self._aggregates[stream] is not one:
+                raise RuntimeError(
+                    f"the {stream[0]} {stream[1]!r:.260} has new events, which would be lost: it "
+                    "was not there when it was loaded, and the one that was made is no part of the "
+                    "unit of work; load it with load_or_new(…), or add it with work.add(…); if its "
+                    "events are not to be stored, call its mark_events_as_committed()"
+                )
+
     def append(
         self,
         events: Iterable[Event],
@@ -218,7 +250,9 @@ class Unit:
         Raises:
             InvalidEventError: Events are added to the stream of an aggregate that has its own.
             OptimisticConcurrencyError: A stream was loaded at another version than is expected.
+            RuntimeError: An aggregate that was not there was made, and not added.
         """
+        self._check_noted()
         loaded = [one for one in self._aggregates.values() if one is not None]
         writes = {
             stream: StreamWrite(stream, 0 if one is None else one.version, ())

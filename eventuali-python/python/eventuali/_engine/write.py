@@ -26,6 +26,7 @@ from eventuali._engine.pending_commit import (
     of_parts,
 )
 from eventuali._engine.read import type_of
+from eventuali._engine.tickets import Tickets
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
 from eventuali.errors import InvalidEventError
@@ -52,6 +53,7 @@ def save(
     inline: Inline | None = None,
     condition: AppendCondition | None = None,
     tracking: Tracking | None = None,
+    tickets: Tickets | None = None,
 ) -> Operation[Committed]:
     """Settles what an earlier save left open, then commits the unsaved events of the aggregates."""
     for aggregate in aggregates:
@@ -59,7 +61,11 @@ def save(
             raise TypeError(f"save takes aggregates, not {aggregate!r:.60}")
         event_types.saves(aggregate.__aggregate_type__, aggregate._uncommitted, applied=True)
     if len(aggregates) > 1 and len(set(map(id, aggregates))) < len(aggregates):
-        raise InvalidEventError("an aggregate is given twice in one save", field="aggregates")
+        raise given_twice(enumerate(aggregates, 1), "save")
+    if tickets is not None:
+        changed = (each for each in aggregates if each._uncommitted)
+        streams = ((each.__aggregate_type__, each.id) for each in changed)
+        tickets.check(store.tenant, streams, "save")
     besides = _besides(condition, tracking)
     untracked = besides.tracking is not None
     commits = []
@@ -103,6 +109,7 @@ def append(
     condition: AppendCondition | None,
     inline: Inline | None = None,
     tracking: Tracking | None = None,
+    tickets: Tickets | None = None,
 ) -> Operation[Committed]:
     """Commits events of no aggregate."""
     if isinstance(events, Event):
@@ -120,6 +127,9 @@ def append(
         raise InvalidEventError("expected= is for the events of stream=", field="expected")
     besides = _besides(condition, tracking)
     check_writes(event_types, writes)
+    if tickets is not None:
+        streams = (each.stream for each in writes if each.events)
+        tickets.check(store.tenant, streams, "write")
     if not any(write.events for write in writes):
         return (yield from _nothing(store, [(*each[0], each[1], []) for each in writes], besides))
     return (yield from send(store, of_parts((), writes, besides), (), inline))
@@ -133,11 +143,13 @@ def append_events(
     aggregate_type: str | type[Aggregate] | None,
     expected: object,
     inline: Inline | None = None,
+    tickets: Tickets | None = None,
 ) -> Operation[Committed]:
     """Commits events for the stream of an id."""
     name = (yield from type_of(store, aggregate_id, aggregate_type)) or PLAIN_STREAM
     stream = (name, aggregate_id)
-    return (yield from append(store, event_types, events, stream, expected, None, inline))
+    appending = append(store, event_types, events, stream, expected, None, inline, tickets=tickets)
+    return (yield from appending)
 
 
 def _apart(given: Sequence[Event | StreamEvents]) -> tuple[list[Event], list[StreamWrite]]:
@@ -166,8 +178,39 @@ def check_writes(event_types: EventTypes, writes: Sequence[StreamWrite]) -> None
         count = len(seen) + len(events)
         seen.update(map(id, events))
         if len(seen) < count:
-            raise InvalidEventError("an event is given twice in one commit", field="event_id")
+            raise _event_twice(writes)
         event_types.saves(aggregate_type, events, applied=False)
+
+
+def given_twice(aggregates: Iterable[tuple[int, Aggregate]], what: str) -> InvalidEventError:
+    """Returns the error for one of numbered aggregates that stands twice in a save or commit."""
+    seen: dict[int, int] = {}
+    for number, each in aggregates:
+        first = seen.setdefault(id(each), number)
+        if first != number:
+            text = (
+                f"the {type(each).__name__} {each.id!r:.260} is given twice in one {what}, as "
+                f"aggregate {first} and as {number}; give it once"
+            )
+            return InvalidEventError(text, field="aggregates")
+    raise AssertionError("no aggregate is given twice")
+
+
+def _event_twice(writes: Sequence[StreamWrite]) -> InvalidEventError:
+    """Returns the error for an event that stands twice in one commit, which says where."""
+    places: dict[int, str] = {}
+    for (kind, key), _, events in writes:
+        for number, event in enumerate(events, 1):
+            stream = f"of the {kind} {key!r:.260}" if kind else "of no stream"
+            place = f"event {number} {stream}"
+            other = places.setdefault(id(event), place)
+            if other is not place:
+                text = (
+                    f"a {type(event).__name__} is given twice in one commit, as {other} and as "
+                    f"{place}; make two events"
+                )
+                return InvalidEventError(text, field="event_id")
+    raise AssertionError("no event is given twice")
 
 
 def _besides(condition: AppendCondition | None, tracking: Tracking | None) -> Besides:

@@ -27,6 +27,7 @@ from eventuali._values import values
 from eventuali.aggregate._commands import Method, handle
 from eventuali.aggregate._handlers import HandledTypes, Handlers, outer_locals, returned_value
 from eventuali.aggregate._rollback import Savepoint, beside, own_slots, restore
+from eventuali.aggregate._watch import watcher
 from eventuali.errors import InvalidEventError
 from eventuali.event import Event, _registry
 from eventuali.event._context import begun, current
@@ -332,6 +333,8 @@ def begin_savepoint(aggregate: Aggregate) -> Savepoint:
     """Keeps the state, so that the changes of a failing handler can be undone."""
     savepoint = Savepoint(aggregate)
     set_savepoint(aggregate, savepoint)
+    if (told := watcher()) is not None:
+        told(aggregate)
     return savepoint
 
 

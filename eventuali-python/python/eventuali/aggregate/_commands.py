@@ -141,12 +141,14 @@ def handle(
     return answer, uncommitted[count:]
 
 
-def unknown(message: type, known: Mapping[type, Any], where: str, what: str) -> UnknownCommandError:
+def unknown(
+    message: type, known: Mapping[type, Any], where: str, what: str, instead: str = ""
+) -> UnknownCommandError:
     """Returns the error for a message that nobody handles, which lists what is known."""
     names = sorted(each.__name__ for each in known)
     listed = ", ".join(names) if names else "nothing"
     return UnknownCommandError(
-        f"{where} has no handler for the {what} {message.__name__}; it knows {listed}",
+        f"{where} has no handler for the {what} {message.__name__}; it knows {listed}{instead}",
         message_type=message.__name__,
         known=names,
     )

@@ -1,6 +1,6 @@
 """Commands and queries: what may be asked of an application, and who answers.
 
-    class Deposit(Command):
+    class Deposit(Command[Decimal]):
         account_id: str
         amount: Decimal
 
@@ -22,23 +22,23 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from inspect import isawaitable
-from typing import Any, cast
+from typing import Any, cast, overload
 from uuid import UUID
 
 from eventuali._engine import answers as _answers
 from eventuali._engine.transact import ATTEMPTS
 from eventuali.aggregate import answered
-from eventuali.command._command import Command
+from eventuali.command._command import Answered, Command, R
 from eventuali.command._dispatch import Dispatch, Handled, Sent
 from eventuali.command._handlers import Handling
 from eventuali.command._marks import answers, handles
 from eventuali.store import EventStore
 from eventuali.transaction import UnitOfWork, transact
 
-__all__ = ["Command", "CommandBus", "Handled", "UnitOfWork", "answers", "handles"]
+__all__ = ["Answered", "Command", "CommandBus", "Handled", "UnitOfWork", "answers", "handles"]
 
 # A pickle names them where no part of the path is private.
-Command.__module__ = Handled.__module__ = __name__
+Answered.__module__ = Command.__module__ = Handled.__module__ = __name__
 
 
 class CommandBus:
@@ -67,13 +67,23 @@ class CommandBus:
 
         Raises:
             ConfigurationError: Two handlers take the same class.
-            TypeError: One is not marked, takes other arguments, or answers a `Command` with what
-                pydantic can't write.
+            TypeError: One is not marked, takes other arguments, answers a `Command` with what
+                pydantic can't write, or is annotated with another answer than its class names.
         """
         self._dispatch = Dispatch(handlers, middleware, retention, attempts)
         self._store = store
 
-    async def send(self, command: object, *, command_id: UUID | str | None = None) -> Handled:
+    @overload
+    async def send(
+        self, command: Answered[R], *, command_id: UUID | str | None = None
+    ) -> Handled[R]: ...
+
+    @overload
+    async def send(
+        self, command: object, *, command_id: UUID | str | None = None
+    ) -> Handled[Any]: ...
+
+    async def send(self, command: object, *, command_id: UUID | str | None = None) -> Handled[Any]:
         """Has a command handled, and commits what its handler wants, all or nothing.
 
         It is a transaction, as of `EventStore.transact`: if other writers were faster, the handler
@@ -101,6 +111,12 @@ class CommandBus:
             return await self._handle(Sent(self._dispatch, message, command_id))
 
         return cast("Handled", await self._through(0, command, handle))
+
+    @overload
+    async def ask(self, query: Answered[R]) -> R: ...
+
+    @overload
+    async def ask(self, query: object) -> Any: ...
 
     async def ask(self, query: object) -> Any:
         """Returns what the handler of a query answers.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic
 from uuid import UUID
 
 from eventuali._engine import answers
@@ -14,6 +14,7 @@ from eventuali._engine.operation import Operation
 from eventuali._engine.transact import Transaction
 from eventuali._engine.unit import Unit
 from eventuali.aggregate._commands import unknown
+from eventuali.command._command import R
 from eventuali.command._handlers import Handler, Handling, table_of
 from eventuali.command._identity import are_same, digest_of, id_of
 from eventuali.context import Block, metadata
@@ -34,7 +35,7 @@ _STORAGE = (DatabaseError, ForkedProcessError, OutcomeUnknownError, StoreClosedE
 
 
 @dataclass(frozen=True, slots=True)
-class Handled:
+class Handled(Generic[R]):
     """What became of a command.
 
     Attributes:
@@ -44,7 +45,7 @@ class Handled:
         repeated: Whether the command was handled before, and this is the answer of then.
     """
 
-    answer: Any = None
+    answer: R = None  # type: ignore[assignment]
     position: int | None = None
     repeated: bool = False
 
@@ -82,8 +83,12 @@ class Dispatch:
             known = {
                 cls: each for cls, each in self.table.items() if each.mark.is_query is is_query
             }
-            what = "query" if is_query else "command"
-            raise unknown(type(message), known, "the bus", what)
+            what, other = ("query", "command") if is_query else ("command", "query")
+            verb = "send" if is_query else "ask"
+            instead = (
+                "" if handler is None else f"; {handler.name} takes it as a {other}: use {verb}"
+            )
+            raise unknown(type(message), known, "the bus", what, instead)
         return handler
 
 

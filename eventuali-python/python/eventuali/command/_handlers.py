@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from inspect import Parameter, iscoroutinefunction, signature
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_origin
 
 from pydantic import PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from eventuali.aggregate import Aggregate
 from eventuali.aggregate._commands import MARK, Mark, Method, methods_of, refuse_generator
-from eventuali.command._command import Command
+from eventuali.command._command import Command, answer_of
+from eventuali.command._marks import members
 from eventuali.errors import ConfigurationError, SerializationError
+from eventuali.event._registry import where
 
 Handling: TypeAlias = Callable[..., Any] | type[Aggregate]
 """What a bus is made of: functions that are marked, and classes with methods that are."""
@@ -38,8 +40,25 @@ class Handler:
         self.function = function
         self.aggregate = aggregate
         self.is_async = iscoroutinefunction(function)
+        self._told = answer_of(mark.message)
+        self._check_answer()
         if issubclass(mark.message, Command):  # its answer is always recorded
             _ = self._adapter
+
+    def _check_answer(self) -> None:
+        """Refuses a handler that is annotated with another answer than its message names."""
+        if self._told is Any or "return" not in getattr(self.function, "__annotations__", {}):
+            return
+        try:
+            annotation = _answer_type(self.name, self.mark, self.function)
+        except TypeError:
+            return  # what it can't resolve says nothing
+        if not all(_is_among(each, members(self._told)) for each in members(annotation)):
+            raise TypeError(
+                f"{self.name} is annotated to return {_shown(annotation)}, and "
+                f"{self.mark.message.__name__} says that it is answered with "
+                f"{_shown(self._told)}; name the same type in both"
+            )
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
@@ -49,7 +68,8 @@ class Handler:
             TypeError: The annotation can't be resolved, or pydantic does not know the type.
         """
         try:
-            return TypeAdapter(_answer_type(self.name, self.mark, self.function))
+            annotation = _answer_type(self.name, self.mark, self.function)
+            return TypeAdapter(self._told if annotation is Any else annotation)
         except (PydanticUserError, PydanticUndefinedAnnotation) as error:
             raise TypeError(
                 f"{self.name}: what it returns can't be recorded as the answer of a command with "
@@ -108,11 +128,17 @@ def table_of(handlers: Iterable[Handling]) -> Mapping[type, Handler]:
         for handler in _handlers(each):
             other = table.setdefault(handler.mark.message, handler)
             if other is not handler:
-                raise ConfigurationError(
-                    f"{other.name} and {handler.name} both take {handler.mark.message.__name__}; "
-                    "give the bus one of them"
-                )
+                raise _both_take(other, handler)
     return table
+
+
+def _both_take(one: Handler, other: Handler) -> ConfigurationError:
+    taken = one.mark.message.__name__
+    if (one.function, one.aggregate) == (other.function, other.aggregate):
+        name = one.name if one.aggregate is None else one.aggregate.__name__
+        return ConfigurationError(f"{name} is given to the bus twice, and takes {taken}")
+    places = [f"{each.name} ({where(each.function)})" for each in (one, other)]
+    return ConfigurationError(f"{' and '.join(places)} both take {taken}; give the bus one of them")
 
 
 def _handlers(each: Handling) -> list[Handler]:
@@ -167,3 +193,17 @@ def _answer_type(name: str, mark: Mark, function: Callable[..., Any]) -> Any:
             f"{name}: what it returns can't be resolved: {error}; import it at run time, not "
             "under TYPE_CHECKING"
         ) from error
+
+
+def _is_among(annotation: Any, told: tuple[Any, ...]) -> bool:
+    """Whether a type may be one of others; what is no class is not looked into."""
+    one = get_origin(annotation) or annotation
+    others = [get_origin(each) or each for each in told]
+    if annotation in told or not all(isinstance(each, type) for each in (one, *others)):
+        return True
+    return one is Any or any(other is Any or issubclass(one, other) for other in others)
+
+
+def _shown(annotation: Any) -> str:
+    plain = isinstance(annotation, type) and get_origin(annotation) is None
+    return annotation.__name__ if plain else str(annotation)

@@ -120,6 +120,14 @@ def shown(cls: type[Any]) -> str:
     return f"{shown(generic['origin'])}[{made_for}]"
 
 
+def where(function: Any) -> str:
+    """Returns the module of a function and its line there, if it has one."""
+    inner = getattr(function, "__func__", function)
+    code = getattr(inner, "__code__", None)
+    module: str = getattr(inner, "__module__", type(inner).__module__)
+    return module if code is None else f"{module}, line {code.co_firstlineno}"
+
+
 def _path(cls: type[Any]) -> _Path:
     """Returns what identifies a class: `Changed[Address]` of two `Address`es are two classes."""
     return cls.__module__, cls.__qualname__, shown(cls)

@@ -113,7 +113,8 @@ class Projection(Generic[M]):
         cls.__projection_version__ = version
         cls.__model__ = _model_of(cls) or cls.__model__
         local = sys._getframe(1).f_locals
-        cls.__handlers__ = handlers_of(cls, local, cls.__model__)
+        generic = bool(getattr(cls, "__parameters__", ()))
+        cls.__handlers__ = handlers_of(cls, local, cls.__model__, generic=generic)
         if iscoroutinefunction(cls.key):
             raise TypeError(f"{cls.__name__}.key is a coroutine function; make it a plain `def`")
         if "key" in vars(cls) and cls.__model__ is None:

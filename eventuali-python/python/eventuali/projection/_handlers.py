@@ -14,8 +14,12 @@ from types import NoneType, UnionType
 from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from eventuali.event import DomainEvent, Event, SystemEvent
+from eventuali.projection._model import ReadModel
 
 PREFIX = "on_"
+
+_FREE = frozenset({"docs", "session", "sql"})
+"""How the free form names what it works on, unless an annotation says it."""
 
 
 class Handler(NamedTuple):
@@ -39,7 +43,7 @@ class Handler(NamedTuple):
 
 
 def handlers_of(
-    cls: type, local: Mapping[str, Any], model: type | None
+    cls: type, local: Mapping[str, Any], model: type | None, *, generic: bool = False
 ) -> dict[type[Event], Handler]:
     """Returns the handlers of a class by the class of events.
 
@@ -47,6 +51,7 @@ def handlers_of(
         cls: The projection.
         local: The names around its class statement.
         model: The class of its documents in the pure form, None in the free form.
+        generic: Whether a subclass names the model.
 
     Raises:
         TypeError: A method that begins with `on_` is no handler, or two take the same events.
@@ -56,7 +61,7 @@ def handlers_of(
         name for base in reversed(cls.__mro__) for name in vars(base) if name.startswith(PREFIX)
     )
     for name in names:
-        handler = _handler(cls, name, local, model)
+        handler = _handler(cls, name, local, model, generic)
         for event in handler.events:
             other = found.setdefault(event, handler)
             if other is not handler:
@@ -79,7 +84,9 @@ def handler_of(handlers: Mapping[type[Event], Handler], event: type[Event]) -> H
     return next((handlers[base] for base in event.__mro__ if base in handlers), None)
 
 
-def _handler(cls: type, name: str, local: Mapping[str, Any], model: type | None) -> Handler:
+def _handler(
+    cls: type, name: str, local: Mapping[str, Any], model: type | None, generic: bool
+) -> Handler:
     function = getattr(cls, name)
     at = f"{cls.__name__}.{name}"
     third = "doc" if model is not None else "docs"
@@ -112,14 +119,20 @@ def _handler(cls: type, name: str, local: Mapping[str, Any], model: type | None)
         raise TypeError(f"{at}: annotate its event with the class or classes that it takes")
     if {Event, DomainEvent, SystemEvent} & set(events):
         raise TypeError(f"{at}: name the classes of events that it takes, instead of a base of all")
-    document = _members(hints.get(required[2].name, Any))
+    given = required[2].name
+    document = _members(hints.get(given, Any))
     answer = _members(hints.get("return", Any))
     if model is not None:
+        if given in _FREE and given not in hints:
+            raise TypeError(f"{at} takes {given!r}, and its projection names a model: {_FORMS}")
         for what, members in (("document", document), ("result", answer)):
             if not all(each in (Any, NoneType, model) or _is_variable(each) for each in members):
                 raise TypeError(
-                    f"{at}: the {what} must be annotated with {model.__name__}, None or both"
+                    f"{at}: the {what} must be annotated with {model.__name__}, None or both: "
+                    f"{_FORMS}"
                 )
+    elif not generic and _folds(given, given in hints, document, answer):
+        raise TypeError(f"{at} takes a document, and its projection names no model: {_FORMS}")
     return Handler(
         name,
         function,
@@ -128,6 +141,22 @@ def _handler(cls: type, name: str, local: Mapping[str, Any], model: type | None)
         may_delete="return" in hints and bool({Any, NoneType} & set(answer)),
         is_async=is_async,
     )
+
+
+_FORMS = (
+    "the pure form names it, Projection[Model], and its handlers take (self, event, doc) and "
+    "return the document; the free form, Projection alone, takes (self, event, docs) and writes "
+    "with docs.put"
+)
+
+
+def _folds(
+    name: str, is_annotated: bool, document: tuple[Any, ...], answer: tuple[Any, ...]
+) -> bool:
+    """Whether a handler is one of the pure form, which takes a document and returns it."""
+    if any(isinstance(each, type) and issubclass(each, ReadModel) for each in (*document, *answer)):
+        return True
+    return NoneType in document or (name == "doc" and not is_annotated)
 
 
 def _is_variable(annotation: Any) -> bool:

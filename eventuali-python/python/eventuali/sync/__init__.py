@@ -129,7 +129,13 @@ class EventStore:
         """Saves the new events of the aggregates; see `eventuali.EventStore.save`."""
         return _drive(
             _write.save(
-                self._store, self._event_types, aggregates, self._inline, condition, tracking
+                self._store,
+                self._event_types,
+                aggregates,
+                self._inline,
+                condition,
+                tracking,
+                self._tickets,
             )
         )
 
@@ -201,6 +207,7 @@ class EventStore:
                 condition,
                 self._inline,
                 tracking,
+                self._tickets,
             )
         )
 
@@ -409,6 +416,7 @@ class EventStore:
                 aggregate_type,
                 expected,
                 self._inline,
+                self._tickets,
             )
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, overload
 from uuid import UUID
 
 from eventuali._engine import answers as _answers
@@ -14,6 +14,7 @@ from eventuali._engine.lifecycle import refuse_in_loop
 from eventuali._engine.operation import run
 from eventuali._engine.transact import ATTEMPTS
 from eventuali.aggregate import answered
+from eventuali.command._command import Answered, R
 from eventuali.command._dispatch import Dispatch, Handled, Sent
 from eventuali.command._handlers import Handling
 from eventuali.sync._transaction import UnitOfWork, transact
@@ -47,7 +48,13 @@ class CommandBus:
                 )
         self._store = store
 
-    def send(self, command: object, *, command_id: UUID | str | None = None) -> Handled:
+    @overload
+    def send(self, command: Answered[R], *, command_id: UUID | str | None = None) -> Handled[R]: ...
+
+    @overload
+    def send(self, command: object, *, command_id: UUID | str | None = None) -> Handled[Any]: ...
+
+    def send(self, command: object, *, command_id: UUID | str | None = None) -> Handled[Any]:
         """Has a command handled, and commits what its handler wants, all or nothing."""
         refuse_in_loop()
 
@@ -55,6 +62,12 @@ class CommandBus:
             return self._handle(Sent(self._dispatch, message, command_id))
 
         return cast("Handled", self._through(0, command, handle))
+
+    @overload
+    def ask(self, query: Answered[R]) -> R: ...
+
+    @overload
+    def ask(self, query: object) -> Any: ...
 
     def ask(self, query: object) -> Any:
         """Returns what the handler of a query answers."""

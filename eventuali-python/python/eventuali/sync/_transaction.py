@@ -56,6 +56,11 @@ class UnitOfWork:
         """
         return load_one_of(cls, aggregate_id, self.load(cls, aggregate_id))
 
+    def load_or_new(self, cls: type[A], aggregate_id: str) -> A:
+        """Rebuilds an aggregate, or adds a new one; see `eventuali.UnitOfWork.load_or_new`."""
+        refuse_in_loop()
+        return run(self._unit.load_or_new(cls, aggregate_id))
+
     def load_many(self, cls: type[A], ids: Iterable[str]) -> dict[str, A]:
         """Rebuilds several aggregates of a class; see `eventuali.EventStore.load_many`."""
         refuse_in_loop()

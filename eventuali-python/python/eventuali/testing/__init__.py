@@ -20,14 +20,24 @@ if TYPE_CHECKING:
     from eventuali.testing._clock import Clock
     from eventuali.testing._given import given, stream
     from eventuali.testing._replays import Replayed, assert_replays, record_states
+    from eventuali.testing._streams import given_streams
 
-__all__ = ["Clock", "Replayed", "assert_replays", "given", "record_states", "stream"]
+__all__ = [
+    "Clock",
+    "Replayed",
+    "assert_replays",
+    "given",
+    "given_streams",
+    "record_states",
+    "stream",
+]
 
 _HOME = {
     "Clock": "_clock",
     "Replayed": "_replays",
     "assert_replays": "_replays",
     "given": "_given",
+    "given_streams": "_streams",
     "record_states": "_replays",
     "stream": "_given",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import isasyncgen, isawaitable, iscoroutine, isgenerator
 from typing import Any, ClassVar, Generic, NoReturn, Protocol, Self, TypeAlias, TypeVar
 
@@ -86,21 +86,33 @@ class Outcome:
         """
         __tracebackhide__ = True
         self._checked()
-        counted, ignored = _names(meta, "meta"), _names(ignore, "ignore")
         for event in events:
             if not isinstance(event, Event):
                 raise TypeError(f"then takes events, not {event!r:.60}")
-        if unknown := set(counted) - FIELDS:
-            raise TypeError(f"events have no metadata {min(unknown)!r}")
-        self._refuse_raised()
-        fields = {
-            name for event in (*events, *self._new) for name in type(event).__pydantic_fields__
-        }
-        if (events or self._new) and (unknown := set(ignored) - fields):
-            raise TypeError(f"none of the events has a field {min(unknown)!r}")
+        counted, ignored = self._counted(events, meta, ignore)
         if found := differences.of_events(events, self._new, counted, ignored):
             self._fail("the new events are not those that were expected", found)
         return self
+
+    def _counted(
+        self, expected: Sequence[Event], meta: Iterable[str], ignore: Iterable[str]
+    ) -> tuple[list[str], list[str]]:
+        """Returns the metadata that counts and the fields that don't.
+
+        Raises:
+            AssertionError: The action raised.
+            TypeError: No metadata or no field has one of the names.
+        """
+        __tracebackhide__ = True
+        counted, ignored = _names(meta, "meta"), _names(ignore, "ignore")
+        if unknown := set(counted) - FIELDS:
+            raise TypeError(f"events have no metadata {min(unknown)!r}")
+        self._refuse_raised()
+        events = (*expected, *self._new)
+        fields = {name for event in events for name in type(event).__pydantic_fields__}
+        if events and (unknown := set(ignored) - fields):
+            raise TypeError(f"none of the events has a field {min(unknown)!r}")
+        return counted, ignored
 
     def then_nothing(self) -> Self:
         """Checks that no event is new. After `then_raises`, that none was made before the raise.
@@ -149,6 +161,19 @@ class Outcome:
             self._fail("something else was returned", found)
         return self
 
+    def _check_state(self, aggregate: Aggregate, title: str, fields: Mapping[str, Any]) -> None:
+        __tracebackhide__ = True
+        if not fields:
+            raise TypeError("then_state() checks nothing; name fields: then_state(balance=6)")
+        found: list[str] = []
+        for name, value in fields.items():
+            if not hasattr(aggregate, name):
+                raise TypeError(f"{title} has no attribute {name!r}")
+            got = getattr(aggregate, name)
+            found += differences.of_values(differences.differences(value, got, name))
+        if found:
+            self._fail("the state is not the one that was expected", found)
+
     def _refuse_raised(self) -> None:
         """Fails if the action raised, and `then_raises` has not said so."""
         __tracebackhide__ = True
@@ -192,16 +217,7 @@ class Acted(Outcome, Generic[A]):
         """
         __tracebackhide__ = True
         self._refuse_raised()
-        if not fields:
-            raise TypeError("then_state() checks nothing; name fields: then_state(balance=6)")
-        found: list[str] = []
-        for name, value in fields.items():
-            if not hasattr(self.aggregate, name):
-                raise TypeError(f"{self._title} has no attribute {name!r}")
-            got = getattr(self.aggregate, name)
-            found += differences.of_values(differences.differences(value, got, name))
-        if found:
-            self._fail("the state is not the one that was expected", found)
+        self._check_state(self.aggregate, self._title, fields)
         return self
 
     def _given(self) -> list[str]:
