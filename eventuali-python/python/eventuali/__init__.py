@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         OutcomeUnknownError,
         SerializationError,
     )
-    from eventuali.event import DomainEvent, Event, EventMeta, SystemEvent, UnknownEvent
+    from eventuali.event import DomainEvent, Event, EventMeta, SystemEvent, UnknownEvent, upcast
     from eventuali.expected import (
         ANY,
         NO_STREAM,
@@ -125,6 +125,7 @@ __all__ = [
     "User",
     "Verification",
     "__version__",
+    "upcast",
 ]
 
 _HOMES = {
@@ -144,7 +145,7 @@ _HOMES = {
         "OutcomeUnknownError",
         "SerializationError",
     ),
-    "event": ("DomainEvent", "Event", "EventMeta", "SystemEvent", "UnknownEvent"),
+    "event": ("DomainEvent", "Event", "EventMeta", "SystemEvent", "UnknownEvent", "upcast"),
     "expected": (
         "ANY",
         "AppendCondition",
