@@ -275,30 +275,35 @@ impl Page {
         self.page.len().checked_sub(1).map_or(0, |last| self.page.get(last).head.version)
     }
 
-    /// Three lists of the same length: event types, payloads and rows. In place of its type, an
-    /// event whose payload is not JSON has (type, codec).
+    /// Three lists of the same length: the kinds of the events, payloads and rows. A kind is its
+    /// event type where that is of version 1 and JSON, else `type\0version\0codec`: no name has a NUL.
     fn columns<'py>(
         &self,
         py: Python<'py>,
     ) -> PyResult<(Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>)> {
-        let (types, payloads, rows) = (PyList::empty(py), PyList::empty(py), PyList::empty(py));
+        let (kinds, payloads, rows) = (PyList::empty(py), PyList::empty(py), PyList::empty(py));
         let mut last: Option<(&Arc<EventKind>, Bound<'py, PyString>)> = None;
         for event in self.page.iter() {
-            let name = match last.take() {
-                Some((kind, name)) if Arc::ptr_eq(kind, &event.head.kind) => name,
-                _ => PyString::intern(py, &event.head.kind.event_type),
+            let key = match last.take() {
+                Some((kind, key)) if Arc::ptr_eq(kind, &event.head.kind) => key,
+                _ => kind_key(py, &event.head.kind),
             };
-            match event.head.kind.codec.as_str() {
-                "json" => types.append(&name)?,
-                codec => types.append((&name, codec))?,
-            }
-            last = Some((&event.head.kind, name));
+            kinds.append(&key)?;
+            last = Some((&event.head.kind, key));
             payloads.append(PyBytes::new(py, event.payload))?;
             let metadata = event.metadata_bytes.into();
             rows.append(Row { head: event.head.clone(), metadata })?;
         }
-        Ok((types, payloads, rows))
+        Ok((kinds, payloads, rows))
     }
+}
+
+/// What Python looks the decoder of a kind up by.
+fn kind_key<'py>(py: Python<'py>, kind: &EventKind) -> Bound<'py, PyString> {
+    if kind.event_version == 1 && kind.codec == "json" {
+        return PyString::intern(py, &kind.event_type);
+    }
+    PyString::intern(py, &format!("{}\0{}\0{}", kind.event_type, kind.event_version, kind.codec))
 }
 
 /// Makes the `EventMeta` of a row; Python's.

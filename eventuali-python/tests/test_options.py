@@ -70,12 +70,16 @@ ELSEWHERE = (
     "correlation_id_of.",
     "problem_of.",
     "wait_until_shown.",
+    "Event[class].formerly",
+    "Event[class].readable_by",
+    "Event[class].retired",
+    "upcast.",
 )
 """Streams by id, commands, metadata by context, read models, what an HTTP API needs:
 test_append_events, test_command, test_context, test_asgi, test_projections, test_running,
 test_rebuilding, test_search, test_own_tables,
-test_sql_statements, test_memory_view, test_worker_in_process and test_worker_load show what these
-change."""
+test_sql_statements, test_memory_view, test_worker_in_process, test_worker_load and the modules
+test_upcasting_… show what these change."""
 OPTIONS = {
     name
     for name in public_options()

@@ -22,6 +22,7 @@ Statements StoreStats StreamEvents StreamInfo Subscription SystemEvent Tracking 
 UnknownEvent User
 Verification
 __version__ now
+upcast
 """
 
 

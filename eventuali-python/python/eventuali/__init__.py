@@ -43,7 +43,15 @@ if TYPE_CHECKING:
         OutcomeUnknownError,
         SerializationError,
     )
-    from eventuali.event import DomainEvent, Event, EventMeta, SystemEvent, UnknownEvent, now
+    from eventuali.event import (
+        DomainEvent,
+        Event,
+        EventMeta,
+        SystemEvent,
+        UnknownEvent,
+        now,
+        upcast,
+    )
     from eventuali.expected import (
         ANY,
         NO_STREAM,
@@ -126,6 +134,7 @@ __all__ = [
     "Verification",
     "__version__",
     "now",
+    "upcast",
 ]
 
 _HOMES = {
@@ -145,7 +154,15 @@ _HOMES = {
         "OutcomeUnknownError",
         "SerializationError",
     ),
-    "event": ("DomainEvent", "Event", "EventMeta", "SystemEvent", "UnknownEvent", "now"),
+    "event": (
+        "DomainEvent",
+        "Event",
+        "EventMeta",
+        "SystemEvent",
+        "UnknownEvent",
+        "now",
+        "upcast",
+    ),
     "expected": (
         "ANY",
         "AppendCondition",

@@ -173,10 +173,11 @@ class Page:
     def last_version(self) -> int:
         """The version of the last event on the page; 0 on an empty page."""
 
-    def columns(self) -> tuple[list[str | tuple[str, str]], list[bytes], list[Row]]:
-        """Returns event types, payloads and rows.
+    def columns(self) -> tuple[list[str], list[bytes], list[Row]]:
+        """Returns kinds, payloads and rows.
 
-        In place of its type, an event whose payload is not JSON has (type, codec).
+        A kind is the event type, if that is of version 1 and JSON; else type, version and codec,
+        with a NUL between them.
         """
 
 @final

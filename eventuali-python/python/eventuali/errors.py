@@ -22,7 +22,7 @@
     │       └── SchemaMismatchError
     ├── SerializationError                     (ValueError)   path, event_type
     │   ├── UnknownEventTypeError
-    │   ├── UpcastError
+    │   ├── UpcastError                        event_version, position
     │   ├── PayloadTooLargeError               what, size, limit
     │   ├── DecryptionError
     │   ├── KeyShreddedError
@@ -315,14 +315,36 @@ class SerializationError(EventualiError, ValueError):
 
 
 class UnknownEventTypeError(SerializationError):
-    """No class, or more than one, claims a stored event type.
+    """No class, or more than one, claims a stored event type, or a newer version of it wrote it.
 
-    Import the module of the class, call `register_event_class`, or read with `raw=True`.
+    Import the module of the class, call `register_event_class`, deploy the newer version of the
+    class, or read with `raw=True`.
     """
 
 
 class UpcastError(SerializationError):
-    """Reserved: an upcaster failed, or is missing for a stored schema version."""
+    """A step from a stored schema version to the current one failed, or is missing.
+
+    The event is stored as it was, and other events can be read. Write or mend the step, or read
+    with `raw=True`.
+
+    Attributes:
+        event_version: The version in which the event is stored; None if unknown.
+        position: Its position; None if unknown.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        event_version: int | None = None,
+        position: int | None = None,
+        path: str | None = None,
+        event_type: str | None = None,
+    ) -> None:
+        super().__init__(message, path=path, event_type=event_type)
+        self.event_version = event_version
+        self.position = position
 
 
 class PayloadTooLargeError(SerializationError):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final, Generic, TypeAlias
+from typing import Any, Final, Generic, NamedTuple, TypeAlias
 from uuid import UUID
 
 from typing_extensions import TypeVar
 
 from eventuali.aggregate import Aggregate
 from eventuali.errors import InvalidEventError, PayloadTooLargeError
-from eventuali.event import Event
+from eventuali.event import Event, EventMeta, _registry
 from eventuali.event._names import checked_text
 
 __all__ = ["ALL", "Query"]
@@ -43,6 +43,19 @@ E_co = TypeVar("E_co", bound=Event, covariant=True, default=Event)
 E = TypeVar("E", bound=Event, default=Event)
 """What is read: the classes by which a query asks, or events of any kind."""
 
+
+class Sought(NamedTuple):
+    """What an item asks for, where retired events are read to find it.
+
+    Attributes:
+        names: The wire names whose events are wanted as a whole.
+        classes: Of what the events of other names have become, these are wanted.
+    """
+
+    names: frozenset[str]
+    classes: tuple[type[Event], ...]
+
+
 _MAX_TERMS = 1000
 _MAX_ITEMS = 128
 
@@ -62,6 +75,7 @@ class Query(Generic[E_co]):
     """
 
     items: tuple[Item, ...]
+    _sought: tuple[Sought | None, ...] = field(repr=False)
 
     def __init__(
         self,
@@ -81,7 +95,8 @@ class Query(Generic[E_co]):
                 not included.
             aggregate_id: The id of the event's stream.
             event_types: The event has one of these types, by wire name or class; a class includes
-                the subclasses that exist when the query is made.
+                the subclasses that exist when the query is made, and what retired events become of
+                it; a name finds what is stored under it.
             tags: The event has all of these tags.
             event_ids: The event has one of these ids.
             correlation_id: The event has this correlation id; a UUID and its text are the same.
@@ -93,10 +108,13 @@ class Query(Generic[E_co]):
                 contains `Event`, which would match every event.
             PayloadTooLargeError: There are more than 1,000 types, tags and ids.
         """
+        kinds = _several(event_types, "event_types")
+        names = _event_types(kinds)
+        retired = _retired(kinds, names)
         plain: PlainItem = (
             _aggregate_type(aggregate_type),
             _text(aggregate_id, "aggregate_id"),
-            tuple(_event_types(_several(event_types, "event_types"))),
+            (*names, *retired),
             tuple(checked_text("tags", tag) for tag in _several(tags, "tags")),
             tuple(_id(one) for one in _several(event_ids, "event_ids")),
             correlation_id.bytes
@@ -111,6 +129,9 @@ class Query(Generic[E_co]):
             raise too_many("query terms", terms, _MAX_TERMS)
         given = any(part is not None and part != () for part in item)
         object.__setattr__(self, "items", (item,) if given else ())
+        classes = tuple(kind for kind in kinds if isinstance(kind, type)) if retired else ()
+        sought = Sought(frozenset(names), classes) if retired else None
+        object.__setattr__(self, "_sought", (sought,) if given else ())
 
     def __or__(self, other: Query[E]) -> Query[E_co | E]:
         """Returns a query that matches what either of the two matches.
@@ -126,7 +147,55 @@ class Query(Generic[E_co]):
         if len(items) > _MAX_ITEMS:
             raise too_many("query items", len(items), _MAX_ITEMS)
         object.__setattr__(both, "items", items)
+        object.__setattr__(both, "_sought", () if everything else self._sought + other._sought)
         return both
+
+
+def names_parts(query: object) -> bool:
+    """Tells whether a query asks for some of what retired events have become."""
+    return isinstance(query, Query) and any(query._sought)
+
+
+def shows(query: Query[Any], part: Event, stored: EventMeta) -> bool:
+    """Tells whether a query asks for a part of what a retired event has become.
+
+    Args:
+        query: The query, by which the stored event was found.
+        part: The part.
+        stored: The metadata of the stored event.
+    """
+    return not query.items or any(
+        sought is None or stored.event_type in sought.names or isinstance(part, sought.classes)
+        for item, sought in zip(query.items, query._sought, strict=True)
+        if item_matches(item, stored)
+    )
+
+
+def item_matches(item: tuple[Any, ...], meta: EventMeta) -> bool:
+    """Tells whether a store finds an event by an item."""
+    aggregate_type, aggregate_id, event_types, tags, event_ids, correlation_id, *user = item
+    return (
+        aggregate_type in (None, meta.aggregate_type)
+        and aggregate_id in (None, meta.aggregate_id)
+        and (not event_types or meta.event_type in event_types)
+        and set(tags) <= set(meta.tags)
+        and (not event_ids or meta.event_id.bytes in event_ids)
+        and correlation_id in (None, *_forms(meta.correlation_id))
+        and user in ([], [meta.user_id])
+    )
+
+
+def _forms(correlation_id: UUID | str | None) -> list[bytes | str]:
+    """Returns a correlation id as a query may name it: a UUID and its text are the same."""
+    if correlation_id is None:
+        return []
+    if isinstance(correlation_id, UUID):
+        return [correlation_id.bytes, str(correlation_id)]
+    try:
+        as_uuid = UUID(correlation_id)
+    except ValueError:
+        return [correlation_id]
+    return [correlation_id, as_uuid.bytes] if str(as_uuid) == correlation_id else [correlation_id]
 
 
 def _several(given: Iterable[object] | None, field: str) -> list[object]:
@@ -157,7 +226,10 @@ def _aggregate_type(kind: object) -> str | None:
 
 
 def _event_types(kinds: Iterable[object]) -> dict[str, None]:
-    """Returns the wire names of event types, each once; those of a class and its subclasses."""
+    """Returns the wire names of event types, each once; those of a class and its subclasses.
+
+    Of subclasses that are retired, `_retired` returns the names.
+    """
     names: dict[str, None] = {}
     for kind in kinds:
         if kind is Event:
@@ -166,10 +238,29 @@ def _event_types(kinds: Iterable[object]) -> dict[str, None]:
                 field="event_types",
             )
         if isinstance(kind, type) and issubclass(kind, Event):
-            names |= dict.fromkeys([kind.__event_type__, *_event_types(kind.__subclasses__())])
+            names |= dict.fromkeys(_registry.names(kind))
+            below = (each for each in _below(kind) if each.__becomes__ is None)
+            names |= dict.fromkeys(name for each in below for name in _registry.names(each))
         else:
             names[checked_text("event_types", kind)] = None
     return names
+
+
+def _below(kind: type[Event]) -> Iterator[type[Event]]:
+    """Yields the subclasses of a class, at any depth."""
+    for each in kind.__subclasses__():
+        yield each
+        yield from _below(each)
+
+
+def _retired(kinds: Iterable[object], names: Iterable[str]) -> list[str]:
+    """Returns the wire names of retired events that become events of these classes."""
+    classes = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Event)]
+    parts = (part for kind in classes for part in (kind, *_below(kind)))
+    found = (
+        name for part in parts for each in _registry.sources(part) for name in _registry.names(each)
+    )
+    return sorted(set(found) - set(names))
 
 
 def _id(given: object) -> bytes:

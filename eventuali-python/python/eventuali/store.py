@@ -22,7 +22,7 @@ from eventuali._engine.bounds import By
 from eventuali._engine.checkpoints import CheckpointInfo, Start
 from eventuali._engine.clock import StoreClock, described, shown_by
 from eventuali._engine.decide import AsyncDecision, Deciding
-from eventuali._engine.decode import Decoders
+from eventuali._engine.decode import Decoders, Raw
 from eventuali._engine.event_types import EventTypes, StoreOrClass, event_types_of
 from eventuali._engine.find import DocumentPlace, Found
 from eventuali._engine.inline_commit import Inline
@@ -628,7 +628,7 @@ class EventStore:
         to_version: int | None = None,
         limit: int | None = None,
         backwards: bool = False,
-        raw: bool = False,
+        raw: Raw = False,
     ) -> EventReader[E]:
         """Returns an async iterator over the matching events, up to the current end of the log.
 
@@ -648,10 +648,10 @@ class EventStore:
                 read.
             from_version: Only events of this version or later; the query must name one stream.
             to_version: Only events up to this version, which is included.
-            limit: The maximum number of events; 0 yields none.
+            limit: The maximum number of stored events; 0 yields none.
             backwards: Read from the last event to the first.
-            raw: Yield an event of an unknown type, or one that does not fit its class, as
-                `UnknownEvent` instead of raising.
+            raw: Yield an event that can't be read as one of its class, or whose class is retired,
+                as `UnknownEvent`; with `"all"`, yield every event so, as it is stored.
 
         Raises:
             InvalidEventError: A number is out of range, a time has no time zone, or versions are
@@ -660,7 +660,7 @@ class EventStore:
         """
         reading = _read.Reading(
             self._store,
-            Decoders(self._event_types, raw=raw),
+            Decoders(self._event_types, raw=raw, query=query),
             query_items(query),
             after=after,
             before=before,
@@ -681,7 +681,7 @@ class EventStore:
         after: int = 0,
         name: str | None = None,
         start: Start = "beginning",
-        raw: bool = False,
+        raw: Raw = False,
     ) -> Subscription[E]:
         """Follows the matching events: first the stored ones, then new ones, without end.
 
@@ -699,8 +699,8 @@ class EventStore:
                 `"end"`: with the events that are stored from now on. With a name, that is made
                 durable before the first event is awaited: after a crash it resumes there, and
                 loses none.
-            raw: Yield an event of an unknown type, or one that does not fit its class, as
-                `UnknownEvent` instead of raising.
+            raw: Yield an event that can't be read as one of its class, or whose class is retired,
+                as `UnknownEvent`; with `"all"`, yield every event so, as it is stored.
 
         Raises:
             InvalidEventError: The name is not acceptable.

@@ -2,50 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
-from eventuali._engine.encode import wire
 from eventuali._engine.event_types import EventTypes
+from eventuali._engine.parts import in_order, parts, upcast_error
+from eventuali._engine.upcast import (
+    Becoming,
+    Nothing,
+    Older,
+    StepError,
+    StoredKind,
+    becoming,
+    reader,
+    stored_kind,
+)
 from eventuali._eventuali import FlatName, Row, build_metadata_with
 from eventuali.codec.json import Codec
 from eventuali.codec.json._path import stored_place
-from eventuali.errors import SerializationError, UnknownEventTypeError
+from eventuali.errors import SerializationError, UnknownEventTypeError, UpcastError
 from eventuali.event import Event, UnknownEvent, _registry
 from eventuali.event._envelope import ROW_FIELDS, EventMeta, Headers, utc
 from eventuali.event._slot import set_stored
+from eventuali.query import Query, names_parts, shows
 
 Decode: TypeAlias = Callable[[bytes], Event]
-TypeKey: TypeAlias = str | tuple[str, str]
-"""The type of a stored event; with its codec if that is not JSON."""
+TypeKey: TypeAlias = str
+"""The kind of a stored event as a page gives it: its type, and what else is not as usual."""
 Columns: TypeAlias = tuple[list[TypeKey], list[bytes], list[Row]]
+Slow: TypeAlias = Codec[Any] | Older
+"""What decodes where the fast decoder has failed."""
+Found: TypeAlias = tuple[Decode, Slow] | Becoming | Nothing | None
+"""How events are decoded: as one, as what they have become, or not at all."""
+Raw: TypeAlias = bool | Literal["all"]
+"""Which events are returned as they are stored: none, those that can't be decoded, or all."""
 
 
-def readable(key: TypeKey, row: Row) -> str:
-    """Returns the name of an event type.
-
-    Raises:
-        SerializationError: The event is stored by a codec that this release does not know.
-    """
-    if isinstance(key, str):
-        return key
-    name, codec = key
-    text = (
-        f"the {name} at position {row.position} is stored with the codec {codec!r}, which this "
-        "release can't read: a newer release wrote it"
-    )
-    raise SerializationError(text, event_type=name)
-
-
-def decode(codec: Codec[Any], payload: bytes, row: Row) -> Event:
+def decode(codec: Slow, payload: bytes, row: Row) -> Event:
     """Returns the event of a payload after fast decoding has failed.
 
     Raises:
         SerializationError: The payload does not fit the class; `path` says where.
+        UpcastError: A step failed.
     """
     try:
         event: Event = codec.decode(payload)
+    except StepError as error:
+        raise upcast_error(error, row) from error.__cause__
     except Exception as error:
         name, path = row.event_type, stored_place(error)
         where = f"{name}.{path}" if path else name
@@ -92,27 +96,53 @@ def meta_from_row(
 
 
 class Decoders:
-    """Turns pages into events; looks up each event type once."""
+    """Turns pages into events; looks up each kind of events once.
 
-    def __init__(self, event_types: EventTypes, *, raw: bool) -> None:
+    Attributes:
+        backwards: Whether pages are read from the last event to the first.
+        passed: How many stored events have given none, since they have become nothing.
+    """
+
+    def __init__(
+        self, event_types: EventTypes, *, raw: Raw, query: Query[Any] | None = None
+    ) -> None:
+        """Begins with no kind known.
+
+        Args:
+            event_types: Which class a type stands for.
+            raw: Which events are returned as they are stored.
+            query: What was asked for; of what a retired event has become, only that is shown.
+
+        Raises:
+            ValueError: `raw` is something else.
+        """
+        if raw not in (True, False, "all"):
+            raise ValueError(f"raw must be True, False or 'all', not {raw!r:.60}")
         self._event_types = event_types
         self._raw = raw
-        self._table: dict[TypeKey, tuple[Decode, Codec[Any]] | None] = {}
-        self._closer: dict[tuple[str, str], tuple[Decode, Codec[Any]] | None] = {}
+        self._query = query if names_parts(query) else None
+        self._table: dict[TypeKey, tuple[Decode, Slow] | None] = {}
+        self._closer: dict[tuple[str, str], Found] = {}
+        self.backwards = False
+        self.passed = 0
 
     def events(self, columns: Columns) -> Iterator[Event]:
         """Yields the events of a page, each decoded when it is requested."""
         table = self._table
-        for name, payload, row in zip(*columns, strict=True):
+        for key, payload, row in zip(*columns, strict=True):
             try:
-                found = table[name]
+                found = table[key]
             except KeyError:
-                found = table[name] = self._find(name, row)
+                found = table[key] = self._find(key, row)
             if found is None:
-                found = self._look_closer(name, row)
-            if found is None:
-                yield UnknownEvent.from_stored(row, payload)
-                continue
+                closer = self._look_closer(key, row)
+                if closer is None:
+                    yield self._as_stored(key, payload, row)
+                    continue
+                if not isinstance(closer, tuple):
+                    yield from self._parts(closer, payload, row)
+                    continue
+                found = closer
             validate, codec = found
             try:
                 event = validate(payload)
@@ -120,42 +150,70 @@ class Decoders:
                 try:
                     event = decode(codec, payload, row)
                 except SerializationError:
-                    if not self._steps_over(name):
+                    if not self._steps_over(row):
                         raise
-                    event = UnknownEvent.from_stored(row, payload)
+                    event = self._as_stored(key, payload, row)
             set_stored(event, row)
             yield event
 
-    def _steps_over(self, key: TypeKey) -> bool:
+    def _as_stored(self, key: TypeKey, payload: bytes, row: Row) -> UnknownEvent:
+        kind = stored_kind(key, row.position)
+        return UnknownEvent.from_stored(row, payload, kind.readable_by)
+
+    def _parts(self, found: Becoming | Nothing, payload: bytes, row: Row) -> Sequence[Event]:
+        """Returns what a stored event has become, as far as it was asked for."""
+        shown = parts(found, payload, row)
+        if self._query is not None:
+            meta = row.meta()
+            shown = [event for event in shown if shows(self._query, event, meta)]
+        if not shown:
+            self.passed += 1
+        return in_order(shown[::-1] if self.backwards else shown)
+
+    def _steps_over(self, row: Row) -> bool:
         """Whether an event that does not fit its class is returned raw."""
-        return self._raw
+        return bool(self._raw)
 
-    def _find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any]] | None:
-        """Returns how the events of a type are decoded in every stream; None if streams differ."""
-        name = readable(key, row)
-        cls = self._event_types.find(name)
-        return None if cls is None else self._decoder(cls, name)
+    def _keeps(self, name: str) -> bool:
+        """Whether events of a retired class are returned raw, instead of what they become."""
+        return bool(self._raw)
 
-    def _decoder(self, cls: type[Event], name: str) -> tuple[Decode, Codec[Any]] | None:
+    def _find(self, key: TypeKey, row: Row) -> tuple[Decode, Slow] | None:
+        """Returns how the events of a kind are decoded in every stream; None if streams differ."""
+        kind = stored_kind(key, row.position)
+        cls = None if self._raw == "all" else self._event_types.find(kind.name)
+        if cls is None or cls.__becomes__ is not None:
+            return None
+        return self._decoder(cls, kind, row)
+
+    def _decoder(self, cls: type[Event], kind: StoredKind, row: Row) -> tuple[Decode, Slow] | None:
         try:
-            return decoder(cls)
+            return decoder(cls, kind, row.position)
         except Exception as error:
             if self._raw:
                 return None
-            text = f"{cls.__qualname__}, the class of {name}, can't read events: {error}"
-            raise SerializationError(text, event_type=name) from error
+            if isinstance(error, UpcastError | UnknownEventTypeError):
+                raise
+            text = f"{cls.__qualname__}, the class of {kind.name}, can't read events: {error}"
+            raise SerializationError(text, event_type=kind.name) from error
 
-    def _look_closer(self, name: TypeKey, row: Row) -> tuple[Decode, Codec[Any]] | None:
-        key = (readable(name, row), row.aggregate_type or "")
-        if key not in self._closer:
-            self._closer[key] = self._find_in(key, row)
-        return self._closer[key]
+    def _look_closer(self, key: TypeKey, row: Row) -> Found:
+        place = (key, row.aggregate_type or "")
+        if place not in self._closer:
+            self._closer[place] = self._find_in(key, row)
+        return self._closer[place]
 
-    def _find_in(self, key: tuple[str, str], row: Row) -> tuple[Decode, Codec[Any]] | None:
-        name = key[0]
-        found = self._event_types.of(*key)
+    def _find_in(self, key: TypeKey, row: Row) -> Found:
+        """Returns how the events of a kind are decoded in streams of a type; None: not at all."""
+        kind = stored_kind(key, row.position)
+        name = kind.name
+        if self._raw == "all":
+            return None
+        found = self._event_types.of(name, row.aggregate_type or "")
         if len(found) == 1:
-            return self._decoder(found[0], name)
+            if found[0].__becomes__ is None:
+                return self._decoder(found[0], kind, row)
+            return None if self._keeps(name) else becoming(found[0], kind, row.position)
         if self._raw:
             return None
         if found:
@@ -172,10 +230,15 @@ class Decoders:
         raise UnknownEventTypeError(text, event_type=name)
 
 
-def decoder(cls: type[Event]) -> tuple[Decode, Codec[Any]]:
-    """Returns the fast decoder of a class, and the codec for what that refuses."""
-    codec = wire(cls).codec
-    return codec.validate_json, codec
+def decoder(cls: type[Event], kind: StoredKind, position: int) -> tuple[Decode, Slow]:
+    """Returns the fast decoder of the events of a kind, and what decodes where that refuses.
+
+    Raises:
+        UpcastError: The class has no step from their version.
+        UnknownEventTypeError: A newer version of the class wrote them, for newer readers.
+    """
+    found = reader(cls, kind, position)
+    return (found.validate if isinstance(found, Older) else found.validate_json), found
 
 
 build_metadata_with(meta_from_row)

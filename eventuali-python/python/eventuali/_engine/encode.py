@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from eventuali._eventuali import Kind
 from eventuali.codec.json import Codec, Inexact
-from eventuali.errors import SerializationError
+from eventuali.errors import InvalidEventError, SerializationError
 from eventuali.event import Event, UnknownEvent
 
 
@@ -19,11 +19,18 @@ class Wire(NamedTuple):
 
 
 def wire(cls: type[Event]) -> Wire:
-    """Returns how events of `cls` are stored; determined once per class."""
+    """Returns how events of `cls` are stored; determined once per class.
+
+    Raises:
+        InvalidEventError: The class is retired.
+    """
     found: Wire | None = cls.__codec__
     if found is None:
+        if cls.__becomes__ is not None:
+            raise retired(cls)
         codec = Codec(cls)
-        kind = Kind(cls.__event_type__, cls.__event_version__, "json")
+        name = codec_name(cls.__readable_by__)
+        kind = Kind(cls.__event_type__, cls.__event_version__, name)
         found = cls.__codec__ = Wire(kind, codec)
     return found
 
@@ -46,4 +53,20 @@ def encoded(how: Wire, events: Iterable[Event]) -> list[bytes]:
 def as_stored(event: UnknownEvent) -> tuple[Kind, list[Event], list[bytes]]:
     """Returns a raw event with the kind and payload that it was stored with."""
     meta = event.meta
-    return Kind(meta.event_type, meta.event_version, "json"), [event], [event.payload]
+    kind = Kind(meta.event_type, meta.event_version, codec_name(event.readable_by))
+    return kind, [event], [event.payload]
+
+
+JSON = "json"
+READABLE_BY = ";readable_by="
+
+
+def codec_name(readable_by: int | None) -> str:
+    """Returns the name of the codec of events that may say which versions can read them."""
+    return JSON if readable_by is None else f"{JSON}{READABLE_BY}{readable_by}"
+
+
+def retired(cls: type[Event]) -> InvalidEventError:
+    """Returns the error for an event of a retired class."""
+    text = f"{cls.__name__} is retired: its events are read, and no new one is stored"
+    return InvalidEventError(text, field="event_type")

@@ -8,9 +8,10 @@ from typing import Any, Generic
 from eventuali._engine.arguments import query_items
 from eventuali._engine.checkpoint import flushed
 from eventuali._engine.checkpoints import Start, checked_start
-from eventuali._engine.decode import Decoders
+from eventuali._engine.decode import Decoders, Raw
 from eventuali._engine.event_types import EventTypes
 from eventuali._engine.operation import Operation
+from eventuali._engine.parts import row_of
 from eventuali._engine.read import PAGE
 from eventuali._eventuali import Checkpoint, Page, Pending, Row, Store, Subscription
 from eventuali.errors import StreamingError
@@ -34,13 +35,13 @@ class Following(Generic[E_co]):
         *,
         after: int,
         name: str | None,
-        raw: bool,
+        raw: Raw,
         start: Start = "beginning",
     ) -> None:
         """Don't call this directly; use `EventStore.subscribe`."""
         items = query_items(query)
         self._store = store
-        self._decoders = Decoders(event_types, raw=raw)
+        self._decoders = Decoders(event_types, raw=raw, query=query)
         self._after = checked_position(after, "after")
         self._name = name
         self._at_end = checked_start(start, "start") == "end"
@@ -58,9 +59,10 @@ class Following(Generic[E_co]):
         self._busy = False
         self._left: str | None = None  # why the task that takes events has stopped
         self._pending: Pending | None = None
-        self._page: Iterator[tuple[Row, Any]] = iter(())
+        self._page: Iterator[Any] = iter(())
         self._looked_to, self._end = self._after, False
         self._row: Row | None = None  # of the event that was returned last, on this page
+        self._is_last = True  # whether no part of that stored event follows
         self._unhandled = False  # whether that event is not handled yet
 
     @property
@@ -71,7 +73,9 @@ class Following(Generic[E_co]):
     @property
     def position(self) -> int:
         """How far it has looked: every matching event up to here was returned."""
-        return self._after if self._row is None else self._row.position
+        if self._row is None:
+            return self._after
+        return self._row.position if self._is_last else self._row.position - 1
 
     @property
     def live(self) -> bool:
@@ -93,8 +97,8 @@ class Following(Generic[E_co]):
             raise
         if held is None:
             return None
-        self._row, event = held
-        return event  # type: ignore[no-any-return]
+        self._row, self._is_last = row_of(held)
+        return held  # type: ignore[no-any-return]
 
     def _forget(self, after: int) -> None:
         self._page, self._pending = iter(()), None
@@ -151,7 +155,7 @@ class Following(Generic[E_co]):
         """Makes a page the current one, and requests the one after it."""
         self._looked_to, self._end = page.looked_to, page.end
         columns = page.columns()
-        self._page = zip(columns[2], self._decoders.events(columns), strict=True)
+        self._page = self._decoders.events(columns)
         self._pending = core.next(page.looked_to, self._live or page.end)
 
     def _leave(self, why: str) -> None:
@@ -171,6 +175,8 @@ class Following(Generic[E_co]):
     def _acknowledge(self) -> bool:
         """Notes that the event returned last is handled; returns whether it is time to flush."""
         unhandled, self._unhandled = self._unhandled, False
+        if not self._is_last:
+            return False  # the checkpoint passes a stored event with its last part
         if unhandled and self._row is not None and self._checkpoint is not None:
             return self._checkpoint.handled(self._row)
         return False

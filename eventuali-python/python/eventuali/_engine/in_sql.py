@@ -95,7 +95,7 @@ class InSqlTables(Stored):
             if error.index is not None:
                 raise Failed(rows[bisect_right(ends, error.index)], error) from error
             # A constraint that is checked at the end. Whose that is shows in smaller pages.
-            if len(rows) > 1:
+            if rows[0] is not rows[-1]:
                 raise TooLarge from error
             raise Failed(rows[0], error) from error
 

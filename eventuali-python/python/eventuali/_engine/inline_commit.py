@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from eventuali._engine.commit_builder import CommitBuilder, Part, Write
-from eventuali._engine.inline import Change, InlineFold, State, Stream, version_of, wire_name
+from eventuali._engine.inline import Change, InlineFold, State, Stream, version_of
 from eventuali._engine.operation import Operation
+from eventuali._engine.parts import as_part
 from eventuali._engine.pending_commit import Answer, Besides, PendingCommit
 from eventuali._engine.places import Failed
 from eventuali._eventuali import Projection as Core
@@ -248,9 +249,9 @@ class _Saving:
         for part in parts:
             for event, payload in zip(part.events, part.payloads, strict=True):
                 version += 1
-                found = fold.taking.decoded(wire_name(event), payload)
-                if found is not None:
-                    twin, handler = found
+                for twin, handler, number in fold.taking.decoded(event, payload):
                     place(twin, event, *stream, version)
+                    if isinstance(event, UnknownEvent):
+                        as_part(twin, event, number)
                     fold.apply(state, handler, twin)
         state.version = version

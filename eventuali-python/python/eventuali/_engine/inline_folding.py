@@ -40,6 +40,7 @@ class InlineFolding(Stored):
             if row.aggregate_id not in states:
                 unknown.setdefault(row.aggregate_id, _stream(row))
         states |= yield from fold.known(self.number, list(unknown.values()))
+        applied: Row | None = None  # of which more parts may follow
         for event, handler, row in taken:
             kind, key = stream = _stream(row)
             state = states[key]
@@ -51,7 +52,8 @@ class InlineFolding(Stored):
             if not state.version:
                 state = states[key] = yield from self._missing(stream, row, state.record)
                 self._changed[key] = row
-            if row.version > state.version:
+            if row.version > state.version or row is applied:
+                applied = row
                 try:
                     fold.apply(state, handler, event)
                 except Exception as error:

@@ -144,7 +144,7 @@ class InOwnTables(Place):
             if not self._handling:
                 raise
             # The database refuses what handlers wrote. Whose that was shows in smaller pages.
-            if len(taken) > 1:
+            if taken[0][2] is not taken[-1][2]:
                 raise TooLarge from error
             raise Failed(taken[0][2], error) from error
         self.cursor = _cursor(after)

@@ -15,6 +15,7 @@ from eventuali._engine.bounds import NO_BOUND, By, positions, times, versions
 from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes
 from eventuali._engine.operation import Operation
+from eventuali._engine.parts import is_last
 from eventuali._eventuali import Page, Pending, Store
 from eventuali.aggregate import Aggregate
 from eventuali.errors import InvalidEventError
@@ -108,10 +109,12 @@ class Reading:
         self._items = items
         self._backwards = backwards
         self._left = None if limit is None else at_least(0, limit, "limit")
+        self._passed = 0  # events that have become nothing, and count again
+        decoders.backwards = backwards
         self._after, self._until = positions(after, before)
         self._times = times(since, until, by)
         self._versions = versions(items, from_version, to_version)
-        self._begun = False
+        self._begun = self._ended = False
         self._bounded = backwards
         self._first: Page | None = None  # until it is known where the log ends
         self._given: Page | None = None
@@ -125,13 +128,19 @@ class Reading:
         if not self._begun:
             self._begun = True
             self._pending = self._begin()
+        elif self._left is not None and self._pending is None and self._first is None:
+            self._ask_for_more(self._left)
         return self._pending
 
     @property
     def position(self) -> int:
         """How far it has looked: every match up to here, or down to here, was returned."""
         last = None if self.last is None else self.last.meta.position
-        return self._looked_to if last is None else last
+        if self.last is None or last is None:
+            return self._looked_to
+        if is_last(self.last):
+            return last
+        return last + 1 if self._backwards else last - 1
 
     def _begin(self) -> Pending | None:
         if self._left == 0 or self._until <= self._after:
@@ -145,6 +154,13 @@ class Reading:
             **self._times,
             **self._versions,
         )
+
+    def _ask_for_more(self, left: int) -> None:
+        """Requests as many events as have become nothing: a limit is of those that have not."""
+        passed, self._passed = self._decoders.passed - self._passed, self._decoders.passed
+        self._left = left + passed
+        if passed and not self._ended:
+            self._pending = self._begin()
 
     def take(self, answer: Any) -> Iterator[Event]:
         """Requests the next page, and returns the events of the one that has arrived.
@@ -166,7 +182,7 @@ class Reading:
             self._until = page.looked_to - 1
         else:
             self._after = page.looked_to
-        self._given = page
+        self._given, self._ended = page, page.end
         self._pending = None if page.end else self._begin()
         return self._decoders.events(page.columns())
 

@@ -10,14 +10,24 @@ from typing import Any, Generic, TypeVar
 
 from eventuali._engine.arguments import aggregate_class
 from eventuali._engine.bounds import NO_BOUND
-from eventuali._engine.decode import Columns, Decode, Decoders, TypeKey, decode, decoder, readable
+from eventuali._engine.decode import (
+    Columns,
+    Decode,
+    Decoders,
+    Found,
+    Slow,
+    TypeKey,
+    decode,
+    decoder,
+)
 from eventuali._engine.event_types import EventTypes
+from eventuali._engine.parts import parts
 from eventuali._engine.read import Reading
+from eventuali._engine.upcast import Becoming, Nothing, becoming, stored_kind
 from eventuali._eventuali import Pending, Row, Store
 from eventuali.aggregate import Aggregate, replay
 from eventuali.aggregate._handlers import returned_value
 from eventuali.aggregate._rollback import copied
-from eventuali.codec.json import Codec
 from eventuali.errors import UnknownEventTypeError
 from eventuali.event import Event
 from eventuali.event._names import checked_text
@@ -37,7 +47,8 @@ class Replay:
     def __init__(self, cls: type[Aggregate]) -> None:
         self._cls = cls
         self._ignored = cls.__ignored_names__()
-        self._table: dict[TypeKey, tuple[Decode, Codec[Any], Any] | None] = {}
+        self._table: dict[TypeKey, tuple[Decode, Slow, Any] | None] = {}
+        self._becoming: dict[TypeKey, Becoming | Nothing] = {}
 
     def apply(self, aggregate: Aggregate, columns: Columns) -> None:
         """Applies a page to `aggregate` and sets its version."""
@@ -47,9 +58,11 @@ class Replay:
             try:
                 found = table[name]
             except KeyError:
-                found = table[name] = self.find(name, row)
-            if found is None:
-                continue  # ignored
+                found = table[name] = self._fast(name, row)
+            if found is None:  # ignored, or of a retired class
+                if name in self._becoming:
+                    self._apply_parts(aggregate, self._becoming[name], payload, row)
+                continue
             validate, codec, handler = found
             try:
                 event = validate(payload)
@@ -61,14 +74,32 @@ class Replay:
         if row is not None:
             aggregate.__dict__["version"] = row.version
 
-    def find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any], Any] | None:
-        """Returns how the events of a type are decoded and handled; None if they are ignored.
+    def _apply_parts(
+        self, aggregate: Aggregate, found: Becoming | Nothing, payload: bytes, row: Row
+    ) -> None:
+        """Applies what an event of a retired class has become."""
+        for event in parts(found, payload, row):
+            handler = self._cls.__dispatch__[type(event)]
+            if (returned := handler(aggregate, event)) is not None:
+                raise returned_value(aggregate, event, returned)
+
+    def _fast(self, key: TypeKey, row: Row) -> tuple[Decode, Slow, Any] | None:
+        found = self.find(key, row)
+        if isinstance(found, Becoming | Nothing):
+            self._becoming[key] = found
+            return None
+        return found
+
+    def find(self, key: TypeKey, row: Row) -> tuple[Decode, Slow, Any] | Becoming | Nothing | None:
+        """Returns how the events of a kind are decoded and handled; None if they are ignored.
 
         Raises:
             SerializationError: They are not JSON.
-            UnknownEventTypeError: The aggregate has no handler for them.
+            UnknownEventTypeError: The aggregate has no handler for them, or they are too new.
+            UpcastError: Their class has no step from their version.
         """
-        name = readable(key, row)
+        kind = stored_kind(key, row.position)
+        name = kind.name
         if name in self._ignored:
             return None
         try:
@@ -79,7 +110,9 @@ class Replay:
                 f"{row.meta().aggregate_id!r}, a {name!r}: {error}"
             )
             raise UnknownEventTypeError(text, event_type=name) from error
-        return *decoder(cls), self._cls.__dispatch__[cls]
+        if cls.__becomes__ is not None:
+            return becoming(cls, kind, row.position)
+        return *decoder(cls, kind, row.position), self._cls.__dispatch__[cls]
 
 
 class OwnEvents(Decoders):
@@ -90,12 +123,21 @@ class OwnEvents(Decoders):
         self._replay = Replay(cls)
         self._ignored = cls.__ignored_names__()
 
-    def _steps_over(self, key: TypeKey) -> bool:
-        return key in self._ignored  # all others are applied
+    def _steps_over(self, row: Row) -> bool:
+        return row.event_type in self._ignored  # all others are applied
 
-    def _find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any]] | None:
+    def _keeps(self, name: str) -> bool:
+        return name in self._ignored
+
+    def _find(self, key: TypeKey, row: Row) -> tuple[Decode, Slow] | None:
         found = self._replay.find(key, row)
-        return super()._find(key, row) if found is None else found[:2]
+        if found is None:
+            return super()._find(key, row)
+        return found[:2] if isinstance(found, tuple) else None
+
+    def _find_in(self, key: TypeKey, row: Row) -> Found:
+        found = self._replay.find(key, row)
+        return found if isinstance(found, Becoming | Nothing) else super()._find_in(key, row)
 
 
 class History(Generic[A]):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from eventuali._engine.decode import Columns, Decode, TypeKey, decode, decoder, readable
+from eventuali._engine.decode import Columns, Decode, Slow, TypeKey, decode, decoder
+from eventuali._engine.parts import parts
 from eventuali._engine.places import Failed, Taken
+from eventuali._engine.upcast import Becoming, Nothing, StoredKind, becoming, stored_kind
 from eventuali._eventuali import Row
-from eventuali.codec.json import Codec
-from eventuali.event import Event
+from eventuali.event import Event, UnknownEvent, _registry
 from eventuali.event._slot import set_stored
 from eventuali.projection._handlers import Handler
 
@@ -19,14 +19,18 @@ class Taking:
 
     Attributes:
         handlers: The handlers by class.
-        event_types: The wire names of these classes.
+        event_types: The wire names of these classes, and of retired ones that become such.
     """
 
     def __init__(self, handlers: Mapping[type[Event], Handler]) -> None:
         self.handlers = handlers
-        self._classes = {event.__event_type__: event for event in handlers}
+        self._classes = {name: event for event in handlers for name in _registry.names(event)}
+        for source in (each for event in handlers for each in _registry.sources(event)):
+            for name in _registry.names(source):
+                self._classes.setdefault(name, source)
         self.event_types = tuple(self._classes)
-        self._table: dict[TypeKey, tuple[Decode, Codec[Any], Handler]] = {}
+        self._table: dict[TypeKey, tuple[Decode, Slow, Handler] | Becoming | Nothing] = {}
+        self._current: dict[type[Event], tuple[Decode, Slow, Handler]] = {}
 
     def taken(self, columns: Columns) -> Sequence[Taken]:
         """Returns the events of a page.
@@ -39,6 +43,9 @@ class Taking:
         for name, payload, row in zip(*columns, strict=True):
             try:
                 found = table.get(name) or self._find(name, row)
+                if not isinstance(found, tuple):
+                    taken += self._parts(found, payload, row)
+                    continue
                 validate, codec, handler = found
                 try:
                     event = validate(payload)
@@ -50,34 +57,72 @@ class Taking:
             taken.append((event, handler, row))
         return taken
 
-    def decoded(self, name: str, payload: bytes) -> tuple[Event, Handler] | None:
-        """Returns an event that is about to be stored, with its handler; None if there is none.
+    def _parts(self, found: Becoming | Nothing, payload: bytes, row: Row) -> list[Taken]:
+        """Returns what a stored event has become, as far as it is handled."""
+        made = parts(found, payload, row)
+        return [
+            (event, self.handlers[type(event)], row)
+            for event in made
+            if type(event) in self.handlers
+        ]
+
+    def decoded(self, event: Event, payload: bytes) -> list[tuple[Event, Handler, int]]:
+        """Returns what is read of an event that is about to be stored, as far as it is handled.
+
+        Each with its handler and its place among the parts of the event.
 
         Raises:
             Exception: It can't be decoded.
         """
-        cls = self._classes.get(name)
-        if cls is None:
-            return None
-        validate, codec = decoder(cls)
+        cls = type(event)
         try:
-            return validate(payload), self.handlers[cls]
+            validate, codec, handler = self._current[cls]
+        except KeyError:
+            return self._decoded(event, payload)
+        try:
+            return [(validate(payload), handler, 0)]
         except Exception:
-            event: Event = codec.decode(payload)
-            return event, self.handlers[cls]
+            return [(codec.decode(payload), handler, 0)]
+
+    def _decoded(self, event: Event, payload: bytes) -> list[tuple[Event, Handler, int]]:
+        cls = type(event)
+        kind = StoredKind(cls.__event_type__, cls.__event_version__)
+        if isinstance(event, UnknownEvent):
+            meta = event.meta
+            kind = StoredKind(meta.event_type, meta.event_version, event.readable_by)
+        found = self._classes.get(kind.name)
+        if found is None:
+            return []
+        if found.__becomes__ is None:
+            validate, codec = decoder(found, kind, 0)
+            handler = self.handlers[found]
+            if not isinstance(event, UnknownEvent):
+                self._current[cls] = validate, codec, handler
+            return [(codec.decode(payload), handler, 0)]
+        made = becoming(found, kind, 0).decode(payload)
+        return [
+            (part, self.handlers[type(part)], place if number else 0)
+            for number, (place, part) in enumerate(made)
+            if type(part) in self.handlers
+        ]
 
     def handled(self, columns: Columns) -> Columns:
         """Returns the columns of a page of any events without those that are not handled."""
         chosen = [
             each
             for each in zip(*columns, strict=True)
-            if (each[0] if isinstance(each[0], str) else each[0][0]) in self._classes
+            if each[0].partition("\0")[0] in self._classes
         ]
         names, payloads, rows = zip(*chosen, strict=True) if chosen else ((), (), ())
         return list(names), list(payloads), list(rows)
 
-    def _find(self, key: TypeKey, row: Row) -> tuple[Decode, Codec[Any], Handler]:
-        cls = self._classes[readable(key, row)]
-        found = *decoder(cls), self.handlers[cls]
+    def _find(self, key: TypeKey, row: Row) -> tuple[Decode, Slow, Handler] | Becoming | Nothing:
+        kind = stored_kind(key, row.position)
+        cls = self._classes[kind.name]
+        found: tuple[Decode, Slow, Handler] | Becoming | Nothing
+        if cls.__becomes__ is not None:
+            found = becoming(cls, kind, row.position)
+        else:
+            found = *decoder(cls, kind, row.position), self.handlers[cls]
         self._table[key] = found
         return found

@@ -26,7 +26,7 @@ from eventuali.aggregate._copies import Handler, isolating
 from eventuali.errors import InvalidEventError, UnknownEventTypeError
 from eventuali.event import DomainEvent, Event, SystemEvent
 from eventuali.event._names import snake_case
-from eventuali.event._registry import living, shown
+from eventuali.event._registry import living, names, shown
 
 if TYPE_CHECKING:
     from eventuali.aggregate import Aggregate
@@ -99,10 +99,15 @@ class Handlers(dict[type[Event], Handler]):
     def ignored_names(self) -> set[str]:
         """Returns the wire names of events that change nothing and need no decoding."""
         self.settled()
-        names = {c.__event_type__ for c in self._ignored_classes if self._find(c) is _ignore}
-        handled = {c.__event_type__ for c in self._annotated}
+        ignored = {
+            name
+            for each in self._ignored_classes
+            if each.__becomes__ is not None or self._find(each) is _ignore
+            for name in names(each)
+        }
+        handled = {name for each in self._annotated for name in names(each)}
         by_name = {n for n in self._ignored_names if snake_case(n) not in self._by_name}
-        return (by_name | names) - handled
+        return (by_name | ignored) - handled
 
     def takes(self, event_type: type[Event]) -> bool:
         """Says whether events of a class have a handler or are ignored."""
@@ -136,14 +141,16 @@ class Handlers(dict[type[Event], Handler]):
     def _find(self, event_type: type[Event]) -> Handler | None:
         if event_type in self._annotated:
             return self[event_type]
+        if event_type.__becomes__ is not None:
+            return None
         for method, unresolved in self._pending.items():
             if _may_take(method, unresolved, event_type):
                 raise self._unresolved(method)
-        wire = event_type.__event_type__
-        for name in (event_type.__name__, wire):
+        wire = names(event_type)
+        for name in (event_type.__name__, *wire):
             if own := self._by_name.get(snake_case(name)):
                 return own
-        if wire in self._ignored_names:
+        if not self._ignored_names.isdisjoint(wire):
             return _ignore
         for base in event_type.__mro__:
             if base in self._annotated:
@@ -154,6 +161,9 @@ class Handlers(dict[type[Event], Handler]):
 
     def _unhandled(self, event_type: type[Event]) -> InvalidEventError:
         aggregate, event = self.aggregate.__name__, event_type.__name__
+        if event_type.__becomes__ is not None:
+            text = f"{event} is retired: its events are read, and no new one is applied"
+            return InvalidEventError(text, field="event_type")
         method = _PREFIX + snake_case(event)
         advice = f"write {method}(self, event: {event}) or list it in `ignores`"
         if hasattr(self.aggregate, method):
@@ -196,6 +206,11 @@ class Handlers(dict[type[Event], Handler]):
                 "`apply`"
             )
         for event_type in classes or ():
+            if event_type.__becomes__ is not None:
+                raise TypeError(
+                    f"{self.aggregate.__name__}.{name} takes {event_type.__name__}, which is "
+                    "retired: no handler gets it; handle what it becomes"
+                )
             other = self._annotated.setdefault(event_type, name)
             if other != name:
                 raise TypeError(
@@ -236,15 +251,18 @@ class HandledTypes(dict[str, type[Event]]):
         Raises:
             TypeError: Another class of the aggregate has the same wire name.
         """
-        other = self.setdefault(event_type.__event_type__, event_type)
-        if other is not event_type:
-            raise TypeError(
-                f"{self._handlers.aggregate.__name__}: {shown(other)} and {shown(event_type)} "
-                f"both have the wire name {event_type.__event_type__!r}"
-            )
+        for name in names(event_type):
+            other = self.setdefault(name, event_type)
+            if other is not event_type:
+                raise TypeError(
+                    f"{self._handlers.aggregate.__name__}: {shown(other)} and {shown(event_type)} "
+                    f"both have the wire name {name!r}"
+                )
 
     def __missing__(self, name: str) -> type[Event]:
-        found = [c for c in living(name) if self._handlers.takes(c)]
+        known = living(name)
+        found = [c for c in known if self._handlers.takes(c)]
+        found = found or [c for c in known if c.__becomes__ is not None]
         near = [c for c in found if c.__module__ == self._handlers.aggregate.__module__]
         best = near or found
         if len(best) == 1:
@@ -254,7 +272,7 @@ class HandledTypes(dict[str, type[Event]]):
         if best:
             claims = " and ".join(map(shown, best))
             text = f"{aggregate}: event type {name!r} is claimed by {claims}; annotate the handler"
-        elif known := living(name):
+        elif known:
             text = f"{aggregate} has no handler for {shown(known[0])}; write one, {_OR_IGNORE}"
         else:
             text = (

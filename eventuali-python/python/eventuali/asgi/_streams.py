@@ -17,8 +17,9 @@ from pydantic_core import to_json
 
 from eventuali._engine.asyncio_limit import within
 from eventuali._engine.limit import Limit, followed
+from eventuali._engine.parts import is_last
 from eventuali.errors import InvalidEventError
-from eventuali.event import Event, EventView
+from eventuali.event import Event, EventView, UnknownEvent
 from eventuali.query import ALL, E, Query
 from eventuali.store import EventStore
 from eventuali.subscription import Subscription
@@ -86,8 +87,16 @@ class EventStream:
 
 
 def message(event: Event, data: object) -> bytes:
-    """Returns an event as a message. JSON has no line breaks, and the name of an event neither."""
-    head = f"id: {event.meta.position}\nevent: {event.meta.event_type}\ndata: "
+    """Returns an event as a message. JSON has no line breaks, and the name of an event neither.
+
+    Of a stored event that has become several, the last one has the id: whoever resumes before that
+    gets all of them again.
+    """
+    unknown = isinstance(event, UnknownEvent)
+    name = event.meta.event_type if unknown else event.__event_type__
+    head = f"event: {name}\ndata: "
+    if is_last(event):
+        head = f"id: {event.meta.position}\n{head}"
     return head.encode() + to_json(data) + b"\n\n"
 
 

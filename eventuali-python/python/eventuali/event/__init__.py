@@ -12,7 +12,7 @@ This module does no I/O and imports no extension.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from importlib import import_module
 from time import time_ns
@@ -54,6 +54,7 @@ from eventuali.event._slot import (
     successor,
     take_context,
 )
+from eventuali.event._steps import NO_STEPS, Upcaster, evolution_of, upcast
 from eventuali.event._tags import says_tags
 from eventuali.event._view import EventView, by_view
 
@@ -75,6 +76,7 @@ __all__ = [
     "UserRegistered",
     "now",
     "registered",
+    "upcast",
 ]
 
 MAX_EVENT_VERSION = 2**32 - 1
@@ -122,7 +124,14 @@ if TYPE_CHECKING:
         def recorded_at(self) -> datetime | Any: ...
 
         def __init_subclass__(
-            cls, *, name: str | None = None, version: int = 1, **kwargs: Unpack[ConfigDict]
+            cls,
+            *,
+            name: str | None = None,
+            version: int = 1,
+            readable_by: int | None = None,
+            formerly: str | Iterable[str] = (),
+            retired: bool = False,
+            **kwargs: Unpack[ConfigDict],
         ) -> None: ...
 else:
     _Model = Slotted
@@ -132,8 +141,13 @@ class Event(_Model):
     """A fact: a pydantic model whose fields can't change, with separate metadata.
 
     A subclass declares the fields. `name=` sets the wire name (by default the class name),
-    `version=` the version of the schema (by default 1); neither is inherited. A field, property or
-    class variable `tags` adds tags to those given at creation; queries find events by tags.
+    `version=` the version of the schema (by default 1). A field, property or class variable `tags`
+    adds tags to those given at creation; queries find events by tags.
+
+    Stored events of an earlier version are read by steps, see `upcast`. `readable_by=` is the
+    lowest version of the class that can read its events without them, `formerly=` gives earlier
+    wire names. A class with `retired=True` reads events that are no longer stored, as nothing or
+    as what its last step says. No keyword of the class line is inherited.
 
     These keywords set metadata at creation: `event_id`, `timestamp`, `correlation_id`,
     `causation_id`, `user_id`, `headers` and `tags`. All metadata is at `meta`, and under its flat
@@ -159,6 +173,10 @@ class Event(_Model):
 
     __event_type__: ClassVar[str] = "Event"
     __event_version__: ClassVar[int] = 1
+    __upcasters__: ClassVar[Mapping[int, Upcaster]] = NO_STEPS
+    __readable_by__: ClassVar[int | None] = None
+    __formerly__: ClassVar[tuple[str, ...]] = ()
+    __becomes__: ClassVar[tuple[type[Event], ...] | None] = None
     __meta_keywords__: ClassVar[frozenset[str]] = FIELDS
     __says_tags__: ClassVar[bool] = False
     __codec__: ClassVar[Any] = None
@@ -181,7 +199,14 @@ class Event(_Model):
         __init__.__pydantic_base_init__ = True
 
         def __init_subclass__(
-            cls, *, name: str | None = None, version: int | None = None, **kwargs: Any
+            cls,
+            *,
+            name: str | None = None,
+            version: int | None = None,
+            readable_by: int | None = None,
+            formerly: str | Iterable[str] = (),
+            retired: bool | None = None,
+            **kwargs: Any,
         ) -> None:
             own = vars(cls)
             if "meta" in own or "meta" in own.get("__annotations__", ()):
@@ -190,17 +215,26 @@ class Event(_Model):
 
     @classmethod
     def __pydantic_init_subclass__(
-        cls, *, name: str | None = None, version: int | None = None, **kwargs: Any
+        cls,
+        *,
+        name: str | None = None,
+        version: int | None = None,
+        readable_by: int | None = None,
+        formerly: str | Iterable[str] = (),
+        retired: bool | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         if "meta" in cls.__pydantic_fields__:
             raise TypeError(_META_RESERVED.format(cls.__name__))
         cls.__event_type__, cls.__event_version__ = _wire_name(cls, name, version)
+        found = evolution_of(cls, readable_by, formerly, retired)
+        cls.__upcasters__, cls.__readable_by__, cls.__formerly__, cls.__becomes__ = found
         cls.__meta_keywords__ = FIELDS - keywords(cls.__pydantic_fields__)
         cls.__says_tags__ = says_tags(cls)
         cls.__codec__ = None
         if cls.__module__ != __name__ or cls.__name__ not in _ABSTRACT:
-            _registry.register(cls.__event_type__, cls)
+            _registry.register(cls)
 
     @classmethod
     def __get_pydantic_core_schema__(
@@ -368,18 +402,25 @@ class SystemEvent(Event):
 class UnknownEvent(Event):
     """A raw event: no class, or more than one, claims its type, or it does not fit its class.
 
-    It has no fields: `payload` holds the stored bytes, `data` the decoded value.
+    It has no fields: `payload` holds the stored bytes, `data` the decoded value. Appended to a
+    store, it is stored again as it was.
     """
 
-    __slots__ = ("_payload",)
+    __slots__ = ("_payload", "_readable_by")
 
     @classmethod
-    def from_stored(cls, row: object, payload: bytes) -> Self:
+    def from_stored(cls, row: object, payload: bytes, readable_by: int | None = None) -> Self:
         """Makes the event from a payload and a stored row, which has a method `meta()`."""
         event = cls.model_construct()
         set_stored(event, row)
         _set_payload(event, payload)
+        _set_readable_by(event, readable_by)
         return event
+
+    @property
+    def readable_by(self) -> int | None:
+        """The lowest version of its class that can read it; None if none was stored with it."""
+        return _get_readable_by(self)
 
     @property
     def payload(self) -> bytes:
@@ -413,22 +454,27 @@ class UnknownEvent(Event):
         return [("event_type", self.meta.event_type), ("payload", self.payload)]
 
     def __copy__(self) -> Self:
-        return self.from_stored(portable(self), self.payload)
+        return self.from_stored(portable(self), self.payload, self.readable_by)
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self.__copy__()
 
     def __getstate__(self) -> dict[Any, Any]:
-        return super().__getstate__() | {"_payload": self.payload}
+        own = {"_payload": self.payload, "_readable_by": self.readable_by}
+        return super().__getstate__() | own
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         super().__setstate__(state)
         _set_payload(self, state["_payload"])
+        _set_readable_by(self, state.get("_readable_by"))  # a pickle of before has none
 
 
 _payload: Any = vars(UnknownEvent)["_payload"]
 _set_payload: Callable[[UnknownEvent, bytes], None] = _payload.__set__
 _get_payload: Callable[[UnknownEvent], bytes] = _payload.__get__
+_readable_by: Any = vars(UnknownEvent)["_readable_by"]
+_set_readable_by: Callable[[UnknownEvent, int | None], None] = _readable_by.__set__
+_get_readable_by: Callable[[UnknownEvent], int | None] = _readable_by.__get__
 
 
 if not TYPE_CHECKING:  # which would take any name for one of this module

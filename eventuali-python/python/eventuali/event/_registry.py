@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 if TYPE_CHECKING:
     from eventuali.aggregate import Aggregate
@@ -22,13 +22,37 @@ _Path: TypeAlias = tuple[str, str, str]
 _classes: dict[str, WeakValueDictionary[_Path, type[Event]]] = {}
 _aggregates: dict[str, WeakValueDictionary[_Path, type[Aggregate]]] = {}
 
+# By a class, the retired ones whose events become events of it.
+_sources: WeakKeyDictionary[type[Event], WeakValueDictionary[_Path, type[Event]]] = (
+    WeakKeyDictionary()
+)
+
 named: dict[str, type[Event]] = {}
 """What `register_event_class` says on the class of stores, for all of them."""
 
 
-def register(name: str, cls: type[Event]) -> None:
-    """Makes `cls` known under a wire name, in place of an earlier class of the same path."""
-    _classes.setdefault(name, WeakValueDictionary())[_path(cls)] = cls
+def register(cls: type[Event]) -> None:
+    """Makes `cls` known by its wire names, in place of an earlier class of the same path."""
+    for name in names(cls):
+        _classes.setdefault(name, WeakValueDictionary())[_path(cls)] = cls
+    for part in cls.__becomes__ or ():
+        _sources.setdefault(part, WeakValueDictionary())[_path(cls)] = cls
+
+
+def names(cls: type[Event]) -> tuple[str, ...]:
+    """Returns the wire names of a class, the current one first."""
+    return cls.__event_type__, *cls.__formerly__
+
+
+def sources(cls: type[Event]) -> list[type[Event]]:
+    """Returns the retired classes whose events become events of `cls`."""
+    found = _sources.get(cls)
+    classes = [] if found is None else list(found.values())
+    return [each for each in classes if any(each is known for known in _known(each))]
+
+
+def _known(cls: type[Event]) -> list[type[Event]]:
+    return list(_classes.get(cls.__event_type__, {}).values())
 
 
 def registered(name: str) -> list[type[Event]]:

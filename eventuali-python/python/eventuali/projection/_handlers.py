@@ -13,7 +13,7 @@ from inspect import (
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from eventuali.event import DomainEvent, Event, SystemEvent
+from eventuali.event import DomainEvent, Event, SystemEvent, _registry
 from eventuali.projection._model import ReadModel
 
 PREFIX = "on_"
@@ -70,12 +70,13 @@ def handlers_of(
                 )
     wire: dict[str, type[Event]] = {}
     for event in found:
-        other_class = wire.setdefault(event.__event_type__, event)
-        if other_class is not event:
-            raise TypeError(
-                f"{cls.__name__}: {other_class.__qualname__} and {event.__qualname__} both have "
-                f"the wire name {event.__event_type__!r}"
-            )
+        for name in _registry.names(event):
+            other_class = wire.setdefault(name, event)
+            if other_class is not event:
+                raise TypeError(
+                    f"{cls.__name__}: {other_class.__qualname__} and {event.__qualname__} both "
+                    f"have the wire name {name!r}"
+                )
     return found
 
 
@@ -119,6 +120,12 @@ def _handler(
         raise TypeError(f"{at}: annotate its event with the class or classes that it takes")
     if {Event, DomainEvent, SystemEvent} & set(events):
         raise TypeError(f"{at}: name the classes of events that it takes, instead of a base of all")
+    for event in events:
+        if event.__becomes__ is not None:
+            raise TypeError(
+                f"{at} takes {event.__name__}, which is retired: no handler gets it; handle what "
+                "it becomes"
+            )
     given = required[2].name
     document = _members(hints.get(given, Any))
     answer = _members(hints.get("return", Any))

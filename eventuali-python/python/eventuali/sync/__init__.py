@@ -21,7 +21,7 @@ from eventuali._engine.bounds import By
 from eventuali._engine.checkpoints import CheckpointInfo, Start
 from eventuali._engine.clock import StoreClock, described, shown_by
 from eventuali._engine.decide import Deciding, Decision, immediate
-from eventuali._engine.decode import Decoders
+from eventuali._engine.decode import Decoders, Raw
 from eventuali._engine.event_types import EventTypes, StoreOrClass, event_types_of
 from eventuali._engine.find import DocumentPlace, Found
 from eventuali._engine.inline_commit import Inline
@@ -327,12 +327,12 @@ class EventStore:
         to_version: int | None = None,
         limit: int | None = None,
         backwards: bool = False,
-        raw: bool = False,
+        raw: Raw = False,
     ) -> BlockingReader[E]:
         """Returns an iterator over the matching events; see `eventuali.EventStore.read`."""
         reading = _read.Reading(
             self._store,
-            Decoders(self._event_types, raw=raw),
+            Decoders(self._event_types, raw=raw, query=query),
             query_items(query),
             after=after,
             before=before,
@@ -353,7 +353,7 @@ class EventStore:
         after: int = 0,
         name: str | None = None,
         start: Start = "beginning",
-        raw: bool = False,
+        raw: Raw = False,
     ) -> Subscription[E]:
         """Follows the matching events, without end; see `eventuali.EventStore.subscribe`."""
         return Subscription(

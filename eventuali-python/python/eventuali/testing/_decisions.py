@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Self
-from uuid import UUID
 
 from eventuali._engine.decide import AsyncDecision
 from eventuali._engine.proposal import proposed
 from eventuali.event import Event
-from eventuali.query import Query
+from eventuali.query import Query, item_matches
 from eventuali.testing import _differences as differences
 from eventuali.testing._outcome import Outcome, attempt, finished
 
@@ -61,31 +60,4 @@ class Decided(Outcome):
 
 def matches(query: Query, event: Event) -> bool:
     """Tells whether a store would find an event by a query."""
-    return not query.items or any(_item_matches(item, event) for item in query.items)
-
-
-def _item_matches(item: tuple[Any, ...], event: Event) -> bool:
-    aggregate_type, aggregate_id, event_types, tags, event_ids, correlation_id, *user = item
-    meta = event.meta
-    return (
-        aggregate_type in (None, meta.aggregate_type)
-        and aggregate_id in (None, meta.aggregate_id)
-        and (not event_types or meta.event_type in event_types)
-        and set(tags) <= set(meta.tags)
-        and (not event_ids or meta.event_id.bytes in event_ids)
-        and correlation_id in (None, *_forms(meta.correlation_id))
-        and user in ([], [meta.user_id])
-    )
-
-
-def _forms(correlation_id: UUID | str | None) -> list[bytes | str]:
-    """Returns a correlation id as a query may name it: a UUID and its text are the same."""
-    if correlation_id is None:
-        return []
-    if isinstance(correlation_id, UUID):
-        return [correlation_id.bytes, str(correlation_id)]
-    try:
-        as_uuid = UUID(correlation_id)
-    except ValueError:
-        return [correlation_id]
-    return [correlation_id, as_uuid.bytes] if str(as_uuid) == correlation_id else [correlation_id]
+    return not query.items or any(item_matches(item, event.meta) for item in query.items)

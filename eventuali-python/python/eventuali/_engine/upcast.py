@@ -1,0 +1,323 @@
+"""Reading events of earlier versions of a class: its steps, and what retired events become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from inspect import isawaitable
+from typing import Any, NamedTuple, Never
+
+from pydantic_core import from_json, to_json
+
+from eventuali._engine.encode import JSON, READABLE_BY, wire
+from eventuali.codec.json import Codec
+from eventuali.codec.json._path import stored_place
+from eventuali.errors import SerializationError, UnknownEventTypeError, UpcastError
+from eventuali.event import Event
+from eventuali.event._steps import Upcaster
+
+
+class StoredKind(NamedTuple):
+    """What a stored event says of its form.
+
+    Attributes:
+        name: The event type.
+        version: The version of its schema.
+        readable_by: The lowest version of its class that can read it; None if it does not say.
+    """
+
+    name: str
+    version: int
+    readable_by: int | None = None
+
+
+def stored_kind(key: str, position: int) -> StoredKind:
+    """Returns the kind of a stored event, as a page of events gives it.
+
+    Raises:
+        SerializationError: The event is stored by a codec that this release does not know.
+    """
+    name, *rest = key.split("\0")
+    if not rest:
+        return StoredKind(name, 1)
+    version, codec = rest
+    if codec == JSON:
+        return StoredKind(name, int(version))
+    readable_by = codec.removeprefix(JSON + READABLE_BY)
+    if readable_by != codec and readable_by.isascii() and readable_by.isdigit():
+        return StoredKind(name, int(version), int(readable_by))
+    text = (
+        f"the {name} at position {position} is stored with the codec {codec!r}, which this "
+        "release can't read: a newer release wrote it"
+    )
+    raise SerializationError(text, event_type=name)
+
+
+# --- what a step is given -------------------------------------------------------------------------
+
+
+def _refuse(*_: object, **__: object) -> Never:
+    raise TypeError("a step must not change what it is given; return a new dict, as data | {…}")
+
+
+class Given(dict[str, Any]):
+    """The fields of a stored event, which can't be changed; a copy of it can."""
+
+    __slots__ = ()
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __copy__(self) -> dict[str, Any]:
+        return dict(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        return {key: deepcopy(value, memo) for key, value in self.items()}
+
+
+class GivenList(list[Any]):
+    """A list among them, which can't be changed, either."""
+
+    __slots__ = ()
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    append = clear = extend = insert = pop = remove = reverse = sort = _refuse
+
+    def __copy__(self) -> list[Any]:
+        return list(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> list[Any]:
+        return [deepcopy(value, memo) for value in self]
+
+
+def given(data: dict[str, Any]) -> Given:
+    """Returns fields so that nothing in them can be changed."""
+    if type(data) is Given:
+        return data
+    fixed = Given(data)
+    for key, value in data.items():
+        if type(value) is dict or type(value) is list:
+            dict.__setitem__(fixed, key, _fixed(value))
+    return fixed
+
+
+def _fixed(value: Any) -> Any:
+    if type(value) is dict:
+        return given(value)
+    return GivenList(map(_fixed, value)) if type(value) is list else value
+
+
+# --- steps ----------------------------------------------------------------------------------------
+
+
+class StepError(Exception):
+    """A step failed, or its result can't be read; the cause is chained.
+
+    Attributes:
+        path: The place in the event; empty if it is the event as a whole.
+    """
+
+    def __init__(self, text: str, path: str = "") -> None:
+        super().__init__(text)
+        self.path = path
+
+
+class Older:
+    """Decodes events that an earlier version of a class has stored.
+
+    Attributes:
+        validate: The fast half of `decode`, which says nothing about what has failed.
+    """
+
+    def __init__(self, cls: type[Event], version: int) -> None:
+        """Takes the steps from a version, which must be there."""
+        current = cls.__event_version__
+        self._cls = cls
+        self._codec = wire(cls).codec
+        self._steps = [(start, cls.__upcasters__[start]) for start in range(version, current)]
+        self.validate = _fast([step for _, step in self._steps], self._codec)
+
+    def decode(self, payload: bytes) -> Event:
+        """Returns the event of a payload.
+
+        Raises:
+            StepError: A step failed, or what it returned does not fit the class.
+        """
+        data = stepped(self._steps, payload)
+        return as_event(self._cls, self._codec, data)
+
+
+def _fast(steps: list[Upcaster], codec: Codec[Any]) -> Callable[[bytes], Event]:
+    read = codec.validate_json
+
+    def validate(payload: bytes) -> Event:
+        data = from_json(payload)
+        for step in steps:
+            data = step(given(data))
+        if not isinstance(data, dict):
+            raise TypeError(data)
+        event: Event = read(to_json(data, bytes_mode="base64", inf_nan_mode="constants"))
+        return event
+
+    return validate
+
+
+def stepped(steps: list[tuple[int, Upcaster]], payload: bytes) -> dict[str, Any]:
+    """Returns the fields of a stored event after steps.
+
+    Raises:
+        StepError: A step failed.
+    """
+    try:
+        data = from_json(payload)
+    except ValueError as error:
+        raise StepError(f"it is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise StepError("it is not an object")
+    for start, step in steps:
+        data = called(step, start, data)
+        if not isinstance(data, dict):
+            raise StepError(f"the step from version {start} returned {data!r:.60}, not a dict")
+    return data
+
+
+def called(step: Upcaster, start: int, data: dict[str, Any]) -> Any:
+    """Calls a step.
+
+    Raises:
+        StepError: It raised, or returned something that has to be awaited.
+    """
+    try:
+        made = step(given(data))
+    except Exception as error:
+        raise StepError(
+            f"the step from version {start} failed: {str(error) or repr(error)}"
+        ) from error
+    if isawaitable(made):
+        close = getattr(made, "close", None)
+        if callable(close):
+            close()  # or Python warns that it was never awaited
+        raise StepError(f"the step from version {start} returned {made!r:.60}; it must not wait")
+    return made
+
+
+def as_event(cls: type[Event], codec: Codec[Any], data: dict[str, Any]) -> Event:
+    """Returns the event of a class that fields stand for.
+
+    Raises:
+        StepError: They are not JSON, or don't fit the class.
+    """
+    try:
+        payload = to_json(data, bytes_mode="base64", inf_nan_mode="constants")
+    except Exception as error:
+        raise StepError(f"its steps give what is not JSON: {str(error) or repr(error)}") from error
+    try:
+        event: Event = codec.decode(payload)
+    except Exception as error:
+        path = stored_place(error)
+        where = f"{path} of {cls.__name__}" if path else f"the class {cls.__name__}"
+        text = f"what its steps give does not fit {where}: {str(error) or repr(error)}"
+        raise StepError(text, path) from error
+    return event
+
+
+class Becoming:
+    """Decodes events of a retired class, as what they become."""
+
+    def __init__(self, cls: type[Event], version: int) -> None:
+        """Takes the steps from a version, which must be there."""
+        current = cls.__event_version__
+        self.into = cls.__becomes__ or ()
+        self._steps = [(start, cls.__upcasters__[start]) for start in range(version, current)]
+        self._last = current, cls.__upcasters__[current]
+
+    def decode(self, payload: bytes) -> list[tuple[int, Event]]:
+        """Returns what a stored event becomes: each with its place among the classes.
+
+        Raises:
+            StepError: A step failed, or what it returned does not fit a class.
+        """
+        start, step = self._last
+        made = called(step, start, stepped(self._steps, payload))
+        if not isinstance(made, list | tuple) or len(made) != len(self.into):
+            count = len(self.into)
+            text = f"the step from version {start} returned {made!r:.60}, not a tuple of {count}"
+            raise StepError(text)
+        events = []
+        for place, (cls, data) in enumerate(zip(self.into, made, strict=True)):
+            if data is None:
+                continue
+            if not isinstance(data, dict):
+                text = f"the step from version {start} returned {data!r:.60} for {cls.__name__}"
+                raise StepError(f"{text}, not a dict or None")
+            events.append((place, as_event(cls, wire(cls).codec, data)))
+        return events
+
+
+class Nothing:
+    """Stands for events of a retired class that become nothing."""
+
+    into: tuple[type[Event], ...] = ()
+
+    def decode(self, payload: bytes) -> list[tuple[int, Event]]:
+        """Returns no event."""
+        return []
+
+
+NOTHING = Nothing()
+
+
+# --- which way a stored event is read -------------------------------------------------------------
+
+
+def reader(cls: type[Event], kind: StoredKind, position: int) -> Codec[Any] | Older:
+    """Returns what decodes the events of a kind as those of a class that is not retired.
+
+    Raises:
+        UpcastError: The class has no step from their version.
+        UnknownEventTypeError: A newer version of the class wrote them, for newer readers.
+    """
+    current = cls.__event_version__
+    if kind.version == current:
+        return wire(cls).codec
+    if kind.version < current:
+        _check_step(cls, kind, position)
+        return Older(cls, kind.version)
+    _check_readable(cls, kind, position)
+    return wire(cls).codec
+
+
+def becoming(cls: type[Event], kind: StoredKind, position: int) -> Becoming | Nothing:
+    """Returns what decodes the events of a kind as what a retired class says.
+
+    Raises:
+        UpcastError: The class has no step from their version.
+        UnknownEventTypeError: A newer version of the class wrote them.
+    """
+    if kind.version > cls.__event_version__:
+        _check_readable(cls, kind, position)
+    if not cls.__becomes__:
+        return NOTHING
+    version = min(kind.version, cls.__event_version__)
+    if version < cls.__event_version__:
+        _check_step(cls, kind, position)
+    return Becoming(cls, version)
+
+
+def _check_step(cls: type[Event], kind: StoredKind, position: int) -> None:
+    if kind.version not in cls.__upcasters__:
+        text = (
+            f"the {kind.name} at position {position} is stored in version {kind.version}, and "
+            f"{cls.__name__} of version {cls.__event_version__} has no step from that; write one "
+            f"with @upcast({kind.version}), or read with raw=True"
+        )
+        raise UpcastError(text, event_type=kind.name, event_version=kind.version, position=position)
+
+
+def _check_readable(cls: type[Event], kind: StoredKind, position: int) -> None:
+    if kind.readable_by is None or kind.readable_by > cls.__event_version__:
+        least = kind.version if kind.readable_by is None else kind.readable_by
+        text = (
+            f"the {kind.name} at position {position} is stored in version {kind.version}, which "
+            f"classes from version {least} on can read, and {cls.__name__} has version "
+            f"{cls.__event_version__}; deploy the newer class, or read with raw=True"
+        )
+        raise UnknownEventTypeError(text, event_type=kind.name)
