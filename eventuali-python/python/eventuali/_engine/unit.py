@@ -15,6 +15,7 @@ from eventuali._engine.pace import Key, Paces, query_line
 from eventuali._engine.pending_commit import Condition, StreamWrite
 from eventuali._engine.proposal import Proposal, Recording
 from eventuali._engine.read import Reading
+from eventuali._engine.snapshots import Snapshots
 from eventuali._engine.tickets import Ticket
 from eventuali._engine.write import NO_STREAM, checked_condition
 from eventuali._eventuali import Store
@@ -45,7 +46,13 @@ class Unit:
     """
 
     def __init__(
-        self, store: Store, event_types: EventTypes, ticket: Ticket, *, contended: bool
+        self,
+        store: Store,
+        event_types: EventTypes,
+        ticket: Ticket,
+        snapshots: Snapshots,
+        *,
+        contended: bool,
     ) -> None:
         self.begun = monotonic()
         self.recording: Recording | None = None
@@ -53,6 +60,7 @@ class Unit:
         self.store = store
         self._event_types = event_types
         self._ticket = ticket
+        self._snapshots = snapshots
         self._aggregates: dict[Stream, Aggregate | None] = {}
         self._appended: dict[Stream, Appended] = {}
         self._conditions: list[Condition] = []
@@ -93,7 +101,7 @@ class Unit:
             if len(new) == 1:
                 found = {new[0]: (yield from self._load(cls, new[0]))}
             else:
-                found = dict((yield from load_many(self.store, cls, new)))
+                found = dict((yield from load_many(self.store, cls, new, self._snapshots)))
             self._check()
             for key in new:  # which somebody else may have loaded meanwhile
                 self._take((name, key), found.get(key))
@@ -112,7 +120,9 @@ class Unit:
         found = tickets.loaded(key, cls)
         known = found is not None
         if found is None:
-            found = yield from load(self.store, cls, aggregate_id, None, None, "recorded_at")
+            found = yield from load(
+                self.store, cls, aggregate_id, None, None, "recorded_at", self._snapshots
+            )
         if found is not None:
             if known or self._contended:
                 # The shorter the time from the last read to the commit, the fewer conflicts.
