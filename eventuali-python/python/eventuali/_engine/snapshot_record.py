@@ -114,7 +114,7 @@ class Form:
             WrongSnapshot: It is damaged, or of something else.
         """
         lines, _, checksum = found[2].rpartition(b"\n")
-        if _digest(lines).encode() != checksum:
+        if not _is_whole(lines, checksum):
             raise WrongSnapshot("damaged", "its checksum does not fit")
         first, _, body = lines.partition(b"\n")
         try:
@@ -156,6 +156,10 @@ _forms: WeakKeyDictionary[type[Aggregate], Form] = WeakKeyDictionary()
 def type_digest(aggregate_type: str) -> str:
     """Returns what the kinds of all snapshots of a type begin with."""
     return _digest(aggregate_type.encode())
+
+
+def _is_whole(lines: bytes, checksum: bytes) -> bool:
+    return _digest(lines).encode() == checksum
 
 
 def _digest(data: bytes) -> str:

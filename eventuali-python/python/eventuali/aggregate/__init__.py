@@ -395,8 +395,7 @@ def _set_snapshots(cls: type[Aggregate], every: int | None, version: int | None)
     if cls.__snapshot_every__ and hidden:
         raise TypeError(
             f"{cls.__name__}: {hidden} is no field, and a snapshot holds fields only; make it a "
-            "field, with Field(repr=False, exclude=True) if it is nobody's business, or write "
-            "snapshot_every=0"
+            "field, or write snapshot_every=0"
         )
 
 

@@ -157,7 +157,7 @@ class _Digest:
         if package in sys.stdlib_module_names and package != "__main__":
             return False
         file = getattr(sys.modules.get(module or ""), "__file__", None)
-        return file is not None and not file.startswith(_ENVIRONMENTS)
+        return file is None or not file.startswith(_ENVIRONMENTS)
 
     def _class(self, cls: type) -> None:
         self._text(_path(cls))
