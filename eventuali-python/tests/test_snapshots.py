@@ -550,9 +550,34 @@ def test_states_that_would_change_are_refused_once_and_loud(api, tmp_path, caplo
             seen = await stats(store, cls)
             assert (seen.written, seen.failed) == (0, 0)
             assert seen.refused >= 3
+            assert (seen.used, seen.ignored) == (0, {})
             told = [record.getMessage() for record in caplog.records]
             assert len(told) == 1, told
             assert f"{cls.__qualname__} has no snapshots: {path}" in told[0]
+
+    run(api, "memory", tmp_path, test)
+
+
+@each_api
+def test_code_that_cant_be_told_has_no_snapshots(api, tmp_path, caplog):
+    class Open(Aggregate, name="SnapshotsOpen"):
+        total: int = 0
+
+        def apply_put(self, event: Put) -> None:
+            self.total += event.amount
+
+        def apply_missing(self, event: Missing) -> None:  # noqa: F821
+            pass
+
+    async def test(store):
+        await fill(store, "a", range(30), cls=Open)
+        assert (await store.load(Open, "a")).total == sum(range(30))
+        assert (await stats(store, Open)).written == 0
+        (told,) = [record.getMessage() for record in caplog.records]
+        assert "Open has no snapshots: what its code does can't be told" in told
+        assert "apply_missing" in told
+        with pytest.raises(TypeError, match="can't be told"):
+            await store.clean_snapshots(Open)
 
     run(api, "memory", tmp_path, test)
 

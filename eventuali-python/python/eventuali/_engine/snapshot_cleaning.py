@@ -46,7 +46,10 @@ def _others(kind: type[Aggregate] | str) -> list[tuple[str, str]]:
         prefix = type_digest(kind)
         return [(f"{prefix}/", f"{prefix}/~")]
     cls = aggregate_class(kind, "clean_snapshots")
-    prefix, own = type_digest(cls.__aggregate_type__), form_of(cls).kind
+    form = form_of(cls)
+    if not form.fingerprint:
+        raise TypeError(f"{cls.__name__}: {form.refused}")
+    prefix, own = type_digest(cls.__aggregate_type__), form.kind
     below = own[:-1] + chr(ord(own[-1]) - 1)  # all digits follow '/' and precede '~'
     return [(f"{prefix}/", f"{below}~"), (f"{own}~", f"{prefix}/~")]
 

@@ -65,16 +65,19 @@ class Form:
     """How the snapshots of one class are stored.
 
     Attributes:
-        fingerprint: What its code does, as a digest.
+        fingerprint: What its code does, as a digest; empty if that can't be told.
         kind: By which they are found for cleaning.
         refused: Why there can be none.
     """
 
     def __init__(self, cls: type[Aggregate]) -> None:
-        self.fingerprint = fingerprint(cls)
-        self.kind = f"{type_digest(cls.__aggregate_type__)}/{self.fingerprint}"
         hidden = hidden_state(cls)
         self.refused = hidden and f"{hidden} is no field, and a snapshot holds fields only"
+        try:
+            self.fingerprint = fingerprint(cls)
+        except Exception as error:  # an annotation names what does not exist, say
+            self.fingerprint, self.refused = "", f"what its code does can't be told: {error!r}"
+        self.kind = f"{type_digest(cls.__aggregate_type__)}/{self.fingerprint}"
         self._cls = cls
         self._codec: Codec[Any] = Codec(cls)
 
@@ -139,11 +142,7 @@ class Form:
 
 
 def form_of(cls: type[Aggregate]) -> Form:
-    """Returns how the snapshots of a class are stored; worked out once.
-
-    Raises:
-        TypeError: The annotation of a handler names a class that does not exist.
-    """
+    """Returns how the snapshots of a class are stored; worked out once."""
     form = _forms.get(cls)
     if form is None:
         form = _forms[cls] = Form(cls)

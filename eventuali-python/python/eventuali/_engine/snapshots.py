@@ -15,6 +15,7 @@ from itertools import count
 from threading import RLock
 from types import MappingProxyType
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 from eventuali._engine.arguments import microseconds
 from eventuali._engine.clock import now
@@ -80,7 +81,7 @@ class Snapshots:
         self._mailbox: Mailbox | None = None
         self._under_way: dict[int, tuple[str, str, str]] = {}  # (tenant, series, type) by token
         self._tokens = count()
-        self._told: set[tuple[type, str]] = set()
+        self._told: WeakSet[type[Aggregate]] = WeakSet()
 
     def of(self, cls: type[Aggregate]) -> int:
         """Returns after how many events a snapshot of a class is written; 0 for never."""
@@ -127,7 +128,8 @@ class Snapshots:
         try:
             self._put(store, aggregate, at, wrong)
         except Inexact as refused:
-            self._refused(type(aggregate), str(refused))
+            self.note(name, "refused")
+            self._tell(type(aggregate), str(refused))
         except Exception:
             self.note(name, "failed")
             LOG.warning("no snapshot of the %s %.260r", name, aggregate.id, exc_info=True)
@@ -136,6 +138,7 @@ class Snapshots:
         cls, name = type(aggregate), aggregate.__aggregate_type__
         form = self.form(cls)
         if form is None:
+            self.note(name, "refused")
             return
         series = form.series(aggregate.id)
         token = self._claim(store.tenant, series, name)
@@ -196,21 +199,17 @@ class Snapshots:
     def ended(self) -> None:
         """Takes the last answers of a store that is closed, which has waited for what had begun."""
         self.settle()
-        if self._under_way and self._mailbox is not None:
-            self._mailbox.wait(1.0)  # the answer of a write may come a moment after its end
+        # The answer of a write may come a moment after its end.
+        while self._under_way and self._mailbox is not None and self._mailbox.wait(1.0):
             self.settle()
 
     def form(self, cls: type[Aggregate]) -> Form | None:
         """Returns how the snapshots of a class are stored; None if it has none."""
         if not self.of(cls):
             return None
-        try:
-            form = form_of(cls)
-        except Exception as error:  # an annotation names what does not exist, say
-            self._refused(cls, f"{error or repr(error)}")
-            return None
+        form = form_of(cls)
         if form.refused:
-            self._refused(cls, form.refused)
+            self._tell(cls, form.refused)
             return None
         return form
 
@@ -263,11 +262,10 @@ class Snapshots:
         with _lock:
             self._counts.setdefault(name, _Counts()).numbers[what] += 1
 
-    def _refused(self, cls: type[Aggregate], why: str) -> None:
-        self.note(cls.__aggregate_type__, "refused")
-        path = why.partition(":")[0]
-        if (cls, path) not in self._told:
-            self._told.add((cls, path))
+    def _tell(self, cls: type[Aggregate], why: str) -> None:
+        """Says once why a class has no snapshots, or one of its states has none."""
+        if cls not in self._told:
+            self._told.add(cls)
             LOG.warning("%s has no snapshots: %s", cls.__qualname__, why)
 
     def stats(self) -> Mapping[str, SnapshotStats]:
