@@ -9,6 +9,7 @@ mod postgres;
 mod projection;
 mod runtime;
 mod slot;
+mod snapshot;
 mod statement;
 mod store;
 mod subscription;
@@ -34,6 +35,8 @@ mod _eventuali {
     use super::runtime::{Mailbox, Pending};
     #[pymodule_export]
     use super::slot::applied_in_order;
+    #[pymodule_export]
+    use super::snapshot::Snapshots;
     #[pymodule_export]
     use super::store::Store;
     #[pymodule_export]

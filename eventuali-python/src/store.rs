@@ -28,6 +28,7 @@ use crate::error::to_python;
 use crate::postgres::Postgres;
 use crate::projection::{self, Projection, ScalarArgument};
 use crate::runtime::Pending;
+use crate::snapshot::Snapshots;
 use crate::subscription::Subscription;
 
 /// An open store; every verb begins its work at once and answers through a `Pending`.
@@ -448,6 +449,11 @@ impl Store {
     /// How many documents of a model an index has between two values, or in all without its name.
     fn count_documents(&self, model: &str, select: projection::Selection) -> Pending {
         projection::count(&self.documents, model, select).coming(self.near)
+    }
+
+    /// The snapshots of this store.
+    fn snapshots(&self) -> Snapshots {
+        Snapshots::new(&self.core, self.near)
     }
 
     /// The record of a key: (version, bytes), or None.

@@ -17,9 +17,9 @@ from eventuali import Aggregate, Event, sync
 from eventuali.event._envelope import GIVEN
 
 RESULTS = {
-    "Change", "CheckpointInfo", "Committed", "Damage", "EventMeta", "ExpectedVersion", "Handled",
-    "Horizon", "Imported", "Metadata", "Outcome", "Step", "ProjectionStatus", "StoreStats",
-    "StreamInfo", "Verification",
+    "Change", "CheckpointInfo", "CleanedSnapshots", "Committed", "Damage", "EventMeta",
+    "ExpectedVersion", "Handled", "Horizon", "Imported", "Metadata", "Outcome", "Step",
+    "ProjectionStatus", "SnapshotStats", "StoreStats", "StreamInfo", "Verification",
 }  # fmt: skip
 """Classes that the library makes instances of: what they hold is no option."""
 OPENED = {

@@ -33,6 +33,8 @@ ELSEWHERE = (
     "EventStore.get.",
     "EventStore.append_events.",
     "EventStore.get_events.",
+    "EventStore.clean_snapshots.",
+    "EventStore.create.snapshots",
     "EventStore.rebuild.",
     "EventStore.run.",
     "EventStore.search.",
@@ -53,6 +55,8 @@ ELSEWHERE = (
     "Worker.",
     "load.",
     "Aggregate.handle.",
+    "Aggregate[class].snapshot_",
+    "SnapshotPolicy.",
     "CommandBus.",
     "EventStore.metadata.",
     "answers.",
@@ -78,8 +82,8 @@ ELSEWHERE = (
 """Streams by id, commands, metadata by context, read models, what an HTTP API needs:
 test_append_events, test_command, test_context, test_asgi, test_projections, test_running,
 test_rebuilding, test_search, test_own_tables,
-test_sql_statements, test_memory_view, test_worker_in_process, test_worker_load and the modules
-test_upcasting_… show what these change."""
+test_sql_statements, test_memory_view, test_worker_in_process, test_worker_load, test_snapshots and
+the modules test_upcasting_… show what these change."""
 OPTIONS = {
     name
     for name in public_options()

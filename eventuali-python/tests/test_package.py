@@ -17,7 +17,7 @@ IdempotencyConflictError InvalidEventError
 NO_STREAM
 OptimisticConcurrencyError Outcome OutcomeUnknownError Projection ProjectionStatus Query ReadModel
 Retry Running
-STREAM_EXISTS SerializationError
+STREAM_EXISTS SerializationError SnapshotPolicy
 Statements StoreStats StreamEvents StreamInfo Subscription SystemEvent Tracking UnitOfWork
 UnknownEvent User
 Verification

@@ -6,5 +6,6 @@ pub mod documents;
 pub mod inline;
 mod place;
 pub mod projection;
+pub mod snapshot;
 pub mod subscription;
 pub mod tracking;

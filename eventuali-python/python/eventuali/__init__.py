@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from eventuali import projection as projection
     from eventuali import query as query
     from eventuali import running as running
+    from eventuali import snapshot as snapshot
     from eventuali import store as store
     from eventuali import subscription as subscription
     from eventuali import sync as sync
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     )
     from eventuali.query import ALL, Query
     from eventuali.running import Documents, Running
+    from eventuali.snapshot import SnapshotPolicy
     from eventuali.store import (
         CheckpointInfo,
         Committed,
@@ -121,6 +123,7 @@ __all__ = [
     "Retry",
     "Running",
     "SerializationError",
+    "SnapshotPolicy",
     "Statements",
     "StoreStats",
     "StreamEvents",
@@ -174,6 +177,7 @@ _HOMES = {
     "projection": ("Projection", "ProjectionStatus", "ReadModel", "Retry", "Statements"),
     "query": ("ALL", "Query"),
     "running": ("Documents", "Running"),
+    "snapshot": ("SnapshotPolicy",),
     "store": (
         "CheckpointInfo",
         "Committed",
@@ -203,6 +207,7 @@ _MODULES = {
     "projection",
     "query",
     "running",
+    "snapshot",
     "store",
     "subscription",
     "sync",

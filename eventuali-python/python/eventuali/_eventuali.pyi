@@ -25,6 +25,7 @@ __all__ = [
     "Projection",
     "Row",
     "SetClock",
+    "Snapshots",
     "Store",
     "Subscription",
     "Words",
@@ -322,6 +323,32 @@ class SetClock:
         """Sets it, also back."""
 
 @final
+class Snapshots:
+    """The snapshots of a store."""
+
+    def newest(self, series: str, at_most: int) -> Pending:
+        """The newest of a series at or below a version: (key, version of its record, bytes)."""
+
+    def put(
+        self,
+        series: str,
+        place: int,
+        kind: str,
+        version: int,
+        value: bytes,
+        due: int | None,
+        wrong: tuple[str, int] | None = None,
+        anything: bool = False,
+    ) -> Pending:
+        """Writes one, unless a newer one is in its place.
+
+        It may take the place of a `wrong` one, as (key, version of its record), or of `anything`.
+        """
+
+    def of_kinds(self, first: str, last: str, limit: int) -> Pending:
+        """The first snapshots of a range of kinds: [(key, version of its record, kind)]."""
+
+@final
 class Store:
     """An open store; every verb begins its work at once and answers through a `Pending`."""
 
@@ -496,6 +523,9 @@ class Store:
         self, model: str, select: tuple[str | None, Scalar | None, Scalar | None]
     ) -> Pending:
         """How many documents of a model that is: (count, place)."""
+
+    def snapshots(self) -> Snapshots:
+        """The snapshots of this store."""
 
     def record(self, space: str, key: str) -> Pending:
         """Reads the record of a key; the answer is (version, bytes), or None."""

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta  # noqa: F401 (of `Horizon`)
 from inspect import isawaitable
 from types import TracebackType
@@ -32,6 +40,8 @@ from eventuali._engine.progress import Progress, shown
 from eventuali._engine.read import Horizon, StreamInfo
 from eventuali._engine.readers import EventReader
 from eventuali._engine.replay import History
+from eventuali._engine.snapshot_cleaning import clean
+from eventuali._engine.snapshots import Snapshots
 from eventuali._engine.tickets import Tickets
 from eventuali._engine.transact import ATTEMPTS as _ATTEMPTS
 from eventuali._engine.transact import Transaction
@@ -52,6 +62,7 @@ from eventuali.projection import (
     check_rebuild,
 )
 from eventuali.query import ALL, E, Query
+from eventuali.snapshot import CleanedSnapshots, SnapshotPolicy, SnapshotStats
 from eventuali.subscription import Subscription
 from eventuali.tracking import Tracking
 from eventuali.transaction import Outcome, UnitOfWork
@@ -95,6 +106,8 @@ class StoreStats:
         last_position: The highest position that this store has written, read or heard of. Other
             processes may have written more; see `EventStore.horizon`.
         clock: What the clock shows that a test has given the store; None for the real time.
+        snapshots: What became of the snapshots since the store was opened, by type of aggregates;
+            of all tenants.
     """
 
     url: str
@@ -102,6 +115,7 @@ class StoreStats:
     tenant: str
     last_position: int
     clock: datetime | None = None
+    snapshots: Mapping[str, SnapshotStats] = field(default_factory=dict)
 
 
 class EventStore:
@@ -122,11 +136,13 @@ class EventStore:
         *,
         inline: Inline | None = None,
         tickets: Tickets | None = None,
+        snapshots: Snapshots | None = None,
         root: bool = True,
     ) -> None:
         """Don't call this directly; use `EventStore.create`."""
         self._store = store
         self._tickets = tickets or Tickets()
+        self._snapshots = snapshots or Snapshots(None)
         self._inline = inline
         self._event_types = event_types
         self._driver = driver
@@ -141,6 +157,7 @@ class EventStore:
         durability: Durability = "full",
         inline: Sequence[Projection[Any]] = (),
         clock: StoreClock | None = None,
+        snapshots: SnapshotPolicy | None = None,
     ) -> Opening:
         """Opens a store, and creates it if none exists. Await it or use it with `async with`.
 
@@ -154,13 +171,16 @@ class EventStore:
             inline: Projections of the class keyword `inline`, whose documents `save` and `append`
                 commit together with the events.
             clock: For tests: an `eventuali.testing.Clock`, which the store goes by.
+            snapshots: When snapshots of aggregates are written, and how long they are kept; None
+                for none, except of classes that say `snapshot_every`.
 
         Raises:
             ConfigurationError: The URL or an option is wrong.
             InvalidEventError: The tenant is not at most 64 letters, digits, `_` and `-`.
             DatabaseError: The file or database can't be opened; the subclass says why.
         """
-        return Opening(url, tenant, durability, check_inline(inline), clock)
+        kept = Snapshots(snapshots)
+        return Opening(url, tenant, durability, check_inline(inline), clock, kept)
 
     async def save(
         self,
@@ -192,6 +212,7 @@ class EventStore:
                 condition,
                 tracking,
                 self._tickets,
+                self._snapshots,
             )
         )
 
@@ -221,7 +242,7 @@ class EventStore:
             StorageCorruptedError: Stored bytes differ from what was written.
         """
         return await self._driver.run(
-            _load.load(self._store, cls, aggregate_id, at_version, at_time, by)
+            _load.load(self._store, cls, aggregate_id, at_version, at_time, by, self._snapshots)
         )
 
     async def load_one(
@@ -239,7 +260,7 @@ class EventStore:
             AggregateNotFoundError: Nothing was ever stored.
         """
         return await self._driver.run(
-            _load.load_one(self._store, cls, aggregate_id, at_version, at_time, by)
+            _load.load_one(self._store, cls, aggregate_id, at_version, at_time, by, self._snapshots)
         )
 
     async def load_many(self, cls: type[A], ids: Iterable[str]) -> dict[str, A]:
@@ -259,7 +280,7 @@ class EventStore:
             SerializationError: A stored event does not fit its class.
             StorageCorruptedError: Stored bytes differ from what was written.
         """
-        return await self._driver.run(_load.load_many(self._store, cls, ids))
+        return await self._driver.run(_load.load_many(self._store, cls, ids, self._snapshots))
 
     async def history(
         self,
@@ -391,7 +412,9 @@ class EventStore:
                 if deciding.proposal.empty:
                     return Committed()
                 while not deciding.settled:
-                    sending = deciding.send(self._store, self._event_types, self._inline)
+                    sending = deciding.send(
+                        self._store, self._event_types, self._inline, self._snapshots
+                    )
                     try:
                         return await self._driver.run(sending)
                     except EventStoreError as error:
@@ -452,7 +475,9 @@ class EventStore:
         return await _transact(self._transaction(Transaction, attempts), self, fn)
 
     def _transaction(self, kind: type[Kind], attempts: int) -> Kind:
-        return kind(self._store, self._event_types, self._inline, self._tickets, attempts)
+        return kind(
+            self._store, self._event_types, self._inline, self._tickets, self._snapshots, attempts
+        )
 
     async def get(self, model: type[M], key: str) -> M | None:
         """Returns the document of a key; None if there is none.
@@ -893,6 +918,7 @@ class EventStore:
             self._driver,
             inline=inline,
             tickets=self._tickets,
+            snapshots=self._snapshots,
             root=False,
         )
 
@@ -909,7 +935,8 @@ class EventStore:
         """
         store = self._store
         position = store.last_position()
-        return StoreStats(store.url, store.backend, store.tenant, position, shown_by(store))
+        names = store.url, store.backend, store.tenant
+        return StoreStats(*names, position, shown_by(store), self._snapshots.stats())
 
     async def horizon(self) -> Horizon:
         """Returns how far readers of the whole log may read, and which writers hold them back.
@@ -934,10 +961,32 @@ class EventStore:
         """
         return await self._driver.run(_verifying.verify(self._store, progress, limit))
 
+    async def clean_snapshots(
+        self, *kinds: type[Aggregate] | str, progress: Progress | bool | None = None
+    ) -> CleanedSnapshots:
+        """Removes snapshots that nobody uses any more: those above their age, and outdated ones.
+
+            await store.clean_snapshots(Account, "Invoice")
+
+        Of this tenant, it removes those older than the `max_age` they were written with. Call it
+        from time to time, and with the classes after a deployment.
+
+        Args:
+            kinds: Classes, of which those that other code has made are removed; or names of types,
+                of which all are. Code that still runs elsewhere then replays more events.
+            progress: Called with the number of snapshots removed and of those found; True draws a
+                bar on stderr.
+
+        Raises:
+            StorageCorruptedError: A snapshot that is to be removed is damaged.
+        """
+        return await self._driver.run(clean(self._store, kinds, progress))
+
     async def close(self) -> None:
         """Waits for the writes that have begun, then releases everything; may be called twice."""
         if self._root:
             await self._driver.answer(self._store.close())
+            self._snapshots.ended()
             self._driver.close()
 
     async def __aenter__(self) -> Self:
@@ -971,7 +1020,9 @@ class Opening:
         durability: Durability,
         inline: Sequence[Projection[Any]] = (),
         clock: StoreClock | None = None,
+        snapshots: Snapshots | None = None,
     ) -> None:
+        self._snapshots = snapshots
         self._arguments = (url, tenant, durability, clock)
         self._clock = clock
         self._inline = inline
@@ -989,7 +1040,8 @@ class Opening:
             driver.close()
             raise
         inline = Inline(store, self._inline) if self._inline else None
-        return EventStore(opened(store), EventTypes(), driver, inline=inline)
+        kept = self._snapshots
+        return EventStore(opened(store), EventTypes(), driver, inline=inline, snapshots=kept)
 
     def __await__(self) -> Generator[Any, None, EventStore]:
         return self._open().__await__()

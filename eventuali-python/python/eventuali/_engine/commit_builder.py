@@ -158,9 +158,9 @@ class CommitBuilder:
         self.ranges[ids] = None
         return (ids.fix_first() + index).to_bytes(16)
 
-    def last_event(self) -> LastEvent | None:
-        """Returns the last event; None without events."""
-        written = [write for write in self.writes if write[3]]
+    def last_event(self, stream: tuple[str, str] | None = None) -> LastEvent | None:
+        """Returns the last event, or the last one of a stream; None without events."""
+        written = [write for write in self.writes if write[3] and stream in (None, write[:2])]
         if not written:
             return None
         kind, key, expected, runs = written[-1]
@@ -169,6 +169,15 @@ class CommitBuilder:
         if kind and isinstance(expected, int):
             version = expected + self.counts[kind, key]
         return LastEvent(UUID(int=int.from_bytes(first) + len(times) - 1), kind, key, version)
+
+    def place_of(self, stream: tuple[str, str]) -> int:
+        """Returns the place in the commit of the last event of a stream."""
+        place = -1
+        for kind, key, _, runs in self.writes:
+            place += sum(len(run[2]) for run in runs)
+            if (kind, key) == stream:
+                break
+        return place
 
     def stored(self, positions: Sequence[int], recorded_at: int) -> None:
         """Notes the positions of the events and the time of the commit."""

@@ -14,6 +14,7 @@ from eventuali._engine.operation import Operation
 from eventuali._engine.pace import query_line
 from eventuali._engine.pending_commit import Committed
 from eventuali._engine.proposal import Proposal, Proposed, proposed
+from eventuali._engine.snapshots import Snapshots
 from eventuali._engine.tickets import Tickets
 from eventuali._engine.write import checked_condition
 from eventuali._eventuali import Store
@@ -73,10 +74,14 @@ class Deciding(Attempts):
         self.settled = False
 
     def send(
-        self, store: Store, event_types: EventTypes, inline: Inline | None
+        self,
+        store: Store,
+        event_types: EventTypes,
+        inline: Inline | None,
+        snapshots: Snapshots,
     ) -> Operation[Committed]:
         """Sends what was proposed."""
-        return self.proposal.send(store, event_types, inline)
+        return self.proposal.send(store, event_types, inline, snapshots)
 
     def event_ids(self) -> list[UUID]:
         """Returns the ids of the events that are to be stored."""

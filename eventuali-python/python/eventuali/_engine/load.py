@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import islice
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from eventuali._engine.arguments import aggregate_class, microseconds
@@ -15,6 +15,8 @@ from eventuali._engine.decode import Columns
 from eventuali._engine.operation import Operation
 from eventuali._engine.read import PAGE
 from eventuali._engine.replay import Replay
+from eventuali._engine.snapshot_load import AHEAD, Bounds, loading
+from eventuali._engine.snapshots import Snapshots
 from eventuali._eventuali import Page, Pending, Store
 from eventuali.aggregate import Aggregate, check_replayed
 from eventuali.errors import AggregateNotFoundError, InvalidEventError
@@ -24,14 +26,6 @@ from eventuali.query import Item
 
 A = TypeVar("A", bound=Aggregate)
 
-AHEAD = 64
-"""Aggregates whose first pages are requested at once."""
-
-
-class _Bounds(TypedDict, total=False):
-    until_version: int
-    recorded_until: int
-
 
 def load(
     store: Store,
@@ -40,10 +34,11 @@ def load(
     at_version: int | None,
     at_time: datetime | None,
     by: By,
+    snapshots: Snapshots | None = None,
 ) -> Operation[A | None]:
     """Rebuilds an aggregate from its events; None if nothing was ever stored."""
     aggregate_class(cls, "load")
-    bounds: _Bounds = {}
+    bounds: Bounds = {}
     happened_until = None
     checked_by(by)
     if at_version is not None and at_time is not None:
@@ -59,9 +54,17 @@ def load(
     name = cls.__aggregate_type__
     key = checked_text("aggregate_id", aggregate_id)
     item: Item = (name, key, (), (), (), None)
-    pending: Pending | None = store.read([item], limit=PAGE, **bounds)
-    replay = Replay(cls)
+    pending: Pending | None = None
     aggregate: A | None = None
+    if snapshots is not None and (cls.__snapshot_every__ or snapshots.every):
+        with_snapshot = happened_until is None and loading(snapshots, store, cls, bounds)
+    else:
+        with_snapshot = None
+    if with_snapshot:
+        aggregate = yield from with_snapshot.load(key)
+    else:
+        pending = store.read([item], limit=PAGE, **bounds)
+    replay = Replay(cls)
     seen = 0
     while pending is not None:
         page: Page = yield pending
@@ -160,10 +163,16 @@ def load_one_of(cls: type[A], aggregate_id: str, aggregate: A | None) -> A:
     return aggregate
 
 
-def load_many(store: Store, cls: type[A], ids: Iterable[str]) -> Operation[dict[str, A]]:
+def load_many(
+    store: Store, cls: type[A], ids: Iterable[str], snapshots: Snapshots | None = None
+) -> Operation[dict[str, A]]:
     """Rebuilds several aggregates, of which some are read while others are decoded."""
     aggregate_class(cls, "load_many")
     wanted = iter(checked_ids(ids))
+    if snapshots is not None and (cls.__snapshot_every__ or snapshots.every):
+        with_snapshots = loading(snapshots, store, cls, {})
+        if with_snapshots is not None:
+            return (yield from with_snapshots.load_many(wanted))
     replay = Replay(cls)
     found: dict[str, A] = {}
     ahead: deque[tuple[str, Pending]] = deque()

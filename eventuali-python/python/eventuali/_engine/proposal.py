@@ -23,6 +23,7 @@ from eventuali._engine.pending_commit import (
     StreamWrite,
     of_parts,
 )
+from eventuali._engine.snapshots import Snapshots
 from eventuali._engine.write import NO_STREAM, check_writes, given_twice, send, stream_write
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
@@ -94,7 +95,11 @@ class Proposal:
         return bool(self.aggregates) or any(write.events for write in self.writes)
 
     def send(
-        self, store: Store, event_types: EventTypes, inline: Inline | None
+        self,
+        store: Store,
+        event_types: EventTypes,
+        inline: Inline | None,
+        snapshots: Snapshots,
     ) -> Operation[Committed]:
         """Sends it, or sends the same again; nothing is stored twice."""
         commit = self._commit
@@ -106,6 +111,8 @@ class Proposal:
         committed = yield from send(store, commit, self.aggregates, inline)
         for each in self.aggregates:
             commit.settle(each)
+            if snapshots.every or each.__snapshot_every__:
+                snapshots.saved(store, commit, each)
         return committed
 
     def _made(self, event_types: EventTypes) -> PendingCommit:

@@ -16,6 +16,7 @@ from eventuali._engine.operation import Operation
 from eventuali._engine.pace import Key
 from eventuali._engine.pending_commit import Committed
 from eventuali._engine.proposal import Proposal
+from eventuali._engine.snapshots import Snapshots
 from eventuali._engine.tickets import Tickets
 from eventuali._engine.unit import Unit
 from eventuali._eventuali import Store
@@ -37,6 +38,7 @@ class Transaction(Attempts):
         event_types: EventTypes,
         inline: Inline | None,
         tickets: Tickets,
+        snapshots: Snapshots,
         attempts: int,
     ) -> None:
         """Begins without an attempt.
@@ -50,6 +52,7 @@ class Transaction(Attempts):
         self._event_types = event_types
         self._inline = inline
         self._tickets = tickets
+        self._snapshots = snapshots
         self.ticket = tickets.draw()
         self._keys: set[Key] = set()
         self.proposal = Proposal((), (), ())
@@ -59,7 +62,9 @@ class Transaction(Attempts):
         if self.made:
             yield from self.ticket.retake(self._keys)
         self.settled = False
-        return Unit(self._store, self._event_types, self.ticket, contended=self.made > 0)
+        contended = self.made > 0
+        kept = self._snapshots
+        return Unit(self._store, self._event_types, self.ticket, kept, contended=contended)
 
     @contextmanager
     def calling(self, unit: Unit) -> Iterator[None]:
@@ -110,8 +115,8 @@ class Transaction(Attempts):
 
     def send(self) -> Operation[Committed]:
         """Sends what was proposed."""
-        sending = self.proposal.send(self._store, self._event_types, self._inline)
-        committed = yield from sending
+        parts = self._store, self._event_types, self._inline, self._snapshots
+        committed = yield from self.proposal.send(*parts)
         self._unit.stored(self._tickets.paces)
         return committed
 

@@ -16,6 +16,7 @@ from eventuali._engine.pace import Key, Paces, query_line
 from eventuali._engine.pending_commit import Condition, StreamWrite
 from eventuali._engine.proposal import Proposal, Recording
 from eventuali._engine.read import Reading
+from eventuali._engine.snapshots import Snapshots
 from eventuali._engine.tickets import Ticket
 from eventuali._engine.write import NO_STREAM, checked_condition
 from eventuali._eventuali import Store
@@ -49,7 +50,13 @@ class Unit:
     """
 
     def __init__(
-        self, store: Store, event_types: EventTypes, ticket: Ticket, *, contended: bool
+        self,
+        store: Store,
+        event_types: EventTypes,
+        ticket: Ticket,
+        snapshots: Snapshots,
+        *,
+        contended: bool,
     ) -> None:
         self.begun = monotonic()
         self.recording: Recording | None = None
@@ -57,6 +64,7 @@ class Unit:
         self.store = store
         self._event_types = event_types
         self._ticket = ticket
+        self._snapshots = snapshots
         self._aggregates: dict[Stream, Aggregate | None] = {}
         self._new: dict[Stream, Aggregate] = {}
         self._noted: list[Aggregate] = []
@@ -99,7 +107,7 @@ class Unit:
             if len(new) == 1:
                 found = {new[0]: (yield from self._load(cls, new[0]))}
             else:
-                found = dict((yield from load_many(self.store, cls, new)))
+                found = dict((yield from load_many(self.store, cls, new, self._snapshots)))
             self._check()
             for key in new:  # which somebody else may have loaded meanwhile
                 self._take((name, key), found.get(key))
@@ -133,7 +141,8 @@ class Unit:
                 if last is not None:
                     tickets.keep(key, found, last)
                     return found
-            found, last = (yield from load(self.store, cls, aggregate_id, *_NOW)), None
+            loading = load(self.store, cls, aggregate_id, *_NOW, self._snapshots)
+            found, last = (yield from loading), None
             if found is None or not (self._contended or tickets.waited_for(key)):
                 return found
 

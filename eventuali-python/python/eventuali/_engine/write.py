@@ -26,6 +26,7 @@ from eventuali._engine.pending_commit import (
     of_parts,
 )
 from eventuali._engine.read import type_of
+from eventuali._engine.snapshots import Snapshots
 from eventuali._engine.tickets import Tickets
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
@@ -54,6 +55,7 @@ def save(
     condition: AppendCondition | None = None,
     tracking: Tracking | None = None,
     tickets: Tickets | None = None,
+    snapshots: Snapshots | None = None,
 ) -> Operation[Committed]:
     """Settles what an earlier save left open, then commits the unsaved events of the aggregates."""
     for aggregate in aggregates:
@@ -77,6 +79,8 @@ def save(
             untracked = untracked and commit.besides.tracking != besides.tracking
         for aggregate in aggregates:
             commit.settle(aggregate)
+            if snapshots is not None and (snapshots.every or aggregate.__snapshot_every__):
+                snapshots.saved(store, commit, aggregate)
     if untracked or not commits:
         nothing = yield from _nothing(store, (), besides)
     return merged(commits) if commits else nothing

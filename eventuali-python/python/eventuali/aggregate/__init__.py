@@ -55,7 +55,12 @@ if TYPE_CHECKING:
         def _savepoint(self) -> Savepoint | None: ...
 
         def __init_subclass__(
-            cls, *, name: str | None = None, **kwargs: Unpack[ConfigDict]
+            cls,
+            *,
+            name: str | None = None,
+            snapshot_every: int | None = None,
+            snapshot_version: int | None = None,
+            **kwargs: Unpack[ConfigDict],
         ) -> None: ...
 else:
     _Slots = BaseModel
@@ -69,7 +74,9 @@ class Aggregate(_Slots):
     takes, `A | B` for several. The aggregate keeps new events until the store saves them.
 
     `class Account(Aggregate, name="account")` sets the wire name of the type, by default the class
-    name; it is not inherited.
+    name; it is not inherited. `snapshot_every=100` has a snapshot written every 100 events, 0 never
+    one; without it, the policy of the store says it. `snapshot_version=2` makes those of another
+    number unusable, for a change that the code of the class does not show. Both are inherited.
 
     Attributes:
         id: The id of the stream; a new UUID if not given.
@@ -89,6 +96,8 @@ class Aggregate(_Slots):
     __own_slots__: ClassVar[tuple[MemberDescriptorType, ...]] = ()
     __dispatch__: ClassVar[Handlers]
     __commands__: ClassVar[Mapping[type, Method] | None] = None
+    __snapshot_every__: ClassVar[int | None] = None
+    __snapshot_version__: ClassVar[int] = 0
 
     if not TYPE_CHECKING:  # type checkers make the constructor from the fields
 
@@ -100,7 +109,14 @@ class Aggregate(_Slots):
             set_savepoint(self, None)
             return self
 
-        def __init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
+        def __init_subclass__(
+            cls,
+            *,
+            name: str | None = None,
+            snapshot_every: int | None = None,
+            snapshot_version: int | None = None,
+            **kwargs: Any,
+        ) -> None:
             super().__init_subclass__(**kwargs)
 
         def __setattr__(self, name: str, value: Any) -> None:
@@ -111,12 +127,20 @@ class Aggregate(_Slots):
                 super().__setattr__(name, value)
 
     @classmethod
-    def __pydantic_init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
+    def __pydantic_init_subclass__(
+        cls,
+        *,
+        name: str | None = None,
+        snapshot_every: int | None = None,
+        snapshot_version: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         cls.__aggregate_type__ = _wire_name(cls, name)
         _check_fields(cls)
         cls.__assignable__ = _assignable(cls)
         cls.__own_slots__ = own_slots(cls, Aggregate)
+        _set_snapshots(cls, snapshot_every, snapshot_version)
         cls.__commands__ = None  # found when they are first asked for
         cls.__dispatch__ = Handlers(cls, cls.ignores, outer_locals())
         _registry.register_aggregate(cls.__aggregate_type__, cls)
@@ -362,6 +386,34 @@ def _check_fields(cls: type[Aggregate]) -> None:
                 f"{cls.__name__}.{name} needs a default, its value before the first event: "
                 f"write `{name}: ... = <value>`"
             )
+
+
+def _set_snapshots(cls: type[Aggregate], every: int | None, version: int | None) -> None:
+    """Takes what a class says of its snapshots."""
+    if every is not None:
+        cls.__snapshot_every__ = _count(cls, "snapshot_every", every)
+    if version is not None:
+        cls.__snapshot_version__ = _count(cls, "snapshot_version", version)
+    hidden = hidden_state(cls)
+    if cls.__snapshot_every__ and hidden:
+        raise TypeError(
+            f"{cls.__name__}: {hidden} is no field, and a snapshot holds fields only; make it a "
+            "field, or write snapshot_every=0"
+        )
+
+
+def _count(cls: type[Aggregate], keyword: str, given: object) -> int:
+    if type(given) is not int:
+        raise TypeError(f"{cls.__name__}: {keyword} must be an int, not {given!r:.60}")
+    if given < 0:
+        raise ValueError(f"{cls.__name__}: {keyword} must be at least 0, not {given!r:.60}")
+    return given
+
+
+def hidden_state(cls: type[Aggregate]) -> str | None:
+    """Returns the name of a private attribute or slot of a class, which no snapshot holds."""
+    slots = (slot.__name__ for slot in cls.__own_slots__)
+    return next(iter((*cls.__private_attributes__, *slots)), None)
 
 
 _PARTS = ("annotation", "default", "default_factory", "frozen", "metadata")

@@ -96,6 +96,25 @@ class Handlers(dict[type[Event], Handler]):
             raise self._unresolved(name)
         return self
 
+    def annotated(self) -> set[type[Event]]:
+        """Returns the classes that handlers are annotated with, or whose name a handler bears.
+
+        Of the latter, those that the handler's module knows.
+        """
+        found = set(self._annotated)
+        for name in self._by_name:
+            method = unwrap(getattr(self.aggregate, _PREFIX + name))
+            known = getattr(method, "__globals__", {}).values()
+            events = (
+                one for one in list(known) if isinstance(one, type) and issubclass(one, Event)
+            )
+            found |= {
+                one
+                for one in events
+                if name in (snake_case(one.__name__), snake_case(one.__event_type__))
+            }
+        return found
+
     def ignored_names(self) -> set[str]:
         """Returns the wire names of events that change nothing and need no decoding."""
         self.settled()

@@ -39,6 +39,8 @@ from eventuali._engine.progress import Progress, shown
 from eventuali._engine.read import Horizon, StreamInfo
 from eventuali._engine.readers import BlockingReader
 from eventuali._engine.replay import History
+from eventuali._engine.snapshot_cleaning import clean
+from eventuali._engine.snapshots import Snapshots
 from eventuali._engine.tickets import Tickets
 from eventuali._engine.transact import ATTEMPTS as _ATTEMPTS
 from eventuali._engine.transact import Transaction
@@ -59,6 +61,7 @@ from eventuali.projection import (
     check_rebuild,
 )
 from eventuali.query import ALL, E, Query
+from eventuali.snapshot import CleanedSnapshots, SnapshotPolicy
 from eventuali.store import StoreStats
 from eventuali.sync._bus import CommandBus
 from eventuali.sync._running import Documents, Running
@@ -94,11 +97,13 @@ class EventStore:
         *,
         inline: Inline | None = None,
         tickets: Tickets | None = None,
+        snapshots: Snapshots | None = None,
         root: bool = True,
     ) -> None:
         """Don't call this directly; use `EventStore.create`."""
         self._store = store
         self._tickets = tickets or Tickets()
+        self._snapshots = snapshots or Snapshots(None)
         self._inline = inline
         self._event_types = event_types
         self._root = root
@@ -112,13 +117,14 @@ class EventStore:
         durability: Durability = "full",
         inline: Sequence[Projection[Any]] = (),
         clock: StoreClock | None = None,
+        snapshots: SnapshotPolicy | None = None,
     ) -> Self:
         """Opens a store, and creates it if none exists; see `eventuali.EventStore.create`."""
         refuse_in_loop()
-        given = check_inline(inline)
+        given, kept = check_inline(inline), Snapshots(snapshots)
         store: Store = begin(url, tenant, durability, clock).wait().blocking(True)
         made = Inline(store, given) if given else None
-        return cls(opened(store), EventTypes(), inline=made)
+        return cls(opened(store), EventTypes(), inline=made, snapshots=kept)
 
     def save(
         self,
@@ -136,6 +142,7 @@ class EventStore:
                 condition,
                 tracking,
                 self._tickets,
+                self._snapshots,
             )
         )
 
@@ -149,7 +156,9 @@ class EventStore:
         by: Literal["recorded_at", "timestamp"] = "recorded_at",
     ) -> A | None:
         """Rebuilds an aggregate from its events; see `eventuali.EventStore.load`."""
-        return _drive(_load.load(self._store, cls, aggregate_id, at_version, at_time, by))
+        return _drive(
+            _load.load(self._store, cls, aggregate_id, at_version, at_time, by, self._snapshots)
+        )
 
     def load_one(
         self,
@@ -165,11 +174,13 @@ class EventStore:
         Raises:
             AggregateNotFoundError: Nothing was ever stored.
         """
-        return _drive(_load.load_one(self._store, cls, aggregate_id, at_version, at_time, by))
+        return _drive(
+            _load.load_one(self._store, cls, aggregate_id, at_version, at_time, by, self._snapshots)
+        )
 
     def load_many(self, cls: type[A], ids: Iterable[str]) -> dict[str, A]:
         """Rebuilds many aggregates of one class at once; see `eventuali.EventStore.load_many`."""
-        return _drive(_load.load_many(self._store, cls, ids))
+        return _drive(_load.load_many(self._store, cls, ids, self._snapshots))
 
     def history(
         self,
@@ -241,7 +252,11 @@ class EventStore:
                     return Committed()
                 while not deciding.settled:
                     try:
-                        return _drive(deciding.send(self._store, self._event_types, self._inline))
+                        return _drive(
+                            deciding.send(
+                                self._store, self._event_types, self._inline, self._snapshots
+                            )
+                        )
                     except EventStoreError as error:
                         pause = deciding.refused(error)
                     sleep(pause)
@@ -253,7 +268,9 @@ class EventStore:
         return _transact(self._transaction(Transaction, attempts), self, fn)
 
     def _transaction(self, kind: type[Kind], attempts: int) -> Kind:
-        return kind(self._store, self._event_types, self._inline, self._tickets, attempts)
+        return kind(
+            self._store, self._event_types, self._inline, self._tickets, self._snapshots, attempts
+        )
 
     def get(self, model: type[M], key: str) -> M | None:
         """Returns the document of a key; see `eventuali.EventStore.get`."""
@@ -456,7 +473,14 @@ class EventStore:
         """Returns the same store for another tenant; it is closed with the original store."""
         seen = self._store.for_tenant(named_tenant(tenant))
         inline = self._inline and self._inline.of(seen)
-        return EventStore(seen, self._event_types, inline=inline, tickets=self._tickets, root=False)
+        return EventStore(
+            seen,
+            self._event_types,
+            inline=inline,
+            tickets=self._tickets,
+            snapshots=self._snapshots,
+            root=False,
+        )
 
     @property
     def url(self) -> str:
@@ -467,7 +491,8 @@ class EventStore:
         """Returns a summary of the store."""
         store = self._store
         position = store.last_position()
-        return StoreStats(store.url, store.backend, store.tenant, position, shown_by(store))
+        names = store.url, store.backend, store.tenant
+        return StoreStats(*names, position, shown_by(store), self._snapshots.stats())
 
     def verify(self, *, progress: Progress | bool | None = None, limit: int = 1000) -> Verification:
         """Checks everything that is stored; see `eventuali.EventStore.verify`."""
@@ -477,10 +502,17 @@ class EventStore:
         """Returns how far readers of the whole log may read; see `eventuali.EventStore.horizon`."""
         return _drive(_read.horizon(self._store))
 
+    def clean_snapshots(
+        self, *kinds: type[Aggregate] | str, progress: Progress | bool | None = None
+    ) -> CleanedSnapshots:
+        """Removes unused snapshots; see `eventuali.EventStore.clean_snapshots`."""
+        return _drive(clean(self._store, kinds, progress))
+
     def close(self) -> None:
         """Waits for the writes that have begun, then releases everything; may be called twice."""
         if self._root:
             self._store.close().wait()
+            self._snapshots.ended()
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,126 @@
+//! Snapshots: what somebody made of a stream up to a version, found as the newest at or below one.
+//!
+//! They are a cache. Nothing here says whether one is right: who reads it compares it with the
+//! stream. A place holds one snapshot at a time, so that a stream has as many records as places.
+
+use crate::commit::{Commit, Committed};
+use crate::error::Result;
+use crate::query::MAX_PAGE_EVENTS;
+use crate::record::{
+    ExpectedRecord, Record, RecordChange, RecordKey, RecordQuery, RecordSelection, RecordValue,
+    Scalar,
+};
+use crate::storage::Answer;
+use crate::store::EventStore;
+
+/// The space of the records.
+pub const SPACE: &str = "snapshot";
+/// The entry by which the newest is found: the series and the version, as text.
+const OF: &str = "of";
+/// The entry by which those of a kind are found.
+const KIND: &str = "kind";
+
+/// A snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// What it is a snapshot of: a stream, as one version of the code sees it. Without `/`.
+    pub series: String,
+    /// Which of the places of its series it takes.
+    pub place: u32,
+    /// What sort of snapshot it is, for those who clean up.
+    pub kind: String,
+    /// The version of the stream.
+    pub version: u64,
+    /// What it holds; of two in one place, the bytes of the later one are the greater ones.
+    pub bytes: Vec<u8>,
+    /// When it may be removed, µs since 1970 UTC by the store's clock.
+    pub due: Option<i64>,
+}
+
+/// What a snapshot takes the place of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Instead {
+    /// An older one, or none; a newer one stays, and the answer is a conflict.
+    Older,
+    /// The wrong one that is found under a key at a version of its record, and still there.
+    Wrong(String, u64),
+    /// Whatever is there, which can't be read.
+    Anything,
+}
+
+/// The newest snapshot of a series at or below a version.
+#[must_use]
+pub fn newest(store: &EventStore, series: &str, at_most: u64) -> Answer<Option<Record>> {
+    let query = RecordQuery {
+        backwards: true,
+        entries: false,
+        ..within(OF, format!("{series}/"), entry(series, at_most))
+    };
+    let answer = store.records(query, None, 1);
+    Box::pin(async { Ok(answer.await?.records.pop()) })
+}
+
+/// Writes a snapshot.
+///
+/// [`crate::error::ErrorKind::RecordConflict`] where something else is there than it takes the place
+/// of.
+#[must_use]
+pub fn put(store: &EventStore, snapshot: Snapshot, instead: Instead) -> Answer<Committed> {
+    let Snapshot { series, place, kind, version, bytes, due } = snapshot;
+    let key = RecordKey::new(SPACE, format!("{series}/{place}"));
+    let index = vec![
+        (OF.to_owned(), Scalar::Text(entry(&series, version))),
+        (KIND.to_owned(), Scalar::Text(kind)),
+    ];
+    let value = RecordValue { bytes, due, index, text: None };
+    let change = |expected| RecordChange { key: key.clone(), expected, value: Some(value) };
+    let changes = match instead {
+        Instead::Older => vec![change(ExpectedRecord::Rising)],
+        Instead::Anything => vec![change(ExpectedRecord::Any)],
+        Instead::Wrong(wrong, at) if wrong == key.key => vec![change(ExpectedRecord::Exact(at))],
+        Instead::Wrong(wrong, at) => {
+            let gone = RecordChange::delete(RecordKey::new(SPACE, wrong));
+            vec![gone.expecting(ExpectedRecord::Exact(at)), change(ExpectedRecord::Rising)]
+        }
+    };
+    store.commit(Commit::change(changes))
+}
+
+/// The first snapshots of the kinds from one to another, both included, as (key, version of the
+/// record, kind).
+#[must_use]
+pub fn of_kinds(
+    store: &EventStore,
+    from: String,
+    to: String,
+    limit: usize,
+) -> Answer<Vec<(String, u64, String)>> {
+    let query = within(KIND, from, to);
+    let answer = store.records(query, None, limit.min(MAX_PAGE_EVENTS));
+    Box::pin(async {
+        let kind = |record: &Record| {
+            record.value.index.iter().find_map(|(name, value)| match value {
+                Scalar::Text(text) if name == KIND => Some(text.clone()),
+                _ => None,
+            })
+        };
+        let found = answer.await?.records.into_iter();
+        let listed: Result<_> = Ok(found
+            .map(|record| {
+                let kind = kind(&record).unwrap_or_default();
+                (record.key.key, record.version, kind)
+            })
+            .collect());
+        listed
+    })
+}
+
+fn within(name: &str, from: String, to: String) -> RecordQuery {
+    let (from, to) = (Some(Scalar::Text(from)), Some(Scalar::Text(to)));
+    RecordQuery::new(SPACE, RecordSelection::Index { name: name.to_owned(), from, to })
+}
+
+/// What the newest is found by; as text, it is in the order of the versions.
+fn entry(series: &str, version: u64) -> String {
+    format!("{series}/{version:020}")
+}

@@ -1,0 +1,241 @@
+"""A snapshot as it is stored: two lines of JSON, what it stands for and the state, and a checksum.
+
+Nothing of it is trusted: `taken` says what is wrong with one, and the stream has the last word.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
+from hashlib import blake2b
+from typing import Any, Generic, NamedTuple, TypeVar
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from pydantic import BaseModel
+from pydantic_core import from_json, to_json
+
+from eventuali.aggregate import Aggregate, hidden_state
+from eventuali.aggregate._copies import IMMUTABLE
+from eventuali.aggregate._handlers import forget
+from eventuali.codec.json import Codec, Inexact
+from eventuali.snapshot._fingerprint import fingerprint
+
+A = TypeVar("A", bound=Aggregate)
+
+LAYOUT = 1
+BYTES = 8 << 20
+"""The most that a record holds."""
+
+
+class At(NamedTuple):
+    """The event after which a state is the state."""
+
+    event_id: UUID
+    position: int
+    recorded_at: int
+
+
+class WrongSnapshot(Exception):
+    """Says why a snapshot can't be used."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class Taken(NamedTuple, Generic[A]):
+    """A snapshot that was read: a state, if the stream has the event that it stands on.
+
+    Attributes:
+        aggregate: The state.
+        at: The event.
+        written_at: When it was written, in µs since 1970 by the store's clock.
+        place: Its key and the version of its record.
+    """
+
+    aggregate: A
+    at: At
+    written_at: int
+    place: tuple[str, int]
+
+
+class Form:
+    """How the snapshots of one class are stored.
+
+    Attributes:
+        fingerprint: What its code does, as a digest; empty if that can't be told.
+        kind: By which they are found for cleaning.
+        refused: Why there can be none.
+    """
+
+    def __init__(self, cls: type[Aggregate]) -> None:
+        hidden = hidden_state(cls)
+        self.refused = hidden and f"{hidden} is no field, and a snapshot holds fields only"
+        try:
+            self.fingerprint = fingerprint(cls)
+        except Exception as error:  # an annotation names what does not exist, say
+            self.fingerprint, self.refused = "", f"what its code does can't be told: {error!r}"
+        self.kind = f"{type_digest(cls.__aggregate_type__)}/{self.fingerprint}"
+        self._cls = cls
+        self._codec: Codec[Any] = Codec(cls)
+
+    def series(self, aggregate_id: str) -> str:
+        """Returns under what the snapshots of a stream are found."""
+        return _digest(f"{self.kind}/{aggregate_id}".encode())
+
+    def written(self, aggregate: Aggregate, at: At, written_at: int) -> bytes:
+        """Returns what is stored; of two states, the bytes of the later one are the greater ones.
+
+        Raises:
+            Inexact: The state would not come back as it is.
+        """
+        state = _state(aggregate)
+        body = self._codec.encode(state)
+        _check_same(state, self._codec.decode(body))
+        head = {
+            "layout": LAYOUT,
+            "version": f"{aggregate.version:020}",
+            "written_at": written_at,
+            "stream": [aggregate.__aggregate_type__, aggregate.id],
+            "fingerprint": self.fingerprint,
+            "event_id": str(at.event_id),
+            "position": at.position,
+            "recorded_at": at.recorded_at,
+            "set": sorted(aggregate.__pydantic_fields_set__),
+        }
+        lines = to_json(head) + b"\n" + body
+        if len(lines) + 33 > BYTES:
+            raise Inexact("", f"it has {len(lines):,} bytes, and a record holds {BYTES:,}")
+        return lines + b"\n" + _digest(lines).encode()
+
+    def taken(self, aggregate_id: str, at_most: int, found: tuple[str, int, bytes]) -> Taken[Any]:
+        """Returns the state of what is stored: (key, version of its record, bytes).
+
+        Raises:
+            WrongSnapshot: It is damaged, or of something else.
+        """
+        lines, _, checksum = found[2].rpartition(b"\n")
+        if not _is_whole(lines, checksum):
+            raise WrongSnapshot("damaged", "its checksum does not fit")
+        first, _, body = lines.partition(b"\n")
+        try:
+            head = from_json(first)
+            version = int(head["version"])
+            stands_for = head["layout"], *head["stream"], head["fingerprint"]
+            at = At(UUID(head["event_id"]), int(head["position"]), int(head["recorded_at"]))
+            written_at, given = int(head["written_at"]), set(map(str, head["set"]))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise WrongSnapshot("damaged", f"it can't be read: {error!r:.200}") from error
+        wanted = LAYOUT, self._cls.__aggregate_type__, aggregate_id, self.fingerprint
+        if stands_for != wanted or not 0 < version <= at_most:
+            raise WrongSnapshot("mismatched", f"it is of {stands_for!r:.300} at {version}")
+        try:
+            aggregate = self._codec.decode(body)
+        except Exception as error:
+            raise WrongSnapshot("damaged", f"its state can't be read: {error!r:.200}") from error
+        if aggregate.id != aggregate_id or aggregate.version != version:
+            raise WrongSnapshot("mismatched", f"its state is of {aggregate.version}")
+        object.__setattr__(aggregate, "__pydantic_fields_set__", given)
+        return Taken(aggregate, at, written_at, (found[0], found[1]))
+
+
+def form_of(cls: type[Aggregate]) -> Form:
+    """Returns how the snapshots of a class are stored; worked out once."""
+    form = _forms.get(cls)
+    if form is None:
+        form = _forms[cls] = Form(cls)
+    return form
+
+
+_forms: WeakKeyDictionary[type[Aggregate], Form] = WeakKeyDictionary()
+
+
+def type_digest(aggregate_type: str) -> str:
+    """Returns what the kinds of all snapshots of a type begin with."""
+    return _digest(aggregate_type.encode())
+
+
+def _is_whole(lines: bytes, checksum: bytes) -> bool:
+    return _digest(lines).encode() == checksum
+
+
+def _digest(data: bytes) -> str:
+    return blake2b(data, digest_size=16).hexdigest()
+
+
+def _state(aggregate: Aggregate) -> Aggregate:
+    """Returns an aggregate with the same fields, and no cached values."""
+    cls = type(aggregate)
+    state = cls.__new__(cls)
+    own = aggregate.__dict__.copy()
+    forget(own, cls.__dispatch__.cached)
+    object.__setattr__(state, "__dict__", own)
+    object.__setattr__(state, "__pydantic_fields_set__", aggregate.__pydantic_fields_set__.copy())
+    object.__setattr__(state, "__pydantic_extra__", None)
+    object.__setattr__(state, "__pydantic_private__", None)
+    return state
+
+
+def _check_same(state: Aggregate, twin: Aggregate) -> None:
+    """Checks that a state came back in the same types, and shares no mutable value with itself.
+
+    That the values are equal is for the codec to see to, which is kinder to events.
+
+    Raises:
+        Inexact: It did not.
+    """
+    seen: set[int] = set()
+    for name, value in state.__dict__.items():
+        _check(name, value, twin.__dict__.get(name), seen)
+
+
+def _check(path: str, value: Any, twin: Any, seen: set[int]) -> None:
+    kind = type(value)
+    if kind is not type(twin):
+        text = f"{kind.__name__} would come back as {type(twin).__name__}"
+        raise Inexact(path, text)
+    if kind in IMMUTABLE:
+        return
+    if _is_mutable(value):
+        if id(value) in seen:
+            raise Inexact(path, "the state holds it twice, and would get it back as two")
+        seen.add(id(value))
+    if isinstance(value, dict):
+        _check_items(path, value, twin, seen)
+        _check_items(path, value.values(), twin.values(), seen)
+    elif isinstance(value, set | frozenset):
+        kinds = sorted(each.__qualname__ for each in map(type, value))
+        if kinds != sorted(each.__qualname__ for each in map(type, twin)):
+            raise Inexact(path, "its members would come back as others")
+    elif isinstance(value, list | tuple | deque):
+        _check_items(path, value, twin, seen)
+    elif isinstance(value, BaseModel) or is_dataclass(value):
+        others = _fields_of(twin)
+        for name, inner in _fields_of(value).items():
+            _check(f"{path}.{name}", inner, others.get(name), seen)
+
+
+def _is_mutable(value: Any) -> bool:
+    if isinstance(value, BaseModel):
+        return not value.model_config.get("frozen")
+    params = getattr(value, "__dataclass_params__", None)
+    if params is not None:
+        return not params.frozen
+    return isinstance(value, list | dict | set | deque | bytearray)
+
+
+def _fields_of(value: Any) -> dict[str, Any]:
+    """Returns the fields of a model or dataclass, without cached values."""
+    if isinstance(value, BaseModel):
+        return {name: getattr(value, name) for name in type(value).__pydantic_fields__}
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def _check_items(path: str, values: Iterable[Any], twins: Iterable[Any], seen: set[int]) -> None:
+    kinds = list(map(type, values))
+    if kinds == list(map(type, twins)) and IMMUTABLE.issuperset(kinds):
+        return
+    for index, (value, twin) in enumerate(zip(values, twins, strict=True)):
+        _check(f"{path}[{index}]", value, twin, seen)

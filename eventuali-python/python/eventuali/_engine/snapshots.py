@@ -1,0 +1,288 @@
+"""The snapshots of an open store: when they are written, and what becomes of them.
+
+Writing one begins a commit and waits for nothing: its answer goes to a mailbox that is emptied
+before the next one, and when somebody asks. So no save takes longer for it, none fails for it, and
+nothing of it belongs to a task or an event loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from itertools import count
+from threading import RLock
+from types import MappingProxyType
+from typing import Any, NamedTuple
+from weakref import WeakSet
+
+from eventuali._engine.arguments import microseconds
+from eventuali._engine.clock import now
+from eventuali._engine.pending_commit import PendingCommit
+from eventuali._engine.snapshot_record import At, Form, Taken, WrongSnapshot, form_of
+from eventuali._eventuali import Mailbox, Row, Store
+from eventuali.aggregate import Aggregate
+from eventuali.codec.json import Inexact
+from eventuali.errors import OptimisticConcurrencyError, StorageCorruptedError
+from eventuali.snapshot import SnapshotPolicy, SnapshotStats
+
+LOG = logging.getLogger("eventuali.snapshot")
+
+UNDER_WAY = 16
+"""How many snapshots are under way at most: each is in memory until it is written."""
+_LATEST = 2**63 - 1
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Wrong(NamedTuple):
+    """A snapshot that is to be replaced.
+
+    Attributes:
+        place: Its key and the version of its record; None if it can't even be read.
+    """
+
+    place: tuple[str, int] | None
+
+
+class _Counts:
+    """What became of the snapshots of one type."""
+
+    def __init__(self) -> None:
+        self.numbers = dict.fromkeys(SnapshotStats.__slots__, 0)
+        del self.numbers["ignored"]
+        self.ignored: dict[str, int] = {}
+
+    def stats(self) -> SnapshotStats:
+        return SnapshotStats(**self.numbers, ignored=MappingProxyType(self.ignored.copy()))
+
+
+class Snapshots:
+    """The snapshots of an open store, of all its tenants.
+
+    Attributes:
+        policy: What holds for classes that don't say `snapshot_every`, and how long all are kept.
+        every: Its number of events; 0 for none.
+    """
+
+    def __init__(self, policy: SnapshotPolicy | None) -> None:
+        """Takes the policy of the store, if there is one.
+
+        Raises:
+            TypeError: It is none.
+        """
+        if not isinstance(policy, SnapshotPolicy | None):
+            raise TypeError(f"snapshots must be a SnapshotPolicy, not {policy!r:.60}")
+        self.policy = policy or SnapshotPolicy(every=0)
+        self.every = self.policy.every
+        age = self.policy.max_age
+        self.max_age = None if age is None else age // _MICROSECOND
+        self._counts: dict[str, _Counts] = {}
+        self._mailbox: Mailbox | None = None
+        self._under_way: dict[int, tuple[str, str, str]] = {}  # (tenant, series, type) by token
+        self._tokens = count()
+        self._told: WeakSet[type[Aggregate]] = WeakSet()
+
+    def of(self, cls: type[Aggregate]) -> int:
+        """Returns after how many events a snapshot of a class is written; 0 for never."""
+        own = cls.__snapshot_every__
+        return self.every if own is None else own
+
+    def saved(self, store: Store, commit: PendingCommit, aggregate: Aggregate) -> None:
+        """Writes a snapshot of an aggregate that was saved, if it is time for one."""
+        every = self.of(type(aggregate))
+        stream = (aggregate.__aggregate_type__, aggregate.id)
+        version, new = aggregate.version, commit.builder.counts.get(stream, 0)
+        if not every or not new or version // every == (version - new) // every:
+            return
+        if aggregate._uncommitted or commit.answer is None or commit.answer.recorded_at is None:
+            return  # it is somewhere else already
+        last = commit.builder.last_event(stream)
+        if last is not None:
+            position = commit.answer.positions[commit.builder.place_of(stream)]
+            time = microseconds(commit.answer.recorded_at, "recorded_at")
+            self.put(store, aggregate, At(last.event_id, position, time))
+
+    def loaded(
+        self, store: Store, aggregate: Aggregate, row: Row, new: int, wrong: Wrong | None
+    ) -> None:
+        """Writes a snapshot of an aggregate that took `new` events to load, if that was long.
+
+        Args:
+            store: The store.
+            aggregate: The aggregate as it is.
+            row: Its last event.
+            new: How many events were applied.
+            wrong: A snapshot that was found, and is to be replaced.
+        """
+        every = self.of(type(aggregate))
+        if wrong is not None or new >= every > 0:
+            meta = row.meta()
+            at = At(row.event_id, row.position, microseconds(meta.recorded_at, "recorded_at"))
+            self.put(store, aggregate, at, wrong)
+
+    def put(self, store: Store, aggregate: Aggregate, at: At, wrong: Wrong | None = None) -> None:
+        """Begins to write a snapshot; an error is counted and told, and not raised."""
+        name = aggregate.__aggregate_type__
+        self.settle()
+        try:
+            self._put(store, aggregate, at, wrong)
+        except Inexact as refused:
+            self.note(name, "refused")
+            self._tell(type(aggregate), str(refused))
+        except Exception:
+            self.note(name, "failed")
+            LOG.warning("no snapshot of the %s %.260r", name, aggregate.id, exc_info=True)
+
+    def _put(self, store: Store, aggregate: Aggregate, at: At, wrong: Wrong | None) -> None:
+        cls, name = type(aggregate), aggregate.__aggregate_type__
+        form = self.form(cls)
+        if form is None:
+            self.note(name, "refused")
+            return
+        series = form.series(aggregate.id)
+        token = self._claim(store.tenant, series, name)
+        if token is None:
+            self.note(name, "skipped")
+            return
+        try:
+            written_at = microseconds(now(store), "now")
+            value = form.written(aggregate, at, written_at)
+            every = self.of(cls)
+            pending = store.snapshots().put(
+                series,
+                aggregate.version // every % self.policy.keep,
+                form.kind,
+                aggregate.version,
+                value,
+                None if self.max_age is None else min(written_at + self.max_age, _LATEST),
+                None if wrong is None else wrong.place,
+                wrong is not None and wrong.place is None,
+            )
+            pending.deliver(self._box(), token)
+        except BaseException:
+            self._under_way.pop(token, None)
+            raise
+
+    def _claim(self, tenant: str, series: str, name: str) -> int | None:
+        """Returns a token for a snapshot; None if one of the series, or many, are under way."""
+        with _lock:
+            others = self._under_way.values()
+            if len(others) >= UNDER_WAY or any(each[:2] == (tenant, series) for each in others):
+                return None
+            token = next(self._tokens)
+            self._under_way[token] = tenant, series, name
+            return token
+
+    def _box(self) -> Mailbox:
+        with _lock:
+            box = self._mailbox = self._mailbox or Mailbox()
+        return box
+
+    def settle(self) -> None:
+        """Takes the answers that have arrived."""
+        if self._mailbox is None:
+            return
+        for token, _, error in self._mailbox.drain():
+            claimed = self._under_way.pop(token, None)
+            if claimed is None:
+                continue
+            name = claimed[2]
+            if error is None:
+                self.note(name, "written")
+            elif isinstance(error, OptimisticConcurrencyError):
+                self.note(name, "skipped")
+            else:
+                self.note(name, "failed")
+                LOG.warning("a snapshot of a %s was not written: %s", name, error)
+
+    def ended(self) -> None:
+        """Takes the last answers of a store that is closed, which has waited for what had begun."""
+        self.settle()
+        # The answer of a write may come a moment after its end.
+        while self._under_way and self._mailbox is not None and self._mailbox.wait(1.0):
+            self.settle()
+
+    def form(self, cls: type[Aggregate]) -> Form | None:
+        """Returns how the snapshots of a class are stored; None if it has none."""
+        if not self.of(cls):
+            return None
+        form = form_of(cls)
+        if form.refused:
+            self._tell(cls, form.refused)
+            return None
+        return form
+
+    def take(
+        self,
+        store: Store,
+        cls: type[Aggregate],
+        form: Form,
+        aggregate_id: str,
+        at_most: int,
+        found: tuple[str, int, bytes] | None,
+    ) -> Taken[Any] | Wrong | None:
+        """Returns the snapshot that was found; what is wrong with it is counted and told."""
+        if found is None:
+            self.note(cls.__aggregate_type__, "missed")
+            return None
+        try:
+            taken = form.taken(aggregate_id, at_most, found)
+            if self._is_old(store, taken):
+                raise WrongSnapshot("expired", f"it is older than {self.policy.max_age}")
+        except WrongSnapshot as wrong:
+            self.ignore(cls, aggregate_id, wrong.reason, str(wrong))
+            return Wrong(found[:2])
+        return taken
+
+    def unread(self, cls: type[Aggregate], aggregate_id: str, error: Exception) -> Wrong | None:
+        """Notes that a snapshot could not be read; the events will tell."""
+        if isinstance(error, StorageCorruptedError):
+            self.ignore(cls, aggregate_id, "damaged", str(error))
+            return Wrong(None)
+        self.ignore(cls, aggregate_id, "unavailable", str(error))
+        return None
+
+    def _is_old(self, store: Store, taken: Taken[Any]) -> bool:
+        if self.max_age is None:
+            return False
+        return microseconds(now(store), "now") - taken.written_at > self.max_age
+
+    def ignore(self, cls: type[Aggregate], aggregate_id: str, reason: str, text: str) -> None:
+        """Counts and tells that a snapshot is not used."""
+        name = cls.__aggregate_type__
+        with _lock:
+            ignored = self._counts.setdefault(name, _Counts()).ignored
+            ignored[reason] = ignored.get(reason, 0) + 1
+        told = "the snapshot of the %s %.260r is ignored, %s: %s; its events are replayed"
+        LOG.warning(told, name, aggregate_id, reason, text)
+
+    def note(self, name: str, what: str) -> None:
+        """Counts what became of a snapshot."""
+        with _lock:
+            self._counts.setdefault(name, _Counts()).numbers[what] += 1
+
+    def _tell(self, cls: type[Aggregate], why: str) -> None:
+        """Says once why a class has no snapshots, or one of its states has none."""
+        if cls not in self._told:
+            self._told.add(cls)
+            LOG.warning("%s has no snapshots: %s", cls.__qualname__, why)
+
+    def stats(self) -> Mapping[str, SnapshotStats]:
+        """Returns what became of the snapshots, by type."""
+        self.settle()
+        with _lock:
+            return MappingProxyType({name: each.stats() for name, each in self._counts.items()})
+
+
+_lock = RLock()  # held for a few steps; a finalizer may ask for the numbers meanwhile
+
+
+def _after_fork() -> None:
+    """Lets a child count, whatever its parent's threads were doing."""
+    global _lock
+    _lock = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
