@@ -132,6 +132,18 @@ class Handlers(dict[type[Event], Handler]):
         """Says whether events of a class have a handler or are ignored."""
         return self._find(event_type) is not None
 
+    def method_of(self, event_type: type[Event]) -> str | None:
+        """Returns the name of the handler of a class; None if it has none."""
+        self.settled()
+        if event_type in self._annotated:
+            return self._annotated[event_type]
+        for name in (event_type.__name__, event_type.__event_type__):
+            if snake_case(name) in self._by_name:
+                return _PREFIX + snake_case(name)
+        if self._find(event_type) in (None, _ignore):
+            return None
+        return next((self._annotated[c] for c in event_type.__mro__ if c in self._annotated), None)
+
     def taken(self, name: str) -> type[Event] | None:
         """Returns the class that events of a wire name have in streams of the aggregate.
 

@@ -72,6 +72,18 @@ def living(name: str) -> list[type[Event]]:
     return registered(name)
 
 
+def defined() -> list[type[Event]]:
+    """Returns every class of events that a module has defined."""
+    found = {id(cls): cls for bucket in list(_classes.values()) for cls in list(bucket.values())}
+    return [cls for cls in found.values() if not is_local(cls)]
+
+
+def defined_aggregates() -> list[type[Aggregate]]:
+    """Returns every class of aggregates that a module has defined."""
+    found = [cls for bucket in list(_aggregates.values()) for cls in list(bucket.values())]
+    return [cls for cls in found if not is_local(cls)]
+
+
 def newest(cls: type[Event]) -> type[Event]:
     """Returns the class that has replaced `cls`, or `cls`."""
     bucket = _classes.get(cls.__event_type__)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from difflib import get_close_matches
-from importlib import import_module
 from inspect import iscoroutine
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from eventuali._imported import imported
 from eventuali.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,7 +21,7 @@ def load_worker(text: str, cls: type[Worker]) -> Worker:
         raise ConfigurationError(
             f"{text!r:.200} must be a module, a colon and a name, such as 'shop.projections:app'"
         )
-    found = _attribute(_module(module), name, cls)
+    found = _attribute(imported(module), name, cls)
     if not isinstance(found, cls) and callable(found):
         found = found()
         if iscoroutine(found):
@@ -34,26 +32,6 @@ def load_worker(text: str, cls: type[Worker]) -> Worker:
             f"{text} is {found!r:.60}, not a Worker; write {name} = Worker(url, projection, ...)"
         )
     return found
-
-
-def _module(name: str) -> ModuleType:
-    """Imports a module as `python -m` does.
-
-    Raises:
-        ConfigurationError: There is none of this name.
-    """
-    here = os.getcwd()
-    if here not in sys.path and "" not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        missing = error.name or ""
-        if name != missing and not name.startswith(f"{missing}."):
-            raise  # it was found, and imports another one that was not
-        raise ConfigurationError(
-            f"there is no module {missing!r} in {here} or on the path of Python"
-        ) from error
 
 
 def _attribute(module: ModuleType, name: str, cls: type[Worker]) -> Any:

@@ -114,6 +114,18 @@ class Codec(Generic[E]):
                 raise
             return event
 
+    def accepts(self, payload: bytes) -> bool:
+        """Whether the class takes a payload with all its checks."""
+        try:
+            self._as_declared(payload)
+        except Exception:
+            return False
+        return True
+
+    def written(self, event: E) -> bytes:
+        """Gives an event's JSON in the base form, exact or not."""
+        return self._serializer.to_json(event, round_trip=True, warnings=False)
+
     def _as_declared(self, payload: bytes) -> E:
         try:
             return self.validate_json(payload)

@@ -1,0 +1,200 @@
+"""`schema check --store`: real events, read with the code of today, and nothing else is done."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import sqlite3
+
+import psycopg
+import pytest
+from postgres_server import server_url
+from pydantic import create_model
+from schema_shop import shop
+from stores import each_kind, each_shared, schema_of, url_of
+
+from eventuali import Event, InvalidEventError, sync
+from eventuali.errors import ConfigurationError
+from eventuali.schema import Registry, check_stored, open_to_look
+
+__all__ = ["shop"]
+
+
+def event(wire: str, **fields) -> type[Event]:
+    declared = {name: kind if isinstance(kind, tuple) else (kind, ...)
+                for name, kind in fields.items()}  # fmt: skip
+    return create_model("Made", __base__=Event, __cls_kwargs__={"name": wire}, **declared)
+
+
+def filled(place, *events: Event, tenant: str = "") -> None:
+    with sync.EventStore.create(place, tenant=tenant) as store:
+        store.append(events)
+
+
+def words_of(kind, folder) -> list[str]:
+    """Says to the command line where the store of a folder is."""
+    if kind == "postgres":
+        return ["--store", server_url(), "--pg-schema", schema_of(folder)]
+    return ["--store", str(url_of(kind, folder))]
+
+
+@each_kind
+def test_what_can_be_read_and_what_cannot(kind, tmp_path):
+    old, new = event("stored.a", x=int | str), event("stored.a", x=int)
+    with sync.EventStore.create(url_of(kind, tmp_path)) as store:
+        store.append([old(x=1), old(x="one")])
+        store.append([event("stored.b")()])
+        store.append([old(x=3)])
+        gc.collect()  # of stored.b there is no class any more
+        rows = check_stored(store, Registry.of(new), sample=None)
+        assert [(row.event_type, row.version, row.read, row.failed) for row in rows] == [
+            ("stored.a", 1, 3, 1),
+            ("stored.b", 1, 1, 1),
+        ]
+        (failure,) = rows[0].failures
+        assert (failure.position, failure.path, failure.payload) == (2, "x", '{"x": "one"}')
+        assert failure.text.startswith("x: Input should be a valid integer")
+        assert "no class is known" in rows[1].failures[0].text
+        (row,) = check_stored(store, Registry.of(new))
+        assert (row.event_type, row.read, row.failed) == ("stored.a", 3, 1)
+        assert store.stats().last_position == 4
+
+
+@each_kind
+def test_a_sample_is_spread_from_the_first_to_the_last(kind, tmp_path):
+    many, few = event("stored.many", n=int), event("stored.few", n=int)
+    seen = []
+    with sync.EventStore.create(url_of(kind, tmp_path)) as store:
+        for start in range(0, 3000, 500):
+            store.append([many(n=n) for n in range(start, start + 500)] + [few(n=start)])
+        rows = check_stored(store, Registry.of(many, few), sample=10,
+                            progress=lambda done, total: seen.append((done, total)))  # fmt: skip
+    assert {row.event_type: row.read for row in rows} == {"stored.many": 10, "stored.few": 6}
+    assert seen[-1] == (16, 16)
+    refusing = event("stored.many", n=(list[int]))
+    with sync.EventStore.create(url_of(kind, tmp_path)) as store:
+        if kind not in ("memory", "sqlite-memory"):
+            (row,) = check_stored(store, Registry.of(refusing), sample=10)
+            assert row.failed == 10
+            places = [each.position for each in row.failures]
+            assert places[0] == 1
+            assert len(row.failures) == 5
+
+
+@pytest.mark.parametrize("sample", [1, 0, -3])
+def test_a_sample_has_a_first_and_a_last(sample):
+    with sync.EventStore.create("memory://") as store:
+        with pytest.raises(InvalidEventError, match="sample must be 2 or more") as refused:
+            check_stored(store, Registry.of(event("stored.a")), sample=sample)
+        assert refused.value.field == "sample"
+        assert check_stored(store, Registry.of(event("stored.a")), sample=2) == []
+        assert check_stored(store, Registry.of(event("stored.a")), sample=None) == []
+
+
+def test_a_former_name_is_read_as_the_class(tmp_path):
+    cls = event("stored.new", x=int)
+    cls.__formerly__ = ("stored.old",)
+    with sync.EventStore.create("memory://") as store:
+        store.append([event("stored.old", x=int)(x=1)])
+        (row,) = check_stored(store, Registry.of(cls))
+        assert (row.event_type, row.read, row.failed) == ("stored.old", 1, 0)
+
+
+@each_shared
+def test_the_command_reads_a_store(kind, shop):
+    placed = event("shop.placed", order_id=str, lines=list[dict])
+    filled(url_of(kind, shop.folder), placed(order_id="a", lines=[]),
+           placed(order_id="b", lines=[{"sku": "s"}]))  # fmt: skip
+    words = words_of(kind, shop.folder)
+    done = shop.run("check", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (
+        "shop.placed 1: 2 read, ok\n2 events were read (at most 100 events a type)" in done.stdout
+    )
+    shop.change("    sku: str", "    sku: int")
+    done = shop.run("check", *words, "--all")
+    assert done.returncode == 1
+    assert "shop.placed 1: 2 read, 1 can't be read" in done.stdout
+    assert "position 2 lines[0].sku: lines[0].sku: Input should be" in done.stdout
+    assert 'stored  {"order_id": "b", "lines": [{"sku": "s"}]}' in done.stdout
+    done = shop.run("check", *words, "--json", "--sample", 2)
+    assert done.returncode == 1
+    (row,) = json.loads(done.stdout)["types"]
+    assert (row["read"], row["failed"], row["failures"][0]["position"]) == (2, 1, 2)
+
+
+@each_shared
+def test_a_tenant_has_events_of_its_own(kind, shop):
+    placed = event("shop.placed", order_id=str, lines=list[dict])
+    filled(url_of(kind, shop.folder), placed(order_id="a", lines=[]), tenant="acme")
+    words = words_of(kind, shop.folder)
+    assert "0 events were read" in shop.run("check", *words).stdout
+    assert "1 events were read" in shop.run("check", *words, "--tenant", "acme").stdout
+
+
+@each_shared
+def test_no_store_is_made(kind, shop):
+    done = shop.run("check", *words_of(kind, shop.folder))
+    assert (done.returncode, done.stdout) == (2, "")
+    if kind == "sqlite":
+        assert "there is no store at" in done.stderr
+        assert list(shop.folder.glob("events.db*")) == []
+    else:
+        assert "migrations are off" in done.stderr
+        with psycopg.connect(server_url()) as connection:
+            query = "SELECT count(*) FROM pg_tables WHERE schemaname = %s"
+            assert connection.execute(query, [schema_of(shop.folder)]).fetchone() == (0,)
+
+
+def test_a_file_is_as_it_was(shop):
+    filled(url_of("sqlite", shop.folder), event("shop.placed", order_id=str)(order_id="a"))
+    path = shop.folder / "events.db"
+    before = hashlib.sha256(path.read_bytes()).digest(), path.stat().st_mtime_ns
+    shop.run("check", "--store", "events.db", "--all")
+    assert (hashlib.sha256(path.read_bytes()).digest(), path.stat().st_mtime_ns) == before
+    assert sorted(each.name for each in shop.folder.glob("events.db*")) == ["events.db"]
+
+
+@pytest.mark.parametrize("form", [0, 4, 99])
+def test_a_store_of_another_format_is_not_migrated(tmp_path, form):
+    path = tmp_path / "events.db"
+    sync.EventStore.create(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA user_version = {form}")
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match="opening it would change it"):
+        open_to_look(str(path))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("place", ["memory://", ":memory:", "sqlite://:memory:", "nope.db"])
+def test_nothing_to_look_at(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"in memory|there is no store"):
+        open_to_look(place)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_form_of_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "a b.db"
+    sync.EventStore.create(name).close()
+    for place in (name, "sqlite://a%20b.db", "sqlite:///a%20b.db", f"sqlite:////{tmp_path}/{name}",
+                  str(tmp_path / name), "SQLite:///a%20b.db"):  # fmt: skip
+        with open_to_look(place) as store:
+            assert store.stats().last_position == 0
+    (tmp_path / "no.db").write_text("this is no database, and long enough to be looked at " * 9)
+    with pytest.raises(ConfigurationError, match="can't be read as a store"):
+        open_to_look("no.db")
+
+
+def test_what_is_read_needs_no_more_memory_than_a_page(tmp_path):
+    """Failures are counted, and only some of them are kept."""
+    old, new = event("stored.a", x=str), event("stored.a", x=int)
+    with sync.EventStore.create("memory://") as store:
+        store.append([old(x=f"no {n}") for n in range(2500)])
+        (row,) = check_stored(store, Registry.of(new), sample=None)
+    assert (row.read, row.failed, len(row.failures)) == (2500, 2500, 5)
