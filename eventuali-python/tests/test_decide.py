@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 from ledger import Counted
+from lossy import AWAY, LOST, Line
 from racers import append_blindly, decide_seats, race
 from stores import each_api, each_shared, each_store, gathered, run, url_of
 
@@ -22,7 +23,6 @@ from eventuali import (
     Query,
     sync,
 )
-from eventuali._engine.pending_commit import StreamWrite, of_parts
 from eventuali.errors import StorageUnavailableError, StoreClosedError
 
 COURSE = Query(tags=["course:1"])
@@ -235,42 +235,6 @@ def test_the_blocking_store_takes_no_coroutine():
 
 
 # --- outcomes that are not known ------------------------------------------------------------------
-
-
-class Line:
-    """Stands between a store and its commits, and loses answers, or what was to be sent.
-
-    `plan` says of each commit in turn what becomes of it; after it everything arrives. The first
-    that arrives is overtaken by `rival`.
-    """
-
-    def __init__(self, api, store, plan) -> None:
-        self.sent: list[list[bytes]] = []
-        self.plan = list(plan)
-        self.rival: list[Counted] = []
-        inner = store if api == "async" else store.store
-        self.real, inner._store = inner._store, self
-
-    def commit(self, writes, conditions, *besides, **options):
-        self.sent.append([run[1] for write in writes for run in write[3]])
-        before, after = self.plan.pop(0) if self.plan else (None, None)
-        if before is not None:
-            raise before
-        if self.rival:
-            overtaking = of_parts((), [StreamWrite(("", ""), "any", [self.rival.pop()])])
-            self.real.commit(overtaking.builder.writes, ()).wait()
-        pending = self.real.commit(writes, conditions, *besides, **options)
-        if after is not None:
-            pending.wait()
-            raise after
-        return pending
-
-    def __getattr__(self, name):
-        return getattr(self.real, name)
-
-
-LOST = OutcomeUnknownError("the answer was lost")
-AWAY = StorageUnavailableError("nobody there")
 
 
 @pytest.mark.parametrize(

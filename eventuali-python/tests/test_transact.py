@@ -12,6 +12,7 @@ from functools import partial
 
 import pytest
 from hotel import MoneyMoved, Purse, increment, race_to_increment
+from lossy import AWAY, LOST, Line
 from racers import race
 from stores import each_api, each_kind, each_shared, each_store, gathered, opened, run, url_of
 from units import fit, inner, outside
@@ -408,34 +409,6 @@ def test_the_other_store_takes_a_plain_function(tmp_path):
 
 
 # --- outcomes that are not known ------------------------------------------------------------------
-
-
-class Line:
-    """Stands between a store and its commits, and loses answers, or what was to be sent."""
-
-    def __init__(self, api, store, plan) -> None:
-        self.sent: list[list[bytes]] = []
-        self.plan = list(plan)
-        target = inner(api, store)
-        self.real, target._store = target._store, self
-
-    def commit(self, writes, conditions, *besides, **options):
-        self.sent.append([run[1] for write in writes for run in write[3]])
-        before, after = self.plan.pop(0) if self.plan else (None, None)
-        if before is not None:
-            raise before
-        pending = self.real.commit(writes, conditions, *besides, **options)
-        if after is not None:
-            pending.wait()
-            raise after
-        return pending
-
-    def __getattr__(self, name):
-        return getattr(self.real, name)
-
-
-LOST = OutcomeUnknownError("the answer was lost")
-AWAY = StorageUnavailableError("nobody there")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from hotel import (
     race_for_rooms,
     transfer_all,
 )
+from lossy import UNANSWERED, UNSENT, Line
 from racers import race
 from stores import each_api, each_kind, each_shared, each_store, gathered, run, url_of
 
@@ -47,27 +48,6 @@ def purse(key, *amounts, person="all"):
     for amount in amounts:
         made.apply(moved(amount, person))
     return made
-
-
-class Line:
-    """Stands between a store and its commits, and loses the answers of the next ones."""
-
-    def __init__(self, api, store) -> None:
-        self.inner = store if api == "async" else store.store
-        self.real, self.inner._store = self.inner._store, self
-        self.lose = 0
-        self.arrives = True
-
-    def commit(self, *arguments, **options):
-        if not self.lose:
-            return self.real.commit(*arguments, **options)
-        self.lose -= 1
-        if self.arrives:
-            self.real.commit(*arguments, **options).wait()
-        raise OutcomeUnknownError("the answer was lost")
-
-    def __getattr__(self, name):
-        return getattr(self.real, name)
 
 
 # --- save -----------------------------------------------------------------------------------------
@@ -115,11 +95,11 @@ def test_a_save_of_nothing_still_looks_at_its_condition(kind, api, tmp_path):
 def test_a_repeated_save_settles_on_the_condition_it_was_sent_with(kind, api, arrives, tmp_path):
     async def test(store):
         line = Line(api, store)
-        line.arrives = arrives
+        doubt = UNANSWERED if arrives else UNSENT
         for again in (AppendCondition(MONEY), None, AppendCondition(Query())):
             one = purse(f"a{again is None}{again == AppendCondition(MONEY)}", 1, person="eve")
             before = store.stats().last_position
-            line.lose = 1
+            line.plan = [doubt]
             condition = AppendCondition(MONEY, after=before)
             with pytest.raises(OutcomeUnknownError):
                 await store.save(one, condition=condition)
@@ -129,7 +109,7 @@ def test_a_repeated_save_settles_on_the_condition_it_was_sent_with(kind, api, ar
         assert len(await gathered(store.read())) == 3
         # What was not stored is refused where its condition was violated meanwhile.
         two = purse("b", 1)
-        line.lose, line.arrives = 1, False
+        line.plan = [UNSENT]
         condition = AppendCondition(MONEY, after=store.stats().last_position)
         with pytest.raises(OutcomeUnknownError):
             await store.save(two, condition=condition)
@@ -146,7 +126,7 @@ def test_new_events_after_an_open_save_have_the_new_condition(kind, api, tmp_pat
     async def test(store):
         line = Line(api, store)
         one = purse("a", 1)
-        line.lose = 1
+        line.plan = [UNANSWERED]
         with pytest.raises(OutcomeUnknownError):
             await store.save(one)
         one.apply(moved(2))
@@ -307,8 +287,8 @@ def test_a_stream_that_moved_on_leads_to_a_new_decision(kind, api, tmp_path):
 @each_store
 def test_a_mix_in_doubt_is_sent_again_and_not_decided_again(kind, api, arrives, tmp_path):
     async def test(store):
-        line = Line(api, store)
-        line.lose, line.arrives = 2, arrives
+        doubt = UNANSWERED if arrives else UNSENT
+        line = Line(api, store, [doubt] * 2)
         decided = []
 
         def decision(events):
@@ -320,13 +300,13 @@ def test_a_mix_in_doubt_is_sent_again_and_not_decided_again(kind, api, arrives, 
         assert (decided, len(committed.positions)) == ([0], 3)
         assert len(await gathered(store.read())) == 3
         # Where it gives up, the aggregate still knows what was sent.
-        line.lose = 9
+        line.plan = [doubt] * 9
         one = purse("c", 1)
         with pytest.raises(OutcomeUnknownError):
             await store.decide(MONEY, lambda _: [one, moved(4)], attempts=2)
         with pytest.raises(InvalidEventError, match="save it again first"):
             await store.decide(MONEY, lambda _: one)
-        line.lose = 0
+        line.plan = []
         assert len((await store.save(one)).positions) == 2
         assert len(await gathered(store.read())) == 5
 
