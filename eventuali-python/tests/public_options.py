@@ -18,8 +18,8 @@ from eventuali.event._envelope import GIVEN
 
 RESULTS = {
     "Change", "CheckpointInfo", "Committed", "Damage", "EventMeta", "ExpectedVersion", "Handled",
-    "Horizon", "Imported", "Metadata", "Outcome", "Step", "ProjectionStatus", "StoreStats",
-    "StreamInfo", "Verification",
+    "Entry", "Failure", "Finding", "Horizon", "Imported", "Metadata", "Outcome", "Snapshot", "Step",
+    "ProjectionStatus", "StoredType", "StoreStats", "StreamInfo", "Verification",
 }  # fmt: skip
 """Classes that the library makes instances of: what they hold is no option."""
 OPENED = {

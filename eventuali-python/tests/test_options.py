@@ -70,11 +70,19 @@ ELSEWHERE = (
     "correlation_id_of.",
     "problem_of.",
     "wait_until_shown.",
+    "Registry.",
+    "catalog.",
+    "check.",
+    "check_stored.",
+    "open_to_look.",
+    "registry.",
+    "snapshot.",
 )
 """Streams by id, commands, metadata by context, read models, what an HTTP API needs:
 test_append_events, test_command, test_context, test_asgi, test_projections, test_running,
 test_rebuilding, test_search, test_own_tables,
-test_sql_statements, test_memory_view, test_worker_in_process and test_worker_load show what these
+test_sql_statements, test_memory_view, test_worker_in_process, test_worker_load, and of schemas
+test_schema_pairs, test_schema_command, test_schema_stored and test_schema_catalog show what these
 change."""
 OPTIONS = {
     name
