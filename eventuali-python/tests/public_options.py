@@ -17,9 +17,10 @@ from eventuali import Aggregate, Event, sync
 from eventuali.event._envelope import GIVEN
 
 RESULTS = {
-    "Change", "CheckpointInfo", "CleanedSnapshots", "Committed", "Damage", "EventMeta",
-    "ExpectedVersion", "Handled", "Horizon", "Imported", "Metadata", "Outcome", "Step",
-    "ProjectionStatus", "SnapshotStats", "StoreStats", "StreamInfo", "Verification",
+    "Change", "CheckpointInfo", "CleanedSnapshots", "Committed", "Damage", "Entry", "EventMeta",
+    "ExpectedVersion", "Failure", "Finding", "Handled", "Horizon", "Imported", "Metadata",
+    "Outcome", "ProjectionStatus", "Snapshot", "SnapshotStats", "Step", "StoredType", "StoreStats",
+    "StreamInfo", "Verification",
 }  # fmt: skip
 """Classes that the library makes instances of: what they hold is no option."""
 OPENED = {

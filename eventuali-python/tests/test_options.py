@@ -78,12 +78,19 @@ ELSEWHERE = (
     "Event[class].readable_by",
     "Event[class].retired",
     "upcast.",
+    "Registry.",
+    "catalog.",
+    "check.",
+    "check_stored.",
+    "open_to_look.",
+    "registry.",
+    "snapshot.",
 )
 """Streams by id, commands, metadata by context, read models, what an HTTP API needs:
 test_append_events, test_command, test_context, test_asgi, test_projections, test_running,
 test_rebuilding, test_search, test_own_tables,
-test_sql_statements, test_memory_view, test_worker_in_process, test_worker_load, test_snapshots and
-the modules test_upcasting_… show what these change."""
+test_sql_statements, test_memory_view, test_worker_in_process, test_worker_load, test_snapshots, the
+modules test_upcasting_… and test_schema_… show what these change."""
 OPTIONS = {
     name
     for name in public_options()

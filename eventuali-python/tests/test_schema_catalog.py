@@ -74,6 +74,55 @@ class Split(Event, name="shop.split"):
     assert "- Retired: a stored one becomes `shop.renamed`, `shop.pinged`" in text
 
 
+def test_whatever_makes_an_event_is_found(shop):
+    shop.write(
+        "made",
+        """
+from shop import events
+from shop.events import Changed, Odd
+from eventuali import Event
+
+def by_function():
+    return [events.Odd()]
+
+def by_generic():
+    yield Changed[int](new=1)
+
+async def by_coroutine():
+    def inner():
+        return Odd()
+    return inner
+
+class Outer:
+    class Made(Event, name="shop.made"):
+        pass
+
+    class Inner:
+        @staticmethod
+        def by_inner():
+            return Odd()
+
+    def by_self(self):
+        return self.Made()
+
+    @property
+    def by_property(self):
+        return Outer.Made()
+
+def not_by_this():
+    Odd
+    return unknown.Odd() + missing()
+""",
+    )
+    held = json.loads(shop.run("catalog", "--json").stdout)["events"]
+    raised = {each["event_type"]: [part["name"] for part in each["raised_by"]] for each in held}
+    assert raised['odd|`name` "with" <all> #1'] == [
+        "by_coroutine", "by_function", "Outer.Inner.by_inner", "audit",
+    ]  # fmt: skip
+    assert raised["shop.changed[int]"] == ["by_generic", "Order.change"]
+    assert raised["shop.made"] == ["Outer.by_property", "Outer.by_self"]
+
+
 def test_output_and_json(shop):
     done = shop.run("catalog", "--output", "events.md")
     assert (done.returncode, done.stdout) == (0, "")

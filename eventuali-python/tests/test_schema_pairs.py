@@ -33,3 +33,25 @@ def test_there_are_enough_pairs() -> None:
 def test_the_verdict_on_a_change(pair) -> None:
     findings = found(pair)
     assert verdict(findings) is pair.verdict, "\n".join(map(str, findings))
+
+
+def test_the_page_has_the_same_table() -> None:
+    page = DOCS.read_text("utf-8")
+    table = page.partition("| what changed | verdict |\n|---|---|\n")[2].partition("\n\n")[0]
+    assert table.splitlines() == [f"| {cell(pair.change)} | {shown(pair)} |" for pair in PAIRS]
+
+
+def test_the_page_knows_every_verdict() -> None:
+    page = DOCS.read_text("utf-8")
+    for each in Verdict:
+        level = Finding(each, "", None, "").level
+        assert f"| `{each}` | {level} |" in page
+
+
+def cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def shown(pair: Pair) -> str:
+    level = Finding(pair.verdict, "", None, "").level
+    return "ok" if level == "ok" else f"{level}: {pair.verdict}"

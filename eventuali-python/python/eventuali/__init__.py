@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from eventuali import projection as projection
     from eventuali import query as query
     from eventuali import running as running
+    from eventuali import schema as schema
     from eventuali import snapshot as snapshot
     from eventuali import store as store
     from eventuali import subscription as subscription
@@ -207,6 +208,7 @@ _MODULES = {
     "projection",
     "query",
     "running",
+    "schema",
     "snapshot",
     "store",
     "subscription",

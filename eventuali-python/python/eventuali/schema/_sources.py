@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import inspect
 from collections.abc import Iterable, Iterator
 from types import ModuleType
@@ -88,7 +89,7 @@ def _subscripted(node: ast.Subscript, module: ModuleType) -> Any:
     generic = _attribute(module, node.value.id)
     argument = _attribute(module, node.slice.id)
     if argument is None:
-        argument = _attribute(__builtins__, node.slice.id)
+        argument = _attribute(builtins, node.slice.id)
     made = isinstance(generic, type) and issubclass(generic, Event) and argument is not None
     return generic[argument] if made else None
 
