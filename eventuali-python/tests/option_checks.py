@@ -21,6 +21,7 @@ from asyncio import Runner
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, suppress
+from contextvars import Context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from inspect import isawaitable
@@ -35,6 +36,7 @@ from postgres_server import server_url
 from pydantic import create_model
 from stores import administrator, gathered, schema_of, url_of
 from support import TESTS
+from units import outside
 
 import eventuali
 from eventuali import (
@@ -625,11 +627,11 @@ def _(place, attempts):
 
     async def awaiting(work):
         calls.append((await work.load_one(Ledger, "x")).apply(Counted(number=1)))
-        await store.store.append([Counted(number=0)], stream=("Ledger", "x"))
+        await outside(store.store.append, [Counted(number=0)], stream=("Ledger", "x"))
 
     def waiting(work):
         calls.append(work.load_one(Ledger, "x").apply(Counted(number=1)))
-        store.append([Counted(number=0)], stream=("Ledger", "x"))
+        Context().run(store.append, [Counted(number=0)], stream=("Ledger", "x"))
 
     with place.filled() as store:
         fn = awaiting if place.api == "async" else waiting
