@@ -161,5 +161,15 @@ def blocks_of(page):
     return [(text.count("\n", 0, b.start(1)) + 1, b[1]) for b in BLOCK.finditer(text)]
 
 
+def patient():
+    """Lets Hypothesis take its time, for this machine may be busy."""
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile("docs", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+    settings.load_profile("docs")
+
+
 if __name__ == "__main__":
+    if "import strategies" in Path(sys.argv[1]).read_text():
+        patient()
     run(blocks_of(Path(sys.argv[1])))
