@@ -771,3 +771,35 @@ def test_an_error_of_the_storage_is_not_taken_for_a_missing_snapshot(tmp_path):
         store.load(Jar, "a")
     with pytest.raises(StoreClosedError):
         store.load_many(Jar, ["a"])
+
+
+@each_store
+def test_without_a_policy_nothing_of_it_happens(kind, api, tmp_path, monkeypatch):
+    import eventuali._engine.load as load_module
+    from eventuali._engine.snapshots import Snapshots
+
+    async def test(store):
+        inner = getattr(store, "store", store)
+
+        def never(*_):
+            raise AssertionError("nobody asked for snapshots")
+
+        monkeypatch.setattr(load_module, "loading", never)
+        for name in ("of", "saved", "loaded", "put", "form", "take"):
+            monkeypatch.setattr(Snapshots, name, never)
+        await fill(store, "a", range(3), at_once=2)
+        assert (await store.load(Jar, "a")).version == 3
+        assert (await store.load(Jar, "a", at_version=2)).version == 2
+        assert len(await store.load_many(Jar, ["a"])) == 1
+
+        async def change(work):
+            (await work.load(Jar, "a")).apply(Put(amount=1))
+
+        def change_blocking(work):
+            work.load(Jar, "a").apply(Put(amount=1))
+
+        await store.transact(change if inner is store else change_blocking)
+        assert store.stats().snapshots == {}
+        assert kept_of(store)._mailbox is None
+
+    run(api, kind, tmp_path, test, snapshots=None)

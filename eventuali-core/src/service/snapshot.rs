@@ -124,3 +124,18 @@ fn within(name: &str, from: String, to: String) -> RecordQuery {
 fn entry(series: &str, version: u64) -> String {
     format!("{series}/{version:020}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_sort_as_versions_do_within_their_series() {
+        let versions = [0, 1, 9, 10, u64::from(u32::MAX), i64::MAX as u64, u64::MAX];
+        for pair in versions.windows(2) {
+            assert!(entry("a", pair[0]) < entry("a", pair[1]), "{pair:?}");
+        }
+        assert!("a/" < entry("a", 0).as_str());
+        assert!(entry("a", u64::MAX) < entry("b", 0));
+    }
+}
