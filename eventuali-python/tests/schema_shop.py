@@ -50,7 +50,7 @@ class Tree(BaseModel):
     children: list["Tree"] = []
 
 
-class Placed(Event, name="shop.placed"):
+class Placed(Event, name="bazaar.placed"):
     """An order | was *placed*."""
 
     order_id: str = Field(description="The id | of the order")
@@ -60,7 +60,7 @@ class Placed(Event, name="shop.placed"):
     tree: Tree = Tree()
 
 
-class Changed(Event, Generic[T], name="shop.changed"):
+class Changed(Event, Generic[T], name="bazaar.changed"):
     new: T
 
 
@@ -125,6 +125,13 @@ class Done(NamedTuple):
     stderr: str
 
 
+class Terminal(io.StringIO):
+    """A stream on which a progress bar is drawn."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 class Shop:
     """A package `shop` in a folder, which is the current directory of the command line."""
 
@@ -149,10 +156,10 @@ class Shop:
         assert old in source
         self.write(module, source.replace(old, new))
 
-    def run(self, *words: object, module: str = "shop") -> Done:
+    def run(self, *words: object, module: str = "shop", terminal: bool = False) -> Done:
         """Runs a verb in this process, as if it were a new one."""
         before = os.getcwd(), list(sys.path)
-        out, err = io.StringIO(), io.StringIO()
+        out, err = io.StringIO(), Terminal() if terminal else io.StringIO()
         _forget()
         os.chdir(self.folder)
         try:

@@ -14,9 +14,9 @@ __all__ = ["shop"]
 
 FLOW = """```mermaid
 flowchart LR
-    n1(["shop.changed[int]"])
+    n1(["bazaar.changed[int]"])
     n2["Order"]
-    n3(["shop.placed"])
+    n3(["bazaar.placed"])
     n4[/"Place"/]
     n5[["Orders"]]
     n6[("OrderCount")]
@@ -31,7 +31,7 @@ flowchart LR
 def test_a_page_says_who_raises_applies_and_handles_an_event(shop):
     done = shop.run("catalog")
     assert (done.returncode, done.stderr) == (0, "")
-    section = done.stdout.partition("## shop.placed")[2].partition("\n## ")[0]
+    section = done.stdout.partition("## bazaar.placed")[2].partition("\n## ")[0]
     assert "An order \\| was \\*placed\\*." in section
     assert "| `order_id` | `str` | required | The id \\| of the order |" in section
     assert "| `colour` | `Colour` | `<Colour.RED: 'r'>` |  |" in section
@@ -55,23 +55,23 @@ def add_one(data):
     """Adds | one."""
     return data
 
-class Renamed(Event, name="shop.renamed", version=2):
+class Renamed(Event, name="bazaar.renamed", version=2):
     __upcasters__ = {1: add_one}
-    __formerly__ = ("shop.was_called|so",)
+    __formerly__ = ("bazaar.was_called|so",)
     __readable_by__ = 1
 
-class Pinged(Event, name="shop.pinged"):
+class Pinged(Event, name="bazaar.pinged"):
     __becomes__ = ()
 
-class Split(Event, name="shop.split"):
+class Split(Event, name="bazaar.split"):
     __becomes__ = (Renamed, Pinged)
 ''')  # fmt: skip
     text = shop.run("catalog").stdout
     assert "- Step 1 → 2: `add_one`: Adds \\| one." in text
-    assert "- Earlier names: `shop.was_called\\|so`" in text
+    assert "- Earlier names: `bazaar.was_called\\|so`" in text
     assert "- Readable by code of version 1 or later" in text
     assert "- Retired: a stored one becomes nothing" in text
-    assert "- Retired: a stored one becomes `shop.renamed`, `shop.pinged`" in text
+    assert "- Retired: a stored one becomes `bazaar.renamed`, `bazaar.pinged`" in text
 
 
 def test_whatever_makes_an_event_is_found(shop):
@@ -94,7 +94,7 @@ async def by_coroutine():
     return inner
 
 class Outer:
-    class Made(Event, name="shop.made"):
+    class Made(Event, name="bazaar.made"):
         pass
 
     class Inner:
@@ -117,10 +117,10 @@ def not_by_this():
     held = json.loads(shop.run("catalog", "--json").stdout)["events"]
     raised = {each["event_type"]: [part["name"] for part in each["raised_by"]] for each in held}
     assert raised['odd|`name` "with" <all> #1'] == [
-        "by_coroutine", "by_function", "Outer.Inner.by_inner", "audit",
+        "Outer.Inner.by_inner", "by_coroutine", "by_function", "audit",
     ]  # fmt: skip
-    assert raised["shop.changed[int]"] == ["by_generic", "Order.change"]
-    assert raised["shop.made"] == ["Outer.by_property", "Outer.by_self"]
+    assert raised["bazaar.changed[int]"] == ["by_generic", "Order.change"]
+    assert raised["bazaar.made"] == ["Outer.by_property", "Outer.by_self"]
 
 
 def test_output_and_json(shop):
@@ -128,7 +128,7 @@ def test_output_and_json(shop):
     assert (done.returncode, done.stdout) == (0, "")
     assert (shop.folder / "events.md").read_text() == shop.run("catalog").stdout
     held = json.loads(shop.run("catalog", "--json").stdout)
-    placed = next(each for each in held["events"] if each["event_type"] == "shop.placed")
+    placed = next(each for each in held["events"] if each["event_type"] == "bazaar.placed")
     assert placed["fields"][0] == {
         "name": "order_id", "type": "str", "required": True,
         "description": "The id | of the order",

@@ -21,7 +21,7 @@ def test_a_snapshot_names_what_it_noted_and_the_check_is_content(tmp_path):
     made = Shop(tmp_path)
     code, text = outcome(made.run("snapshot"))
     assert code == 0
-    assert "added: shop.placed 1" in text
+    assert "added: bazaar.placed 1" in text
     assert "4 types, 4 versions" in text
     code, text = outcome(made.run("check", "--strict"))
     assert (code, text) == (0, "4 types: 0 errors, 0 warnings, 0 notes\n")
@@ -41,14 +41,14 @@ def test_the_file_is_stable_and_ends_with_a_newline(shop):
     held = json.loads(before)
     assert held["eventuali_schema"] == 1
     assert list(held["events"]) == sorted(held["events"])
-    assert set(held["events"]["shop.placed"]["1"]) == {"class", "fingerprint", "schema"}
+    assert set(held["events"]["bazaar.placed"]["1"]) == {"class", "fingerprint", "schema"}
 
 
 def test_a_change_that_breaks_stored_events_is_told_with_the_step_and_a_sample(shop):
     shop.change("    order_id: str", "    currency: str\n    order_id: str")
     code, text = outcome(shop.run("check"))
     assert code == 1
-    assert "error: shop.placed 1: needs an upcaster" in text
+    assert "error: bazaar.placed 1: needs an upcaster" in text
     assert "raise version= to 2 and write @upcast(1)" in text
     assert 'an event such as  {"colour": "r", "lines": [{"count": 1, "sku": "a"}]' in text
     assert "would become      currency: Field required" in text
@@ -56,7 +56,7 @@ def test_a_change_that_breaks_stored_events_is_told_with_the_step_and_a_sample(s
     assert code == 1
     assert "was not written" in text
 
-    shop.change('name="shop.placed"', 'name="shop.placed", version=2')
+    shop.change('name="bazaar.placed"', 'name="bazaar.placed", version=2')
     code, text = outcome(shop.run("check"))
     assert code == 1
     assert "Placed 1 → 2: @upcast(1) is missing" in text
@@ -64,10 +64,10 @@ def test_a_change_that_breaks_stored_events_is_told_with_the_step_and_a_sample(s
     shop.change("ChangedNumber =", f"{STEPS}\nChangedNumber =")
     code, text = outcome(shop.run("check"))
     assert code == 0
-    assert "warning: shop.placed 2: not recorded" in text
+    assert "warning: bazaar.placed 2: not recorded" in text
     assert outcome(shop.run("check", "--strict"))[0] == 1
     assert outcome(shop.run("snapshot"))[0] == 0
-    assert list(json.loads(shop.file.read_text())["events"]["shop.placed"]) == ["1", "2"]
+    assert list(json.loads(shop.file.read_text())["events"]["bazaar.placed"]) == ["1", "2"]
     assert outcome(shop.run("check", "--strict"))[0] == 0
 
 
@@ -76,8 +76,8 @@ def test_a_compatible_change_keeps_the_schema_from_before(shop):
     assert outcome(shop.run("check"))[0] == 0
     code, text = outcome(shop.run("snapshot"))
     assert code == 0
-    assert "changed, and every stored event fits: shop.placed 1" in text
-    entry = json.loads(shop.file.read_text())["events"]["shop.placed"]["1"]
+    assert "changed, and every stored event fits: bazaar.placed 1" in text
+    entry = json.loads(shop.file.read_text())["events"]["bazaar.placed"]["1"]
     assert len(entry["earlier"]) == 1
 
     shop.change("    note: str = ''\n", "")
@@ -94,12 +94,12 @@ def test_a_version_that_is_taken_is_replaced_only_when_told(shop):
     assert outcome(shop.run("snapshot"))[0] == 1
     code, text = outcome(shop.run("snapshot", "--replace"))
     assert code == 0
-    assert "replaced: shop.placed 1" in text
+    assert "replaced: bazaar.placed 1" in text
     assert outcome(shop.run("check", "--strict"))[0] == 0
 
 
 def test_a_type_that_vanished_is_an_error(shop):
-    shop.change(r"""'odd|`name` "with" <all> #1'""", "'shop.even'")
+    shop.change(r"""'odd|`name` "with" <all> #1'""", "'bazaar.even'")
     code, text = outcome(shop.run("check"))
     assert code == 1
     assert 'error: odd|`name` "with" <all> #1: removed' in text
@@ -109,7 +109,7 @@ def test_a_type_that_vanished_is_an_error(shop):
 
 
 def test_a_name_that_two_modules_claim_is_an_error(shop):
-    shop.write("more", 'from eventuali import Event\nclass Put(Event, name="shop.placed"): ...')
+    shop.write("more", 'from eventuali import Event\nclass Put(Event, name="bazaar.placed"): ...')
     for verb in ("check", "snapshot"):
         code, text = outcome(shop.run(verb))
         assert code == 1
@@ -117,11 +117,11 @@ def test_a_name_that_two_modules_claim_is_an_error(shop):
 
 
 def test_a_former_name_that_is_taken_is_an_error(shop):
-    shop.write("more", 'from eventuali import Event\nclass Put(Event, name="shop.put"):\n'
-               '    __formerly__ = ("shop.placed",)')  # fmt: skip
+    shop.write("more", 'from eventuali import Event\nclass Put(Event, name="bazaar.put"):\n'
+               '    __formerly__ = ("bazaar.placed",)')  # fmt: skip
     code, text = outcome(shop.run("check"))
     assert code == 1
-    assert "error: shop.placed: claimed twice" in text
+    assert "error: bazaar.placed: claimed twice" in text
 
 
 def test_json(shop):
@@ -130,8 +130,8 @@ def test_json(shop):
     assert code == 1
     findings = json.loads(text)["findings"]
     assert {(each["level"], each["verdict"], each["event_type"]) for each in findings} == {
-        ("error", "needs an upcaster", "shop.placed"),
-        ("warning", "not recorded", "shop.placed"),
+        ("error", "needs an upcaster", "bazaar.placed"),
+        ("warning", "not recorded", "bazaar.placed"),
     }
     assert json.loads(findings[0]["sample"])["colour"] == "r"
     code, text = outcome(shop.run("snapshot", "--json"))
@@ -181,7 +181,7 @@ def test_a_module_that_is_none(shop, module, message):
          "has the format 2, and this release reads 1"),
         (lambda text: text.replace('"integer"', '"string"'), "it was changed by hand"),
         (lambda text: text.replace('"1": {', '"one": {', 1), "'one' is not a version"),
-        (lambda text: text.replace('"shop.placed"', '"shop.changed"'), "is there twice"),
+        (lambda text: text.replace('"bazaar.placed"', '"bazaar.changed"'), "is there twice"),
         (lambda text: text.replace('"events"', '"event"'), "has no object `events`"),
         (lambda text: '{"eventuali_schema": 1, "events": {"a": 1}}', "'a' has no versions"),
         (lambda text: '{"eventuali_schema": 1, "events": {"a": {"1": 1}}}',

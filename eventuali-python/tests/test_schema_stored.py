@@ -6,6 +6,7 @@ import gc
 import hashlib
 import json
 import sqlite3
+import tracemalloc
 
 import psycopg
 import pytest
@@ -108,19 +109,19 @@ def test_a_former_name_is_read_as_the_class(tmp_path):
 
 @each_shared
 def test_the_command_reads_a_store(kind, shop):
-    placed = event("shop.placed", order_id=str, lines=list[dict])
+    placed = event("bazaar.placed", order_id=str, lines=list[dict])
     filled(url_of(kind, shop.folder), placed(order_id="a", lines=[]),
            placed(order_id="b", lines=[{"sku": "s"}]))  # fmt: skip
     words = words_of(kind, shop.folder)
     done = shop.run("check", *words)
     assert (done.returncode, done.stderr) == (0, "")
     assert (
-        "shop.placed 1: 2 read, ok\n2 events were read (at most 100 events a type)" in done.stdout
+        "bazaar.placed 1: 2 read, ok\n2 events were read (at most 100 events a type)" in done.stdout
     )
     shop.change("    sku: str", "    sku: int")
     done = shop.run("check", *words, "--all")
     assert done.returncode == 1
-    assert "shop.placed 1: 2 read, 1 can't be read" in done.stdout
+    assert "bazaar.placed 1: 2 read, 1 can't be read" in done.stdout
     assert "position 2 lines[0].sku: lines[0].sku: Input should be" in done.stdout
     assert 'stored  {"order_id": "b", "lines": [{"sku": "s"}]}' in done.stdout
     done = shop.run("check", *words, "--json", "--sample", 2)
@@ -131,7 +132,7 @@ def test_the_command_reads_a_store(kind, shop):
 
 @each_shared
 def test_a_tenant_has_events_of_its_own(kind, shop):
-    placed = event("shop.placed", order_id=str, lines=list[dict])
+    placed = event("bazaar.placed", order_id=str, lines=list[dict])
     filled(url_of(kind, shop.folder), placed(order_id="a", lines=[]), tenant="acme")
     words = words_of(kind, shop.folder)
     assert "0 events were read" in shop.run("check", *words).stdout
@@ -153,7 +154,7 @@ def test_no_store_is_made(kind, shop):
 
 
 def test_a_file_is_as_it_was(shop):
-    filled(url_of("sqlite", shop.folder), event("shop.placed", order_id=str)(order_id="a"))
+    filled(url_of("sqlite", shop.folder), event("bazaar.placed", order_id=str)(order_id="a"))
     path = shop.folder / "events.db"
     before = hashlib.sha256(path.read_bytes()).digest(), path.stat().st_mtime_ns
     shop.run("check", "--store", "events.db", "--all")
@@ -196,10 +197,30 @@ def test_every_form_of_a_path(tmp_path, monkeypatch):
         open_to_look("no.db")
 
 
-def test_what_is_read_needs_no_more_memory_than_a_page(tmp_path):
-    """Failures are counted, and only some of them are kept."""
+def test_a_bar_is_drawn_on_a_terminal_alone(shop):
+    filled(url_of("sqlite", shop.folder), event("bazaar.placed", order_id=str)(order_id="a"))
+    done = shop.run("check", "--store", "events.db", terminal=True)
+    assert "check [##" in done.stderr
+    assert "100% of 1 events" in done.stderr
+    assert shop.run("check", "--store", "events.db").stderr == ""
+
+
+def test_failures_are_counted_and_the_first_are_kept():
     old, new = event("stored.a", x=str), event("stored.a", x=int)
     with sync.EventStore.create("memory://") as store:
         store.append([old(x=f"no {n}") for n in range(2500)])
         (row,) = check_stored(store, Registry.of(new), sample=None)
     assert (row.read, row.failed, len(row.failures)) == (2500, 2500, 5)
+
+
+def test_memory_holds_a_page_and_not_the_log(tmp_path):
+    cls = event("stored.a", x=str)
+    with sync.EventStore.create(tmp_path / "events.db") as store:
+        for _ in range(20):
+            store.append([cls(x="x" * 1000) for _ in range(1000)])
+        tracemalloc.start()
+        (row,) = check_stored(store, Registry.of(cls), sample=None)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert row.read == 20_000
+    assert peak < 8_000_000, "the log has 20 MB"

@@ -9,9 +9,8 @@ from eventuali._engine.decode import Columns, Decoders
 from eventuali._engine.event_types import EventTypes
 from eventuali._engine.operation import Operation
 from eventuali._engine.read import PAGE
-from eventuali._eventuali import Page, Store
+from eventuali._eventuali import Page, Row, Store
 from eventuali.errors import SerializationError
-from eventuali.event import Event, UnknownEvent
 from eventuali.query import Item
 
 
@@ -19,13 +18,13 @@ class Probed(NamedTuple):
     """A stored event.
 
     Attributes:
-        raw: The event as it is stored.
-        events: What a reader gets of it.
-        error: Why a reader gets nothing; None if it gets events.
+        row: What is stored beside the payload.
+        payload: The payload.
+        error: Why a reader does not get it; None if it does.
     """
 
-    raw: UnknownEvent
-    events: tuple[Event, ...]
+    row: Row
+    payload: bytes
     error: SerializationError | None
 
 
@@ -71,10 +70,10 @@ class Probe:
 
     def _probed(self, columns: Columns) -> Iterator[Probed]:
         for name, payload, row in zip(*columns, strict=True):
-            raw = UnknownEvent.from_stored(row, payload)
+            error = None
             try:
-                events = tuple(self._decoders.events(([name], [payload], [row])))
-            except SerializationError as error:
-                yield Probed(raw, (), error)
-            else:
-                yield Probed(raw, events, None)
+                for _ in self._decoders.events(([name], [payload], [row])):
+                    pass
+            except SerializationError as refused:
+                error = refused
+            yield Probed(row, payload, error)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from eventuali._engine.arguments import query_items
 from eventuali._engine.event_types import EventTypes
@@ -156,44 +157,40 @@ def _spread(
     (first,) = run(probe.page(limit=1))
     yield first
     (last,) = store.read(query, before=end + 1, backwards=True, limit=1, raw=True)
-    begin, to = _position(first.raw), _position(last)
+    begin, to = first.row.position, last.meta.position
     seen = begin
     for number in range(1, sample):
         wanted = begin + (to - begin) * number // (sample - 1)
         probe.seek(max(wanted - 1, seen))
         for probed in run(probe.page(limit=1)):
-            seen = _position(probed.raw)
+            seen = probed.row.position
             yield probed
-
-
-def _position(event: Event) -> int:
-    position: int = event.meta.position
-    return position
 
 
 def _note(
     rows: dict[tuple[str, int], StoredType], probed: Probed, known: dict[str, type[Event]]
 ) -> None:
-    meta = probed.raw.meta
-    key = meta.event_type, meta.event_version
-    row = rows.setdefault(key, StoredType(*key))
+    key = probed.row.event_type, probed.row.event_version
+    row = rows.get(key)
+    if row is None:
+        row = rows[key] = StoredType(*key)
     row.read += 1
     if probed.error is None:
         return
     row.failed += 1
     if len(row.failures) < _SHOWN:
-        row.failures.append(_failure(probed, known.get(meta.event_type)))
+        row.failures.append(_failure(probed, known.get(row.event_type)))
 
 
 def _failure(probed: Probed, cls: type[Event] | None) -> Failure:
-    raw = probed.raw
-    data = _data(raw.payload, raw)
+    row = probed.row
+    data = _data(probed.payload)
     return Failure(
-        _position(raw),
+        row.position,
         str(getattr(probed.error, "path", None) or ""),
         _reason(probed.error),
         shown(data),
-        "" if cls is None else _became(cls, raw.meta.event_version, data),
+        "" if cls is None else _became(cls, row.event_version, data),
     )
 
 
@@ -203,9 +200,9 @@ def _reason(error: Exception | None) -> str:
     return refusal(cause) if isinstance(cause, ValidationError) else str(error)
 
 
-def _data(payload: bytes, raw: Any) -> Any:
+def _data(payload: bytes) -> Any:
     try:
-        return raw.data
+        return from_json(payload)
     except ValueError:  # it is no JSON
         return payload.decode(errors="replace")
 
