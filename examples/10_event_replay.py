@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from eventuali import Aggregate, Event
+from eventuali import Aggregate, Event, SnapshotPolicy
 from eventuali.sync import EventStore
 from eventuali.testing import Clock, assert_replays
 
@@ -106,11 +106,13 @@ def live(store: EventStore, clock: Clock) -> tuple[list[Decimal], list[Checkpoin
 
 def main(file: Path) -> None:
     clock = Clock(datetime(2025, 1, 1, tzinfo=UTC))
-    with clock, EventStore.create(file, clock=clock) as store:
+    policy = SnapshotPolicy(every=5, keep=3)
+    with clock, EventStore.create(file, clock=clock, snapshots=policy) as store:
         balances, noted = live(store, clock)
         assert len(balances) == 16
         assert len(noted) == 3
 
+    with EventStore.create(file, clock=clock, snapshots=policy) as store:
         print("Checkpoints, noted while it happened, and replayed from the log")
         for name, time, version, balance in noted:
             by_version = store.load_one(Savings, "ada", at_version=version)
@@ -123,6 +125,9 @@ def main(file: Path) -> None:
             assert store.load_one(Savings, "ada", at_version=version).balance == balance
         before = store.load_one(Savings, "ada", at_time=noted[0].time - timedelta(days=1))
         print(f"The day before the first of them: version {before.version}, {before.balance}")
+
+        assert store.stats().snapshots["Savings"].used > 0
+        print("Some of these loads began at a snapshot: it makes no difference but time")
 
         print("\nWhich events have changed the interest?")
         for step in store.history(Savings, "ada"):

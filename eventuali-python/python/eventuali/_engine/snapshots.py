@@ -255,7 +255,8 @@ class Snapshots:
             ignored = self._counts.setdefault(name, _Counts()).ignored
             ignored[reason] = ignored.get(reason, 0) + 1
         told = "the snapshot of the %s %.260r is ignored, %s: %s; its events are replayed"
-        LOG.warning(told, name, aggregate_id, reason, text)
+        level = logging.DEBUG if reason == "expired" else logging.WARNING  # that one is wanted
+        LOG.log(level, told, name, aggregate_id, reason, text)
 
     def note(self, name: str, what: str) -> None:
         """Counts what became of a snapshot."""
