@@ -35,6 +35,11 @@ class Tree(BaseModel):
     name: str = ""
 
 
+class Chain(BaseModel):
+    next: Chain | None = None
+    others: list[Chain | Tree] = []
+
+
 class Endless(BaseModel):
     next: Endless
 
@@ -224,6 +229,31 @@ def test_a_name_does_not_come_back_with_another_type() -> None:
     (finding,) = (f for f in check(noted.registry, Registry.of(third)) if f.level == "error")
     assert (finding.verdict, finding.version) == (Verdict.STEP, 1)
     assert "a: Input should be a valid list" in finding.became.replace("array", "list")
+
+
+def test_what_does_not_fit_one_choice_of_a_union_is_told_elsewhere() -> None:
+    """In `a` it is read as another choice; in `b` there is none."""
+    inner, outer = model("Inner", x=int), model("Inner", x=int | str)
+
+    def made(part: type[BaseModel]) -> tuple[type[BaseModel], type[BaseModel]]:
+        return model("Left", part=part), model("Right", part=part | None, y=(int, 0))
+
+    (left, right), (left_now, right_now) = made(inner), made(outer)
+    old, new = event(a=left | right, b=inner), event(a=left_now | right_now, b=outer)
+    found = {each.verdict: each.text for each in check(Registry.of(old), Registry.of(new))}
+    assert "b.x: string does not fit integer" in found[Verdict.OLD_READERS]
+
+
+@pytest.mark.parametrize(
+    "holds", [list[Chain], Chain | None, dict[str, Chain], Chain | Tree | None]
+)
+def test_classes_that_hold_themselves_are_compared(holds) -> None:
+    old, new = event(a=holds, b=int), event(a=holds, b=int | None)
+    verdicts = {each.verdict for each in check(Registry.of(old), Registry.of(new))}
+    assert Verdict.OLD_READERS in verdicts
+    assert Verdict.UPCASTER not in verdicts
+    back = {each.verdict for each in check(Registry.of(new), Registry.of(old))}
+    assert Verdict.UPCASTER in back
 
 
 def test_a_step_that_two_versions_need_is_told_once() -> None:

@@ -72,14 +72,9 @@ class _Comparison:
         self._whole = whole
         self._written = written
         self._read = read
-        self._met: set[tuple[str, str]] = set()
+        self._within: set[tuple[int, int]] = set()
 
     def of(self, writer: Any, reader: Any, path: str) -> Iterator[Narrowing]:
-        met = _name(writer), _name(reader)
-        if met[0] and met[1]:
-            if met in self._met:
-                return  # as far as is known, they fit
-            self._met.add(met)
         writer, reader = _resolved(writer, self._written), _resolved(reader, self._read)
         choices = _choices(writer)
         if choices is not None:
@@ -130,7 +125,13 @@ class _Comparison:
         if kind == "array":
             yield from self._items(writer, reader, path)
         elif kind == "object":
-            yield from self._object(writer, reader, path)
+            pair = id(writer), id(reader)
+            if pair not in self._within:  # else one holds itself: what does not fit is told above
+                self._within.add(pair)
+                try:
+                    yield from self._object(writer, reader, path)
+                finally:
+                    self._within.discard(pair)
 
     def _object(self, writer: Schema, reader: Schema, path: str) -> Iterator[Narrowing]:
         before, after = writer.get("properties", {}), reader.get("properties", {})
@@ -165,11 +166,6 @@ class _Comparison:
                 yield from self.of(was, reader.get("items", {}), f"{path}[]")
         else:
             yield from self.of(writer.get("items", {}), reader.get("items", {}), f"{path}[]")
-
-
-def _name(schema: Any) -> str:
-    found = schema.get("$ref", "") if isinstance(schema, dict) else ""
-    return str(found)
 
 
 def _resolved(schema: Any, definitions: Schema) -> Schema:
