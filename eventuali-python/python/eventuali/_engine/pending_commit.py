@@ -23,7 +23,7 @@ from eventuali.errors import (
     TrackingConflictError,
 )
 from eventuali.event import Event
-from eventuali.event._context import current
+from eventuali.event._context import begun, current
 from eventuali.event._envelope import utc
 from eventuali.event._names import checked_text
 from eventuali.event._slot import bind_appended, release, take_context, waits
@@ -303,7 +303,7 @@ def of_parts(
         stream = (aggregate.__aggregate_type__, checked_text("aggregate_id", aggregate.id))
         saved.append((stream, aggregate.version - len(events), encode(events)))
     appended = [(*write, encode(_free(write.events))) for write in writes]
-    if current() is not None:
+    if begun and current() is not None:
         for aggregate in aggregates:
             for event in aggregate._uncommitted:
                 take_context(event)
@@ -335,7 +335,7 @@ def _add(
     appended = []
     with _adopting:  # two threads may append the same events
         for stream, expected, events, parts in writes:
-            for event in events if current() is not None else ():
+            for event in events if begun and current() is not None else ():
                 take_context(event)
             builder.adopt(events)
             if events:

@@ -31,6 +31,8 @@ HOLD = 1.0
 
 _within: ContextVar[Ticket | None] = ContextVar("within", default=None)
 """The ticket for which this code was called, which a task of it may outlive."""
+within = _within.get
+"""Returns that; None if there was none."""
 
 
 class Line:

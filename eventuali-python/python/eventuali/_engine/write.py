@@ -27,7 +27,7 @@ from eventuali._engine.pending_commit import (
 )
 from eventuali._engine.read import type_of
 from eventuali._engine.snapshots import Snapshots
-from eventuali._engine.tickets import Tickets
+from eventuali._engine.tickets import Tickets, within
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
 from eventuali.errors import InvalidEventError
@@ -64,7 +64,7 @@ def save(
         event_types.saves(aggregate.__aggregate_type__, aggregate._uncommitted, applied=True)
     if len(aggregates) > 1 and len(set(map(id, aggregates))) < len(aggregates):
         raise given_twice(enumerate(aggregates, 1), "save")
-    if tickets is not None:
+    if tickets is not None and within() is not None:
         changed = (each for each in aggregates if each._uncommitted)
         streams = ((each.__aggregate_type__, each.id) for each in changed)
         tickets.check(store.tenant, streams, "save")
@@ -131,7 +131,7 @@ def append(
         raise InvalidEventError("expected= is for the events of stream=", field="expected")
     besides = _besides(condition, tracking)
     check_writes(event_types, writes)
-    if tickets is not None:
+    if tickets is not None and within() is not None:
         streams = (each.stream for each in writes if each.events)
         tickets.check(store.tenant, streams, "write")
     if not any(write.events for write in writes):
