@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from stores import each_kind, url_of
 
 from eventuali import Event, Query, sync
 from eventuali._engine.encode import wire
+from eventuali._engine.upcast import StoredKind
 from eventuali.errors import SerializationError, UnknownEventTypeError, UpcastError
-from eventuali.schema import Finding, Registry, StoredType, Verdict, check, check_stored
+from eventuali.schema import Finding, Registry, StoredType, Verdict, _evidence, check, check_stored
 from eventuali.schema._samples import samples
 
 UNLIKE_A_LOAD = {
@@ -91,6 +93,20 @@ def test_the_check_of_a_file_says_what_a_store_does(pair) -> None:
         (text,) = {each.text.partition(": ")[2] for each in said}
         assert text in str(refused.value)
         assert any(each.payload for row in rows for each in row.failures)
+
+
+def test_a_gate_with_a_runner_of_its_own_is_caught(monkeypatch) -> None:
+    def forgiving(cls: type[Event], kind: StoredKind, data: Any) -> list[tuple[type[Event], Any]]:
+        """The control: it gives a step a dict that the step may change."""
+        for version in range(kind.version, cls.__event_version__):
+            data = cls.__upcasters__[version](deepcopy(data))
+        return [(cls, data)]
+
+    pair = next(each for each in PAIRS if each.change == "a step that changes what it is given")
+    monkeypatch.setattr(_evidence, "upcast", forgiving)
+    assert errors(pair) == []
+    with pytest.raises(UpcastError, match="must not change what it is given"):
+        load(pair)
 
 
 @each_kind
