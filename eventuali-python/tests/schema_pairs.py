@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import types
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NamedTuple
@@ -12,7 +13,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, create_model
 from pydantic.functional_validators import PlainValidator
 
-from eventuali import Event
+from eventuali import Event, upcast
 from eventuali.schema import Verdict
 
 OK = Verdict.OK
@@ -47,14 +48,30 @@ def event(version: int = 1, wire: str = "schema.sold", /, **fields: Any) -> type
 def with_steps(
     cls: type[Event],
     steps: dict[int, Any],
-    readable_by: int | None = None,
-    formerly: tuple[str, ...] = (),
+    *,
+    into: tuple[type[Event], ...] | None = None,
+    **keywords: Any,
 ) -> type[Event]:
-    """Gives a class what `@upcast` and the class keywords give it."""
-    cls.__upcasters__ = steps
-    cls.__readable_by__ = readable_by
-    cls.__formerly__ = formerly
-    return cls
+    """Makes a class with the fields of one, steps, and more in its class line.
+
+    Args:
+        cls: The class.
+        steps: Functions by the version whose events they take.
+        into: What the last step says.
+        keywords: `readable_by=`, `formerly=` or `retired=`.
+    """
+    fields = cls.__pydantic_fields__
+    last = cls.__event_version__
+    body: dict[str, Any] = {
+        "__module__": __name__,
+        "__annotations__": {name: field.annotation for name, field in fields.items()},
+        **{name: field.default for name, field in fields.items() if not field.is_required()},
+    }
+    for start, step in steps.items():
+        says = upcast(start, into=into if start == last else None)
+        body[f"from_{start}"] = says(staticmethod(step))
+    given = {"name": cls.__event_type__, "version": last, **keywords}
+    return types.new_class(cls.__name__, (Event,), given, lambda made: made.update(body))
 
 
 class Three(enum.Enum):
@@ -152,8 +169,8 @@ def same(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def split(data: dict[str, Any]) -> dict[str, Any]:
-    first, _, last = data.pop("name").partition(" ")
-    return data | {"first": first, "last": last}
+    first, _, last = data["name"].partition(" ")
+    return {"first": first, "last": last}
 
 
 def forgetful(data: dict[str, Any]) -> dict[str, Any]:
@@ -165,7 +182,46 @@ def raising(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def nothing(data: dict[str, Any]) -> None:
+    """Returns nothing."""
+
+
+def mutating(data: dict[str, Any]) -> dict[str, Any]:
     data["total"] = 1
+    return data
+
+
+def mutating_within(data: dict[str, Any]) -> dict[str, Any]:
+    data["totals"].append(1)
+    return data
+
+
+def several(data: dict[str, Any]) -> Any:
+    return [data]
+
+
+def no_json(data: dict[str, Any]) -> dict[str, Any]:
+    return data | {"total": object()}
+
+
+def halves(data: dict[str, Any]) -> Any:
+    return {"total": data["total"]}, {"to": data["to"]}
+
+
+def first_half(data: dict[str, Any]) -> Any:
+    return {"total": data["total"]}, None
+
+
+def swapped_halves(data: dict[str, Any]) -> Any:
+    return {"total": data["to"]}, {"to": data["to"]}
+
+
+def one_half(data: dict[str, Any]) -> Any:
+    return {"total": data["total"]}
+
+
+Done = event(1, "schema.done", total=int, to=str)
+Done2 = event(2, "schema.done", total=int, to=str)
+HALVES = (event(1, "schema.paid", total=int), event(1, "schema.sent", to=str))
 
 
 PAIRS = [
@@ -287,8 +343,8 @@ PAIRS = [
          with_steps(event(2, total=int, currency=str), {1: euros}), OK),
     Pair("a field split in two, with its step", event(name=str),
          with_steps(event(2, first=str, last=str), {1: split}), OK),
-    Pair("two versions on, one step missing", event(total=int),
-         with_steps(event(3, total=int, currency=str), {1: euros}), Verdict.UPCASTER),
+    Pair("two versions on, and the chain begins late", event(total=int),
+         with_steps(event(3, total=int, currency=str), {2: euros}), Verdict.UPCASTER),
     Pair("two versions on, with both steps", event(total=int),
          with_steps(event(3, total=int, currency=str), {1: euros, 2: same}), OK),
     Pair("a step that loses a required field", event(total=int),
@@ -297,6 +353,14 @@ PAIRS = [
          Verdict.STEP),
     Pair("a step that returns None", event(total=int),
          with_steps(event(2, total=int), {1: nothing}), Verdict.STEP),
+    Pair("a step that returns a list", event(total=int),
+         with_steps(event(2, total=int), {1: several}), Verdict.STEP),
+    Pair("a step that gives what is not JSON", event(total=int),
+         with_steps(event(2, total=int), {1: no_json}), Verdict.STEP),
+    Pair("a step that changes what it is given", event(total=int),
+         with_steps(event(2, total=int), {1: mutating}), Verdict.STEP),
+    Pair("a step that changes a list within what it is given", event(totals=list[int]),
+         with_steps(event(2, totals=list[int]), {1: mutating_within}), Verdict.STEP),
     Pair("a step, but a type narrowed that it leaves as it is", event(a=int | str),
          with_steps(event(2, a=int), {1: same}), Verdict.STEP),
     Pair("the version lowered", event(2, a=int), event(1, a=int), Verdict.VERSION),
@@ -304,8 +368,43 @@ PAIRS = [
          with_steps(event(2, a=int, b=(int, 0)), {1: same}, readable_by=1), OK),
     Pair("readable_by, and old code can't", event(a=int),
          with_steps(event(2, a=int | str), {1: same}, readable_by=1), Verdict.PROMISE),
+    Pair("the code is older than the file, and readable_by= lets it read",
+         with_steps(event(2, a=int, b=str), {1: same}, readable_by=1), event(1, a=int), OK),
+    Pair("the code is older than the file, and readable_by= promised too much",
+         with_steps(event(2, a=int | str), {1: same}, readable_by=1), event(1, a=int),
+         Verdict.PROMISE),
+    Pair("the code is older than readable_by= says",
+         with_steps(event(3, a=int), {1: same, 2: same}, readable_by=2), event(1, a=int),
+         Verdict.VERSION),
+    # --- names and retired types ---
     Pair("the type renamed, with formerly=", event(1, "schema.bought", a=int),
          with_steps(event(1, "schema.sold", a=int), {}, formerly=("schema.bought",)), OK),
     Pair("the type renamed, without formerly=", event(1, "schema.bought", a=int),
          event(1, "schema.sold", a=int), Verdict.REMOVED),
+    Pair("the type renamed, with formerly= and a step", event(1, "schema.bought", total=int),
+         with_steps(event(2, "schema.sold", total=int, currency=str), {1: euros},
+                    formerly="schema.bought"), OK),
+    Pair("the type renamed, with formerly=, the version raised, without a step",
+         event(1, "schema.bought", a=int),
+         with_steps(event(2, "schema.sold", a=int), {}, formerly="schema.bought"),
+         Verdict.UPCASTER),
+    Pair("retired: it becomes nothing", Done, with_steps(Done, {}, retired=True), OK),
+    Pair("retired, without the fields it had", Done,
+         with_steps(event(1, "schema.done"), {}, retired=True), OK),
+    Pair("retired: it becomes nothing, in any version", Done,
+         with_steps(Done2, {}, retired=True), OK),
+    Pair("retired: it becomes two others", Done,
+         with_steps(Done, {1: halves}, into=HALVES, retired=True), OK),
+    Pair("retired: it becomes two others, after a step", Done,
+         with_steps(Done2, {1: same, 2: halves}, into=HALVES, retired=True), OK),
+    Pair("retired: it becomes two others, and an older version has no step", Done,
+         with_steps(Done2, {2: halves}, into=HALVES, retired=True), Verdict.UPCASTER),
+    Pair("retired: one of the two is not made", Done,
+         with_steps(Done, {1: first_half}, into=HALVES, retired=True), OK),
+    Pair("retired: what one becomes does not fit", Done,
+         with_steps(Done, {1: swapped_halves}, into=HALVES, retired=True), Verdict.STEP),
+    Pair("retired: one dict for two classes", Done,
+         with_steps(Done, {1: one_half}, into=HALVES, retired=True), Verdict.STEP),
+    Pair("retired: the last step raises", Done,
+         with_steps(Done, {1: raising}, into=HALVES, retired=True), Verdict.STEP),
 ]  # fmt: skip

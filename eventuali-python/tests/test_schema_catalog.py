@@ -49,29 +49,48 @@ def test_a_page_says_who_raises_applies_and_handles_an_event(shop):
 
 def test_steps_former_names_and_retired_types(shop):
     shop.write("old", '''
-from eventuali import Event
+from eventuali import Event, upcast
 
-def add_one(data):
-    """Adds | one."""
-    return data
+class Renamed(Event, name="bazaar.renamed", version=2, formerly="bazaar.was_called|so",
+              readable_by=1):
+    @upcast(1)
+    @staticmethod
+    def add_one(data):
+        """Adds | one."""
+        return data
 
-class Renamed(Event, name="bazaar.renamed", version=2):
-    __upcasters__ = {1: add_one}
-    __formerly__ = ("bazaar.was_called|so",)
-    __readable_by__ = 1
+class Pinged(Event, name="bazaar.pinged", retired=True):
+    pass
 
-class Pinged(Event, name="bazaar.pinged"):
-    __becomes__ = ()
+class Held(Event, name="bazaar.held"):
+    pass
 
-class Split(Event, name="bazaar.split"):
-    __becomes__ = (Renamed, Pinged)
+class Split(Event, name="bazaar.split", version=3, retired=True):
+    @upcast(2)
+    @staticmethod
+    def same(data):
+        return data
+
+    @upcast(3, into=(Renamed, Held))
+    @staticmethod
+    def apart(data):
+        """Makes two."""
+        return {}, None
 ''')  # fmt: skip
     text = shop.run("catalog").stdout
-    assert "- Step 1 → 2: `add_one`: Adds \\| one." in text
+    assert "- Step 1 → 2: `Renamed.add_one`: Adds \\| one." in text
+    assert "- Step 2 → 3: `Split.same`" in text
+    assert "- Step 3 → its successors: `Split.apart`: Makes two." in text
     assert "- Earlier names: `bazaar.was_called\\|so`" in text
     assert "- Readable by code of version 1 or later" in text
     assert "- Retired: a stored one becomes nothing" in text
-    assert "- Retired: a stored one becomes `bazaar.renamed`, `bazaar.pinged`" in text
+    assert "- Retired: a stored one becomes `bazaar.renamed`, `bazaar.held`" in text
+    held = json.loads(shop.run("catalog", "--json").stdout)["events"]
+    by_name = {each["event_type"]: each for each in held}
+    split, renamed = by_name["bazaar.split"], by_name["bazaar.renamed"]
+    assert (split["becomes"], split["steps"]) == (["bazaar.renamed", "bazaar.held"], [2, 3])
+    assert (renamed["formerly"], renamed["readable_by"]) == (["bazaar.was_called|so"], 1)
+    assert (by_name["bazaar.pinged"]["becomes"], renamed["becomes"]) == ([], None)
 
 
 def test_whatever_makes_an_event_is_found(shop):

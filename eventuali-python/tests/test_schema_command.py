@@ -9,7 +9,14 @@ from schema_shop import Shop, shop
 
 __all__ = ["shop"]
 
-STEPS = "Placed.__upcasters__ = {1: lambda data: data | {'currency': 'EUR'}}"
+STEP = """
+    @upcast(1)
+    @staticmethod
+    def add_currency(data):
+        return data | {"currency": "EUR"}
+
+    currency: str
+"""
 
 
 def outcome(done) -> tuple[int, str]:
@@ -61,7 +68,8 @@ def test_a_change_that_breaks_stored_events_is_told_with_the_step_and_a_sample(s
     assert code == 1
     assert "Placed 1 → 2: @upcast(1) is missing" in text
 
-    shop.change("ChangedNumber =", f"{STEPS}\nChangedNumber =")
+    shop.change("import Event\n", "import Event, upcast\n")
+    shop.change("    currency: str\n", STEP)
     code, text = outcome(shop.run("check"))
     assert code == 0
     assert "warning: bazaar.placed 2: not recorded" in text
@@ -117,8 +125,8 @@ def test_a_name_that_two_modules_claim_is_an_error(shop):
 
 
 def test_a_former_name_that_is_taken_is_an_error(shop):
-    shop.write("more", 'from eventuali import Event\nclass Put(Event, name="bazaar.put"):\n'
-               '    __formerly__ = ("bazaar.placed",)')  # fmt: skip
+    shop.write("more", 'from eventuali import Event\n'
+               'class Put(Event, name="bazaar.put", formerly="bazaar.placed"): ...')  # fmt: skip
     code, text = outcome(shop.run("check"))
     assert code == 1
     assert "error: bazaar.placed: claimed twice" in text

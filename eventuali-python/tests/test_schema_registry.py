@@ -17,7 +17,7 @@ from pydantic import (
     create_model,
 )
 from pydantic_core import to_json
-from schema_pairs import event, model, with_steps
+from schema_pairs import euros, event, model, with_steps
 from typing_extensions import TypedDict
 
 from eventuali import Event
@@ -256,12 +256,15 @@ def test_classes_that_hold_themselves_are_compared(holds) -> None:
     assert Verdict.UPCASTER in back
 
 
-def test_a_step_that_two_versions_need_is_told_once() -> None:
+def test_each_version_is_told_what_it_lacks() -> None:
     noted = snapshot(None, Registry.of(event(1, a=int))).registry
     noted = snapshot(noted, Registry.of(event(2, a=int))).registry
-    new = with_steps(event(3, a=int), {1: lambda data: data})
+    new = with_steps(event(3, a=int), {2: lambda data: {}})
     found = [f for f in check(noted, Registry.of(new)) if f.level == "error"]
-    assert [f.text for f in found] == ["Sold 2 → 3: @upcast(2) is missing"]
+    assert [(f.version, f.text) for f in found] == [
+        (1, "Sold 1 → 2: @upcast(1) is missing, so a store refuses the event with UpcastError"),
+        (2, "Sold: what its steps give does not fit a of Sold"),
+    ]
 
 
 def test_a_class_that_holds_itself_without_end_has_no_events() -> None:
@@ -276,9 +279,8 @@ def test_a_retired_type_is_read_through_its_last_step() -> None:
     old = Registry.of(event(1, "schema.done", total=int, to=str))
 
     def retired(step) -> type[Event]:
-        cls = with_steps(event(1, "schema.done", total=int, to=str), {1: step})
-        cls.__becomes__ = (paid, sent)
-        return cls
+        done = event(1, "schema.done", total=int, to=str)
+        return with_steps(done, {1: step}, into=(paid, sent), retired=True)
 
     def halves(data):
         return {"total": data["total"]}, {"to": data["to"]}
@@ -290,13 +292,43 @@ def test_a_retired_type_is_read_through_its_last_step() -> None:
     assert [f for f in check(old, good) if f.level == "error"] == []
     (finding,) = (f for f in check(old, Registry.of(retired(wrong), paid, sent)) if f.sample)
     assert finding.verdict is Verdict.STEP
-    gone = with_steps(event(1, "schema.done", total=int, to=str), {})
-    gone.__becomes__ = ()
-    assert [f for f in check(old, Registry.of(gone)) if f.level == "error"] == []
-    unfinished = with_steps(event(1, "schema.done", total=int, to=str), {})
-    unfinished.__becomes__ = (paid,)
-    (finding,) = (f for f in check(old, Registry.of(unfinished, paid)) if f.level == "error")
-    assert "is retired: @upcast(1, into=…) is missing" in finding.text
+    gone = with_steps(event(1, "schema.done"), {}, retired=True)
+    (finding,) = check(old, Registry.of(gone))
+    assert (finding.level, finding.text) == ("ok", "Sold is retired: its events become nothing")
+
+
+def test_what_a_retired_type_stored_stays_in_the_file() -> None:
+    paid = event(1, "schema.paid", total=int)
+    noted = snapshot(None, Registry.of(event(1, "schema.done", total=int))).registry
+
+    def whole(data):
+        return ({"total": data["total"]},)
+
+    done = with_steps(event(1, "schema.done"), {1: whole}, into=(paid,), retired=True)
+    made = snapshot(noted, Registry.of(done, paid))
+    assert (made.added, made.changed, made.refused) == ((("schema.paid", 1),), (), ())
+    assert made.registry["schema.done", 1] == noted["schema.done", 1]
+    assert {f.level for f in check(made.registry, Registry.of(done, paid))} == {"ok"}
+
+
+def test_the_file_says_by_whom_all_events_of_a_version_can_be_read(tmp_path) -> None:
+    path = tmp_path / "events.json"
+
+    def of(readable_by: int | None) -> Registry:
+        steps = {1: euros, 2: euros}
+        return Registry.of(with_steps(event(3, a=int, b=(int, 0)), steps, readable_by=readable_by))
+
+    noted = Registry([])
+    for said, held in ((1, 1), (2, 2), (1, 2), (None, None), (1, None)):
+        noted = snapshot(noted, of(said)).registry
+        noted.write(path)
+        noted = Registry.read(path)
+        assert noted["schema.sold", 3].readable_by == held
+        assert check(noted, of(said)) == []
+    assert [f.verdict for f in check(of(1), of(2))] == [Verdict.NOT_RECORDED]
+    path.write_text(path.read_text().replace('"schema": {', '"readable_by": "1", "schema": {', 1))
+    with pytest.raises(ConfigurationError, match="a readable_by that is no version"):
+        Registry.read(path)
 
 
 def test_a_snapshot_in_a_program() -> None:

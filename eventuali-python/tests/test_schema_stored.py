@@ -98,15 +98,6 @@ def test_a_sample_has_a_first_and_a_last(sample):
         assert check_stored(store, Registry.of(event("stored.a")), sample=None) == []
 
 
-def test_a_former_name_is_read_as_the_class(tmp_path):
-    cls = event("stored.new", x=int)
-    cls.__formerly__ = ("stored.old",)
-    with sync.EventStore.create("memory://") as store:
-        store.append([event("stored.old", x=int)(x=1)])
-        (row,) = check_stored(store, Registry.of(cls))
-        assert (row.event_type, row.read, row.failed) == ("stored.old", 1, 0)
-
-
 @each_shared
 def test_the_command_reads_a_store(kind, shop):
     placed = event("bazaar.placed", order_id=str, lines=list[dict])

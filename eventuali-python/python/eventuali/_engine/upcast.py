@@ -141,16 +141,23 @@ class Older:
         Raises:
             StepError: A step failed, or what it returned does not fit the class.
         """
-        data = stepped(self._steps, payload)
-        return as_event(self._cls, self._codec, data)
+        return as_event(self._cls, self._codec, self.fields(payload))
+
+    def fields(self, payload: bytes) -> dict[str, Any]:
+        """Returns what the steps make of a payload.
+
+        Raises:
+            StepError: A step failed.
+        """
+        return stepped(self._steps, payload)
 
 
 _are_flat: Callable[[Iterable[type]], bool] = frozenset({dict, list}).isdisjoint
-# As the class of an event writes what has no type.
-_written: Callable[[Any], bytes] = SchemaSerializer(
+written: Callable[[Any], bytes] = SchemaSerializer(
     core_schema.any_schema(),
     core_schema.CoreConfig(ser_json_bytes="base64", ser_json_inf_nan="constants"),
 ).to_json
+"""Writes what has no type as the class of an event does."""
 
 
 def _fast(steps: list[Upcaster], codec: Codec[Any]) -> Callable[[bytes], Event]:
@@ -170,7 +177,7 @@ def _fast(steps: list[Upcaster], codec: Codec[Any]) -> Callable[[bytes], Event]:
                 data = step(given(data))
         if not isinstance(data, dict):
             raise TypeError(data)
-        event: Event = read(_written(data))
+        event: Event = read(written(data))
         return event
 
     return validate
@@ -221,10 +228,27 @@ def as_event(cls: type[Event], codec: Codec[Any], data: dict[str, Any]) -> Event
     Raises:
         StepError: They are not JSON, or don't fit the class.
     """
+    return decoded(cls, codec, as_json(data))
+
+
+def as_json(data: dict[str, Any]) -> bytes:
+    """Returns the payload of fields that steps gave.
+
+    Raises:
+        StepError: They are not JSON.
+    """
     try:
-        payload = _written(data)
+        return written(data)
     except Exception as error:
         raise StepError(f"its steps give what is not JSON: {str(error) or repr(error)}") from error
+
+
+def decoded(cls: type[Event], codec: Codec[Any], payload: bytes) -> Event:
+    """Returns the event of a payload that steps gave.
+
+    Raises:
+        StepError: It does not fit the class.
+    """
     try:
         event: Event = codec.decode(payload)
     except Exception as error:
@@ -251,21 +275,32 @@ class Becoming:
         Raises:
             StepError: A step failed, or what it returned does not fit a class.
         """
+        return [
+            (place, as_event(cls, wire(cls).codec, data))
+            for place, cls, data in self.fields(payload)
+        ]
+
+    def fields(self, payload: bytes) -> list[tuple[int, type[Event], dict[str, Any]]]:
+        """Returns what the steps make of a payload: place, class and fields of each event.
+
+        Raises:
+            StepError: A step failed.
+        """
         start, step = self._last
         made = called(step, start, stepped(self._steps, payload))
         if not isinstance(made, list | tuple) or len(made) != len(self.into):
             count = len(self.into)
             text = f"the step from version {start} returned {made!r:.60}, not a tuple of {count}"
             raise StepError(text)
-        events = []
+        found = []
         for place, (cls, data) in enumerate(zip(self.into, made, strict=True)):
             if data is None:
                 continue
             if not isinstance(data, dict):
                 text = f"the step from version {start} returned {data!r:.60} for {cls.__name__}"
                 raise StepError(f"{text}, not a dict or None")
-            events.append((place, as_event(cls, wire(cls).codec, data)))
-        return events
+            found.append((place, cls, data))
+        return found
 
 
 class Nothing:

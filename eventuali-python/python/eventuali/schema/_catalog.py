@@ -19,7 +19,6 @@ from eventuali.event._registry import shown
 from eventuali.projection import Projection
 from eventuali.schema._markup import code, label, plain, row
 from eventuali.schema._program import Program, program
-from eventuali.schema._reading import becomes, formerly_of, readable_by, steps_of
 from eventuali.schema._registry import Registry
 from eventuali.schema._sources import Maker, makers
 
@@ -105,16 +104,16 @@ def describe(found: Program) -> list[Described]:
 def of_described(described: Described) -> dict[str, Any]:
     """Returns an event and what concerns it as JSON."""
     cls = described.event
-    into = becomes(cls)
+    into = cls.__becomes__
     return {
         "event_type": cls.__event_type__,
         "version": cls.__event_version__,
         "class": shown(cls),
         "description": inspect.cleandoc(vars(cls).get("__doc__") or ""),
-        "formerly": list(formerly_of(cls)),
-        "readable_by": readable_by(cls),
+        "formerly": list(cls.__formerly__),
+        "readable_by": cls.__readable_by__,
         "becomes": None if into is None else [each.__event_type__ for each in into],
-        "steps": sorted(steps_of(cls)),
+        "steps": sorted(cls.__upcasters__),
         "fields": [
             {
                 "name": name,
@@ -206,18 +205,18 @@ def _named(part: Part) -> str:
 def _facts(cls: type[Event], recorded: Registry | None) -> Iterator[str]:
     version = cls.__event_version__
     yield f"- Class: {code(shown(cls))}, version {version}"
-    if former := formerly_of(cls):
+    if former := cls.__formerly__:
         yield f"- Earlier names: {', '.join(map(code, former))}"
-    if (oldest := readable_by(cls)) is not None:
+    if (oldest := cls.__readable_by__) is not None:
         yield f"- Readable by code of version {oldest} or later"
-    into = becomes(cls)
+    into = cls.__becomes__
     if into is not None:
         names = ", ".join(code(each.__event_type__) for each in into) or "nothing"
         yield f"- Retired: a stored one becomes {names}"
     noted = [] if recorded is None else recorded.versions(cls.__event_type__)
     if noted:
         yield f"- Noted versions: {', '.join(str(each.version) for each in noted)}"
-    for number, step in sorted(steps_of(cls).items()):
+    for number, step in sorted(cls.__upcasters__.items()):
         name = str(getattr(step, "__qualname__", repr(step)))
         about = inspect.cleandoc(getattr(step, "__doc__", None) or "").partition("\n")[0]
         target = str(number + 1) if number < version else "its successors"

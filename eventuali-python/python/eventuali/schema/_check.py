@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
+from eventuali._engine.upcast import StoredKind
+from eventuali.errors import UnknownEventTypeError
 from eventuali.event import Event, _registry
 from eventuali.schema._compare import Narrowing, changes, narrowings
 from eventuali.schema._described import Schema, fingerprint
 from eventuali.schema._evidence import Evidence, evidence
-from eventuali.schema._reading import becomes, formerly_of, read, readable_by, shown, steps_of
+from eventuali.schema._reading import Read, read, shown
 from eventuali.schema._registry import Entry, Registry
 
 Level: TypeAlias = Literal["ok", "warning", "error"]
@@ -109,7 +111,7 @@ def claims(new: Registry) -> Iterator[Finding]:
     """Yields a finding for each wire name that two classes claim, as their own or a former one."""
     claimed: dict[str, list[type[Event]]] = {}
     for cls in new.classes:
-        for name in (cls.__event_type__, *formerly_of(cls)):
+        for name in _registry.names(cls):
             claimed.setdefault(name, []).append(cls)
     for name, classes in sorted(claimed.items()):
         if len(classes) > 1:
@@ -120,7 +122,7 @@ def claims(new: Registry) -> Iterator[Finding]:
 
 def _owners(new: Registry) -> dict[str, type[Event]]:
     """Returns the class of each wire name, also of those that classes had before."""
-    former = {name: cls for cls in reversed(new.classes) for name in formerly_of(cls)}
+    former = {name: cls for cls in reversed(new.classes) for name in cls.__formerly__}
     return former | {cls.__event_type__: cls for cls in reversed(new.classes)}
 
 
@@ -137,7 +139,7 @@ def _removed(name: str, versions: list[Entry]) -> Finding:
 def _unrecorded(old: Registry, new: Registry) -> Iterator[Finding]:
     for (name, version), entry in new.items():
         there = old.get((name, version))
-        if there is None or (there.fingerprint, there.checks) != (entry.fingerprint, entry.checks):
+        if there is None or not there.notes(entry):
             what = "is not in the file" if there is None else "has changed since"
             text = f"{entry.path} {what}; note it with: python -m eventuali schema snapshot"
             yield Finding(Verdict.NOT_RECORDED, name, version, text)
@@ -150,7 +152,7 @@ class _Type:
         self._name = name
         self._cls = cls
         self._version = cls.__event_version__
-        self._new = new[cls.__event_type__, self._version]
+        self._new = new.get((cls.__event_type__, self._version))  # None of a retired class
 
     def findings(self, versions: list[Entry]) -> list[Finding]:
         """Returns what is found for all versions, each finding once."""
@@ -165,54 +167,85 @@ class _Type:
         return list(found.values())
 
     def _of(self, entry: Entry, schema: Schema) -> Iterator[Finding]:
+        kind = StoredKind(self._name, entry.version, entry.readable_by)
         if entry.version > self._version:
-            text = (
-                f"{self._cls.__name__} has version {self._version}, and events of version "
-                f"{entry.version} may be stored; raise version= to {entry.version + 1}"
-            )
-            yield self._finding(Verdict.VERSION, entry.version, text)
+            yield from self._newer(kind, schema)
+        elif self._new is None:
+            yield from self._retired(kind, schema)
         elif entry.version < self._version:
-            yield from self._older(entry, schema)
+            yield from self._older(self._new, kind, schema)
         else:
-            yield from self._same_version(entry, schema)
+            yield from self._same_version(self._new, entry, schema)
+
+    def _retired(self, kind: StoredKind, schema: Schema) -> Iterator[Finding]:
+        yield from self._steps(kind.version, evidence(self._cls, kind, schema))
+        into = self._cls.__becomes__
+        names = " and ".join(each.__event_type__ for each in into or ()) or "nothing"
+        text = f"{self._cls.__name__} is retired: its events become {names}"
+        yield Finding(Verdict.OK, self._name, None, text)
+
+    # --- a version above that of the class --------------------------------------------------------
+
+    def _newer(self, kind: StoredKind, schema: Schema) -> Iterator[Finding]:
+        name, version = self._cls.__name__, kind.version
+        try:
+            seen = evidence(self._cls, kind, schema)
+        except UnknownEventTypeError:
+            text = (
+                f"{name} has version {self._version}, and events of version {version} may be "
+                f"stored; raise version= to {version + 1}"
+            )
+            yield self._finding(Verdict.VERSION, version, text)
+            return
+        promise = f"events of version {version} say readable_by={kind.readable_by}"
+        if seen.refused is not None:
+            sample, made = seen.refused
+            text = f"{promise}, and {name} of version {self._version} can't read them"
+            yield self._finding(Verdict.PROMISE, version, text, sample, made.refused)
+        elif self._new is not None:
+            yield from self._as_read(version, seen)
+            text = f"{promise}; {name} of version {self._version} keeps what it doesn't know"
+            yield self._finding(Verdict.OK, version, text)
+        else:
+            yield from self._steps(version, seen)
 
     # --- an older version -------------------------------------------------------------------------
 
-    def _older(self, entry: Entry, schema: Schema) -> Iterator[Finding]:
-        seen = evidence(self._cls, entry.version, schema)
-        said = list(self._steps(entry.version, seen))
+    def _older(self, new: Entry, kind: StoredKind, schema: Schema) -> Iterator[Finding]:
+        version = kind.version
+        said = list(self._steps(version, evidence(self._cls, kind, schema)))
         yield from said
-        reads_from = readable_by(self._cls)
-        refused = _refusals(self._new.schema, schema)
-        if reads_from is not None and reads_from <= entry.version and refused:
+        reads_from = new.readable_by
+        refused = _refusals(new.schema, schema)
+        if reads_from is not None and reads_from <= version and refused:
             text = (
-                f"readable_by={reads_from} says that code of version {entry.version} can read "
+                f"readable_by={reads_from} says that code of version {version} can read "
                 f"version {self._version}, but {_places(refused)}; raise readable_by"
             )
-            yield self._finding(Verdict.PROMISE, entry.version, text)
-        elif reads_from is None and not (refused or said) and entry.version == self._version - 1:
+            yield self._finding(Verdict.PROMISE, version, text)
+        elif reads_from is None and not (refused or said) and version == self._version - 1:
             text = (
-                f"code of version {entry.version} could read version {self._version}: "
-                f"readable_by={entry.version} would let it"
+                f"code of version {version} could read version {self._version}: "
+                f"readable_by={version} would let it"
             )
-            yield self._finding(Verdict.OK, entry.version, text)
+            yield self._finding(Verdict.OK, version, text)
 
     def _steps(self, version: int, seen: Evidence) -> Iterator[Finding]:
         name = self._cls.__name__
         if seen.missing is not None:
-            step, sample, data = seen.missing
-            text = f"{name} {step} → {step + 1}: @upcast({step}) is missing"
-            if becomes(self._cls) and step == self._version:
-                text = f"{name} is retired: @upcast({step}, into=…) is missing"
-            yield self._finding(Verdict.UPCASTER, version, text, sample, _told(self._cls, data))
+            text = (
+                f"{name} {version} → {version + 1}: @upcast({version}) is missing, so a store "
+                "refuses the event with UpcastError"
+            )
+            became = "" if self._new is None else _told(self._cls, seen.missing)
+            yield self._finding(Verdict.UPCASTER, version, text, seen.missing, became)
             return
         if seen.failed is not None:
             sample, text = seen.failed
             yield self._finding(Verdict.STEP, version, f"{name}: {text}", sample)
         elif seen.refused is not None:
             sample, made = seen.refused
-            last = max((n for n in steps_of(self._cls)), default=version)
-            text = f"{name}: what the steps up to @upcast({last}) give does not fit the class"
+            text = f"{name}: what its steps give does not fit {_where(made)}"
             became = f"{shown(made.payload)}: {made.refused}"
             yield self._finding(Verdict.STEP, version, text, sample, became)
         else:
@@ -233,22 +266,20 @@ class _Type:
 
     # --- the same version -------------------------------------------------------------------------
 
-    def _same_version(self, entry: Entry, schema: Schema) -> Iterator[Finding]:
+    def _same_version(self, new: Entry, entry: Entry, schema: Schema) -> Iterator[Finding]:
         version = self._version
-        if becomes(self._cls):
-            yield from self._steps(version, evidence(self._cls, version, schema))
-        elif fingerprint(schema) != self._new.fingerprint:
-            yield from self._changed(schema)
-        if entry.checks != self._new.checks:
+        if fingerprint(schema) != new.fingerprint:
+            yield from self._changed(new, schema)
+        if entry.checks != new.checks:
             text = (
                 f"the validators of {self._cls.__name__} are others now; stored events that they "
                 "refuse are read without them where that is possible: use check --store"
             )
             yield self._finding(Verdict.CHECKS, version, text)
 
-    def _changed(self, schema: Schema) -> Iterator[Finding]:
+    def _changed(self, new: Entry, schema: Schema) -> Iterator[Finding]:
         version, name = self._version, self._cls.__name__
-        seen = evidence(self._cls, version, schema)
+        seen = evidence(self._cls, StoredKind(self._name, version), schema)
         cure = f"raise version= to {version + 1} and write @upcast({version})"
         if seen.refused is not None:
             sample, made = seen.refused
@@ -262,24 +293,24 @@ class _Type:
             return
         odd = [
             *self._as_read(version, seen),
-            *self._renamed(schema, seen),
-            *self._readers(schema),
-            *self._tighter(schema),
+            *self._renamed(new, schema, seen),
+            *self._readers(new, schema),
+            *self._tighter(new, schema),
         ]
         yield from odd
-        lines = changes(schema, self._new.schema)
+        lines = changes(schema, new.schema)
         if lines or not odd:
             text = "; ".join(lines) or "every stored event fits"
             yield self._finding(Verdict.OK, version, text)
 
-    def _tighter(self, schema: Schema) -> Iterator[Finding]:
-        checks = [each for each in narrowings(schema, self._new.schema) if each.is_check]
+    def _tighter(self, new: Entry, schema: Schema) -> Iterator[Finding]:
+        checks = [each for each in narrowings(schema, new.schema) if each.is_check]
         if checks:
             text = f"{_places(checks)}; stored events outside are read without the check, slowly"
             yield self._finding(Verdict.CHECKS, self._version, text)
 
-    def _renamed(self, schema: Schema, seen: Evidence) -> Iterator[Finding]:
-        added = sorted(self._new.schema.get("properties", {}).keys() - schema.get("properties", {}))
+    def _renamed(self, new: Entry, schema: Schema, seen: Evidence) -> Iterator[Finding]:
+        added = sorted(new.schema.get("properties", {}).keys() - schema.get("properties", {}))
         if seen.unknown and added:
             gone = ", ".join(sorted(seen.unknown))
             text = (
@@ -288,8 +319,8 @@ class _Type:
             )
             yield self._finding(Verdict.RENAMED, self._version, text)
 
-    def _readers(self, schema: Schema) -> Iterator[Finding]:
-        refused = _refusals(self._new.schema, schema)
+    def _readers(self, new: Entry, schema: Schema) -> Iterator[Finding]:
+        refused = _refusals(new.schema, schema)
         if refused:
             text = (
                 f"code that runs now can't read what is stored from now on: {_places(refused)}; "
@@ -314,8 +345,15 @@ def _told(cls: type[Event], sample: Any) -> str:
     """Returns what a payload would be without the step that is missing."""
     made = read(cls, sample)
     if made.event is None:
-        return made.refused
-    return f"{made.event!r:.300}, which may be right: then the step is `return data`"
+        return f"without a step: {made.refused}"
+    return (
+        f"without a step: {made.event!r:.300}, which may be right: then the step is `return data`"
+    )
+
+
+def _where(made: Read) -> str:
+    name = made.cls.__name__
+    return f"{made.path} of {name}" if made.path else f"the class {name}"
 
 
 def _places(found: list[Narrowing]) -> str:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakKeyDictionary
 
+from eventuali._engine.upcast import StepError, StoredKind
+from eventuali.errors import UpcastError
 from eventuali.event import Event
 from eventuali.schema._described import Schema, described
-from eventuali.schema._reading import Place, Read, StepFailed, read, upcast
+from eventuali.schema._reading import Place, Read, read, upcast
 from eventuali.schema._samples import samples
-
-
-class Missing(NamedTuple):
-    """A step that is missing, with a payload that needs it, as stored and as it comes to it."""
-
-    version: int
-    sample: Any
-    data: Any
 
 
 @dataclass(slots=True)
@@ -26,7 +20,7 @@ class Evidence:
 
     Attributes:
         read: How many payloads were read.
-        missing: The step that is missing.
+        missing: A payload that there is no step for.
         failed: A payload that a step fails on, and why.
         refused: A payload that the class refuses, and what is known of that.
         differs: A payload that says something else as an event: where, and what.
@@ -36,7 +30,7 @@ class Evidence:
     """
 
     read: int = 0
-    missing: Missing | None = None
+    missing: Any = None
     failed: tuple[Any, str] | None = None
     refused: tuple[Any, Read] | None = None
     differs: tuple[Any, tuple[str, str]] | None = None
@@ -54,8 +48,12 @@ class _Own:
     swapped: frozenset[tuple[str, str, str]]
 
 
-def evidence(cls: type[Event], version: int, schema: Schema) -> Evidence:
-    """Reads payloads of a schema that a version of the class had."""
+def evidence(cls: type[Event], kind: StoredKind, schema: Schema) -> Evidence:
+    """Reads payloads of a schema that a version of the class had.
+
+    Raises:
+        UnknownEventTypeError: The version is above that of the class, for newer readers.
+    """
     found = Evidence()
     refused = 0
     own: dict[type[Event], _Own] = {}
@@ -64,20 +62,19 @@ def evidence(cls: type[Event], version: int, schema: Schema) -> Evidence:
         found.inconclusive = True
     for sample in payloads:
         try:
-            parts = upcast(cls, version, sample)
-        except StepFailed as error:
-            if error.is_missing:
-                found.missing = Missing(error.version, sample, error.data)
-                return found
+            parts = [(data, read(into, data)) for into, data in upcast(cls, kind, sample)]
+        except UpcastError:
+            found.missing = sample
+            return found
+        except StepError as error:
             found.failed = found.failed or (sample, str(error))
             continue
-        for into, data in parts:
-            made = read(into, data)
+        for data, made in parts:
             found.read += 1
             refused += made.event is None
-            if into not in own:
-                own[into] = _own(into)
-            _note(found, sample, made, own[into], stepped=data is not sample)
+            if made.cls not in own:
+                own[made.cls] = _own(made.cls)
+            _note(found, sample, made, own[made.cls], stepped=data is not sample)
     if 0 < refused == found.read and found.refused is None:
         found.inconclusive = True
     return found

@@ -1,39 +1,29 @@
-"""How the code reads a stored payload: through the steps of its class, as a store does."""
+"""What the code makes of a stored payload, by what decodes the events of a store."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from copy import deepcopy
+from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from eventuali._engine.encode import wire
+from eventuali._engine.upcast import (
+    Nothing,
+    Older,
+    StepError,
+    StoredKind,
+    as_json,
+    becoming,
+    decoded,
+    reader,
+    written,
+)
 from eventuali.event import Event
 from eventuali.schema._samples import Named
-
-Step = Callable[[dict[str, Any]], Any]
-
-
-class StepFailed(Exception):
-    """A step that is missing, raised, or gave something that is no event.
-
-    Attributes:
-        version: The version that the step leads away from.
-        is_missing: Whether there is none.
-        data: What it was to be given.
-    """
-
-    def __init__(
-        self, version: int, text: str, data: Any = None, *, is_missing: bool = False
-    ) -> None:
-        super().__init__(text)
-        self.version = version
-        self.is_missing = is_missing
-        self.data = data
 
 
 class Place(NamedTuple):
@@ -47,9 +37,11 @@ class Read(NamedTuple):
     """What became of a payload.
 
     Attributes:
+        cls: The class that has read it.
         payload: What the steps gave, or the payload itself.
         event: The event; None if it was refused.
         refused: Why it was refused; empty if it was not.
+        path: The field that was refused; empty if it is the event as a whole.
         places: Where it was refused.
         unchecked: Whether checks of the class were passed over.
         differs: Where the event says something else than the payload, each with both.
@@ -58,9 +50,11 @@ class Read(NamedTuple):
         unknown: The fields that the class does not know, which are kept.
     """
 
+    cls: type[Event]
     payload: Any
     event: Event | None = None
     refused: str = ""
+    path: str = ""
     places: frozenset[Place] = frozenset()
     unchecked: bool = False
     differs: tuple[tuple[str, str], ...] = ()
@@ -68,92 +62,49 @@ class Read(NamedTuple):
     unknown: frozenset[str] = frozenset()
 
 
-def steps_of(cls: type[Event]) -> Mapping[int, Step]:
-    """Returns the steps of a class, by the version that each leads away from."""
-    found: Mapping[int, Step] = getattr(cls, "__upcasters__", None) or {}
-    return found
-
-
-def formerly_of(cls: type[Event]) -> tuple[str, ...]:
-    """Returns the earlier wire names of a class."""
-    found: tuple[str, ...] = getattr(cls, "__formerly__", None) or ()
-    return found
-
-
-def readable_by(cls: type[Event]) -> int | None:
-    """Returns the oldest version whose readers may read what the class stores."""
-    found: int | None = getattr(cls, "__readable_by__", None)
-    return found
-
-
-def becomes(cls: type[Event]) -> tuple[type[Event], ...] | None:
-    """Returns the classes that events of a retired class become; None if it is not retired."""
-    found: tuple[type[Event], ...] | None = getattr(cls, "__becomes__", None)
-    return found
-
-
-def upcast(cls: type[Event], version: int, data: Any) -> list[tuple[type[Event], Any]]:
-    """Takes a payload through the steps of a class.
+def upcast(cls: type[Event], kind: StoredKind, data: Any) -> list[tuple[type[Event], Any]]:
+    """Takes a stored payload through the steps of a class, as a load does.
 
     Returns:
-        What each event has in it, with its class; of a retired class several, or nothing.
+        What each event has in it, with its class; of a retired class several, or nothing. It is
+        `data` itself where the class has nothing to do.
 
     Raises:
-        StepFailed: A step is missing, or something is wrong with it.
+        UpcastError: There is no step from the version.
+        UnknownEventTypeError: The version is above that of the class, for newer readers.
+        StepError: A step failed.
     """
-    steps, newest = steps_of(cls), cls.__event_version__
-    for number in range(version, newest):
-        if number not in steps:
-            text = f"@upcast({number}) is missing"
-            raise StepFailed(number, text, data, is_missing=True)
-        data = _checked(number, _taken(steps[number], number, data))
-    into = becomes(cls)
-    if into is None:
-        return [(cls, data)]
-    if not into:
-        return []
-    if newest not in steps:
-        text = f"@upcast({newest}, into=…) is missing"
-        raise StepFailed(newest, text, data, is_missing=True)
-    given = _taken(steps[newest], newest, data)
-    parts = [given] if isinstance(given, dict) or given is None else list(given)
-    if len(parts) != len(into):
-        text = f"@upcast({newest}) gave {len(parts)} events for {len(into)} classes"
-        raise StepFailed(newest, text)
-    made = zip(into, parts, strict=True)
-    return [(each, _checked(newest, part)) for each, part in made if part is not None]
-
-
-def _taken(step: Step, number: int, data: Any) -> Any:
-    try:
-        return step(deepcopy(data))
-    except Exception as error:
-        raise StepFailed(number, f"@upcast({number}) raised {error!r}") from error
-
-
-def _checked(number: int, data: Any) -> dict[str, Any]:
-    if not isinstance(data, dict):
-        text = f"@upcast({number}) gave {data!r:.60}, which is no dict"
-        raise StepFailed(number, text)
-    return data
+    if cls.__becomes__ is not None:
+        becomes = becoming(cls, kind, 0)
+        if isinstance(becomes, Nothing):
+            return []
+        return [(part, fields) for _, part, fields in becomes.fields(written(data))]
+    found = reader(cls, kind, 0)
+    return [(cls, found.fields(written(data)) if isinstance(found, Older) else data)]
 
 
 def read(cls: type[Event], data: Any) -> Read:
-    """Reads a payload of the current version of a class."""
+    """Reads a payload of the current version of a class.
+
+    Raises:
+        StepError: It is not JSON.
+    """
     codec = wire(cls).codec
-    text = to_json(data, inf_nan_mode="constants")
+    text = as_json(data)
     try:
-        event: Event = codec.decode(text)
-    except ValidationError as error:
-        return Read(data, refused=refusal(error), places=_places(error))
-    except Exception as error:
-        place = Place((), type(error).__name__)
-        return Read(data, refused=repr(error), places=frozenset({place}))
+        event = decoded(cls, codec, text)
+    except StepError as error:
+        cause = error.__cause__
+        if isinstance(cause, ValidationError):
+            return Read(cls, data, path=error.path, refused=refusal(cause), places=_places(cause))
+        place = Place((), type(cause).__name__)
+        return Read(cls, data, refused=repr(cause), places=frozenset({place}))
     return Read(
+        cls,
         data,
         event,
         unchecked=not codec.accepts(text),
-        differs=tuple(_differences(data, from_json(codec.written(event)), "")),
+        differs=tuple(_differences(from_json(text), from_json(codec.written(event)), "")),
         swapped=frozenset(_swapped(data, event, "")),
         unknown=frozenset(event.model_extra or ()),
     )

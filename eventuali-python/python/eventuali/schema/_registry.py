@@ -31,6 +31,8 @@ class Entry:
         schema: JSON Schema of what is stored: fields by their names, without titles.
         fingerprint: The fingerprint of the schema, without what is for people.
         checks: The fingerprint of the class's own validators; None if it has none.
+        readable_by: The lowest version of the class that can read every event of this one; None if
+            some of them do not say.
         path: The path of the class when it was noted.
         earlier: Schemas that the same version had before, compatible with this one.
     """
@@ -42,6 +44,7 @@ class Entry:
     checks: str | None = None
     path: str = ""
     earlier: tuple[Schema, ...] = field(default=(), repr=False)
+    readable_by: int | None = None
 
     @classmethod
     def of(cls, event: type[Event]) -> Self:
@@ -57,7 +60,15 @@ class Entry:
             text = f"{shown(event)} can't be described: {error}"
             raise ConfigurationError(text) from error
         name, version = event.__event_type__, event.__event_version__
-        return cls(name, version, schema, fingerprint(schema), checks, shown(event))
+        path, readable_by = shown(event), event.__readable_by__
+        return cls(
+            name, version, schema, fingerprint(schema), checks, path, readable_by=readable_by
+        )
+
+    def notes(self, new: Entry) -> bool:
+        """Whether all is noted that the class of a version says, which `new` describes."""
+        held = self.fingerprint, self.checks, self.readable_by
+        return held == (new.fingerprint, new.checks, _weaker(self, new))
 
 
 class Registry(Mapping[tuple[str, int], Entry]):
@@ -76,7 +87,7 @@ class Registry(Mapping[tuple[str, int], Entry]):
 
     @classmethod
     def of(cls, *classes: type[Event]) -> Self:
-        """Describes classes.
+        """Describes classes; not the schema of a retired one, of which nothing is stored any more.
 
         Raises:
             TypeError: Something else than a class of events is among them.
@@ -86,7 +97,8 @@ class Registry(Mapping[tuple[str, int], Entry]):
             if not (isinstance(each, type) and issubclass(each, Event)):
                 raise TypeError(f"{each!r:.60} is not a class of events")
         distinct = sorted(dict.fromkeys(classes), key=shown)
-        return cls(map(Entry.of, reversed(distinct)), distinct)
+        stored = [each for each in reversed(distinct) if each.__becomes__ is None]
+        return cls(map(Entry.of, stored), distinct)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
@@ -155,9 +167,16 @@ class Registry(Mapping[tuple[str, int], Entry]):
 
 
 def superseding(new: Entry, old: Entry) -> Entry:
-    """Returns an entry that keeps the schema of the one in whose place it comes."""
+    """Returns an entry that keeps the schemas of the one in whose place it comes."""
     kept = [each for each in (*old.earlier, old.schema) if fingerprint(each) != new.fingerprint]
-    return replace(new, earlier=tuple(kept))
+    return replace(new, earlier=tuple(kept), readable_by=_weaker(old, new))
+
+
+def _weaker(old: Entry, new: Entry) -> int | None:
+    """Returns what all events of a version say, those from before included."""
+    if old.readable_by is None or new.readable_by is None:
+        return None
+    return max(old.readable_by, new.readable_by)
 
 
 def _written(entry: Entry) -> dict[str, Any]:
@@ -165,6 +184,7 @@ def _written(entry: Entry) -> dict[str, Any]:
         "class": entry.path,
         "fingerprint": entry.fingerprint,
         **({"checks": entry.checks} if entry.checks else {}),
+        **({"readable_by": entry.readable_by} if entry.readable_by else {}),
         "schema": entry.schema,
         **({"earlier": list(entry.earlier)} if entry.earlier else {}),
     }
@@ -203,6 +223,9 @@ def _entry(path: object, name: str, version: str, held: Any) -> Entry:
             f"{at} has a schema that does not fit its fingerprint: it was changed by hand; "
             f"{_SUGGESTION}"
         )
+    readable_by = held.get("readable_by")
+    if readable_by is not None and type(readable_by) is not int:
+        raise ConfigurationError(f"{at} has a readable_by that is no version; {_SUGGESTION}")
     return Entry(
         name,
         int(version),
@@ -211,6 +234,7 @@ def _entry(path: object, name: str, version: str, held: Any) -> Entry:
         held.get("checks"),
         str(held.get("class", "")),
         tuple(each for each in earlier if isinstance(each, dict)),
+        readable_by,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from dataclasses import replace as with_fields
 
 from eventuali.schema._check import Finding, check, claims
 from eventuali.schema._registry import Entry, Registry, superseding
@@ -49,7 +48,7 @@ def snapshot(old: Registry | None, new: Registry, *, replace: bool = False) -> S
             added.append(key)
             entries.append(entry)
         elif there.fingerprint == entry.fingerprint:
-            entries.append(_kept(entry, there))
+            entries.append(superseding(entry, there))
         elif not (broken := _broken(there, new)):
             changed.append(key)
             entries.append(superseding(entry, there))
@@ -60,10 +59,6 @@ def snapshot(old: Registry | None, new: Registry, *, replace: bool = False) -> S
             refused += broken
     made = held.with_entries(*entries)
     return Snapshot(made, tuple(added), tuple(changed), tuple(replaced), tuple(refused))
-
-
-def _kept(entry: Entry, there: Entry) -> Entry:
-    return with_fields(entry, earlier=there.earlier)
 
 
 def _broken(there: Entry, new: Registry) -> list[Finding]:

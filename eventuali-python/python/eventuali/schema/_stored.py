@@ -13,10 +13,11 @@ from eventuali._engine.arguments import query_items
 from eventuali._engine.event_types import EventTypes
 from eventuali._engine.operation import run
 from eventuali._engine.probe import Probe, Probed
-from eventuali.errors import InvalidEventError
-from eventuali.event import Event
+from eventuali._engine.upcast import StepError, StoredKind
+from eventuali.errors import InvalidEventError, SerializationError
+from eventuali.event import Event, _registry
 from eventuali.query import Query
-from eventuali.schema._reading import StepFailed, formerly_of, refusal, shown, upcast
+from eventuali.schema._reading import refusal, shown, upcast
 from eventuali.schema._registry import Registry
 from eventuali.sync import EventStore
 
@@ -92,7 +93,7 @@ def check_stored(
     """
     if sample is not None and sample < 2:
         raise InvalidEventError(f"sample must be 2 or more, not {sample}", field="sample")
-    known = {name: cls for cls in new.classes for name in (*formerly_of(cls), cls.__event_type__)}
+    known = {name: cls for cls in new.classes for name in reversed(_registry.names(cls))}
     event_types = EventTypes()
     for name, cls in known.items():
         event_types.register(name, cls)
@@ -156,7 +157,7 @@ def _spread(
         return
     (first,) = run(probe.page(limit=1))
     yield first
-    (last,) = store.read(query, before=end + 1, backwards=True, limit=1, raw=True)
+    (last,) = store.read(query, before=end + 1, backwards=True, limit=1, raw="all")
     begin, to = first.row.position, last.meta.position
     seen = begin
     for number in range(1, sample):
@@ -190,7 +191,7 @@ def _failure(probed: Probed, cls: type[Event] | None) -> Failure:
         str(getattr(probed.error, "path", None) or ""),
         _reason(probed.error),
         shown(data),
-        "" if cls is None else _became(cls, row.event_version, data),
+        "" if cls is None else _became(cls, StoredKind(row.event_type, row.event_version), data),
     )
 
 
@@ -207,10 +208,9 @@ def _data(payload: bytes) -> Any:
         return payload.decode(errors="replace")
 
 
-def _became(cls: type[Event], version: int, data: Any) -> str:
-    if version >= cls.__event_version__:
-        return ""
+def _became(cls: type[Event], kind: StoredKind, data: Any) -> str:
     try:
-        return "; ".join(shown(part) for _, part in upcast(cls, version, data))
-    except StepFailed as error:
-        return str(error)
+        parts = upcast(cls, kind, data)
+    except (StepError, SerializationError):
+        return ""
+    return "; ".join(shown(part) for _, part in parts if part is not data)
