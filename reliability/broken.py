@@ -13,6 +13,7 @@ from eventuali._engine.folding import Owned, Store, Stored
 from eventuali._engine.inline import State, Steps
 from eventuali._engine.inline_commit import Changes, Inline, _Saving
 from eventuali._engine.inline_folding import InlineFolding
+from eventuali._engine.limit import Limit
 from eventuali._engine.operation import Operation
 from eventuali._engine.own_tables import InOwnTables
 from eventuali._engine.pending_commit import Answer, PendingCommit
@@ -71,11 +72,11 @@ def _apart(fault: str) -> None:
             self._sent = core.advance(number, cursor, to, [], [])
         elif fault == "documents-first":
             cursor = yield core.advance(number, cursor, cursor, changes, [])
-            yield Pause(_BETWEEN_S)
+            yield Pause(Limit(_BETWEEN_S))
             self._sent = core.advance(number, cursor, to, [], [])
         else:
             cursor = yield core.advance(number, cursor, to, [], [])
-            yield Pause(_BETWEEN_S)
+            yield Pause(Limit(_BETWEEN_S))
             self._sent = core.advance(number, cursor, to, changes, [])
 
     Owned.write = write  # type: ignore[method-assign]
@@ -107,11 +108,11 @@ def _apart_in_own_tables(fault: str) -> None:
         elif fault == "documents-first":
             yield from handlers(self, to)
             self.cursor = before
-            yield Pause(_BETWEEN_S)
+            yield Pause(Limit(_BETWEEN_S))
             yield from cursor(self, to)
         else:
             yield from cursor(self, to)
-            yield Pause(_BETWEEN_S)
+            yield Pause(Limit(_BETWEEN_S))
             after, self.cursor = self.cursor, before
             yield from handlers(self, to)
             self.cursor = after
@@ -139,7 +140,7 @@ def _swap_at_the_head() -> None:
         stores[self] = store
 
     def swap(self: Stored, *, behind: bool) -> Generator[Any, Any, bool]:
-        yield Pause(_LATE_S)
+        yield Pause(Limit(_LATE_S))
         everything: list[Item] = [(None, None, (), (), (), None)]
         page = yield stores[self].read(everything, after=self.cursor[0], limit=PAGE)
         if len(page):
@@ -188,7 +189,7 @@ def _write_to_the_live_one() -> None:
         return (yield from original(self, *words))
 
     def late(self: Stored, *, behind: bool) -> Generator[Any, Any, bool]:
-        yield Pause(_LATE_S)
+        yield Pause(Limit(_LATE_S))
         return (yield from swap(self, behind=behind))
 
     _Saving.changes = changes  # type: ignore[method-assign,assignment]
