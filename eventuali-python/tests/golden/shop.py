@@ -267,10 +267,10 @@ async def raw(store: Any) -> list[list[Any]]:
     after, end = 0, False
     while not end:
         page = await asyncio.to_thread(core.read([], after=after).wait)
-        kinds, payloads, rows = page.columns()
+        _, payloads, rows = page.columns()
         found += [
-            [kind, payload.decode(), *described(row.meta())]
-            for kind, payload, row in zip(kinds, payloads, rows, strict=True)
+            [row.meta().event_type, payload.decode(), *described(row.meta())]
+            for payload, row in zip(payloads, rows, strict=True)
         ]
         after, end = page.looked_to, page.end
     return found
