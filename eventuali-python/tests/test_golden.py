@@ -17,7 +17,7 @@ from stores import administrator, each_api, each_shared, opened, schema_of, url_
 GOLDEN = Path(__file__).parent / "golden"
 sys.path.append(str(GOLDEN))
 
-from shop import Account, Paid, picture  # noqa: E402
+from shop import SNAPSHOTS, Account, Paid, picture  # noqa: E402
 
 from eventuali import EventStoreConfig  # noqa: E402
 from eventuali.errors import StorageCorruptedError  # noqa: E402
@@ -55,6 +55,8 @@ def test_a_store_of_then_is_read_and_goes_on(folder, kind, api, tmp_path):
     place = placed(folder, kind, tmp_path)
 
     async def main():
+        async with opened(api, place, snapshots=SNAPSHOTS) as store:
+            assert await picture(store) == expected(folder)
         async with opened(api, place) as store:
             assert await picture(store) == expected(folder)
             assert (await store.verify()).ok
@@ -63,7 +65,7 @@ def test_a_store_of_then_is_read_and_goes_on(folder, kind, api, tmp_path):
             balance = account.balance
             account.apply(Paid(amount=Decimal("0.05")))
             assert (await store.save(account)).positions == (before + 1,)
-        async with opened(api, place) as store:
+        async with opened(api, place, snapshots=SNAPSHOTS) as store:
             again = await store.load_one(Account, "paid-0")
             assert (again.version, again.balance) == (account.version, balance + Decimal("0.05"))
             assert (await store.verify()).ok

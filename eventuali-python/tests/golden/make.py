@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from postgres_server import server_url  # noqa: E402
-from shop import START, fill, picture  # noqa: E402
+from shop import SNAPSHOTS, START, fill, picture  # noqa: E402
 from stores import administrator, opened  # noqa: E402
 
 from eventuali import EventStoreConfig  # noqa: E402
@@ -33,7 +33,7 @@ SCHEMA = "golden_schema"
 
 async def filled(place: object) -> dict[str, object]:
     clock = Clock(START)
-    async with opened("sync", place, clock=clock) as store:
+    async with opened("sync", place, clock=clock, snapshots=SNAPSHOTS) as store:
         await fill(store, clock)
         found = await picture(store)
         assert (await store.verify()).ok

@@ -25,13 +25,16 @@ from eventuali import (
     Projection,
     Query,
     ReadModel,
+    SnapshotPolicy,
     StreamEvents,
     Tracking,
     sync,
+    upcast,
 )
 from eventuali.command import Command, CommandBus, handles
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
+SNAPSHOTS = SnapshotPolicy(every=3, keep=2)
 SPACE = UUID("7e1c0b0e-5d0c-4c59-8d57-0c5f2b0a9d11")
 NAMES = [
     "Ada",
@@ -71,6 +74,23 @@ class Filled(Event, name="golden.filled"):
 
 class Visited(Event, name="golden.visited"):
     page: str
+
+
+class Moved(Event, name="golden.moved", version=3, readable_by=2, formerly="golden.relocated"):
+    """Stored since there are steps."""
+
+    to: str
+    floor: int
+
+    @upcast(1)
+    @staticmethod
+    def ground(data: dict[str, Any]) -> dict[str, Any]:
+        return data | {"floor": 0}
+
+    @upcast(2)
+    @staticmethod
+    def unchanged(data: dict[str, Any]) -> dict[str, Any]:
+        return dict(data)
 
 
 class GoldenPay(Command):
@@ -203,6 +223,7 @@ async def rest(store: Any, clock: Any, meta: Any) -> None:
             for n in range(5)
         ]
     )
+    await store.append([Moved(to=f"№ {n}", floor=n, **meta()) for n in range(3)])
     other = store.for_tenant("acme")
     for index in range(3):
         account = Account(id=f"a-{index}")
