@@ -11,16 +11,18 @@ from dataclasses import fields, is_dataclass
 from hashlib import blake2b
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
+from eventuali._eventuali import __version__
 from eventuali.aggregate import Aggregate, hidden_state
 from eventuali.aggregate._copies import IMMUTABLE
 from eventuali.aggregate._handlers import forget
 from eventuali.codec.json import Codec, Inexact
-from eventuali.snapshot._fingerprint import fingerprint
+from eventuali.event import _registry
+from eventuali.snapshot._fingerprint import Unclear, fingerprint, handled
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -71,15 +73,27 @@ class Form:
     """
 
     def __init__(self, cls: type[Aggregate]) -> None:
-        hidden = hidden_state(cls)
+        hidden, generation = hidden_state(cls), _registry.generation
         self.refused = hidden and f"{hidden} is no field, and a snapshot holds fields only"
         try:
-            self.fingerprint = fingerprint(cls)
+            self.fingerprint = _digest(f"{__version__} {fingerprint(cls)}".encode())
+            self._events = list(map(ref, handled(cls)))
         except Exception as error:  # an annotation names what does not exist, say
-            self.fingerprint, self.refused = "", f"what its code does can't be told: {error!r}"
+            why = str(error) if isinstance(error, Unclear) else repr(error)
+            self.fingerprint, self.refused = "", f"what its code does can't be told: {why}"
+            self._events = []
+        self._generation = generation
         self.kind = f"{type_digest(cls.__aggregate_type__)}/{self.fingerprint}"
         self._cls = cls
         self._codec: Codec[Any] = Codec(cls)
+
+    def holds(self) -> bool:
+        """Says whether its class still takes the same events, whatever modules were loaded."""
+        if self._generation != (generation := _registry.generation):
+            if not self.fingerprint or list(map(ref, handled(self._cls))) != self._events:
+                return False
+            self._generation = generation
+        return True
 
     def series(self, aggregate_id: str) -> str:
         """Returns under what the snapshots of a stream are found."""
@@ -142,9 +156,9 @@ class Form:
 
 
 def form_of(cls: type[Aggregate]) -> Form:
-    """Returns how the snapshots of a class are stored; worked out once."""
+    """Returns how the snapshots of a class are stored; worked out for each set of events once."""
     form = _forms.get(cls)
-    if form is None:
+    if form is None or not form.holds():
         form = _forms[cls] = Form(cls)
     return form
 
