@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
+import pickle
 import sqlite3
 from contextlib import asynccontextmanager, closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import Field, PrivateAttr
@@ -570,6 +573,18 @@ def test_states_that_would_change_are_refused_once_and_loud(api, tmp_path, caplo
         def apply_put(self, event: Put) -> None:
             self.secret += 1
 
+    class Zoned(Aggregate, name="SnapshotsZoned"):
+        at: datetime = START
+
+        def apply_put(self, event: Put) -> None:
+            self.at = datetime(2026, 3, 28, 12, tzinfo=ZoneInfo("Europe/Berlin"))
+
+    class ZonedList(Aggregate, name="SnapshotsZonedList"):
+        times: list[datetime] = Field(default_factory=list)
+
+        def apply_put(self, event: Put) -> None:
+            self.times = [START, datetime(2026, 3, 28, 12, tzinfo=ZoneInfo("Europe/Berlin"))]
+
     class Hidden(Aggregate, name="SnapshotsHidden"):
         _count: int = PrivateAttr(0)
 
@@ -583,6 +598,8 @@ def test_states_that_would_change_are_refused_once_and_loud(api, tmp_path, caplo
             Odd: "items",
             Excluded: "secret",
             Hidden: "_count",
+            Zoned: "at",
+            ZonedList: "times[1]",
         }
         for cls, path in paths.items():
             caplog.clear()
@@ -646,6 +663,21 @@ def test_a_class_with_snapshots_has_no_hidden_state():
         for option in ("snapshot_every", "snapshot_version"):
             with pytest.raises((TypeError, ValueError), match=option):
                 type(Aggregate)("Wrong", (Aggregate,), {"__module__": __name__}, **{option: wrong})
+
+
+@each_api
+def test_the_numbers_can_be_copied_and_stored(api, tmp_path):
+    async def test(store):
+        await fill(store, "a", range(10))
+        put(store, Jar, "a", b"", version=10)
+        await store.load(Jar, "a")
+        await settled(store)
+        seen = store.stats()
+        assert seen.snapshots["SnapshotsJar"].ignored == {"damaged": 1}
+        assert pickle.loads(pickle.dumps(seen)) == copy.deepcopy(seen) == seen
+        assert asdict(seen)["snapshots"]["SnapshotsJar"]["ignored"] == {"damaged": 1}
+
+    run(api, "memory", tmp_path, test)
 
 
 def test_a_policy_is_checked():

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
+from datetime import datetime, time, tzinfo
 from hashlib import blake2b
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
@@ -210,6 +211,8 @@ def _check(path: str, value: Any, twin: Any, seen: set[int]) -> None:
     if kind is not type(twin):
         text = f"{kind.__name__} would come back as {type(twin).__name__}"
         raise Inexact(path, text)
+    if kind in _ZONED and value.tzinfo is not None:
+        _check_zone(path, value.tzinfo, twin.tzinfo)
     if kind in IMMUTABLE:
         return
     if _is_mutable(value):
@@ -223,12 +226,25 @@ def _check(path: str, value: Any, twin: Any, seen: set[int]) -> None:
         kinds = sorted(each.__qualname__ for each in map(type, value))
         if kinds != sorted(each.__qualname__ for each in map(type, twin)):
             raise Inexact(path, "its members would come back as others")
+        for one in value:
+            if type(one) in _ZONED and one.tzinfo is not None:
+                _check_zone(path, one.tzinfo, None)
     elif isinstance(value, list | tuple | deque):
         _check_items(path, value, twin, seen)
     elif isinstance(value, BaseModel) or is_dataclass(value):
         others = _fields_of(twin)
         for name, inner in _fields_of(value).items():
             _check(f"{path}.{name}", inner, others.get(name), seen)
+
+
+_ZONED = (datetime, time)
+_SIMPLE = frozenset(IMMUTABLE).difference(_ZONED)
+
+
+def _check_zone(path: str, zone: tzinfo, twin: tzinfo | None) -> None:
+    """Checks that a time zone is one of a fixed offset, or came back."""
+    if zone.utcoffset(None) is None and zone != twin:
+        raise Inexact(path, f"the time zone {zone} would come back as {twin}")
 
 
 def _is_mutable(value: Any) -> bool:
@@ -249,7 +265,7 @@ def _fields_of(value: Any) -> dict[str, Any]:
 
 def _check_items(path: str, values: Iterable[Any], twins: Iterable[Any], seen: set[int]) -> None:
     kinds = list(map(type, values))
-    if kinds == list(map(type, twins)) and IMMUTABLE.issuperset(kinds):
+    if kinds == list(map(type, twins)) and _SIMPLE.issuperset(kinds):
         return
     for index, (value, twin) in enumerate(zip(values, twins, strict=True)):
         _check(f"{path}[{index}]", value, twin, seen)

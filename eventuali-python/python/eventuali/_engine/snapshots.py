@@ -14,7 +14,6 @@ from datetime import timedelta
 from itertools import count
 from threading import RLock
 from time import monotonic
-from types import MappingProxyType
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
@@ -67,7 +66,7 @@ class _Counts:
         self.ignored: dict[str, int] = {}
 
     def stats(self) -> SnapshotStats:
-        return SnapshotStats(**self.numbers, ignored=MappingProxyType(self.ignored.copy()))
+        return SnapshotStats(**self.numbers, ignored=self.ignored.copy())
 
 
 class Snapshots:
@@ -328,7 +327,7 @@ class Snapshots:
         """Returns what became of the snapshots, by type."""
         self.settle()
         with _lock:
-            return MappingProxyType({name: each.stats() for name, each in self._counts.items()})
+            return {name: each.stats() for name, each in self._counts.items()}
 
 
 _lock = RLock()  # held for a few steps; a finalizer may ask for the numbers meanwhile
