@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
+import pickle
 import sqlite3
 from contextlib import asynccontextmanager, closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import Field, PrivateAttr
@@ -78,6 +81,48 @@ def test_a_snapshot_is_written_every_so_often_and_used(kind, api, tmp_path):
         } | {"id"}
         seen = await stats(store)
         assert (seen.written, seen.used, seen.missed) == (2, 2, 2)
+
+    run(api, kind, tmp_path, test)
+
+
+class Recorded(Aggregate, name="SnapshotsRecorded"):
+    """Its state after a save is not the one that a replay makes."""
+
+    at: datetime | None = None
+    position: int | None = None
+    tries: int = 0
+
+    def put(self, amount: int) -> None:
+        self.tries += 1
+        self.apply(Put(amount=amount))
+
+    def apply_put(self, event: Put) -> None:
+        self.at, self.position = event.meta.recorded_at, event.meta.position
+
+
+@each_store
+def test_a_snapshot_holds_what_a_replay_makes(kind, api, tmp_path):
+    async def test(store):
+        saved = Recorded(id="a")
+        for n in range(25):
+            saved.put(n)
+            await store.save(saved)
+            await settled(store)
+        assert version_of(store, Recorded, "a") == 20
+        found = await store.load(Recorded, "a")
+        assert (await stats(store, Recorded)).used == 1
+        assert tree(found) == tree(replayed(store, Recorded, "a"))
+        assert found.position is not None
+        assert (saved.tries, found.tries) == (25, 0)
+        jar = await fill(store, "b", range(2), cls=Recorded)
+        for n in range(2000):
+            jar.put(n)
+        await store.save(jar)
+        await settled(store)
+        assert version_of(store, Recorded, "b") is None, "that is left to a load"
+        assert tree(await store.load(Recorded, "b")) == tree(replayed(store, Recorded, "b"))
+        await settled(store)
+        assert version_of(store, Recorded, "b") == 2002
 
     run(api, kind, tmp_path, test)
 
@@ -528,6 +573,18 @@ def test_states_that_would_change_are_refused_once_and_loud(api, tmp_path, caplo
         def apply_put(self, event: Put) -> None:
             self.secret += 1
 
+    class Zoned(Aggregate, name="SnapshotsZoned"):
+        at: datetime = START
+
+        def apply_put(self, event: Put) -> None:
+            self.at = datetime(2026, 3, 28, 12, tzinfo=ZoneInfo("Europe/Berlin"))
+
+    class ZonedList(Aggregate, name="SnapshotsZonedList"):
+        times: list[datetime] = Field(default_factory=list)
+
+        def apply_put(self, event: Put) -> None:
+            self.times = [START, datetime(2026, 3, 28, 12, tzinfo=ZoneInfo("Europe/Berlin"))]
+
     class Hidden(Aggregate, name="SnapshotsHidden"):
         _count: int = PrivateAttr(0)
 
@@ -541,6 +598,8 @@ def test_states_that_would_change_are_refused_once_and_loud(api, tmp_path, caplo
             Odd: "items",
             Excluded: "secret",
             Hidden: "_count",
+            Zoned: "at",
+            ZonedList: "times[1]",
         }
         for cls, path in paths.items():
             caplog.clear()
@@ -606,6 +665,21 @@ def test_a_class_with_snapshots_has_no_hidden_state():
                 type(Aggregate)("Wrong", (Aggregate,), {"__module__": __name__}, **{option: wrong})
 
 
+@each_api
+def test_the_numbers_can_be_copied_and_stored(api, tmp_path):
+    async def test(store):
+        await fill(store, "a", range(10))
+        put(store, Jar, "a", b"", version=10)
+        await store.load(Jar, "a")
+        await settled(store)
+        seen = store.stats()
+        assert seen.snapshots["SnapshotsJar"].ignored == {"damaged": 1}
+        assert pickle.loads(pickle.dumps(seen)) == copy.deepcopy(seen) == seen
+        assert asdict(seen)["snapshots"]["SnapshotsJar"]["ignored"] == {"damaged": 1}
+
+    run(api, "memory", tmp_path, test)
+
+
 def test_a_policy_is_checked():
     for wrong in (
         {"every": -1}, {"every": 1.0}, {"keep": 0}, {"keep": 1001}, {"keep": True},
@@ -652,7 +726,7 @@ def test_a_failure_reaches_nobody_who_saves(kind, api, tmp_path, monkeypatch, ca
             patch.setattr(module.Form, "written", broken)
             jar = await fill(store, "a", range(10))
         assert (await stats(store)).failed == 1
-        assert "no snapshot of the SnapshotsJar 'a'" in caplog.text
+        assert "a snapshot of a SnapshotsJar was not written: no" in caplog.text
         assert tree(await store.load(Jar, "a")) == tree(jar)
         await settled(store)
         assert version_of(store, Jar, "a") == 10, "the load has made up for it"
@@ -785,7 +859,7 @@ def test_without_a_policy_nothing_of_it_happens(kind, api, tmp_path, monkeypatch
             raise AssertionError("nobody asked for snapshots")
 
         monkeypatch.setattr(load_module, "loading", never)
-        for name in ("of", "saved", "loaded", "put", "form", "take"):
+        for name in ("of", "begin", "loaded", "put", "form", "take"):
             monkeypatch.setattr(Snapshots, name, never)
         await fill(store, "a", range(3), at_once=2)
         assert (await store.load(Jar, "a")).version == 3

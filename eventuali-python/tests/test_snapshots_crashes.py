@@ -34,6 +34,8 @@ setattr(module.Snapshots, sys.argv[2], die)
 for amount in range(5):
     jar.apply(Put(amount=amount))
 store.save(jar)
+if sys.argv[2] in ("_put", "written"):
+    store.close()
 """
 
 LEAVING = """
@@ -50,12 +52,14 @@ def changed():
 async def main():
     store = await EventStore.create(sys.argv[1], snapshots=SnapshotPolicy(every=5))
     await store.save(changed())
+    await store.close()
 
 if sys.argv[2] == "async":
     asyncio.run(main())
 else:
     store = sync.EventStore.create(sys.argv[1], snapshots=SnapshotPolicy(every=5))
     store.save(changed())
+    store.close()
 """
 
 WRITING = """
@@ -101,7 +105,7 @@ assert store._snapshots.stats()["SnapshotsJar"].written == 1
 
 
 @each_shared
-@pytest.mark.parametrize("where", ["saved", "_put", "settle"])
+@pytest.mark.parametrize("where", ["begin", "written", "settle", "_go_on"])
 def test_a_crash_between_a_save_and_its_snapshot(kind, where, tmp_path):
     async def main():
         for n in range(1, 4):
@@ -119,7 +123,7 @@ def test_a_crash_between_a_save_and_its_snapshot(kind, where, tmp_path):
 
 @each_shared
 @pytest.mark.parametrize("api", ["async", "sync"])
-def test_a_program_that_ends_at_once_has_written_it(kind, api, tmp_path):
+def test_a_program_that_closes_at_once_has_written_it(kind, api, tmp_path):
     done = script(LEAVING, url_of(kind, tmp_path), api)
     assert (done.returncode, done.stderr) == (0, "")
     with sync.EventStore.create(url_of(kind, tmp_path)) as store:

@@ -11,6 +11,7 @@ from textwrap import dedent
 import pytest
 from support import TESTS
 
+from eventuali import Aggregate
 from eventuali.snapshot._fingerprint import fingerprint
 
 CODE = '''
@@ -112,6 +113,8 @@ MEANT = [
     ("an event found by name", 'text: str = "a"', 'text: str = "b"'),
     ("a constant of a helper", "x + 1", "x + 2"),
     ("a constant that a helper reads", "OTHER = 5", "OTHER = 6"),
+    ("what no handler reaches", 'f"total', 'f"sum'),
+    ("a helper that nobody calls", "def unused(x):\n    return x", "def unused(x):\n    return 1"),
     ("an event without a handler", "def apply_named", "ignores = (Named,)\n\n    def other_named"),
 ]
 NOT_MEANT = [
@@ -119,14 +122,12 @@ NOT_MEANT = [
     ("a comment", "        bonus =", "        # Twice.\n        bonus ="),
     ("the name of a local", "bonus", "extra"),
     ("the name of a local of a helper", "y = x + 1\n    return y", "z = x + 1\n    return z"),
-    ("what no handler reaches", 'f"total', 'f"sum'),
-    ("a helper that nobody calls", "def unused(x):\n    return x", "def unused(x):\n    return 1"),
 ]
 _numbers = count()
 
 
-def made(folder, monkeypatch, old: str = "", new: str = "", unique: str = "snapshots_print"):
-    """Makes the class, with a change, in modules of the same names."""
+def printed(folder, monkeypatch, old: str = "", new: str = "", unique: str = "snapshots_print"):
+    """Returns the fingerprint of the class, with a change, in modules of the same names."""
     monkeypatch.syspath_prepend(str(folder))
     names = {"unique": unique, "helper": "snapshots_print_helper"}
     assert old in CODE + HELPER
@@ -139,7 +140,7 @@ def made(folder, monkeypatch, old: str = "", new: str = "", unique: str = "snaps
     for name in ("snapshots_print_helper", "snapshots_print_module"):
         sys.modules.pop(name, None)
     try:
-        return __import__("snapshots_print_module").Jar
+        return fingerprint(__import__("snapshots_print_module").Jar)
     finally:
         for name in ("snapshots_print_helper", "snapshots_print_module"):
             sys.modules.pop(name, None)
@@ -147,42 +148,44 @@ def made(folder, monkeypatch, old: str = "", new: str = "", unique: str = "snaps
 
 @pytest.mark.parametrize(("what", "old", "new"), MEANT, ids=[each[0] for each in MEANT])
 def test_what_changes_it(what, old, new, tmp_path, monkeypatch):
-    before = fingerprint(made(tmp_path, monkeypatch))
-    assert fingerprint(made(tmp_path, monkeypatch)) == before
-    assert fingerprint(made(tmp_path, monkeypatch, old, new)) != before
+    before = printed(tmp_path, monkeypatch)
+    assert printed(tmp_path, monkeypatch) == before
+    assert printed(tmp_path, monkeypatch, old, new) != before
 
 
 @pytest.mark.parametrize(("what", "old", "new"), NOT_MEANT, ids=[each[0] for each in NOT_MEANT])
 def test_what_does_not(what, old, new, tmp_path, monkeypatch):
-    before = fingerprint(made(tmp_path, monkeypatch))
-    assert fingerprint(made(tmp_path, monkeypatch, old, new)) == before
+    before = printed(tmp_path, monkeypatch)
+    assert printed(tmp_path, monkeypatch, old, new) == before
 
 
-def test_the_explicit_version_changes_it(tmp_path, monkeypatch):
-    jar = 'name="{unique}.jar"'
-    versions = [
-        fingerprint(made(tmp_path, monkeypatch, jar, f"{jar}, snapshot_version={n}"))
-        for n in (0, 1, 2)
-    ]
+def test_the_explicit_version_changes_it():
+    def numbered(version: int) -> type[Aggregate]:
+        class Numbered(Aggregate, name="SnapshotsNumbered", snapshot_version=version):
+            pass
+
+        return Numbered
+
+    versions = [fingerprint(numbered(version)) for version in (0, 1, 2, 0)]
     assert len(set(versions)) == 3
-    assert versions[0] == fingerprint(made(tmp_path, monkeypatch))
+    assert versions[0] == versions[3]
 
 
 def test_what_an_event_says_of_its_older_versions_changes_it(tmp_path, monkeypatch):
-    before = fingerprint(made(tmp_path, monkeypatch))
+    before = printed(tmp_path, monkeypatch)
     said = '__formerly__ = ("old",)\n    __upcasters__ = {{1: lambda payload: payload}}\n'
     text = "    text: str"
-    after = fingerprint(made(tmp_path, monkeypatch, text, f"    {said}{text}"))
-    other = fingerprint(
-        made(tmp_path, monkeypatch, text, f"    {said.replace(': payload', ': {{}}')}{text}")
-    )
+    after = printed(tmp_path, monkeypatch, text, f"    {said}{text}")
+    changed = said.replace(": payload", ": {{}}")
+    other = printed(tmp_path, monkeypatch, text, f"    {changed}{text}")
     assert len({before, after, other}) == 3
 
 
 def test_it_is_the_same_in_each_process(tmp_path, monkeypatch):
-    made(tmp_path, monkeypatch)
+    printed(tmp_path, monkeypatch)
     (place,) = [each for each in tmp_path.iterdir() if each.is_dir()]
     code = """
+from eventuali import Aggregate
 from eventuali.snapshot._fingerprint import fingerprint
 from snapshots_print_module import Jar
 print(fingerprint(Jar))

@@ -985,9 +985,12 @@ class EventStore:
     async def close(self) -> None:
         """Waits for the writes that have begun, then releases everything; may be called twice."""
         if self._root:
-            await self._driver.answer(self._store.close())
-            self._snapshots.ended()
-            self._driver.close()
+            try:
+                await self._driver.run(self._snapshots.finish())
+            finally:
+                await self._driver.answer(self._store.close())
+                self._snapshots.ended()
+                self._driver.close()
 
     async def __aenter__(self) -> Self:
         return self

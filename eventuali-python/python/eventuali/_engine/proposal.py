@@ -23,6 +23,7 @@ from eventuali._engine.pending_commit import (
     StreamWrite,
     of_parts,
 )
+from eventuali._engine.snapshot_writing import saved
 from eventuali._engine.snapshots import Snapshots
 from eventuali._engine.write import NO_STREAM, check_writes, given_twice, send, stream_write
 from eventuali._eventuali import Store
@@ -112,7 +113,7 @@ class Proposal:
         for each in self.aggregates:
             commit.settle(each)
             if snapshots.every or each.__snapshot_every__:
-                snapshots.saved(store, commit, each)
+                saved(snapshots, store, commit, each)
         return committed
 
     def _made(self, event_types: EventTypes) -> PendingCommit:

@@ -41,20 +41,35 @@ class Loading:
     """A load of aggregates of one class, which may have snapshots."""
 
     def __init__(
-        self, snapshots: Snapshots, store: Store, cls: type[Aggregate], form: Form, bounds: Bounds
+        self,
+        snapshots: Snapshots,
+        store: Store,
+        cls: type[Aggregate],
+        form: Form,
+        bounds: Bounds,
+        *,
+        counted: bool = True,
     ) -> None:
+        """Takes what is loaded; `counted`: whether what is used and missed is."""
         self._snapshots = snapshots
         self._store = store
         self._cls = cls
         self._form = form
         self._bounds = bounds
         self._replay = Replay(cls)
+        self._counted = counted
 
     def load(self, aggregate_id: str) -> Operation[Any]:
         """Rebuilds an aggregate; None if nothing was ever stored."""
-        found = yield from self._newest(aggregate_id)
+        found = yield from self.found(aggregate_id)
         page = yield self._begin(aggregate_id, found)
         return (yield from self._replayed(aggregate_id, found, page))
+
+    def made(self, aggregate_id: str, found: Found) -> Operation[tuple[Any, Row | None]]:
+        """Returns the aggregate and its last event, without writing anything."""
+        page = yield self._begin(aggregate_id, found)
+        aggregate, row, _, _ = yield from self._state(aggregate_id, found, page)
+        return aggregate, row
 
     def load_many(self, ids: Iterable[str]) -> Operation[dict[str, Any]]:
         """Rebuilds several aggregates; some are looked for and read while others are decoded."""
@@ -77,7 +92,7 @@ class Loading:
                 if aggregate is not None:
                     loaded[key] = aggregate
 
-    def _newest(self, aggregate_id: str) -> Operation[Found]:
+    def found(self, aggregate_id: str) -> Operation[Found]:
         """Looks for the newest snapshot within the bounds."""
         at_most = self._bounds.get("until_version", NO_BOUND)
         recorded_until = self._bounds.get("recorded_until", NO_BOUND)
@@ -99,6 +114,9 @@ class Loading:
             raise
         except EventStoreError as error:
             return self._snapshots.unread(self._cls, aggregate_id, error)
+        if found is None:
+            self._note("missed")
+            return None
         return self._snapshots.take(
             self._store, self._cls, self._form, aggregate_id, at_most, found
         )
@@ -116,6 +134,16 @@ class Loading:
 
     def _replayed(self, aggregate_id: str, found: Found, page: Page) -> Operation[Any]:
         """Applies the events from the first page on, and writes a snapshot if it is time."""
+        aggregate, row, base, found = yield from self._state(aggregate_id, found, page)
+        if row is not None and not self._bounds:
+            wrong = found if isinstance(found, Wrong) else None
+            self._snapshots.loaded(self._store, aggregate, row, aggregate.version - base, wrong)
+        return aggregate
+
+    def _state(
+        self, aggregate_id: str, found: Found, page: Page
+    ) -> Operation[tuple[Any, Row | None, int, Found]]:
+        """Returns the aggregate, its last event, and from which version and snapshot it is."""
         base, aggregate = 0, None
         if isinstance(found, Taken):
             base = found.aggregate.version
@@ -123,15 +151,16 @@ class Loading:
                 page = yield self._read(aggregate_id, base - 1, page.looked_to)
             if self._stands(found, page):
                 aggregate = found.aggregate
-                self._snapshots.note(self._cls.__aggregate_type__, "used")
+                self._note("used")
             else:
                 base, found = 0, self._foreign(aggregate_id, found)
                 page = yield self._read(aggregate_id, 0, 0)
         aggregate, row = yield from self._applied(aggregate_id, aggregate, page)
-        if row is not None and not self._bounds:
-            wrong = found if isinstance(found, Wrong) else None
-            self._snapshots.loaded(self._store, aggregate, row, aggregate.version - base, wrong)
-        return aggregate
+        return aggregate, row, base, found
+
+    def _note(self, what: str) -> None:
+        if self._counted:
+            self._snapshots.note(self._cls.__aggregate_type__, what)
 
     def _stands(self, taken: Taken[Any], page: Page) -> bool:
         """Whether the first event is the one that a snapshot stands on."""

@@ -8,19 +8,22 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
+from datetime import datetime, time, tzinfo
 from hashlib import blake2b
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
+from eventuali._eventuali import __version__
 from eventuali.aggregate import Aggregate, hidden_state
 from eventuali.aggregate._copies import IMMUTABLE
 from eventuali.aggregate._handlers import forget
 from eventuali.codec.json import Codec, Inexact
-from eventuali.snapshot._fingerprint import fingerprint
+from eventuali.event import _registry
+from eventuali.snapshot._fingerprint import Unclear, fingerprint, handled
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -71,15 +74,27 @@ class Form:
     """
 
     def __init__(self, cls: type[Aggregate]) -> None:
-        hidden = hidden_state(cls)
+        hidden, generation = hidden_state(cls), _registry.generation
         self.refused = hidden and f"{hidden} is no field, and a snapshot holds fields only"
         try:
-            self.fingerprint = fingerprint(cls)
+            self.fingerprint = _digest(f"{__version__} {fingerprint(cls)}".encode())
+            self._events = list(map(ref, handled(cls)))
         except Exception as error:  # an annotation names what does not exist, say
-            self.fingerprint, self.refused = "", f"what its code does can't be told: {error!r}"
+            why = str(error) if isinstance(error, Unclear) else repr(error)
+            self.fingerprint, self.refused = "", f"what its code does can't be told: {why}"
+            self._events = []
+        self._generation = generation
         self.kind = f"{type_digest(cls.__aggregate_type__)}/{self.fingerprint}"
         self._cls = cls
         self._codec: Codec[Any] = Codec(cls)
+
+    def holds(self) -> bool:
+        """Says whether its class still takes the same events, whatever modules were loaded."""
+        if self._generation != (generation := _registry.generation):
+            if not self.fingerprint or list(map(ref, handled(self._cls))) != self._events:
+                return False
+            self._generation = generation
+        return True
 
     def series(self, aggregate_id: str) -> str:
         """Returns under what the snapshots of a stream are found."""
@@ -142,9 +157,9 @@ class Form:
 
 
 def form_of(cls: type[Aggregate]) -> Form:
-    """Returns how the snapshots of a class are stored; worked out once."""
+    """Returns how the snapshots of a class are stored; worked out for each set of events once."""
     form = _forms.get(cls)
-    if form is None:
+    if form is None or not form.holds():
         form = _forms[cls] = Form(cls)
     return form
 
@@ -196,6 +211,8 @@ def _check(path: str, value: Any, twin: Any, seen: set[int]) -> None:
     if kind is not type(twin):
         text = f"{kind.__name__} would come back as {type(twin).__name__}"
         raise Inexact(path, text)
+    if kind in _ZONED and value.tzinfo is not None:
+        _check_zone(path, value.tzinfo, twin.tzinfo)
     if kind in IMMUTABLE:
         return
     if _is_mutable(value):
@@ -209,12 +226,25 @@ def _check(path: str, value: Any, twin: Any, seen: set[int]) -> None:
         kinds = sorted(each.__qualname__ for each in map(type, value))
         if kinds != sorted(each.__qualname__ for each in map(type, twin)):
             raise Inexact(path, "its members would come back as others")
+        for one in value:
+            if type(one) in _ZONED and one.tzinfo is not None:
+                _check_zone(path, one.tzinfo, None)
     elif isinstance(value, list | tuple | deque):
         _check_items(path, value, twin, seen)
     elif isinstance(value, BaseModel) or is_dataclass(value):
         others = _fields_of(twin)
         for name, inner in _fields_of(value).items():
             _check(f"{path}.{name}", inner, others.get(name), seen)
+
+
+_ZONED = (datetime, time)
+_SIMPLE = frozenset(IMMUTABLE).difference(_ZONED)
+
+
+def _check_zone(path: str, zone: tzinfo, twin: tzinfo | None) -> None:
+    """Checks that a time zone is one of a fixed offset, or came back."""
+    if zone.utcoffset(None) is None and zone != twin:
+        raise Inexact(path, f"the time zone {zone} would come back as {twin}")
 
 
 def _is_mutable(value: Any) -> bool:
@@ -235,7 +265,7 @@ def _fields_of(value: Any) -> dict[str, Any]:
 
 def _check_items(path: str, values: Iterable[Any], twins: Iterable[Any], seen: set[int]) -> None:
     kinds = list(map(type, values))
-    if kinds == list(map(type, twins)) and IMMUTABLE.issuperset(kinds):
+    if kinds == list(map(type, twins)) and _SIMPLE.issuperset(kinds):
         return
     for index, (value, twin) in enumerate(zip(values, twins, strict=True)):
         _check(f"{path}[{index}]", value, twin, seen)

@@ -1,7 +1,7 @@
 """The snapshots of an open store: when they are written, and what becomes of them.
 
-Writing one begins a commit and waits for nothing: its answer goes to a mailbox that is emptied
-before the next one, and when somebody asks. So no save takes longer for it, none fails for it, and
+Writing one waits for nothing: the answer of each step goes to a mailbox, and whoever saves or asks
+next takes the answers and the steps that follow. So no save waits for it, none fails for it, and
 nothing of it belongs to a task or an event loop.
 """
 
@@ -13,24 +13,30 @@ from collections.abc import Mapping
 from datetime import timedelta
 from itertools import count
 from threading import RLock
-from types import MappingProxyType
+from time import monotonic
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
 from eventuali._engine.arguments import microseconds
 from eventuali._engine.clock import now
-from eventuali._engine.pending_commit import PendingCommit
+from eventuali._engine.operation import Operation, sleep
 from eventuali._engine.snapshot_record import At, Form, Taken, WrongSnapshot, form_of
-from eventuali._eventuali import Mailbox, Row, Store
+from eventuali._eventuali import Mailbox, Pending, Row, Store
 from eventuali.aggregate import Aggregate
 from eventuali.codec.json import Inexact
-from eventuali.errors import OptimisticConcurrencyError, StorageCorruptedError
+from eventuali.errors import (
+    OptimisticConcurrencyError,
+    StorageCorruptedError,
+    StoreClosedError,
+)
 from eventuali.snapshot import SnapshotPolicy, SnapshotStats
 
 LOG = logging.getLogger("eventuali.snapshot")
 
 UNDER_WAY = 16
 """How many snapshots are under way at most: each is in memory until it is written."""
+_SECONDS = 5.0
+"""How long closing waits for them."""
 _LATEST = 2**63 - 1
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -45,6 +51,12 @@ class Wrong(NamedTuple):
     place: tuple[str, int] | None
 
 
+def at_row(row: Row) -> At:
+    """Returns the event of a stored row."""
+    recorded_at = microseconds(row.meta().recorded_at, "recorded_at")
+    return At(row.event_id, row.position, recorded_at)
+
+
 class _Counts:
     """What became of the snapshots of one type."""
 
@@ -54,7 +66,7 @@ class _Counts:
         self.ignored: dict[str, int] = {}
 
     def stats(self) -> SnapshotStats:
-        return SnapshotStats(**self.numbers, ignored=MappingProxyType(self.ignored.copy()))
+        return SnapshotStats(**self.numbers, ignored=self.ignored.copy())
 
 
 class Snapshots:
@@ -80,28 +92,15 @@ class Snapshots:
         self._counts: dict[str, _Counts] = {}
         self._mailbox: Mailbox | None = None
         self._under_way: dict[int, tuple[str, str, str]] = {}  # (tenant, series, type) by token
+        self._making: dict[int, Operation[str]] = {}  # by token, of those that take more steps
         self._tokens = count()
+        self._process = os.getpid()
         self._told: WeakSet[type[Aggregate]] = WeakSet()
 
     def of(self, cls: type[Aggregate]) -> int:
         """Returns after how many events a snapshot of a class is written; 0 for never."""
         own = cls.__snapshot_every__
         return self.every if own is None else own
-
-    def saved(self, store: Store, commit: PendingCommit, aggregate: Aggregate) -> None:
-        """Writes a snapshot of an aggregate that was saved, if it is time for one."""
-        every = self.of(type(aggregate))
-        stream = (aggregate.__aggregate_type__, aggregate.id)
-        version, new = aggregate.version, commit.builder.counts.get(stream, 0)
-        if not every or not new or version // every == (version - new) // every:
-            return
-        if aggregate._uncommitted or commit.answer is None or commit.answer.recorded_at is None:
-            return  # it is somewhere else already
-        last = commit.builder.last_event(stream)
-        if last is not None:
-            position = commit.answer.positions[commit.builder.place_of(stream)]
-            time = microseconds(commit.answer.recorded_at, "recorded_at")
-            self.put(store, aggregate, At(last.event_id, position, time))
 
     def loaded(
         self, store: Store, aggregate: Aggregate, row: Row, new: int, wrong: Wrong | None
@@ -117,9 +116,7 @@ class Snapshots:
         """
         every = self.of(type(aggregate))
         if wrong is not None or new >= every > 0:
-            meta = row.meta()
-            at = At(row.event_id, row.position, microseconds(meta.recorded_at, "recorded_at"))
-            self.put(store, aggregate, at, wrong)
+            self.put(store, aggregate, at_row(row), wrong)
 
     def put(self, store: Store, aggregate: Aggregate, at: At, wrong: Wrong | None = None) -> None:
         """Begins to write a snapshot; an error is counted and told, and not raised."""
@@ -127,9 +124,8 @@ class Snapshots:
         self.settle()
         try:
             self._put(store, aggregate, at, wrong)
-        except Inexact as refused:
-            self.note(name, "refused")
-            self._tell(type(aggregate), str(refused))
+        except Inexact as inexact:
+            self.refuse(type(aggregate), inexact)
         except Exception:
             self.note(name, "failed")
             LOG.warning("no snapshot of the %s %.260r", name, aggregate.id, exc_info=True)
@@ -140,29 +136,76 @@ class Snapshots:
         if form is None:
             self.note(name, "refused")
             return
-        series = form.series(aggregate.id)
-        token = self._claim(store.tenant, series, name)
+        token = self._claim(store.tenant, form.series(aggregate.id), name)
         if token is None:
             self.note(name, "skipped")
             return
         try:
-            written_at = microseconds(now(store), "now")
-            value = form.written(aggregate, at, written_at)
-            every = self.of(cls)
-            pending = store.snapshots().put(
-                series,
-                aggregate.version // every % self.policy.keep,
-                form.kind,
-                aggregate.version,
-                value,
-                None if self.max_age is None else min(written_at + self.max_age, _LATEST),
-                None if wrong is None else wrong.place,
-                wrong is not None and wrong.place is None,
-            )
-            pending.deliver(self._box(), token)
+            self.written(store, form, aggregate, at, wrong).deliver(self._box(), token)
         except BaseException:
-            self._under_way.pop(token, None)
+            self._release(token)
             raise
+
+    def written(
+        self, store: Store, form: Form, aggregate: Aggregate, at: At, wrong: Wrong | None
+    ) -> Pending:
+        """Begins to write a snapshot of what a replay has made.
+
+        Raises:
+            Inexact: The state would not come back as it is.
+        """
+        written_at = microseconds(now(store), "now")
+        return store.snapshots().put(
+            form.series(aggregate.id),
+            aggregate.version // self.of(type(aggregate)) % self.policy.keep,
+            form.kind,
+            aggregate.version,
+            form.written(aggregate, at, written_at),
+            None if self.max_age is None else min(written_at + self.max_age, _LATEST),
+            None if wrong is None else wrong.place,
+            wrong is not None and wrong.place is None,
+        )
+
+    def begin(self, store: Store, series: str, name: str, making: Operation[str]) -> None:
+        """Begins to make and write a snapshot; `making` returns what became of it."""
+        token = self._claim(store.tenant, series, name)
+        if token is None:
+            self.note(name, "skipped")
+        else:
+            self._go_on(token, name, making, None, None)
+
+    def _go_on(
+        self,
+        token: int,
+        name: str,
+        making: Operation[str],
+        answer: Any,
+        error: BaseException | None,
+    ) -> None:
+        """Goes on until the next answer is needed; an error is counted and told, not raised."""
+        try:
+            step = making.send(answer) if error is None else making.throw(error)
+            with _lock:
+                self._making[token] = making
+            step.deliver(self._box(), token)  # type: ignore[union-attr] # it waits for no turn
+            return
+        except StopIteration as end:
+            self.note(name, end.value)
+        except Exception as failure:
+            self._failed(name, failure)
+        self._release(token)
+
+    def _failed(self, name: str, error: BaseException) -> None:
+        if isinstance(error, OptimisticConcurrencyError | StoreClosedError):
+            self.note(name, "skipped")
+        else:
+            self.note(name, "failed")
+            LOG.warning("a snapshot of a %s was not written: %s", name, error, exc_info=error)
+
+    def _release(self, token: int) -> tuple[str, str, str] | None:
+        with _lock:  # another thread may be looking at them
+            self._making.pop(token, None)
+            return self._under_way.pop(token, None)
 
     def _claim(self, tenant: str, series: str, name: str) -> int | None:
         """Returns a token for a snapshot; None if one of the series, or many, are under way."""
@@ -183,18 +226,27 @@ class Snapshots:
         """Takes the answers that have arrived."""
         if self._mailbox is None:
             return
-        for token, _, error in self._mailbox.drain():
-            claimed = self._under_way.pop(token, None)
+        for token, answer, error in self._mailbox.drain():
+            with _lock:
+                claimed, making = self._under_way.get(token), self._making.pop(token, None)
             if claimed is None:
                 continue
-            name = claimed[2]
+            if making is not None:
+                self._go_on(token, claimed[2], making, answer, error)
+                continue
+            self._release(token)
             if error is None:
-                self.note(name, "written")
-            elif isinstance(error, OptimisticConcurrencyError):
-                self.note(name, "skipped")
+                self.note(claimed[2], "written")
             else:
-                self.note(name, "failed")
-                LOG.warning("a snapshot of a %s was not written: %s", name, error)
+                self._failed(claimed[2], error)
+
+    def finish(self) -> Operation[None]:
+        """Waits for those under way, for a few seconds; what is left out a load makes up for."""
+        until = monotonic() + _SECONDS
+        self.settle()
+        while self._under_way and os.getpid() == self._process and monotonic() < until:
+            yield from sleep(0.002)
+            self.settle()
 
     def ended(self) -> None:
         """Takes the last answers of a store that is closed, which has waited for what had begun."""
@@ -202,6 +254,11 @@ class Snapshots:
         # The answer of a write may come a moment after its end.
         while self._under_way and self._mailbox is not None and self._mailbox.wait(1.0):
             self.settle()
+
+    def refuse(self, cls: type[Aggregate], why: Inexact) -> None:
+        """Counts and tells that a state would not come back as it is."""
+        self.note(cls.__aggregate_type__, "refused")
+        self._tell(cls, str(why))
 
     def form(self, cls: type[Aggregate]) -> Form | None:
         """Returns how the snapshots of a class are stored; None if it has none."""
@@ -220,12 +277,9 @@ class Snapshots:
         form: Form,
         aggregate_id: str,
         at_most: int,
-        found: tuple[str, int, bytes] | None,
-    ) -> Taken[Any] | Wrong | None:
+        found: tuple[str, int, bytes],
+    ) -> Taken[Any] | Wrong:
         """Returns the snapshot that was found; what is wrong with it is counted and told."""
-        if found is None:
-            self.note(cls.__aggregate_type__, "missed")
-            return None
         try:
             taken = form.taken(aggregate_id, at_most, found)
             if self._is_old(store, taken):
@@ -273,7 +327,7 @@ class Snapshots:
         """Returns what became of the snapshots, by type."""
         self.settle()
         with _lock:
-            return MappingProxyType({name: each.stats() for name, each in self._counts.items()})
+            return {name: each.stats() for name, each in self._counts.items()}
 
 
 _lock = RLock()  # held for a few steps; a finalizer may ask for the numbers meanwhile

@@ -26,6 +26,7 @@ from eventuali._engine.pending_commit import (
     of_parts,
 )
 from eventuali._engine.read import type_of
+from eventuali._engine.snapshot_writing import saved
 from eventuali._engine.snapshots import Snapshots
 from eventuali._engine.tickets import Tickets, within
 from eventuali._eventuali import Store
@@ -80,7 +81,7 @@ def save(
         for aggregate in aggregates:
             commit.settle(aggregate)
             if snapshots is not None and (snapshots.every or aggregate.__snapshot_every__):
-                snapshots.saved(store, commit, aggregate)
+                saved(snapshots, store, commit, aggregate)
     if untracked or not commits:
         nothing = yield from _nothing(store, (), besides)
     return merged(commits) if commits else nothing

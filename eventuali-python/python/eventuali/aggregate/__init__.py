@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from importlib import import_module
+from time import time as seconds
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from uuid import uuid4
@@ -98,6 +99,7 @@ class Aggregate(_Slots):
     __commands__: ClassVar[Mapping[type, Method] | None] = None
     __snapshot_every__: ClassVar[int | None] = None
     __snapshot_version__: ClassVar[int] = 0
+    __made_at__: ClassVar[float] = 0.0
 
     if not TYPE_CHECKING:  # type checkers make the constructor from the fields
 
@@ -141,6 +143,7 @@ class Aggregate(_Slots):
         cls.__assignable__ = _assignable(cls)
         cls.__own_slots__ = own_slots(cls, Aggregate)
         _set_snapshots(cls, snapshot_every, snapshot_version)
+        cls.__made_at__ = seconds()
         cls.__commands__ = None  # found when they are first asked for
         cls.__dispatch__ = Handlers(cls, cls.ignores, outer_locals())
         _registry.register_aggregate(cls.__aggregate_type__, cls)

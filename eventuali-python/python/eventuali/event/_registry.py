@@ -30,9 +30,14 @@ _sources: WeakKeyDictionary[type[Event], WeakValueDictionary[_Path, type[Event]]
 named: dict[str, type[Event]] = {}
 """What `register_event_class` says on the class of stores, for all of them."""
 
+generation = 0
+"""Another number after each class that registers."""
+
 
 def register(cls: type[Event]) -> None:
     """Makes `cls` known by its wire names, in place of an earlier class of the same path."""
+    global generation
+    generation += 1
     for name in names(cls):
         _classes.setdefault(name, WeakValueDictionary())[_path(cls)] = cls
     for part in cls.__becomes__ or ():
@@ -72,10 +77,15 @@ def living(name: str) -> list[type[Event]]:
     return registered(name)
 
 
+def known() -> list[type[Event]]:
+    """Returns every class of events that there is, once."""
+    found = {id(cls): cls for bucket in list(_classes.values()) for cls in list(bucket.values())}
+    return list(found.values())
+
+
 def defined() -> list[type[Event]]:
     """Returns every class of events that a module has defined."""
-    found = {id(cls): cls for bucket in list(_classes.values()) for cls in list(bucket.values())}
-    return [cls for cls in found.values() if not is_local(cls)]
+    return [cls for cls in known() if not is_local(cls)]
 
 
 def defined_aggregates() -> list[type[Aggregate]]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from types import MappingProxyType
 
 from eventuali.expected import at_least
 
@@ -72,7 +71,7 @@ class SnapshotStats:
 
     used: int = 0
     missed: int = 0
-    ignored: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    ignored: Mapping[str, int] = field(default_factory=dict)
     written: int = 0
     skipped: int = 0
     refused: int = 0

@@ -511,8 +511,11 @@ class EventStore:
     def close(self) -> None:
         """Waits for the writes that have begun, then releases everything; may be called twice."""
         if self._root:
-            self._store.close().wait()
-            self._snapshots.ended()
+            try:
+                run(self._snapshots.finish())
+            finally:
+                self._store.close().wait()
+                self._snapshots.ended()
 
     def __enter__(self) -> Self:
         return self
