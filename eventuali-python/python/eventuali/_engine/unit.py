@@ -156,7 +156,7 @@ class Unit:
         """Reads the events that match, and makes it a condition that no more do."""
         self._check()
         self._begin()
-        decoders = Decoders(self._event_types, raw=False)
+        decoders = Decoders(self._event_types, raw=False, query=query)
         reading = Reading(self.store, decoders, query_items(query))
         events: list[Any] = []
         while (pending := reading.pending) is not None:

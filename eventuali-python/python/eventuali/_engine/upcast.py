@@ -236,11 +236,17 @@ def as_event(cls: type[Event], codec: Codec[Any], data: dict[str, Any]) -> Event
 
 
 class Becoming:
-    """Decodes events of a retired class, as what they become."""
+    """Decodes events of a retired class, as what they become.
+
+    Attributes:
+        retired: The class.
+        into: The classes of what its events become.
+    """
 
     def __init__(self, cls: type[Event], version: int) -> None:
         """Takes the steps from a version, which must be there."""
         current = cls.__event_version__
+        self.retired = cls
         self.into = cls.__becomes__ or ()
         self._steps = [(start, cls.__upcasters__[start]) for start in range(version, current)]
         self._last = current, cls.__upcasters__[current]
