@@ -112,7 +112,7 @@ def test_an_active_class_without_a_handler_is_not_stepped_over(kind, api, tmp_pa
 
     async def check(store):
         await store.append([older(NAME, 1, {"amount": 1})], stream=ORDER, expected=0)
-        with pytest.raises(UnknownEventTypeError, match="no handler for .*Claimed"):
+        with pytest.raises(UnknownEventTypeError, match=r"no handler for .*Claimed"):
             await store.load(Taker, "o-1")
 
     run(api, kind, tmp_path, check)

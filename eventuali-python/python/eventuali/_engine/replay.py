@@ -26,7 +26,8 @@ from eventuali._engine.read import Reading
 from eventuali._engine.upcast import Becoming, Nothing, becoming, stored_kind
 from eventuali._eventuali import Pending, Row, Store
 from eventuali.aggregate import Aggregate, replay
-from eventuali.aggregate._handlers import Handler, returned_value
+from eventuali.aggregate._copies import Handler
+from eventuali.aggregate._handlers import returned_value
 from eventuali.aggregate._rollback import copied
 from eventuali.errors import InvalidEventError, UnknownEventTypeError
 from eventuali.event import Event
