@@ -133,7 +133,7 @@ class Older:
         self._cls = cls
         self._codec = wire(cls).codec
         self._steps = [(start, cls.__upcasters__[start]) for start in range(version, current)]
-        self.validate = _fast([step for _, step in self._steps], self._codec)
+        self.validate = _fast([step for _, step in self._steps], self._codec, cls)
 
     def decode(self, payload: bytes) -> Event:
         """Returns the event of a payload.
@@ -153,8 +153,8 @@ _written: Callable[[Any], bytes] = SchemaSerializer(
 ).to_json
 
 
-def _fast(steps: list[Upcaster], codec: Codec[Any]) -> Callable[[bytes], Event]:
-    read, are_flat = codec.validate_json, _are_flat
+def _fast(steps: list[Upcaster], codec: Codec[Any], cls: type[Event]) -> Callable[[bytes], Event]:
+    read, are_flat, takes_more = codec.validate_json, _are_flat, _takes_more(cls)
 
     def validate(payload: bytes) -> Event:
         data = from_json(payload)
@@ -171,9 +171,16 @@ def _fast(steps: list[Upcaster], codec: Codec[Any]) -> Callable[[bytes], Event]:
         if not isinstance(data, dict):
             raise TypeError(data)
         event: Event = read(_written(data))
+        if event.__pydantic_extra__ and not takes_more:
+            raise TypeError(data)
         return event
 
     return validate
+
+
+def _takes_more(cls: type[Event]) -> bool:
+    """Whether a class itself says that it has fields that it does not name."""
+    return cls.model_config.get("extra") == "allow"
 
 
 def stepped(steps: list[tuple[int, Upcaster]], payload: bytes) -> dict[str, Any]:
@@ -219,7 +226,7 @@ def as_event(cls: type[Event], codec: Codec[Any], data: dict[str, Any]) -> Event
     """Returns the event of a class that fields stand for.
 
     Raises:
-        StepError: They are not JSON, or don't fit the class.
+        StepError: They are not JSON, don't fit the class, or it doesn't know one of them.
     """
     try:
         payload = _written(data)
@@ -232,6 +239,10 @@ def as_event(cls: type[Event], codec: Codec[Any], data: dict[str, Any]) -> Event
         where = f"{path} of {cls.__name__}" if path else f"the class {cls.__name__}"
         text = f"what its steps give does not fit {where}: {str(error) or repr(error)}"
         raise StepError(text, path) from error
+    if event.__pydantic_extra__ and not _takes_more(cls):
+        unknown = ", ".join(map(repr, event.__pydantic_extra__))
+        text = f"its steps give {unknown:.260}, which {cls.__name__} does not know"
+        raise StepError(text, next(iter(event.__pydantic_extra__)))
     return event
 
 
