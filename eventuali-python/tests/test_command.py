@@ -810,3 +810,38 @@ def _returns_coroutine(command: Other, work: Any) -> Any:
     async def later() -> None: ...
 
     return later()
+
+
+class Wound(Event, name="command.wound"):
+    turns: int
+
+
+class Wind(Command):
+    clock_id: str
+    turns: int
+
+
+class Clockwork(Aggregate, name="command.clockwork"):
+    turns: int = 0
+
+    def __bool__(self) -> bool:
+        return False
+
+    @handles(Wind, id="clock_id", creates=True)
+    def wind(self, command: Wind) -> int:
+        self.apply(Wound(turns=command.turns))
+        return self.turns
+
+    def apply_wound(self, event: Wound) -> None:
+        self.turns += event.turns
+
+
+@each_store
+def test_an_aggregate_that_is_false_is_there_all_the_same(kind, api, tmp_path) -> None:
+    async def test(store) -> None:
+        bus = Bus(store, Clockwork)
+        assert (await bus.send(Wind(clock_id="c", turns=2))).answer == 2
+        assert (await bus.send(Wind(clock_id="c", turns=3))).answer == 5
+        assert (await store.load(Clockwork, "c")).turns == 5
+
+    run(api, kind, tmp_path, test)

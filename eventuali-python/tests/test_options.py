@@ -53,6 +53,7 @@ ELSEWHERE = (
     "Retry.",
     "Running.",
     "Worker.",
+    "by_position.",
     "load.",
     "Aggregate.handle.",
     "Aggregate[class].snapshot_",

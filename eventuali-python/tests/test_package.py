@@ -21,7 +21,7 @@ STREAM_EXISTS SerializationError SnapshotPolicy
 Statements StoreStats StreamEvents StreamInfo Subscription SystemEvent Tracking UnitOfWork
 UnknownEvent User
 Verification
-__version__ now
+__version__ by_position now
 upcast
 """
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from eventuali import Aggregate, Event, Query
+from eventuali import Aggregate, Event, Query, sync
 from eventuali.command import Command, handles
 from eventuali.context import metadata
 from eventuali.errors import AggregateNotFoundError, ConfigurationError, UnknownCommandError
@@ -226,3 +226,25 @@ def test_metadata_of_what_is_given_is_stored_as_it_is():
     (meta,) = (each.meta for each in found)
     assert (meta.event_id, meta.timestamp) == (past.meta.event_id, past.meta.timestamp)
     assert (meta.correlation_id, meta.aggregate_version) == ("old", 1)
+
+
+def test_a_plain_function_that_returns_a_coroutine_is_called_once():
+    calls = []
+
+    async def handle(work):
+        await transfer(COMMAND, work)
+
+    def plain(work):
+        calls.append(work)
+        return handle(work)
+
+    GIVEN.when(plain).then(WANTED)
+    assert len(calls) == 1
+    calls.clear()
+
+    def blocking(work):
+        calls.append(isinstance(work, sync.UnitOfWork))
+        return work.load_one(Account, "a").owner
+
+    GIVEN.when(blocking).then_nothing()
+    assert calls == [True]

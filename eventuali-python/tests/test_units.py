@@ -9,7 +9,7 @@ from contextvars import copy_context
 import pytest
 from hotel import MoneyMoved, Purse
 from stores import each_api, each_store, run
-from units import fit, fit_handler, inner, outside
+from units import Awaited, fit, fit_handler, inner, outside
 
 from eventuali import Aggregate, Event, EventStore, Query, StreamEvents, sync
 from eventuali._engine.unit import Unit
@@ -154,6 +154,41 @@ async def forgetful_of_many(work):
         one.apply(moved())
 
 
+async def made_before_the_look(work):
+    made = purse("a", 1)
+    if await work.load(Purse, "a") is not None:
+        raise ValueError("it is there")
+    return made.balance
+
+
+async def made_before_others_are_added(work):
+    purse("a", 1)
+    await work.load_or_new(Purse, "a")
+
+
+async def made_in_a_nested_transaction(work):
+    if await work.load(Purse, "a") is None:
+        await nested(work, lambda: purse("a", 1))
+
+
+async def made_before_in_a_nested_transaction(work):
+    async def change():
+        await nested(work, lambda: purse("a", 1))
+
+    await change()
+    await work.load(Purse, "a")
+
+
+async def nested(work, change):
+    """Calls a function in a transaction within the transaction."""
+    api = "sync" if isinstance(work, Awaited) else "async"
+
+    async def inside(_):
+        change()
+
+    await work.store.transact(fit(api, inside))
+
+
 class Move(Command):
     key: str = "a"
 
@@ -173,6 +208,27 @@ def test_an_aggregate_that_was_not_added_is_an_error(kind, api, tmp_path):
         for function in (forgetful, forgetful_of_many):  # there is something to load now
             await store.transact(fit(api, function))
         assert (await balance(store, "a"), await balance(store, "b")) == (3, 2)
+
+    run(api, kind, tmp_path, test)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        made_before_the_look,
+        made_before_others_are_added,
+        made_in_a_nested_transaction,
+        made_before_in_a_nested_transaction,
+    ],
+)
+@each_store
+def test_an_aggregate_that_was_made_anywhere_and_not_added_is_an_error(
+    kind, api, function, tmp_path
+):
+    async def test(store):
+        with pytest.raises(RuntimeError, match=r"'a' has new .*load_or_new.*work.add"):
+            await store.transact(fit(api, function))
+        assert await balance(store, "a") is None
 
     run(api, kind, tmp_path, test)
 
@@ -257,6 +313,47 @@ async def of_another_tenant(work):
     work.append([moved()], stream=("hotel.purse", "a"))
 
 
+async def made_before_and_added(work):
+    made = purse("a", 1)
+    assert await work.load(Purse, "a") is None
+    work.add(made)
+
+
+async def made_before_of_one_that_is_there(work):
+    await work.store.append_events("a", [moved()], Purse)
+    purse("a", 100)
+    assert (await work.load(Purse, "a")).balance == 1
+
+
+async def tried_beside_the_one_that_is_new(work):
+    new = await work.load_or_new(Purse, "a")
+    purse("a", 100)
+    new.apply(moved())
+
+
+async def stored_by_a_nested_transaction(work):
+    api = "sync" if isinstance(work, Awaited) else "async"
+
+    async def inside(own):
+        (await own.load_or_new(Purse, "b")).apply(moved())
+
+    await work.store.transact(fit(api, inside))
+    await work.load(Purse, "c")
+    work.append([moved()], stream=("hotel.purse", "a"))
+
+
+async def left_by_a_nested_transaction_that_failed(work):
+    assert await work.load(Purse, "a") is None
+
+    def change():
+        purse("a", 100)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await nested(work, change)
+    work.append([moved()], stream=("hotel.purse", "a"))
+
+
 class StrangeMoney(Event, name="hotel.strange_money"):
     pass
 
@@ -271,7 +368,19 @@ class Wallet(Aggregate, name="hotel.purse"):
 
 
 @pytest.mark.parametrize(
-    "function", [added_at_last, taken_back, refused, thrown_away, of_another_tenant]
+    "function",
+    [
+        added_at_last,
+        taken_back,
+        refused,
+        thrown_away,
+        of_another_tenant,
+        made_before_and_added,
+        made_before_of_one_that_is_there,
+        tried_beside_the_one_that_is_new,
+        stored_by_a_nested_transaction,
+        left_by_a_nested_transaction_that_failed,
+    ],
 )
 @each_store
 def test_what_is_not_lost_is_no_error(kind, api, function, tmp_path):

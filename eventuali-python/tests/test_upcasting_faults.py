@@ -95,11 +95,11 @@ class Healthy(Event, name="up.healthy"):
     pass
 
 
-def faulty(step: Any) -> type[Event]:
+def faulty(step: Any, **fields: type) -> type[Event]:
     """Makes a class of version 2 whose step is given."""
     body = {
         "__module__": __name__,
-        "__annotations__": {"number": int},
+        "__annotations__": {"number": int, **fields},
         "step": upcast(1)(staticmethod(step)),
     }
     made: type[Event] = type("Faulty", (Event,), body, name=NAME, version=2)
@@ -200,10 +200,10 @@ def test_a_step_may_copy_what_it_is_given_and_may_return_it(copy, tmp_path):
         return copy(data) | {"number": len(deepcopy(data)["deep"]["list"] + [1])}
 
     async def check(store):
-        store.register_event_class(NAME, faulty(step))
+        store.register_event_class(NAME, faulty(step, old=int, deep=dict))
         await store.append([older(NAME, 1, OLD)])
         (event,) = await gathered(store.read())
-        assert event.number == 2
+        assert (event.number, event.deep) == (2, OLD["deep"])
 
     run("sync", "memory", tmp_path, check)
 

@@ -7,11 +7,11 @@ from contextlib import suppress
 from itertools import islice
 from uuid import uuid5
 
-from older_events import ORDER, followed
+from older_events import ORDER, followed, older
 from stores import Blocking, each_shared, each_store, gathered, run
-from test_upcasting_retired import PARTS, Ordered, Paid, bought, fill
+from test_upcasting_retired import PARTS, Basket, Ordered, Paid, bought, fill
 
-from eventuali import Event, Query
+from eventuali import Event, Projection, Query, ReadModel
 from eventuali.asgi._streams import message
 
 
@@ -93,3 +93,37 @@ def test_the_ids_of_parts_do_not_depend_on_the_query(tmp_path):
         assert paid.meta.event_id == uuid5(event.meta.event_id, "1")
 
     run("sync", "memory", tmp_path, check)
+
+
+class Entry(ReadModel):
+    amount: int = 0
+
+
+class Entries(Projection[Entry], name="up.entries"):
+    def key(self, event: Event) -> str:
+        return str(event.event_id)
+
+    def on_paid(self, event: Paid, doc: Entry | None) -> Entry:
+        return Entry(amount=(doc.amount if doc else 0) + event.amount)
+
+
+@each_store
+def test_parts_are_told_apart_by_their_ids_and_found_by_that_of_the_stored_event(
+    kind, api, tmp_path
+):
+    async def check(store):
+        event = older("up.bought", 2, {"article": "tea", "amount": 1}, tags=("a",))
+        await store.append([event, Paid(amount=2)], stream=ORDER, expected=0)
+        first, second, paid = await gathered(store.read())
+        assert (first.meta.tags, second.meta.tags) == (("a",), ("a",))
+        assert await gathered(store.read(Query(tags=["a"]))) == [first, second]
+        by_first = Query(event_ids=[first.event_id])
+        assert await gathered(store.read(by_first)) == [first, second]
+        assert await gathered(store.read(Query(event_ids=[second.event_id]))) == []
+        await store.rebuild(Entries())
+        for each in (second, paid):
+            assert (await store.get(Entry, str(each.event_id))).amount == each.amount
+        steps = await gathered(store.history(Basket, "o-1", limit=1))
+        assert [step.event for step in steps] == [first, second]
+
+    run(api, kind, tmp_path, check)

@@ -83,7 +83,7 @@ if TYPE_CHECKING:
         StreamInfo,
         Verification,
     )
-    from eventuali.subscription import Subscription
+    from eventuali.subscription import Subscription, by_position
     from eventuali.tracking import Tracking
     from eventuali.transaction import Outcome, UnitOfWork
 
@@ -137,6 +137,7 @@ __all__ = [
     "User",
     "Verification",
     "__version__",
+    "by_position",
     "now",
     "upcast",
 ]
@@ -190,7 +191,7 @@ _HOMES = {
         "StreamInfo",
         "Verification",
     ),
-    "subscription": ("Subscription",),
+    "subscription": ("Subscription", "by_position"),
     "tracking": ("Tracking",),
     "transaction": ("Outcome", "UnitOfWork"),
 }

@@ -56,6 +56,18 @@ class Sought(NamedTuple):
     classes: tuple[type[Event], ...]
 
 
+class Asked(NamedTuple):
+    """The event types of an item, where classes are among them.
+
+    Attributes:
+        names: The wire names, without those of retired classes that become them.
+        classes: The classes.
+    """
+
+    names: tuple[str, ...]
+    classes: tuple[type[Event], ...]
+
+
 _MAX_TERMS = 1000
 _MAX_ITEMS = 128
 
@@ -76,6 +88,11 @@ class Query(Generic[E_co]):
 
     items: tuple[Item, ...]
     _sought: tuple[Sought | None, ...] = field(repr=False)
+    _asked: tuple[Asked | None, ...] = field(repr=False, compare=False)
+    # The generation of the registry for which the items and what they seek were looked up last.
+    _latest: tuple[object, tuple[Item, ...], tuple[Sought | None, ...]] = field(
+        repr=False, compare=False
+    )
 
     def __init__(
         self,
@@ -96,7 +113,7 @@ class Query(Generic[E_co]):
             aggregate_id: The id of the event's stream.
             event_types: The event has one of these types, by wire name or class; a class includes
                 the subclasses that exist when the query is made, and what retired events become of
-                it; a name finds what is stored under it.
+                it by the time of the read; a name finds what is stored under it.
             tags: The event has all of these tags.
             event_ids: The event has one of these ids.
             correlation_id: The event has this correlation id; a UUID and its text are the same.
@@ -110,7 +127,9 @@ class Query(Generic[E_co]):
         """
         kinds = _several(event_types, "event_types")
         names = _event_types(kinds)
-        retired = _retired(kinds, names)
+        generation = _registry.generation
+        classes = tuple(kind for kind in kinds if isinstance(kind, type))
+        retired = _retired(classes, names)
         plain: PlainItem = (
             _aggregate_type(aggregate_type),
             _text(aggregate_id, "aggregate_id"),
@@ -128,10 +147,31 @@ class Query(Generic[E_co]):
         if terms > _MAX_TERMS:
             raise too_many("query terms", terms, _MAX_TERMS)
         given = any(part is not None and part != () for part in item)
-        object.__setattr__(self, "items", (item,) if given else ())
-        classes = tuple(kind for kind in kinds if isinstance(kind, type)) if retired else ()
         sought = Sought(frozenset(names), classes) if retired else None
-        object.__setattr__(self, "_sought", (sought,) if given else ())
+        asked = Asked(tuple(names), classes) if classes else None
+        self._set(
+            generation, (item,) if given else (), (sought,) if given else (), (asked,) * given
+        )
+
+    def _set(
+        self,
+        generation: object,
+        items: tuple[Item, ...],
+        sought: tuple[Sought | None, ...],
+        asked: tuple[Asked | None, ...],
+    ) -> None:
+        object.__setattr__(self, "items", items)
+        object.__setattr__(self, "_sought", sought)
+        object.__setattr__(self, "_asked", asked)
+        object.__setattr__(self, "_latest", (generation, items, sought))
+
+    def __getstate__(self) -> Any:
+        """Returns what a copy in another process needs: the items as they are now."""
+        return resolved(self)
+
+    def __setstate__(self, state: Any) -> None:
+        items, sought = state
+        self._set(None, items, sought, (None,) * len(items))
 
     def __or__(self, other: Query[E]) -> Query[E_co | E]:
         """Returns a query that matches what either of the two matches.
@@ -146,14 +186,35 @@ class Query(Generic[E_co]):
         items = () if everything else self.items + other.items
         if len(items) > _MAX_ITEMS:
             raise too_many("query items", len(items), _MAX_ITEMS)
-        object.__setattr__(both, "items", items)
-        object.__setattr__(both, "_sought", () if everything else self._sought + other._sought)
+        sought = () if everything else self._sought + other._sought
+        both._set(None, items, sought, () if everything else self._asked + other._asked)
         return both
+
+
+def resolved(query: Query[Any]) -> tuple[tuple[Item, ...], tuple[Sought | None, ...]]:
+    """Returns the items of a query, with the retired classes that are known by now."""
+    generation, items, sought = query._latest
+    if generation is not _registry.generation:
+        generation = _registry.generation
+        found = [*map(_now, query.items, query._sought, query._asked)]
+        items = tuple(item for item, _ in found)
+        sought = tuple(each for _, each in found)
+        object.__setattr__(query, "_latest", (generation, items, sought))
+    return items, sought
+
+
+def _now(item: Item, sought: Sought | None, asked: Asked | None) -> tuple[Item, Sought | None]:
+    """Returns an item and what it seeks, by the retired classes that are known now."""
+    if asked is None:
+        return item, sought
+    retired = _retired(asked.classes, asked.names)
+    wanted: Any = (*item[:2], (*asked.names, *retired), *item[3:])
+    return wanted, Sought(frozenset(asked.names), asked.classes) if retired else None
 
 
 def names_parts(query: object) -> bool:
     """Tells whether a query asks for some of what retired events have become."""
-    return isinstance(query, Query) and any(query._sought)
+    return isinstance(query, Query) and any(resolved(query)[1])
 
 
 def shows(query: Query[Any], part: Event, stored: EventMeta) -> bool:
@@ -166,7 +227,7 @@ def shows(query: Query[Any], part: Event, stored: EventMeta) -> bool:
     """
     return not query.items or any(
         sought is None or stored.event_type in sought.names or isinstance(part, sought.classes)
-        for item, sought in zip(query.items, query._sought, strict=True)
+        for item, sought in zip(*resolved(query), strict=True)
         if item_matches(item, stored)
     )
 

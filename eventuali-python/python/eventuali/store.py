@@ -299,7 +299,8 @@ class EventStore:
             aggregate_id: The id of the aggregate.
             from_version: The first version of which a step is yielded. Events before it are
                 applied, and not yielded.
-            limit: The maximum number of steps. The next page begins at `from_version + limit`.
+            limit: The maximum number of versions. One has a step; where its event has become
+                several, a step for each. The next page begins at `from_version + limit`.
 
         Raises:
             InvalidEventError: A number is out of range.

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from eventuali._engine.checkpoint import flushed
 from eventuali._engine.follow import Following
 from eventuali._engine.operation import Operation
+from eventuali._engine.parts import is_last
 from eventuali.errors import EventStoreError
-from eventuali.query import E_co
+from eventuali.query import E, E_co
 
 if TYPE_CHECKING:
     import asyncio
 
     from eventuali._engine.asyncio_driver import AsyncioDriver
 
-__all__ = ["Subscription"]
+__all__ = ["Subscription", "by_position"]
 
 T = TypeVar("T")
 
@@ -180,3 +182,68 @@ class Subscription(Following[E_co], Generic[E_co]):
 def _wake(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+@overload
+def by_position(events: AsyncIterable[E]) -> AsyncIterator[list[E]]: ...
+@overload
+def by_position(events: Iterable[E]) -> Iterator[list[E]]: ...
+def by_position(events: Any) -> Any:
+    """Yields the events of a read or a subscription as lists, one for each position.
+
+    A list has several events where a stored event [has become
+    several](../upcasting.md#an-event-that-becomes-several), else one. Use it where the position is
+    stored with what is made of the events: the position stands for all of them.
+
+        async for events in by_position(store.subscribe(name="mailer")):
+            ...
+
+    A subscription with a name has handled the events of a list when the next one is requested.
+
+    Args:
+        events: What `read` or `subscribe` of either store has returned.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    if isinstance(events, AsyncIterable):
+        return _AsyncByPosition(aiter(events))
+    if isinstance(events, Iterable):
+        return _ByPosition(iter(events))
+    raise TypeError(f"by_position takes what read or subscribe returns, not {events!r:.60}")
+
+
+class _ByPosition(Generic[E]):
+    """The lists of a blocking iterator."""
+
+    def __init__(self, events: Iterator[E]) -> None:
+        self._events = events
+        self._parts: list[E] = []  # if a wait is interrupted, the next call goes on
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> list[E]:
+        while True:
+            self._parts.append(next(self._events))
+            if is_last(self._parts[-1]):
+                found, self._parts = self._parts, []
+                return found
+
+
+class _AsyncByPosition(Generic[E]):
+    """The lists of an asynchronous iterator."""
+
+    def __init__(self, events: AsyncIterator[E]) -> None:
+        self._events = events
+        self._parts: list[E] = []  # if a wait is cancelled, the next call goes on
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[E]:
+        while True:
+            self._parts.append(await anext(self._events))
+            if is_last(self._parts[-1]):
+                found, self._parts = self._parts, []
+                return found

@@ -10,7 +10,7 @@ from eventuali.aggregate import Aggregate
 from eventuali.errors import InvalidEventError
 from eventuali.event._envelope import since_epoch
 from eventuali.event._names import checked_text
-from eventuali.query import Item, Query
+from eventuali.query import Item, Query, resolved
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -23,7 +23,7 @@ def query_items(query: object) -> Sequence[Item]:
     """
     if not isinstance(query, Query):
         raise TypeError(f"a query must be a Query, not {query!r:.60}")
-    return list(query.items)
+    return list(resolved(query)[0])
 
 
 def aggregate_class(cls: type[A], verb: str) -> type[A]:

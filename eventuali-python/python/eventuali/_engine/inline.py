@@ -89,10 +89,13 @@ class InlineFold:
     def takes(self, event: Event) -> bool:
         """Whether an event of a class is handled, which may have been defined since."""
         cls = type(event)
+        stale = self.taking.late() is not None
         if cls not in self._seen:
             self._seen.add(cls)
-            if cls not in self.taking.handlers and handler_of(self.taking.handlers, cls):
-                self.taking = Taking(type(self.projection).__handlers_of_all__())
+            known = self.taking.handlers
+            stale = stale or (cls not in known and handler_of(known, cls) is not None)
+        if stale:
+            self.taking = Taking(type(self.projection).__handlers_of_all__())
         return wire_name(event) in self.taking.event_types
 
     def without_stream(self, event: Event) -> ProjectionError:

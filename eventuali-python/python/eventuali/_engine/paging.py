@@ -72,6 +72,20 @@ class Paging:
         """The documents hold everything that concerns them up to here."""
         return self._place.cursor[0]
 
+    def _check_types(self) -> None:
+        """Checks that it still asks for all events that concern it.
+
+        Raises:
+            ProjectionError: A retired class that becomes a handled one was defined since.
+        """
+        late = self._taking.late()
+        if late is not None:
+            raise ProjectionError(
+                f"the retired {late.__qualname__}, whose events become some that are handled, was "
+                "defined after this projection began, which may have passed over such events; "
+                "define it in the module of what it becomes, start again, and rebuild"
+            )
+
     def _page(
         self, columns: Columns, looked_to: int, attempts: int = 0, *, more: bool = False
     ) -> Work:

@@ -259,6 +259,7 @@ class Projecting(Paging):
                 yield from self._settle()
                 self._forget()  # what was handled and not sent
                 return self._stopped
+            self._check_types()
             if len(page) and self._fresh:
                 self._fresh = False
                 yield from self._settle()

@@ -110,6 +110,9 @@ class Reading:
         self._backwards = backwards
         self._left = None if limit is None else at_least(0, limit, "limit")
         self._passed = 0  # events that have become nothing, and count again
+        self._size = 0  # what is requested beyond the limit, while all become nothing
+        self._count = 0  # events of the current page
+        self._cut_at: int | None = None  # the last of the limit, if its page has more
         decoders.backwards = backwards
         self._after, self._until = positions(after, before)
         self._times = times(since, until, by)
@@ -150,16 +153,20 @@ class Reading:
             after=self._after,
             until=self._until,
             backwards=self._backwards,
-            limit=PAGE if self._left is None else min(PAGE, self._left),
+            limit=PAGE if self._left is None else min(PAGE, max(self._left, self._size)),
             **self._times,
             **self._versions,
         )
 
     def _ask_for_more(self, left: int) -> None:
-        """Requests as many events as have become nothing: a limit is of those that have not."""
+        """Requests as many events as have become nothing: a limit is of those that have not.
+
+        If all have, twice as many as before, or a read would be a request for each of them.
+        """
         passed, self._passed = self._decoders.passed - self._passed, self._decoders.passed
-        self._left = left + passed
-        if passed and not self._ended:
+        self._left = left = left if self._size else left + passed
+        self._size = min(PAGE, 2 * self._count) if passed == self._count else 0
+        if left and not self._ended:
             self._pending = self._begin()
 
     def take(self, answer: Any) -> Iterator[Event]:
@@ -176,20 +183,35 @@ class Reading:
             self._first, self._bounded = page, True
             self._pending = self._store.horizon()
             return iter(())
-        if self._left is not None:
+        if self._left is not None and not self._size:
             self._left -= len(page)
         if self._backwards:
             self._until = page.looked_to - 1
         else:
             self._after = page.looked_to
-        self._given, self._ended = page, page.end
+        self._given, self._ended, self._count = page, page.end, len(page)
+        events = self._decoders.events(page.columns())
+        if self._size:
+            self._pending = None
+            return self._within_limit(events)
         self._pending = None if page.end else self._begin()
-        return self._decoders.events(page.columns())
+        return events
+
+    def _within_limit(self, events: Iterator[Event]) -> Iterator[Event]:
+        """Yields the events of a page that may have more than the limit allows."""
+        for event in events:
+            yield event
+            if is_last(event) and self._left is not None:
+                self._left -= 1
+                if not self._left:
+                    self._cut_at = event.meta.position
+                    return
 
     def done(self) -> None:
         """Notes that the caller has returned every event of `take`."""
         if self._given is not None:
-            self.last, self._looked_to, self._given = None, self._given.looked_to, None
+            end = self._given.looked_to if self._cut_at is None else self._cut_at
+            self.last, self._looked_to, self._given = None, end, None
 
 
 def load_events(

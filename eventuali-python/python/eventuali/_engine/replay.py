@@ -5,7 +5,7 @@ Event by event, each state is a copy, and one page is in memory at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from eventuali._engine.arguments import aggregate_class
@@ -26,9 +26,10 @@ from eventuali._engine.read import Reading
 from eventuali._engine.upcast import Becoming, Nothing, becoming, stored_kind
 from eventuali._eventuali import Pending, Row, Store
 from eventuali.aggregate import Aggregate, replay
+from eventuali.aggregate._copies import Handler
 from eventuali.aggregate._handlers import returned_value
 from eventuali.aggregate._rollback import copied
-from eventuali.errors import UnknownEventTypeError
+from eventuali.errors import InvalidEventError, UnknownEventTypeError
 from eventuali.event import Event
 from eventuali.event._names import checked_text
 from eventuali.event._slot import set_stored
@@ -79,9 +80,25 @@ class Replay:
     ) -> None:
         """Applies what an event of a retired class has become."""
         for event in parts(found, payload, row):
-            handler = self._cls.__dispatch__[type(event)]
+            handler = self.handler_of_part(event, row)
             if (returned := handler(aggregate, event)) is not None:
                 raise returned_value(aggregate, event, returned)
+
+    def handler_of_part(self, event: Event, row: Row) -> Handler:
+        """Returns the handler of what an event of a retired class has become.
+
+        Raises:
+            UnknownEventTypeError: The aggregate has none.
+        """
+        try:
+            return self._cls.__dispatch__[type(event)]
+        except InvalidEventError as error:
+            text = self._cannot(row, f", which has become {type(event).__name__}: {error}")
+            raise UnknownEventTypeError(text, event_type=row.event_type) from error
+
+    def _cannot(self, row: Row, why: str) -> str:
+        version, key, name = row.version, row.meta().aggregate_id, row.event_type
+        return f"{self._cls.__name__} can't replay version {version} of {key!r}, a {name!r}{why}"
 
     def _fast(self, key: TypeKey, row: Row) -> tuple[Decode, Slow, Any] | None:
         found = self.find(key, row)
@@ -105,11 +122,7 @@ class Replay:
         try:
             cls = self._cls.__event_classes__()[name]
         except UnknownEventTypeError as error:
-            text = (
-                f"{self._cls.__name__} can't replay version {row.version} of "
-                f"{row.meta().aggregate_id!r}, a {name!r}: {error}"
-            )
-            raise UnknownEventTypeError(text, event_type=name) from error
+            raise UnknownEventTypeError(self._cannot(row, f": {error}"), event_type=name) from error
         if cls.__becomes__ is not None:
             return becoming(cls, kind, row.position)
         return *decoder(cls, kind, row.position), self._cls.__dispatch__[cls]
@@ -138,6 +151,12 @@ class OwnEvents(Decoders):
     def _find_in(self, key: TypeKey, row: Row) -> Found:
         found = self._replay.find(key, row)
         return found if isinstance(found, Becoming | Nothing) else super()._find_in(key, row)
+
+    def _parts(self, found: Becoming | Nothing, payload: bytes, row: Row) -> Sequence[Event]:
+        made = super()._parts(found, payload, row)
+        for event in made:
+            self._replay.handler_of_part(event, row)
+        return made
 
 
 class History(Generic[A]):

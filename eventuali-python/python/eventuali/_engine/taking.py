@@ -24,13 +24,25 @@ class Taking:
 
     def __init__(self, handlers: Mapping[type[Event], Handler]) -> None:
         self.handlers = handlers
+        self._generation = _registry.generation
         self._classes = {name: event for event in handlers for name in _registry.names(event)}
-        for source in (each for event in handlers for each in _registry.sources(event)):
-            for name in _registry.names(source):
-                self._classes.setdefault(name, source)
+        for name, source in self._sources():
+            self._classes.setdefault(name, source)
         self.event_types = tuple(self._classes)
         self._table: dict[TypeKey, tuple[Decode, Slow, Handler] | Becoming | Nothing] = {}
         self._current: dict[type[Event], tuple[Decode, Slow, Handler]] = {}
+
+    def _sources(self) -> list[tuple[str, type[Event]]]:
+        """Returns the retired classes that become handled ones, with each of their names."""
+        sources = (each for event in self.handlers for each in _registry.sources(event))
+        return [(name, source) for source in sources for name in _registry.names(source)]
+
+    def late(self) -> type[Event] | None:
+        """Returns a retired class that becomes a handled one and was defined since; or None."""
+        if self._generation is _registry.generation:
+            return None
+        self._generation = _registry.generation
+        return next((cls for name, cls in self._sources() if name not in self._classes), None)
 
     def taken(self, columns: Columns) -> Sequence[Taken]:
         """Returns the events of a page.

@@ -20,7 +20,7 @@ from eventuali._engine.snapshots import Snapshots
 from eventuali._engine.tickets import Tickets
 from eventuali._engine.unit import Unit
 from eventuali._eventuali import Store
-from eventuali.aggregate._watch import watching
+from eventuali.aggregate._watch import Watcher, watcher, watching
 from eventuali.errors import EventStoreError, OptimisticConcurrencyError
 
 ATTEMPTS = 50
@@ -54,6 +54,8 @@ class Transaction(Attempts):
         self._tickets = tickets
         self._snapshots = snapshots
         self.ticket = tickets.draw()
+        self._around: Watcher | None = None
+        self._done = False
         self._keys: set[Key] = set()
         self.proposal = Proposal((), (), ())
 
@@ -70,6 +72,7 @@ class Transaction(Attempts):
     def calling(self, unit: Unit) -> Iterator[None]:
         """Marks the time in which its function runs, and ends the unit of work with it."""
         self.ticket.concerned = unit.keys
+        self._around = watcher()
         try:
             with self.ticket.calling(), watching(unit.note):
                 yield
@@ -111,6 +114,7 @@ class Transaction(Attempts):
         self._keys = unit.lines()
         self._unit = unit
         self.proposal = unit.proposal()
+        self._done = self.proposal.empty
         self.ticket.check_around(self.proposal.keys(self._store.tenant), self.WHAT)
 
     def send(self) -> Operation[Committed]:
@@ -118,11 +122,15 @@ class Transaction(Attempts):
         parts = self._store, self._event_types, self._inline, self._snapshots
         committed = yield from self.proposal.send(*parts)
         self._unit.stored(self._tickets.paces)
+        self._done = True
         return committed
 
     def end(self) -> None:
-        """Lets others have their turn."""
+        """Lets others have their turn, and tells a unit of work around it of what it left."""
         self.ticket.close()
+        if self._done and self._around is not None:
+            for one in self._unit.not_added():
+                self._around(one)
 
     def event_ids(self) -> list[UUID]:
         """Returns the ids of the events that are to be stored."""

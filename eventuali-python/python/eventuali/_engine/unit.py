@@ -68,6 +68,7 @@ class Unit:
         self._aggregates: dict[Stream, Aggregate | None] = {}
         self._new: dict[Stream, Aggregate] = {}
         self._noted: list[Aggregate] = []
+        self._absent: set[Stream] = set()
         self._appended: dict[Stream, Appended] = {}
         self._conditions: list[Condition] = []
         self._loaded: set[Stream] = set()
@@ -149,14 +150,16 @@ class Unit:
     def _take(self, stream: Stream, found: Aggregate | None) -> None:
         self._aggregates.setdefault(stream, found)
         self._loaded.add(stream)
-        if found is not None:
+        if found is None:
+            self._absent.add(stream)
+        else:
             self._ticket.tickets.paces.loaded(self._key(stream), found.version)
 
     def read(self, query: Query[E]) -> Operation[list[E]]:
         """Reads the events that match, and makes it a condition that no more do."""
         self._check()
         self._begin()
-        decoders = Decoders(self._event_types, raw=False)
+        decoders = Decoders(self._event_types, raw=False, query=query)
         reading = Reading(self.store, decoders, query_items(query))
         events: list[Any] = []
         while (pending := reading.pending) is not None:
@@ -188,18 +191,26 @@ class Unit:
             self._aggregates[stream] = one
 
     def note(self, aggregate: Aggregate) -> None:
-        """Notes an aggregate that is about to change, if it stands for one that was not there.
+        """Notes an aggregate that is about to change, unless another one is part of the unit.
 
-        The events of such a one are meant to be stored. Others may be made for a computation.
+        If its stream is not there when it is loaded, before or after that, its events are meant to
+        be stored. Others may be made for a computation.
         """
-        stream = (aggregate.__aggregate_type__, aggregate.id)
-        if not self._ended and self._aggregates.get(stream, aggregate) is None:
+        if not self._ended and self._aggregates.get(_stream_of(aggregate)) is None:
             self._noted.append(aggregate)
 
+    def not_added(self) -> list[Aggregate]:
+        """Returns the aggregates that have changed and have new events, which it does not store."""
+        return [
+            one
+            for one in self._noted
+            if one._uncommitted and self._aggregates.get(_stream_of(one)) is not one
+        ]
+
     def _check_noted(self) -> None:
-        for one in self._noted:
-            stream = (one.__aggregate_type__, one.id)
-            if one._uncommitted and self._aggregates[stream] is not one:
+        for one in self.not_added():
+            stream = _stream_of(one)
+            if stream in self._absent:
                 raise RuntimeError(
                     f"the {stream[0]} {stream[1]!r:.260} has new events, which would be lost: it "
                     "was not there when it was loaded, and the one that was made is no part of the "
@@ -293,6 +304,10 @@ class Unit:
             text = f"{found.id!r:.260} is loaded as {type(found).__name__}, not as {cls.__name__}"
             raise InvalidEventError(text, field="aggregates")
         return found
+
+
+def _stream_of(aggregate: Aggregate) -> Stream:
+    return aggregate.__aggregate_type__, aggregate.id
 
 
 def _agreed(stream: Stream, expected: int | str, loaded: int | str) -> int | str:

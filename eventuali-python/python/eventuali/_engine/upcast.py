@@ -133,7 +133,7 @@ class Older:
         self._cls = cls
         self._codec = wire(cls).codec
         self._steps = [(start, cls.__upcasters__[start]) for start in range(version, current)]
-        self.validate = _fast([step for _, step in self._steps], self._codec)
+        self.validate = _fast([step for _, step in self._steps], self._codec, cls)
 
     def decode(self, payload: bytes) -> Event:
         """Returns the event of a payload.
@@ -160,8 +160,8 @@ written: Callable[[Any], bytes] = SchemaSerializer(
 """Writes what has no type as the class of an event does."""
 
 
-def _fast(steps: list[Upcaster], codec: Codec[Any]) -> Callable[[bytes], Event]:
-    read, are_flat = codec.validate_json, _are_flat
+def _fast(steps: list[Upcaster], codec: Codec[Any], cls: type[Event]) -> Callable[[bytes], Event]:
+    read, are_flat, takes_more = codec.validate_json, _are_flat, _takes_more(cls)
 
     def validate(payload: bytes) -> Event:
         data = from_json(payload)
@@ -178,9 +178,16 @@ def _fast(steps: list[Upcaster], codec: Codec[Any]) -> Callable[[bytes], Event]:
         if not isinstance(data, dict):
             raise TypeError(data)
         event: Event = read(written(data))
+        if event.__pydantic_extra__ and not takes_more:
+            raise TypeError(data)
         return event
 
     return validate
+
+
+def _takes_more(cls: type[Event]) -> bool:
+    """Whether a class itself says that it has fields that it does not name."""
+    return cls.model_config.get("extra") == "allow"
 
 
 def stepped(steps: list[tuple[int, Upcaster]], payload: bytes) -> dict[str, Any]:
@@ -226,7 +233,7 @@ def as_event(cls: type[Event], codec: Codec[Any], data: dict[str, Any]) -> Event
     """Returns the event of a class that fields stand for.
 
     Raises:
-        StepError: They are not JSON, or don't fit the class.
+        StepError: They are not JSON, don't fit the class, or it doesn't know one of them.
     """
     return decoded(cls, codec, as_json(data))
 
@@ -247,7 +254,7 @@ def decoded(cls: type[Event], codec: Codec[Any], payload: bytes) -> Event:
     """Returns the event of a payload that steps gave.
 
     Raises:
-        StepError: It does not fit the class.
+        StepError: It does not fit the class, or has a field that this does not know.
     """
     try:
         event: Event = codec.decode(payload)
@@ -256,15 +263,25 @@ def decoded(cls: type[Event], codec: Codec[Any], payload: bytes) -> Event:
         where = f"{path} of {cls.__name__}" if path else f"the class {cls.__name__}"
         text = f"what its steps give does not fit {where}: {str(error) or repr(error)}"
         raise StepError(text, path) from error
+    if event.__pydantic_extra__ and not _takes_more(cls):
+        unknown = ", ".join(map(repr, event.__pydantic_extra__))
+        text = f"its steps give {unknown:.260}, which {cls.__name__} does not know"
+        raise StepError(text, next(iter(event.__pydantic_extra__)))
     return event
 
 
 class Becoming:
-    """Decodes events of a retired class, as what they become."""
+    """Decodes events of a retired class, as what they become.
+
+    Attributes:
+        retired: The class.
+        into: The classes of what its events become.
+    """
 
     def __init__(self, cls: type[Event], version: int) -> None:
         """Takes the steps from a version, which must be there."""
         current = cls.__event_version__
+        self.retired = cls
         self.into = cls.__becomes__ or ()
         self._steps = [(start, cls.__upcasters__[start]) for start in range(version, current)]
         self._last = current, cls.__upcasters__[current]

@@ -293,7 +293,9 @@ class HandledTypes(dict[str, type[Event]]):
     def __missing__(self, name: str) -> type[Event]:
         known = living(name)
         found = [c for c in known if self._handlers.takes(c)]
-        found = found or [c for c in known if c.__becomes__ is not None]
+        active = [c for c in known if c.__becomes__ is None]
+        if not active:  # a retired class is for what no other one claims
+            found = known
         near = [c for c in found if c.__module__ == self._handlers.aggregate.__module__]
         best = near or found
         if len(best) == 1:
@@ -303,8 +305,8 @@ class HandledTypes(dict[str, type[Event]]):
         if best:
             claims = " and ".join(map(shown, best))
             text = f"{aggregate}: event type {name!r} is claimed by {claims}; annotate the handler"
-        elif known:
-            text = f"{aggregate} has no handler for {shown(known[0])}; write one, {_OR_IGNORE}"
+        elif active:
+            text = f"{aggregate} has no handler for {shown(active[0])}; write one, {_OR_IGNORE}"
         else:
             text = (
                 f"{aggregate}: no known event class has the wire name {name!r}; import its module, "

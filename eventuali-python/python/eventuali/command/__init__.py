@@ -177,7 +177,8 @@ class CommandBus:
         if handler.aggregate is None:
             return await _awaited(handler.function(sent.message, work))
         aggregate = await work.load(handler.aggregate, handler.key(sent.message))
-        return answered(aggregate or sent.made(work._unit), sent.message)[0]
+        found = sent.made(work._unit) if aggregate is None else aggregate
+        return answered(found, sent.message)[0]
 
 
 async def _awaited(value: Any) -> Any:

@@ -27,6 +27,9 @@ _sources: WeakKeyDictionary[type[Event], WeakValueDictionary[_Path, type[Event]]
     WeakKeyDictionary()
 )
 
+generation = object()
+"""Another one whenever `sources` may have changed: who remembers them compares it."""
+
 named: dict[str, type[Event]] = {}
 """What `register_event_class` says on the class of stores, for all of them."""
 
@@ -42,6 +45,13 @@ def register(cls: type[Event]) -> None:
         _classes.setdefault(name, WeakValueDictionary())[_path(cls)] = cls
     for part in cls.__becomes__ or ():
         _sources.setdefault(part, WeakValueDictionary())[_path(cls)] = cls
+    if cls.__becomes__:
+        _begin_generation()
+
+
+def _begin_generation() -> None:
+    global generation
+    generation = object()
 
 
 def names(cls: type[Event]) -> tuple[str, ...]:
@@ -124,6 +134,7 @@ class LocalClaims:
     def restore(self) -> None:
         """Takes back every claim of a local class, and every name registered for all stores."""
         _restore(_classes, self._events)
+        _begin_generation()
         _restore(_aggregates, self._aggregates)
         named.clear()
         named.update(self._named)

@@ -124,7 +124,8 @@ class CommandBus:
         if handler.aggregate is None:
             return _immediate(handler.function(sent.message, work))
         aggregate = work.load(handler.aggregate, handler.key(sent.message))
-        return answered(aggregate or sent.made(work._unit), sent.message)[0]
+        found = sent.made(work._unit) if aggregate is None else aggregate
+        return answered(found, sent.message)[0]
 
 
 def _immediate(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Self
 from eventuali._engine.decide import AsyncDecision
 from eventuali._engine.proposal import proposed
 from eventuali.event import Event
-from eventuali.query import Query, item_matches
+from eventuali.query import Query, shows
 from eventuali.testing import _differences as differences
 from eventuali.testing._outcome import Outcome, attempt, finished
 
@@ -59,5 +59,5 @@ class Decided(Outcome):
 
 
 def matches(query: Query, event: Event) -> bool:
-    """Tells whether a store would find an event by a query."""
-    return not query.items or any(item_matches(item, event.meta) for item in query.items)
+    """Tells whether a store would show an event to who reads by a query."""
+    return shows(query, event, event.meta)

@@ -182,28 +182,71 @@ def _call_of(what: Any, handlers: Sequence[Handling]) -> tuple[Callable[[Opened]
     return lambda opened: sync.CommandBus(opened.blocking, *plain).send(what).answer, handler.name
 
 
+class _Work:
+    """The unit of work of a function of which it is not known yet whether it has to be awaited."""
+
+    def __init__(self, work: sync.UnitOfWork | UnitOfWork) -> None:
+        self._work = work
+        self._used = False
+
+    @property
+    def __class__(self) -> Any:
+        return type(self._work)
+
+    @__class__.setter
+    def __class__(self, cls: type) -> None:
+        raise TypeError(f"a unit of work can't become a {cls.__name__}")
+
+    def __getattr__(self, name: str) -> Any:
+        self._used = True
+        return getattr(self._work, name)
+
+
 class _IsCoroutineError(Exception):
-    """A function that looks plain returns a coroutine."""
+    """A function that looks plain returns a coroutine.
+
+    Attributes:
+        begun: The coroutine, and its unit of work; None if the function has used that already.
+    """
+
+    def __init__(self, begun: tuple[Any, _Work] | None) -> None:
+        super().__init__()
+        self.begun = begun
 
 
 def _transact(opened: Opened, function: Callable[[Any], Any]) -> Any:
     def plain(work: sync.UnitOfWork) -> Any:
-        given = function(work)
-        if isawaitable(given):
-            if iscoroutine(given):
-                given.close()  # nothing of it has run
-            raise _IsCoroutineError
-        return given
+        given = function(either := _Work(work))
+        if not isawaitable(given):
+            return given
+        if not iscoroutine(given):
+            raise _IsCoroutineError(None)
+        if either._used:
+            given.close()  # what it was made with is of the other store
+            raise _IsCoroutineError(None)
+        raise _IsCoroutineError((given, either))
 
-    async def awaited() -> Any:
-        return (await opened.asynchronous.transact(function)).value
+    def awaited(begun: tuple[Any, _Work] | None) -> Any:
+        waiting = [] if begun is None else [begun]
 
-    if not iscoroutinefunction(function):
-        try:
-            return opened.blocking.transact(plain).value
-        except _IsCoroutineError:
-            pass
-    return _run(awaited())
+        def go_on(work: UnitOfWork) -> Any:
+            if not waiting:
+                return function(work)
+            given, either = waiting.pop()
+            either._work = work
+            return given
+
+        async def transact() -> Any:
+            return (await opened.asynchronous.transact(go_on)).value
+
+        return _run(transact())
+
+    if iscoroutinefunction(function):
+        return awaited(None)
+    try:
+        return opened.blocking.transact(plain).value
+    except _IsCoroutineError as found:
+        return awaited(found.begun)
 
 
 async def _sent(opened: Opened, command: object, handlers: Sequence[Handling]) -> Any:
