@@ -27,31 +27,25 @@ _sources: WeakKeyDictionary[type[Event], WeakValueDictionary[_Path, type[Event]]
     WeakKeyDictionary()
 )
 
-generation = object()
-"""Another one whenever `sources` may have changed: who remembers them compares it."""
-
 named: dict[str, type[Event]] = {}
 """What `register_event_class` says on the class of stores, for all of them."""
 
 generation = 0
-"""Another number after each class that registers."""
+"""Another number after each class that registers: who remembers what was found compares it."""
 
 
 def register(cls: type[Event]) -> None:
     """Makes `cls` known by its wire names, in place of an earlier class of the same path."""
-    global generation
-    generation += 1
     for name in names(cls):
         _classes.setdefault(name, WeakValueDictionary())[_path(cls)] = cls
     for part in cls.__becomes__ or ():
         _sources.setdefault(part, WeakValueDictionary())[_path(cls)] = cls
-    if cls.__becomes__:
-        _begin_generation()
+    _begin_generation()
 
 
 def _begin_generation() -> None:
     global generation
-    generation = object()
+    generation += 1
 
 
 def names(cls: type[Event]) -> tuple[str, ...]:
