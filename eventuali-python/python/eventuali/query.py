@@ -194,7 +194,7 @@ class Query(Generic[E_co]):
 def resolved(query: Query[Any]) -> tuple[tuple[Item, ...], tuple[Sought | None, ...]]:
     """Returns the items of a query, with the retired classes that are known by now."""
     generation, items, sought = query._latest
-    if generation != _registry.generation:
+    if generation is not _registry.generation:
         generation = _registry.generation
         found = [*map(_now, query.items, query._sought, query._asked)]
         items = tuple(item for item, _ in found)

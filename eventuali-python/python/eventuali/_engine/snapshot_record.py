@@ -90,7 +90,7 @@ class Form:
 
     def holds(self) -> bool:
         """Says whether its class still takes the same events, whatever modules were loaded."""
-        if self._generation != (generation := _registry.generation):
+        if self._generation is not (generation := _registry.generation):
             if not self.fingerprint or list(map(ref, handled(self._cls))) != self._events:
                 return False
             self._generation = generation

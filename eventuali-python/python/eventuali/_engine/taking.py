@@ -39,7 +39,7 @@ class Taking:
 
     def late(self) -> type[Event] | None:
         """Returns a retired class that becomes a handled one and was defined since; or None."""
-        if self._generation == _registry.generation:
+        if self._generation is _registry.generation:
             return None
         self._generation = _registry.generation
         return next((cls for name, cls in self._sources() if name not in self._classes), None)

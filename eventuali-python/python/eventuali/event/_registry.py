@@ -30,8 +30,8 @@ _sources: WeakKeyDictionary[type[Event], WeakValueDictionary[_Path, type[Event]]
 named: dict[str, type[Event]] = {}
 """What `register_event_class` says on the class of stores, for all of them."""
 
-generation = 0
-"""Another number after each class that registers: who remembers what was found compares it."""
+generation = object()
+"""Another one after each class that registers: who remembers what was found compares it."""
 
 
 def register(cls: type[Event]) -> None:
@@ -45,7 +45,7 @@ def register(cls: type[Event]) -> None:
 
 def _begin_generation() -> None:
     global generation
-    generation += 1
+    generation = object()
 
 
 def names(cls: type[Event]) -> tuple[str, ...]:
