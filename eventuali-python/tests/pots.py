@@ -158,6 +158,8 @@ async def caught_up(store, *projections, **options) -> list:
     """Runs projections until they show all that is stored; returns where they stand."""
     async with running(store, *projections, **options) as found:
         await found.wait_for(await end_of(store), timeout=SAFETY)
+        # It shows all before it says that it does.
+        await until(lambda: all(each.state != "catching up" for each in found.status()))
         return found.status()
 
 
