@@ -235,7 +235,9 @@ def as_event(cls: type[Event], codec: Codec[Any], data: dict[str, Any]) -> Event
     Raises:
         StepError: They are not JSON, don't fit the class, or it doesn't know one of them.
     """
-    return decoded(cls, codec, as_json(data))
+    event = decoded(cls, codec, as_json(data))
+    check_known(event)
+    return event
 
 
 def as_json(data: dict[str, Any]) -> bytes:
@@ -254,7 +256,7 @@ def decoded(cls: type[Event], codec: Codec[Any], payload: bytes) -> Event:
     """Returns the event of a payload that steps gave.
 
     Raises:
-        StepError: It does not fit the class, or has a field that this does not know.
+        StepError: It does not fit the class.
     """
     try:
         event: Event = codec.decode(payload)
@@ -263,11 +265,20 @@ def decoded(cls: type[Event], codec: Codec[Any], payload: bytes) -> Event:
         where = f"{path} of {cls.__name__}" if path else f"the class {cls.__name__}"
         text = f"what its steps give does not fit {where}: {str(error) or repr(error)}"
         raise StepError(text, path) from error
+    return event
+
+
+def check_known(event: Event) -> None:
+    """Checks that the class of an event knows all that steps have given.
+
+    Raises:
+        StepError: It does not know one of its fields.
+    """
+    cls = type(event)
     if event.__pydantic_extra__ and not _takes_more(cls):
         unknown = ", ".join(map(repr, event.__pydantic_extra__))
         text = f"its steps give {unknown:.260}, which {cls.__name__} does not know"
         raise StepError(text, next(iter(event.__pydantic_extra__)))
-    return event
 
 
 class Becoming:

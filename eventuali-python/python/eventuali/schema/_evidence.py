@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from eventuali._engine.upcast import StepError, StoredKind
+from eventuali._engine.upcast import StepError, StoredKind, check_known
 from eventuali.errors import UpcastError
 from eventuali.event import Event
 from eventuali.schema._described import Schema, described
@@ -63,6 +63,9 @@ def evidence(cls: type[Event], kind: StoredKind, schema: Schema) -> Evidence:
     for sample in payloads:
         try:
             parts = [(data, read(into, data)) for into, data in upcast(cls, kind, sample)]
+            for data, made in parts:
+                if data is not sample and made.event is not None:
+                    check_known(made.event)
         except UpcastError:
             found.missing = sample
             return found
