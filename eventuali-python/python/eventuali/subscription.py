@@ -191,9 +191,8 @@ def by_position(events: Iterable[E]) -> Iterator[list[E]]: ...
 def by_position(events: Any) -> Any:
     """Yields the events of a read or a subscription as lists, one for each position.
 
-    A list has several events where a stored event has become
-    several, else one. Use it where the position is
-    stored with what is made of the events: the position stands for all of them.
+    A list has several events where a stored event has become several, else one. Use it where the
+    position is stored with what is made of the events: the position stands for all of them.
 
         async for events in by_position(store.subscribe(name="mailer")):
             ...
