@@ -53,7 +53,7 @@ def test_a_decision_under_test_sees_what_a_store_shows(kind, api, tmp_path):
         given(*stored).when(
             lambda seen: amounts.extend(event.amount for event in seen) or [],
             query=Query(event_types=[Paid]),
-        )
+        ).then_nothing()
         assert amounts == [event.amount for event in PAID]
 
     run(api, kind, tmp_path, check)

@@ -89,7 +89,6 @@ class Transacted(Outcome):
     def __init__(self, given: Sequence[Event], what: Any, handlers: Sequence[Handling]) -> None:
         """Acts at once; is made by `when`."""
         call, self._title = _call_of(what, handlers)
-        super().__init__()
         self._events = given
 
         def act() -> tuple[Any, Exception | None, list[Event]]:
@@ -101,7 +100,9 @@ class Transacted(Outcome):
             finally:
                 opened.close()
 
-        self._returned, self._raised, self._new = _apart(act)
+        done = _apart(act)
+        super().__init__()  # there is nothing to check where it was given wrongly
+        self._returned, self._raised, self._new = done
 
     def then(  # type: ignore[override]
         self,
@@ -123,6 +124,7 @@ class Transacted(Outcome):
                 has the name.
         """
         __tracebackhide__ = True
+        self._checked()
         expected = _by_key(events)
         new = _by_stream(self._new)
         listed = [event for several in expected.values() for event in several]
@@ -156,6 +158,7 @@ class Transacted(Outcome):
             TypeError: The aggregate has no such attribute, or none is named.
         """
         __tracebackhide__ = True
+        self._checked()
         self._refuse_raised()
         stream = (cls.__aggregate_type__, id)
         events = [event for event in (*self._events, *self._new) if _stream_of(event) == stream]
