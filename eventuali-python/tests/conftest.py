@@ -4,11 +4,16 @@
 """
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
 from postgres_server import server_url
 from stores import drop_schemas
+
+# A shell starts what is in the background with Ctrl-C ignored, and children would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A failure prints the blob that repeats it.
 settings.register_profile("default", max_examples=200, deadline=None, print_blob=True)
