@@ -26,6 +26,7 @@ from pots import (
     rows_of,
     running,
 )
+from pydantic import field_validator
 from stores import each_api, each_shared, each_store, gathered, opened, url_of
 
 from eventuali import (
@@ -44,7 +45,12 @@ from eventuali import (
     sync,
 )
 from eventuali._engine import inline as engine
-from eventuali.errors import InvalidEventError, OptimisticConcurrencyError, ProjectionError
+from eventuali.errors import (
+    InvalidEventError,
+    OptimisticConcurrencyError,
+    ProjectionError,
+    SerializationError,
+)
 
 
 class Now(Projection[Pot], inline=True):
@@ -451,6 +457,55 @@ def test_older_code_saves_while_a_newer_version_is_at_work(kind, api, tmp_path):
 
 
 # --- what is refused ------------------------------------------------------------------------------
+
+
+class Silent(Exception):
+    """Says nothing but its name."""
+
+
+@each_store
+def test_an_error_without_a_text_is_told_by_its_name(api, kind, tmp_path):
+    class Odd(Event, name="pots.odd"):
+        number: int
+
+        @field_validator("number", mode="plain")
+        @classmethod
+        def read(cls, given):
+            if refuses:
+                raise Silent
+            return int(given)
+
+    class Document(ReadModel):
+        number: int
+
+        @field_validator("number", mode="plain")
+        @classmethod
+        def read(cls, given):
+            if refuses:
+                raise Silent
+            return int(given)
+
+    class Documents(Projection[Document], inline=True):
+        def on_odd(self, event: Odd, doc: Document | None) -> Document:
+            if event.number == 7:
+                raise Silent
+            return Document(number=event.number)
+
+    refuses = False
+
+    async def test(store):
+        nonlocal refuses
+        store.register_event_class("pots.odd", Odd)
+        await store.append([Odd(number=1)], stream=("Pot", "a"))
+        with pytest.raises(ProjectionError, match=r"Silent\(\)"):
+            await store.append([Odd(number=7)], stream=("Pot", "b"))
+        refuses = True
+        with pytest.raises(SerializationError, match=r"Silent\(\)"):
+            await gathered(store.read())
+        with pytest.raises(SerializationError, match=r"Silent\(\)"):
+            await store.get(Document, "a")
+
+    run(api, kind, tmp_path, test, inline=[Documents()])
 
 
 @each_store

@@ -139,7 +139,7 @@ def decoded(model: type[M], key: str, json: bytes) -> M:
     except Exception as error:
         text = (
             f"the document {key!r:.260} of {model.__model_name__} does not fit its class: "
-            f"{error or repr(error)}; raise the version of the projection to build it anew"
+            f"{str(error) or repr(error)}; raise the version of the projection to build it anew"
         )
         raise SerializationError(text) from error
     set_key(document, key)

@@ -42,7 +42,7 @@ class _NotFoldedError(Exception):
             at, self.cause = f" at position {error.position}", error.cause
         self.told = ProjectionError(
             f"nothing was saved: the inline projection {name} failed for the {stream[0]} "
-            f"{stream[1]!r:.260}{at}: {self.cause or repr(self.cause)}"
+            f"{stream[1]!r:.260}{at}: {str(self.cause) or repr(self.cause)}"
         )
 
 
