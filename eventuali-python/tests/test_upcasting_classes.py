@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import pytest
 
-from eventuali import Aggregate, Event, InvalidEventError, Projection, upcast
+from eventuali import (
+    Aggregate,
+    DomainEvent,
+    Event,
+    InvalidEventError,
+    Projection,
+    UnknownEvent,
+    upcast,
+)
+from eventuali.event import SystemEvent
 
 
 def same(data: dict[str, Any]) -> dict[str, Any]:
@@ -87,6 +97,24 @@ def test_the_decorators_may_stand_in_either_order_or_one_alone():
     assert list(made(2, upcast(1)(same)).__upcasters__) == [1]
 
 
+def with_value(data: dict[str, Any], name: str, value: int) -> dict[str, Any]:
+    return data | {name: value}
+
+
+def test_steps_may_be_made_of_one_function_with_partial():
+    """Which has no name of its own."""
+    first, second = (partial(with_value, name=name, value=1) for name in ("one", "two"))
+    cls = made(3, upcast(1)(first), upcast(2)(staticmethod(second)))
+    assert cls.__upcasters__[2](cls.__upcasters__[1]({})) == {"one": 1, "two": 1}
+    says = "with_value and with_value are both steps from version 1"
+    with pytest.raises(TypeError, match=says):
+        made(2, upcast(1)(first), upcast(1)(second))
+    with pytest.raises(TypeError, match="the step with_value is from version 7"):
+        made(2, upcast(1)(first), upcast(7)(second))
+    with pytest.raises(TypeError, match="the step with_value says into=, which is for"):
+        made(1, upcast(1, into=Part)(first))
+
+
 @pytest.mark.parametrize("given", [0, 4, True, "2", 1.5])
 def test_readable_by_is_a_version_of_the_class(given):
     with pytest.raises(InvalidEventError, match=r"Made: readable_by .* from 1 to its version 3"):
@@ -129,7 +157,10 @@ class Gone(Event, name="up.gone", retired=True):
         (1, (Part,), {}, "for a class with retired=True"),
         (2, (Part,), {"retired": True}, "must be the last: @upcast(2, into="),
         (1, (Gone,), {"retired": True}, "Gone is retired, too"),
-        (1, (Event,), {"retired": True}, "takes classes of events"),
+        (1, (Event,), {"retired": True}, "a class of yours that derives from Event, not Event"),
+        (1, (Part, DomainEvent), {"retired": True}, "from Event, not DomainEvent"),
+        (1, (SystemEvent,), {"retired": True}, "from Event, not SystemEvent"),
+        (1, UnknownEvent, {"retired": True}, "from Event, not UnknownEvent"),
         (1, (int,), {"retired": True}, "takes classes of events"),
         (1, (), {"retired": True}, "into is empty"),
     ],

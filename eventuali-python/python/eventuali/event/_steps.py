@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from inspect import (
     isasyncgenfunction,
     iscoroutinefunction,
@@ -81,7 +82,7 @@ class Step(staticmethod):  # type: ignore[type-arg] # its arguments say nothing 
 
 def _checked(given: object) -> Callable[..., Any]:
     function = given.__func__ if isinstance(given, staticmethod) else given
-    name = getattr(function, "__name__", repr(given)[:60])
+    name = named(function)
     if isinstance(given, Step):
         raise TypeError(f"{name} is a step already; write a step for each version")
     if isinstance(given, classmethod) or not callable(function):
@@ -100,6 +101,17 @@ def _checked(given: object) -> Callable[..., Any]:
         text = f"the step {name} must take one argument, the stored fields: def {name}(data)"
         raise TypeError(text) from None
     return function
+
+
+def named(function: Any) -> str:
+    """Returns the name of a step; that of a `partial` is the one of its function."""
+    while True:
+        if isinstance(function, staticmethod):
+            function = function.__func__
+        elif isinstance(function, partial):
+            function = function.func
+        else:
+            return str(getattr(function, "__name__", repr(function)[:60]))
 
 
 class Evolution(NamedTuple):
@@ -165,7 +177,7 @@ def _steps(cls: type[Event]) -> dict[int, Step]:
         other = found.setdefault(step.version, step)
         if other is not step:
             raise TypeError(
-                f"{cls.__name__}: {other.__name__} and {step.__name__} are both steps from "
+                f"{cls.__name__}: {named(other)} and {named(step)} are both steps from "
                 f"version {step.version}"
             )
     return found
@@ -181,7 +193,7 @@ def _check_chain(cls: type[Event], steps: Mapping[int, Step]) -> None:
     for start, step in steps.items():
         if start > version or (start == version and step.into is None):
             raise TypeError(
-                f"{cls.__name__}: the step {step.__name__} is from version {start}, and the class "
+                f"{cls.__name__}: the step {named(step)} is from version {start}, and the class "
                 f"has version {version}; a step leads from a version below that to the next one"
             )
     for start in range(min(steps, default=version), version):
@@ -206,7 +218,7 @@ def _becomes(
     for start, step in steps.items():
         if step.into is None:
             continue
-        at = f"{cls.__name__}: the step {step.__name__}"
+        at = f"{cls.__name__}: the step {named(step)}"
         if not retired:
             raise TypeError(f"{at} says into=, which is for a class with retired=True")
         if start != cls.__event_version__:
@@ -215,8 +227,13 @@ def _becomes(
             )
         becomes = step.into
         for each in becomes:
-            if not (isinstance(each, type) and issubclass(each, Event)) or each is Event:
-                raise TypeError(f"{at}: into takes classes of events, not {each!r:.60}")
+            is_event = isinstance(each, type) and issubclass(each, Event)
+            if not is_event or each.__module__ == Event.__module__:
+                shown = each.__name__ if is_event else f"{each!r:.60}"
+                raise TypeError(
+                    f"{at}: into takes classes of events, each with the fields of one kind of "
+                    f"event: a class of yours that derives from Event, not {shown}"
+                )
             if each.__becomes__ is not None:
                 raise TypeError(f"{at}: {each.__name__} is retired, too; say what that becomes")
         if not becomes:
