@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+from collections import Counter, OrderedDict, UserDict
 from copy import deepcopy
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -79,6 +82,14 @@ def waits(data):
     return later()
 
 
+def gives_a_read_only_view(data):
+    return MappingProxyType({"number": 1})
+
+
+def gives_a_user_dict(data):
+    return UserDict({"number": 1})
+
+
 def gives_an_object(data):
     return {"number": object()}
 
@@ -120,7 +131,9 @@ FAULTS = {
     sets_in_depth: "must not change what it is given",
     recurses: "recursion",
     contains_itself: "not JSON",
-    waits: "it must not wait",
+    waits: "a step is a plain function, which must not wait",
+    gives_a_read_only_view: "returned mappingproxy({'number': 1}), not a dict",
+    gives_a_user_dict: "returned {'number': 1}, not a dict",
     gives_an_object: "not JSON",
     gives_another_shape: "does not fit number of Faulty",
     stops: "StopIteration",
@@ -129,7 +142,6 @@ FAULTS = {
 
 @pytest.mark.parametrize("step", FAULTS, ids=lambda step: step.__name__)
 @each_store
-@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 def test_a_faulty_step_is_named_and_other_events_are_read(kind, api, step, tmp_path):
     cls = faulty(step)
 
@@ -181,6 +193,85 @@ def test_a_step_that_raises_is_the_cause_and_what_does_not_fit_has_a_path(tmp_pa
         assert (await check(gives_none)).path is None
 
     run("async", "memory", tmp_path, both)
+
+
+def chained(place: int, wrap: Any) -> type[Event]:
+    """Makes a class of version 4, of whose three steps one returns what is made of its dict."""
+
+    def step(at: int) -> Any:
+        return lambda data: (wrap if at == place else dict)(data | {"number": at})
+
+    body = {"__module__": __name__, "__annotations__": {"number": int, "old": int}}
+    body |= {f"step_{at}": upcast(at)(staticmethod(step(at))) for at in (1, 2, 3)}
+    made: type[Event] = type("Chained", (Event,), body, name=NAME, version=4)
+    return made
+
+
+@pytest.mark.parametrize("deep", [{}, {"deep": []}], ids=["flat", "deep"])
+@pytest.mark.parametrize("wrap", [MappingProxyType, UserDict, list])
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_each_step_of_a_chain_returns_a_dict(place, wrap, deep, tmp_path):
+    async def check(store):
+        store.register_event_class(NAME, chained(place, wrap))
+        await store.append([older(NAME, 1, {"old": 0} | deep)])
+        with pytest.raises(UpcastError, match=f"step from version {place} returned .* not a dict"):
+            await gathered(store.read())
+
+    run("sync", "memory", tmp_path, check)
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_each_step_of_a_chain_may_return_a_kind_of_dict(place, tmp_path):
+    async def check(store):
+        store.register_event_class(NAME, chained(place, OrderedDict))
+        await store.append([older(NAME, 1, {"old": 0})])
+        assert [(e.number, e.old) for e in await gathered(store.read())] == [(3, 0)]
+
+    run("sync", "memory", tmp_path, check)
+
+
+@pytest.mark.parametrize("place", ["first", "middle", "last", "parts", "part"])
+def test_a_step_that_waits_is_called_once_and_its_coroutine_closed(place, tmp_path):
+    """Python would warn of one that nobody awaits, wherever that is collected."""
+    calls: Counter[str] = Counter()
+
+    def step(at: str, then: Any) -> Any:
+        async def later(data):
+            return data
+
+        def call(data):
+            calls[at] += 1
+            made = data | {"number": 1}
+            if place == "part" and at == "parts":
+                return (later(data),)
+            return later(data) if at == place else then(made)
+
+        return call
+
+    def same(data):
+        return data
+
+    body = {"__module__": __name__, "__annotations__": {"number": int}}
+    body |= {
+        f"step_{number}": upcast(number)(staticmethod(step(at, same)))
+        for number, at in enumerate(("first", "middle", "last"), 1)
+    }
+    into = upcast(4, into=Healthy)(staticmethod(step("parts", lambda data: ({},))))
+    options = {"name": NAME, "version": 4}
+    if place.startswith("part"):
+        cls = type("Slow", (Event,), {**body, "into": into}, retired=True, **options)
+    else:
+        cls = type("Slow", (Event,), body, **options)
+
+    async def check(store):
+        store.register_event_class(NAME, cls)
+        await store.append([older(NAME, 1, {"number": 0})])
+        with pytest.raises(UpcastError, match="a step is a plain function, which must not wait"):
+            await gathered(store.read())
+
+    run("sync", "memory", tmp_path, check)
+    gc.collect()  # warnings are errors
+    assert set(calls.values()) == {1}
 
 
 @pytest.mark.parametrize("payload", [b"[1]", b"null", b"7"])

@@ -39,14 +39,22 @@ Raw: TypeAlias = bool | Literal["all"]
 """Which events are returned as they are stored: none, those that can't be decoded, or all."""
 
 
-def decode(codec: Slow, payload: bytes, row: Row) -> Event:
+def decode(codec: Slow, payload: bytes, row: Row, failure: Exception) -> Event:
     """Returns the event of a payload after fast decoding has failed.
+
+    Args:
+        codec: What decodes it.
+        payload: The payload.
+        row: Where it is stored.
+        failure: What fast decoding has raised.
 
     Raises:
         SerializationError: The payload does not fit the class; `path` says where.
         UpcastError: A step failed.
     """
     try:
+        if isinstance(failure, StepError):
+            raise failure
         event: Event = codec.decode(payload)
     except StepError as error:
         raise upcast_error(error, row) from error.__cause__
@@ -55,7 +63,7 @@ def decode(codec: Slow, payload: bytes, row: Row) -> Event:
         where = f"{name}.{path}" if path else name
         text = (
             f"the {where} at position {row.position} does not fit its class; read with raw=True "
-            f"to get it as it is stored: {error or repr(error)}"
+            f"to get it as it is stored: {str(error) or repr(error)}"
         )
         raise SerializationError(text, path=path or None, event_type=name) from error
     return event
@@ -146,9 +154,9 @@ class Decoders:
             validate, codec = found
             try:
                 event = validate(payload)
-            except Exception:
+            except Exception as failure:
                 try:
-                    event = decode(codec, payload, row)
+                    event = decode(codec, payload, row, failure)
                 except SerializationError:
                     if not self._steps_over(row):
                         raise

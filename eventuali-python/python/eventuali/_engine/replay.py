@@ -67,8 +67,8 @@ class Replay:
             validate, codec, handler = found
             try:
                 event = validate(payload)
-            except Exception:
-                event = decode(codec, payload, row)
+            except Exception as failure:
+                event = decode(codec, payload, row, failure)
             set_stored(event, row)
             if (returned := handler(aggregate, event)) is not None:
                 raise returned_value(aggregate, event, returned)

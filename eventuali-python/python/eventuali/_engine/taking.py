@@ -61,8 +61,8 @@ class Taking:
                 validate, codec, handler = found
                 try:
                     event = validate(payload)
-                except Exception:
-                    event = decode(codec, payload, row)
+                except Exception as failure:
+                    event = decode(codec, payload, row, failure)
             except Exception as error:
                 raise Failed(row, error) from error
             set_stored(event, row)

@@ -124,7 +124,8 @@ class Older:
     """Decodes events that an earlier version of a class has stored.
 
     Attributes:
-        validate: The fast half of `decode`, which says nothing about what has failed.
+        validate: The fast half of `decode`. What it raises says nothing, unless it is a
+            `StepError`, after which `decode` must not call the steps again.
     """
 
     def __init__(self, cls: type[Event], version: int) -> None:
@@ -133,7 +134,7 @@ class Older:
         self._cls = cls
         self._codec = wire(cls).codec
         self._steps = [(start, cls.__upcasters__[start]) for start in range(version, current)]
-        self.validate = _fast([step for _, step in self._steps], self._codec, cls)
+        self.validate = _fast(self._steps, self._codec, cls)
 
     def decode(self, payload: bytes) -> Event:
         """Returns the event of a payload.
@@ -160,23 +161,25 @@ written: Callable[[Any], bytes] = SchemaSerializer(
 """Writes what has no type as the class of an event does."""
 
 
-def _fast(steps: list[Upcaster], codec: Codec[Any], cls: type[Event]) -> Callable[[bytes], Event]:
+def _fast(
+    steps: list[tuple[int, Upcaster]], codec: Codec[Any], cls: type[Event]
+) -> Callable[[bytes], Event]:
     read, are_flat, takes_more = codec.validate_json, _are_flat, _takes_more(cls)
 
     def validate(payload: bytes) -> Event:
         data = from_json(payload)
-        for step in steps:
+        for start, step in steps:
             if are_flat(map(type, data.values())):
                 # To compare is faster than to prevent; where it differs, `decode` prevents it.
                 before = data.copy()
                 made = step(data)
-                if data != before:
+                if isinstance(made, dict) and data != before:
                     raise TypeError(data)
-                data = made
             else:
-                data = step(given(data))
-        if not isinstance(data, dict):
-            raise TypeError(data)
+                made = step(given(data))
+            if not isinstance(made, dict):
+                raise not_a_dict(made, start)
+            data = made
         event: Event = read(written(data))
         if event.__pydantic_extra__ and not takes_more:
             raise TypeError(data)
@@ -203,9 +206,10 @@ def stepped(steps: list[tuple[int, Upcaster]], payload: bytes) -> dict[str, Any]
     if not isinstance(data, dict):
         raise StepError("it is not an object")
     for start, step in steps:
-        data = called(step, start, data)
-        if not isinstance(data, dict):
-            raise StepError(f"the step from version {start} returned {data!r:.60}, not a dict")
+        made = called(step, start, data)
+        if not isinstance(made, dict):
+            raise not_a_dict(made, start)
+        data = made
     return data
 
 
@@ -213,20 +217,32 @@ def called(step: Upcaster, start: int, data: dict[str, Any]) -> Any:
     """Calls a step.
 
     Raises:
-        StepError: It raised, or returned something that has to be awaited.
+        StepError: It raised.
     """
     try:
-        made = step(given(data))
+        return step(given(data))
     except Exception as error:
         raise StepError(
             f"the step from version {start} failed: {str(error) or repr(error)}"
         ) from error
+
+
+def not_a_dict(made: object, start: int, wanted: str = "a dict", place: str = "") -> StepError:
+    """Returns the error for what a step has returned.
+
+    Args:
+        made: What it has returned; it is closed if it has to be awaited.
+        start: The version that the step begins with.
+        wanted: What it must return.
+        place: Where in what it has returned this is.
+    """
+    text = f"the step from version {start} returned {made!r:.60}{place}, not {wanted}"
     if isawaitable(made):
         close = getattr(made, "close", None)
         if callable(close):
             close()  # or Python warns that it was never awaited
-        raise StepError(f"the step from version {start} returned {made!r:.60}; it must not wait")
-    return made
+        text += "; a step is a plain function, which must not wait"
+    return StepError(text)
 
 
 def as_event(cls: type[Event], codec: Codec[Any], data: dict[str, Any]) -> Event:
@@ -317,18 +333,19 @@ class Becoming:
         start, step = self._last
         made = called(step, start, stepped(self._steps, payload))
         if not isinstance(made, list | tuple) or len(made) != len(self.into):
-            count = len(self.into)
-            text = f"the step from version {start} returned {made!r:.60}, not a tuple of {count}"
-            raise StepError(text)
-        found = []
-        for place, (cls, data) in enumerate(zip(self.into, made, strict=True)):
-            if data is None:
-                continue
-            if not isinstance(data, dict):
-                text = f"the step from version {start} returned {data!r:.60} for {cls.__name__}"
-                raise StepError(f"{text}, not a dict or None")
-            found.append((place, cls, data))
-        return found
+            raise not_a_dict(made, start, f"a tuple of {len(self.into)}")
+        wrong = [
+            not_a_dict(data, start, "a dict or None", f" for {cls.__name__}")
+            for cls, data in zip(self.into, made, strict=True)
+            if not (data is None or isinstance(data, dict))
+        ]
+        if wrong:
+            raise wrong[0]
+        return [
+            (place, cls, data)
+            for place, (cls, data) in enumerate(zip(self.into, made, strict=True))
+            if data is not None
+        ]
 
 
 class Nothing:
