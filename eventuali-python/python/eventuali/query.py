@@ -147,7 +147,7 @@ class Query(Generic[E_co]):
         if terms > _MAX_TERMS:
             raise too_many("query terms", terms, _MAX_TERMS)
         given = any(part is not None and part != () for part in item)
-        sought = Sought(frozenset(names), classes) if retired else None
+        sought = _sought(names, classes) if retired else None
         asked = Asked(tuple(names), classes) if classes else None
         self._set(
             generation, (item,) if given else (), (sought,) if given else (), (asked,) * given
@@ -209,7 +209,11 @@ def _now(item: Item, sought: Sought | None, asked: Asked | None) -> tuple[Item, 
         return item, sought
     retired = _retired(asked.classes, asked.names)
     wanted: Any = (*item[:2], (*asked.names, *retired), *item[3:])
-    return wanted, Sought(frozenset(asked.names), asked.classes) if retired else None
+    return wanted, _sought(asked.names, asked.classes) if retired else None
+
+
+def _sought(names: Iterable[str], classes: tuple[type[Event], ...]) -> Sought:
+    return Sought(frozenset(names), (*classes, *map(_registry.current, classes)))
 
 
 def names_parts(query: object) -> bool:

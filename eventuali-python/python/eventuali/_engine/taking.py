@@ -11,7 +11,7 @@ from eventuali._engine.upcast import Becoming, Nothing, StoredKind, becoming, st
 from eventuali._eventuali import Row
 from eventuali.event import Event, UnknownEvent, _registry
 from eventuali.event._slot import set_stored
-from eventuali.projection._handlers import Handler
+from eventuali.projection._handlers import Handler, handler_of
 
 
 class Taking:
@@ -31,6 +31,7 @@ class Taking:
         self.event_types = tuple(self._classes)
         self._table: dict[TypeKey, tuple[Decode, Slow, Handler] | Becoming | Nothing] = {}
         self._current: dict[type[Event], tuple[Decode, Slow, Handler]] = {}
+        self._of_parts: dict[type[Event], Handler | None] = {}
 
     def _sources(self) -> list[tuple[str, type[Event]]]:
         """Returns the retired classes that become handled ones, with each of their names."""
@@ -71,12 +72,16 @@ class Taking:
 
     def _parts(self, found: Becoming | Nothing, payload: bytes, row: Row) -> list[Taken]:
         """Returns what a stored event has become, as far as it is handled."""
-        made = parts(found, payload, row)
         return [
-            (event, self.handlers[type(event)], row)
-            for event in made
-            if type(event) in self.handlers
+            (event, handler, row)
+            for event in parts(found, payload, row)
+            if (handler := self._handler_of_part(type(event))) is not None
         ]
+
+    def _handler_of_part(self, cls: type[Event]) -> Handler | None:
+        if cls not in self._of_parts:
+            self._of_parts[cls] = handler_of(self.handlers, cls)
+        return self._of_parts[cls]
 
     def decoded(self, event: Event, payload: bytes) -> list[tuple[Event, Handler, int]]:
         """Returns what is read of an event that is about to be stored, as far as it is handled.
@@ -113,9 +118,9 @@ class Taking:
             return [(codec.decode(payload), handler, 0)]
         made = becoming(found, kind, 0).decode(payload)
         return [
-            (part, self.handlers[type(part)], place if number else 0)
+            (part, taking, place if number else 0)
             for number, (place, part) in enumerate(made)
-            if type(part) in self.handlers
+            if (taking := self._handler_of_part(type(part))) is not None
         ]
 
     def handled(self, columns: Columns) -> Columns:

@@ -13,7 +13,7 @@ from eventuali._engine.encode import JSON, READABLE_BY, wire
 from eventuali.codec.json import Codec
 from eventuali.codec.json._path import stored_place
 from eventuali.errors import SerializationError, UnknownEventTypeError, UpcastError
-from eventuali.event import Event
+from eventuali.event import Event, _registry
 from eventuali.event._steps import Upcaster
 
 
@@ -309,7 +309,7 @@ class Becoming:
         """Takes the steps from a version, which must be there."""
         current = cls.__event_version__
         self.retired = cls
-        self.into = cls.__becomes__ or ()
+        self.into = tuple(map(_registry.current, cls.__becomes__ or ()))
         self._steps = [(start, cls.__upcasters__[start]) for start in range(version, current)]
         self._last = current, cls.__upcasters__[current]
 
@@ -385,17 +385,31 @@ def becoming(cls: type[Event], kind: StoredKind, position: int) -> Becoming | No
     """Returns what decodes the events of a kind as what a retired class says.
 
     Raises:
-        UpcastError: The class has no step from their version.
+        UpcastError: The class has no step from their version, or a part is retired, too.
         UnknownEventTypeError: A newer version of the class wrote them.
     """
     if kind.version > cls.__event_version__:
         _check_readable(cls, kind, position)
     if not cls.__becomes__:
         return NOTHING
+    _check_parts(cls, kind, position)
     version = min(kind.version, cls.__event_version__)
     if version < cls.__event_version__:
         _check_step(cls, kind, position)
     return Becoming(cls, version)
+
+
+def _check_parts(cls: type[Event], kind: StoredKind, position: int) -> None:
+    """Checks that what the events of a retired class become was not defined again as retired."""
+    for part in map(_registry.current, cls.__becomes__ or ()):
+        if part.__becomes__ is not None:
+            text = (
+                f"the {kind.name} at position {position} becomes a {part.__name__}, which was "
+                f"retired since; say in {cls.__name__} what that becomes, or read with raw=True"
+            )
+            raise UpcastError(
+                text, event_type=kind.name, event_version=kind.version, position=position
+            )
 
 
 def _check_step(cls: type[Event], kind: StoredKind, position: int) -> None:

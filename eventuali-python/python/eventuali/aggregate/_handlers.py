@@ -24,7 +24,7 @@ from weakref import WeakKeyDictionary
 
 from eventuali.aggregate._copies import Handler, isolating
 from eventuali.errors import InvalidEventError, UnknownEventTypeError
-from eventuali.event import DomainEvent, Event, SystemEvent
+from eventuali.event import DomainEvent, Event, SystemEvent, _registry
 from eventuali.event._names import snake_case
 from eventuali.event._registry import living, names, shown
 
@@ -79,11 +79,14 @@ class Handlers(dict[type[Event], Handler]):
     def settled(self) -> Handlers:
         """Resolves annotations that named classes not defined yet, as far as they are now.
 
+        Of classes that were defined again since, the newest definition counts from then on.
+
         Raises:
             TypeError: Handlers conflict.
         """
         if self._pending:
             self._resolve({})
+        self.classes.renew()
         return self
 
     def complete(self) -> Handlers:
@@ -120,11 +123,11 @@ class Handlers(dict[type[Event], Handler]):
         self.settled()
         ignored = {
             name
-            for each in self._ignored_classes
+            for each in map(_registry.current, self._ignored_classes)
             if each.__becomes__ is not None or self._find(each) is _ignore
             for name in names(each)
         }
-        handled = {name for each in self._annotated for name in names(each)}
+        handled = {name for each in map(_registry.current, self._annotated) for name in names(each)}
         by_name = {n for n in self._ignored_names if snake_case(n) not in self._by_name}
         return (by_name | ignored) - handled
 
@@ -135,14 +138,23 @@ class Handlers(dict[type[Event], Handler]):
     def method_of(self, event_type: type[Event]) -> str | None:
         """Returns the name of the handler of a class; None if it has none."""
         self.settled()
-        if event_type in self._annotated:
-            return self._annotated[event_type]
+        known = self._known_as(event_type)
+        if known in self._annotated:
+            return self._annotated[known]
         for name in (event_type.__name__, event_type.__event_type__):
             if snake_case(name) in self._by_name:
                 return _PREFIX + snake_case(name)
         if self._find(event_type) in (None, _ignore):
             return None
-        return next((self._annotated[c] for c in event_type.__mro__ if c in self._annotated), None)
+        bases = map(self._known_as, event_type.__mro__)
+        return next((self._annotated[c] for c in bases if c in self._annotated), None)
+
+    def _known_as(self, cls: type[Any]) -> type[Any]:
+        """Returns the definition of a class that a handler or `ignores` names; else the class."""
+        if cls in self._annotated or cls in self._ignored_classes or not issubclass(cls, Event):
+            return cls
+        known = (*self._annotated, *self._ignored_classes)
+        return next((each for each in known if _registry.is_one(cls, each)), cls)
 
     def taken(self, name: str) -> type[Event] | None:
         """Returns the class that events of a wire name have in streams of the aggregate.
@@ -174,6 +186,8 @@ class Handlers(dict[type[Event], Handler]):
             return self[event_type]
         if event_type.__becomes__ is not None:
             return None
+        if (known := self._known_as(event_type)) in self._annotated:
+            return self[known]
         for method, unresolved in self._pending.items():
             if _may_take(method, unresolved, event_type):
                 raise self._unresolved(method)
@@ -183,7 +197,7 @@ class Handlers(dict[type[Event], Handler]):
                 return own
         if not self._ignored_names.isdisjoint(wire):
             return _ignore
-        for base in event_type.__mro__:
+        for base in map(self._known_as, event_type.__mro__):
             if base in self._annotated:
                 return self[base]
             if base in self._ignored_classes:
@@ -273,6 +287,7 @@ class HandledTypes(dict[str, type[Event]]):
     def __init__(self, handlers: Handlers) -> None:
         super().__init__()
         self._handlers = handlers
+        self._generation: object = None
         for event_type in handlers._ignored_classes:
             self.add(event_type)
 
@@ -289,6 +304,17 @@ class HandledTypes(dict[str, type[Event]]):
                     f"{self._handlers.aggregate.__name__}: {shown(other)} and {shown(event_type)} "
                     f"both have the wire name {name!r}"
                 )
+
+    def renew(self) -> None:
+        """Takes the newest definitions of classes that were defined again."""
+        if self._generation is _registry.generation:
+            return
+        self._generation = _registry.generation
+        for cls in set(self.values()):
+            newer = _registry.current(cls)
+            for name in names(newer) if newer is not cls else ():
+                if self.get(name, cls) is cls:
+                    self[name] = newer
 
     def __missing__(self, name: str) -> type[Event]:
         known = living(name)

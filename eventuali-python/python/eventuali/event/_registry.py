@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
     from eventuali.aggregate import Aggregate
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound="type[Any]")
 _Path: TypeAlias = tuple[str, str, str]
+_Claim: TypeAlias = tuple[str, _Path]
 
 # Weak, so that classes made in functions can die. A module reloaded or a notebook cell run again
 # has the path of the class before, and replaces it instead of contradicting it.
 _classes: dict[str, WeakValueDictionary[_Path, type[Event]]] = {}
 _aggregates: dict[str, WeakValueDictionary[_Path, type[Aggregate]]] = {}
 
-# By a class, the retired ones whose events become events of it.
-_sources: WeakKeyDictionary[type[Event], WeakValueDictionary[_Path, type[Event]]] = (
-    WeakKeyDictionary()
-)
+# By a class, the retired ones whose events become events of it. Both by wire name and path, so that
+# a class that is defined again has those of the class before.
+_sources: dict[_Claim, WeakValueDictionary[_Claim, type[Event]]] = {}
 
 named: dict[str, type[Event]] = {}
 """What `register_event_class` says on the class of stores, for all of them."""
@@ -38,9 +38,13 @@ def register(cls: type[Event]) -> None:
     """Makes `cls` known by its wire names, in place of an earlier class of the same path."""
     for name in names(cls):
         _classes.setdefault(name, WeakValueDictionary())[_path(cls)] = cls
-    for part in cls.__becomes__ or ():
-        _sources.setdefault(part, WeakValueDictionary())[_path(cls)] = cls
+    _note_sources(cls)
     _begin_generation()
+
+
+def _note_sources(cls: type[Event]) -> None:
+    for part in cls.__becomes__ or ():
+        _sources.setdefault(_claim(part), WeakValueDictionary())[_claim(cls)] = cls
 
 
 def _begin_generation() -> None:
@@ -55,9 +59,14 @@ def names(cls: type[Event]) -> tuple[str, ...]:
 
 def sources(cls: type[Event]) -> list[type[Event]]:
     """Returns the retired classes whose events become events of `cls`."""
-    found = _sources.get(cls)
+    found = _sources.get(_claim(cls))
     classes = [] if found is None else list(found.values())
-    return [each for each in classes if any(each is known for known in _known(each))]
+    return [
+        each
+        for each in classes
+        if any(each is known for known in _known(each))
+        and any(is_one(cls, part) for part in each.__becomes__ or ())
+    ]
 
 
 def _known(cls: type[Event]) -> list[type[Event]]:
@@ -104,6 +113,23 @@ def newest(cls: type[Event]) -> type[Event]:
     return cls if bucket is None else bucket.get(_path(cls), cls)
 
 
+def current(cls: type[Event]) -> type[Event]:
+    """Returns the newest definition of a class, as of a notebook's cell that ran again.
+
+    Classes made in functions stay apart: each call may mean another one.
+    """
+    return cls if is_local(cls) else newest(cls)
+
+
+def is_one(cls: type[Event], other: type[Event]) -> bool:
+    """Tells whether two classes are the same, or definitions of the same one."""
+    return cls is other or (
+        cls.__event_type__ == other.__event_type__
+        and not is_local(cls)
+        and _path(cls) == _path(other)
+    )
+
+
 def register_aggregate(name: str, cls: type[Aggregate]) -> None:
     """Makes a class of aggregates known under its wire name."""
     _aggregates.setdefault(name, WeakValueDictionary())[_path(cls)] = cls
@@ -128,6 +154,8 @@ class LocalClaims:
     def restore(self) -> None:
         """Takes back every claim of a local class, and every name registered for all stores."""
         _restore(_classes, self._events)
+        for cls in self._events.values():
+            _note_sources(cls)
         _begin_generation()
         _restore(_aggregates, self._aggregates)
         named.clear()
@@ -177,6 +205,10 @@ def where(function: Any) -> str:
     code = getattr(inner, "__code__", None)
     module: str = getattr(inner, "__module__", type(inner).__module__)
     return module if code is None else f"{module}, line {code.co_firstlineno}"
+
+
+def _claim(cls: type[Event]) -> _Claim:
+    return cls.__event_type__, _path(cls)
 
 
 def _path(cls: type[Any]) -> _Path:

@@ -25,7 +25,7 @@ from typing import (
 )
 
 from eventuali.errors import InvalidEventError, ProjectionError
-from eventuali.event import Event
+from eventuali.event import Event, _registry
 from eventuali.projection._handlers import Handler, handler_of, handlers_of
 from eventuali.projection._model import ReadModel, check_part
 from eventuali.projection._places import (
@@ -133,14 +133,19 @@ class Projection(Generic[M]):
 
     @classmethod
     def __handlers_of_all__(cls) -> dict[type[Event], Handler]:
-        """Returns the handlers, also of the subclasses that exist now of the classes they take."""
+        """Returns the handlers, also of the subclasses that exist now of the classes they take.
+
+        Each by the newest definition of its class.
+        """
         found: dict[type[Event], Handler] = {}
-        waiting = list(cls.__handlers__)
+        seen: set[type[Event]] = set()
+        waiting = [*cls.__handlers__, *map(_registry.current, cls.__handlers__)]
         while waiting:
             event = waiting.pop()
             handler = handler_of(cls.__handlers__, event)
-            if handler is not None and event not in found:
-                found[event] = handler
+            if handler is not None and event not in seen:
+                seen.add(event)
+                found[_registry.current(event)] = handler
                 waiting += event.__subclasses__()
         return found
 

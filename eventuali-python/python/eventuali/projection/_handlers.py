@@ -81,8 +81,18 @@ def handlers_of(
 
 
 def handler_of(handlers: Mapping[type[Event], Handler], event: type[Event]) -> Handler | None:
-    """Returns the handler of a class of events: its own, or that of its nearest base."""
-    return next((handlers[base] for base in event.__mro__ if base in handlers), None)
+    """Returns the handler of a class of events: its own, or that of its nearest base.
+
+    One that was defined again has the handler of the class before.
+    """
+    for base in event.__mro__:
+        if base in handlers:
+            return handlers[base]
+    bases = [base for base in event.__mro__ if issubclass(base, Event)]
+    return next(
+        (handlers[each] for base in bases for each in handlers if _registry.is_one(base, each)),
+        None,
+    )
 
 
 def _handler(
