@@ -467,4 +467,7 @@ class SnapshotError(EventualiError):
 
 
 class StreamingError(EventualiError):
-    """A subscription ended before it caught up. Subscribe again after the last handled event."""
+    """A subscription ended before it caught up: subscribe again after the last handled event.
+
+    Or it can't go on, since it may have passed over events: see the text.
+    """

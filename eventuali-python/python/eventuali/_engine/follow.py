@@ -15,6 +15,7 @@ from eventuali._engine.parts import row_of
 from eventuali._engine.read import PAGE
 from eventuali._eventuali import Checkpoint, Page, Pending, Row, Store, Subscription
 from eventuali.errors import StreamingError
+from eventuali.event import _registry
 from eventuali.event._names import check_name
 from eventuali.expected import checked_position
 from eventuali.query import E_co, Query
@@ -39,10 +40,12 @@ class Following(Generic[E_co]):
         start: Start = "beginning",
     ) -> None:
         """Don't call this directly; use `EventStore.subscribe`."""
-        items = query_items(query)
+        self._generation = _registry.generation
+        self._items = items = query_items(query)
+        self._query = query
         self._store = store
         self._decoders = Decoders(event_types, raw=raw, query=query)
-        self._after = checked_position(after, "after")
+        self._after = self._begun = checked_position(after, "after")
         self._name = name
         self._at_end = checked_start(start, "start") == "end"
         if self._at_end and after != 0:
@@ -118,6 +121,7 @@ class Following(Generic[E_co]):
                 self._tell()
             page = yield from self._arrival()
             if page is not None and self._core is not None:
+                self._check_types()
                 self._take(page, self._core)
                 if len(page):
                     return True
@@ -128,11 +132,37 @@ class Following(Generic[E_co]):
         if self._started:
             return
         if self._checkpoint is not None:
-            self._after = self._looked_to = yield self._checkpoint.begin(self._at_end)
+            self._after = yield self._checkpoint.begin(self._at_end)
         else:
             self._after, _, _, _ = yield self._store.horizon()
-            self._looked_to = self._after
+        self._looked_to = self._begun = self._after
         self._started = True
+
+    def _check_types(self) -> None:
+        """Checks that it still asks for all events that the query does.
+
+        Raises:
+            StreamingError: A retired class that becomes one that is asked for was defined since.
+        """
+        generation = _registry.generation
+        if self._generation is generation:
+            return
+        now = query_items(self._query)
+        late = {
+            name
+            for old, new in zip(self._items, now, strict=True)
+            for name in {*new[2]} - {*old[2]}
+        }
+        if late:
+            again = f"subscribe again with after={self._begun}"
+            if self._name is not None:
+                again = f"call reset_checkpoint({self._name!r}, {self._begun})"
+            raise StreamingError(
+                f"the retired {', '.join(sorted(late))}, whose events become some that are asked "
+                "for, was defined after this subscription began, which may have passed over such "
+                f"events; define it in the module of what it becomes, and {again}"
+            )
+        self._generation = generation
 
     def _arrival(self) -> Operation[Page | None]:
         """Waits for the requested page; None if the wait was ended."""
