@@ -5,8 +5,15 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import os
+import shutil
 import sqlite3
+import subprocess
+import sys
+import tempfile
 import tracemalloc
+from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -16,8 +23,9 @@ from schema_shop import shop
 from stores import each_kind, each_shared, schema_of, url_of
 
 from eventuali import Event, InvalidEventError, sync
-from eventuali.errors import ConfigurationError
+from eventuali.errors import ConfigurationError, DatabaseError
 from eventuali.schema import Registry, check_stored, open_to_look
+from eventuali.schema._opening import _read_only
 
 __all__ = ["shop"]
 
@@ -144,6 +152,110 @@ def test_no_store_is_made(kind, shop):
             assert connection.execute(query, [schema_of(shop.folder)]).fetchone() == (0,)
 
 
+def files(folder) -> dict[str, tuple[str, int]]:
+    """Returns what a store in a folder consists of: a digest and a time for each file."""
+    return {
+        each.name: (hashlib.sha256(each.read_bytes()).hexdigest(), each.stat().st_mtime_ns)
+        for each in folder.glob("events.db*")
+    }
+
+
+def looked_at(place) -> int:
+    """Reads a store as the command does, and returns how many events it has."""
+    with open_to_look(str(place)) as store:
+        rows = check_stored(store, Registry.of(event("stored.a")), sample=None)
+        return sum(row.read for row in rows)
+
+
+def crashed(path) -> None:
+    """Appends an event in a process that ends before anything is moved out of the WAL."""
+    code = (
+        "import os, sys; from eventuali import Event, sync\n"
+        "class Made(Event, name='stored.a'): pass\n"
+        "store = sync.EventStore.create(sys.argv[1]); store.append([Made()]); os._exit(9)"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    done = subprocess.run(command, check=False)
+    assert done.returncode == 9
+
+
+def test_files_beside_a_store_that_is_open_stay(tmp_path):
+    path = tmp_path / "events.db"
+    with sync.EventStore.create(path) as store:
+        store.append([event("stored.a")()])
+        before = files(tmp_path)
+        assert set(before) == {"events.db", "events.db-wal", "events.db-shm"}
+        assert looked_at(path) == 1
+        after = files(tmp_path)
+        # The index of the WAL is memory that processes share, and no content.
+        assert [after[name] for name in ("events.db", "events.db-wal")] == [
+            before[name] for name in ("events.db", "events.db-wal")
+        ]
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_wal_that_was_left_is_read_and_stays_beside_a_read_only_file(tmp_path, read_only):
+    path = tmp_path / "events.db"
+    filled(path, event("stored.a")())
+    crashed(path)
+    if read_only:
+        path.chmod(0o444)
+    before = files(tmp_path)
+    assert looked_at(path) == 2
+    after = files(tmp_path)
+    if read_only:
+        assert after["events.db"] == before["events.db"]
+        assert after["events.db-wal"] == before["events.db-wal"]
+    else:
+        assert set(after) == {"events.db"}
+
+
+@pytest.fixture
+def read_only_folder():
+    """A folder with a store that this process can read and not write, even if it is root's."""
+    folder = Path(tempfile.mkdtemp())
+    filled(folder / "events.db", event("stored.a")())
+    (folder / "events.db").chmod(0o644)
+    folder.chmod(0o555)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield folder
+    os.seteuid(user)
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_a_read_only_directory_is_refused_by_name(read_only_folder):
+    path = read_only_folder / "events.db"
+    with pytest.raises(ConfigurationError, match="its directory is read-only; check a copy"):
+        open_to_look(str(path))
+    assert set(files(read_only_folder)) == {"events.db"}
+
+
+def test_transactions_of_postgresql_are_read_only(tmp_path):
+    filled(url_of("postgres", tmp_path), event("stored.a")())
+    with open_to_look(server_url(), schema=schema_of(tmp_path)) as store:
+        (row,) = check_stored(store, Registry.of(event("stored.a")), sample=None)
+        assert row.read == 1
+        with pytest.raises(DatabaseError, match="read-only transaction"):
+            store.append([event("stored.a")()])
+
+
+@pytest.mark.parametrize("before", ["", " -c default_transaction_read_only=off"])
+def test_other_parameters_of_a_url_stay(before):
+    url = server_url()
+    url += "&" if "?" in url else "?"
+    url += f"options={quote(f'-c work_mem=3MB{before}')}&application_name=looking"
+    with psycopg.connect(_read_only(url)) as connection:
+        for name, value in (
+            ("default_transaction_read_only", "on"),
+            ("work_mem", "3MB"),
+            ("application_name", "looking"),
+        ):
+            assert connection.execute(f"SHOW {name}").fetchone() == (value,)
+
+
 def test_a_file_is_as_it_was(shop):
     filled(url_of("sqlite", shop.folder), event("bazaar.placed", order_id=str)(order_id="a"))
     path = shop.folder / "events.db"
@@ -161,10 +273,10 @@ def test_a_store_of_another_format_is_not_migrated(tmp_path, form):
     connection.execute(f"PRAGMA user_version = {form}")
     connection.commit()
     connection.close()
-    before = path.read_bytes()
+    before = files(tmp_path)
     with pytest.raises(ConfigurationError, match="opening it would change it"):
         open_to_look(str(path))
-    assert path.read_bytes() == before
+    assert files(tmp_path) == before  # and nothing is left beside it
 
 
 @pytest.mark.parametrize("place", ["memory://", ":memory:", "sqlite://:memory:", "nope.db"])
