@@ -23,6 +23,7 @@ from snapshot_cases import (
     Put,
     core_of,
     fill,
+    history_rows,
     kept_of,
     newest,
     put,
@@ -170,6 +171,32 @@ def test_a_version_or_time_begins_with_the_best_below(kind, api, tmp_path):
 
     policy = replace(EVERY, keep=3)
     run(api, kind, tmp_path, test, clock=clock, snapshots=policy)
+
+
+@each_store
+def test_a_history_begins_with_the_best_below(kind, api, tmp_path):
+    async def test(store):
+        await fill(store, "a", range(35))
+        whole = [step async for step in store.history(Jar, "a")]
+        assert (await stats(store)).used == 0
+        # The event of the snapshot is read, too; those below 20 have one no more.
+        for first, rows in ((35, 6), (31, 6), (30, 16), (21, 16), (20, 35), (9, 35), (1, 35)):
+            steps, read = history_rows(store, Jar, "a", from_version=first)
+            assert read == rows, first
+            assert tree([(step.state, step.changes) for step in steps]) == tree(
+                [(step.state, step.changes) for step in whole[first - 1 :]]
+            )
+        steps, read = history_rows(store, Jar, "a", from_version=33, limit=2)
+        assert ([step.state.version for step in steps], read) == ([33, 34], 5)
+        assert history_rows(store, Jar, "a", from_version=36) == ([], 6)
+        assert history_rows(store, Jar, "nobody", from_version=36) == ([], 0)
+        assert [step.event async for step in store.history(Jar, "a", from_version=99)] == []
+        put(store, Jar, "a", b"damaged", version=30, place=1)
+        steps, read = history_rows(store, Jar, "a", from_version=35)
+        assert tree(steps[0].state) == tree(whole[-1].state)
+        assert read == 35
+
+    run(api, kind, tmp_path, test, snapshots=replace(EVERY, keep=2))
 
 
 @each_store

@@ -24,6 +24,7 @@ from eventuali._engine.decide import Deciding, Decision, immediate
 from eventuali._engine.decode import Decoders, Raw
 from eventuali._engine.event_types import EventTypes, StoreOrClass, event_types_of
 from eventuali._engine.find import DocumentPlace, Found
+from eventuali._engine.history import History
 from eventuali._engine.inline_commit import Inline
 from eventuali._engine.lifecycle import (
     Durability,
@@ -38,7 +39,6 @@ from eventuali._engine.pending_commit import Committed
 from eventuali._engine.progress import Progress, shown
 from eventuali._engine.read import Horizon, StreamInfo
 from eventuali._engine.readers import BlockingReader
-from eventuali._engine.replay import History
 from eventuali._engine.snapshot_cleaning import clean
 from eventuali._engine.snapshots import Snapshots
 from eventuali._engine.tickets import Tickets
@@ -192,6 +192,7 @@ class EventStore:
     ) -> Iterator[Step[A]]:
         """Yields an aggregate event by event; see `eventuali.EventStore.history`."""
         history = History(self._store, self._event_types, cls, aggregate_id, from_version, limit)
+        _drive(history.skip(self._snapshots))
         while True:
             refuse_in_loop()
             if (pending := history.pending) is None:
