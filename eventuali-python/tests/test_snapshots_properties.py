@@ -155,7 +155,7 @@ def test_a_store_that_does_not_look_at_the_event_is_found_out(tmp_path, monkeypa
 
 
 def test_a_store_that_does_not_look_at_the_code_is_found_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(recording, "fingerprint", lambda cls: "0" * 32)
+    monkeypatch.setattr(recording, "examined", lambda cls: ("0" * 32, []))
     monkeypatch.setattr(recording, "_forms", {})
     assert is_found_out(tmp_path, [SAVED, ("load", "a", 1, 0.5)])
 

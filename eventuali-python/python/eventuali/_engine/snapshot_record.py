@@ -23,7 +23,7 @@ from eventuali.aggregate._copies import IMMUTABLE
 from eventuali.aggregate._handlers import forget
 from eventuali.codec.json import Codec, Inexact
 from eventuali.event import _registry
-from eventuali.snapshot._fingerprint import Unclear, fingerprint, handled
+from eventuali.snapshot._fingerprint import Unclear, examined, handled
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -77,21 +77,25 @@ class Form:
         hidden, generation = hidden_state(cls), _registry.generation
         self.refused = hidden and f"{hidden} is no field, and a snapshot holds fields only"
         try:
-            self.fingerprint = _digest(f"{__version__} {fingerprint(cls)}".encode())
+            digest, dispatches = examined(cls)
+            self.fingerprint = _digest(f"{__version__} {digest}".encode())
+            self._dispatches = [(each, dict(each)) for each in dispatches]
             self._events = list(map(ref, handled(cls)))
         except Exception as error:  # an annotation names what does not exist, say
             why = str(error) if isinstance(error, Unclear) else repr(error)
             self.fingerprint, self.refused = "", f"what its code does can't be told: {why}"
-            self._events = []
+            self._events, self._dispatches = [], []
         self._generation = generation
         self.kind = f"{type_digest(cls.__aggregate_type__)}/{self.fingerprint}"
-        self._cls = cls
+        self.cls = cls
         self._codec: Codec[Any] = Codec(cls)
 
     def holds(self) -> bool:
-        """Says whether its class still takes the same events, whatever modules were loaded."""
+        """Says whether its class still does the same, whatever modules were loaded."""
+        if any(now != then for now, then in self._dispatches):
+            return False
         if self._generation is not (generation := _registry.generation):
-            if not self.fingerprint or list(map(ref, handled(self._cls))) != self._events:
+            if not self.fingerprint or list(map(ref, handled(self.cls))) != self._events:
                 return False
             self._generation = generation
         return True
