@@ -964,25 +964,34 @@ class EventStore:
         return await self._driver.run(_verifying.verify(self._store, progress, limit))
 
     async def clean_snapshots(
-        self, *kinds: type[Aggregate] | str, progress: Progress | bool | None = None
+        self,
+        *kinds: type[Aggregate] | str,
+        others: bool = False,
+        progress: Progress | bool | None = None,
     ) -> CleanedSnapshots:
         """Removes snapshots that nobody uses any more: those above their age, and outdated ones.
 
             await store.clean_snapshots(Account, "Invoice")
+            await store.clean_snapshots(Account, Cart, others=True)  # of nothing else any
 
-        Of this tenant, it removes those older than the `max_age` they were written with. Call it
-        from time to time, and with the classes after a deployment.
+        Of this tenant, it removes those older than the `max_age` they were written with, and, if
+        the store was opened with a policy, those that are more than its `keep`. Call it from time
+        to time, and with the classes after a deployment.
 
         Args:
             kinds: Classes, of which those that other code has made are removed; or names of types,
                 of which all are. Code that still runs elsewhere then replays more events.
+            others: Whether those of all types are removed that are not among the kinds, such as of
+                classes that are gone; give all classes that have snapshots.
             progress: Called with the number of snapshots removed and of those found; True draws a
                 bar on stderr.
 
         Raises:
             StorageCorruptedError: A snapshot that is to be removed is damaged.
         """
-        return await self._driver.run(clean(self._store, kinds, progress))
+        return await self._driver.run(
+            clean(self._store, kinds, progress, others=others, places=self._snapshots.places)
+        )
 
     async def close(self) -> None:
         """Waits for the writes that have begun, then releases everything; may be called twice."""

@@ -85,7 +85,9 @@ class CleanedSnapshots:
     Attributes:
         expired: The number of snapshots removed for their age.
         outdated: The number of snapshots removed because other code made them.
+        surplus: The number of snapshots removed because more were kept before.
     """
 
     expired: int = 0
     outdated: int = 0
+    surplus: int = 0

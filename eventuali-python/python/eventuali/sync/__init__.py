@@ -504,10 +504,15 @@ class EventStore:
         return _drive(_read.horizon(self._store))
 
     def clean_snapshots(
-        self, *kinds: type[Aggregate] | str, progress: Progress | bool | None = None
+        self,
+        *kinds: type[Aggregate] | str,
+        others: bool = False,
+        progress: Progress | bool | None = None,
     ) -> CleanedSnapshots:
         """Removes unused snapshots; see `eventuali.EventStore.clean_snapshots`."""
-        return _drive(clean(self._store, kinds, progress))
+        return _drive(
+            clean(self._store, kinds, progress, others=others, places=self._snapshots.places)
+        )
 
     def close(self) -> None:
         """Waits for the writes that have begun, then releases everything; may be called twice."""
