@@ -3,6 +3,8 @@
 //! They are a cache. Nothing here says whether one is right: who reads it compares it with the
 //! stream. A place holds one snapshot at a time, so that a stream has as many records as places.
 
+use std::time::Duration;
+
 use crate::commit::{Commit, Committed};
 use crate::query::MAX_PAGE_EVENTS;
 use crate::record::{
@@ -20,6 +22,9 @@ const OF: &str = "of";
 const KIND: &str = "kind";
 /// The entry by which those that are not in the first place are found: most streams have but one.
 const PLACE: &str = "place";
+/// How long a write waits for locks of other processes: a snapshot is not worth more, and whoever
+/// closes the store waits for it.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +93,7 @@ pub fn put(store: &EventStore, snapshot: Snapshot, instead: Instead) -> Answer<C
             vec![gone.expecting(ExpectedRecord::Exact(at)), change(ExpectedRecord::Rising)]
         }
     };
-    store.commit(Commit::change(changes))
+    store.commit(Commit { patience: Some(PATIENCE), ..Commit::change(changes) })
 }
 
 /// The first snapshots of the kinds from one to another, both included, as (key, version of the
