@@ -33,6 +33,7 @@ class Part(BaseModel):
 class Fixed(BaseModel, frozen=True):
     number: int = 0
     note: str = ""
+    more: frozenset[Fixed] = frozenset()
 
 
 class Names(RootModel[list[Part]]):
@@ -95,7 +96,9 @@ parts = st.recursive(
 fixed = st.fixed_dictionaries(
     {}, optional={"number": st.integers(0, 3), "note": st.text(max_size=1)}
 )
-full = st.fixed_dictionaries({"number": st.integers(0, 3), "note": st.just("")})
+full = st.fixed_dictionaries(
+    {"number": st.integers(0, 3), "note": st.just(""), "more": st.just([])}
+)
 states = st.fixed_dictionaries(
     {},
     optional={
@@ -174,7 +177,7 @@ STATE = {
     "pair": [{"number": 1}, {}],
     "line": [{}, {"number": 3}],
     "names": [{}, {"name": "k"}],
-    "fixed": [{"number": 1, "note": ""}],
+    "fixed": [{"number": 1, "note": "", "more": []}],
 }
 
 
@@ -191,11 +194,21 @@ def test_there_is_a_snapshot_of_such_a_state(api, tmp_path):
     asyncio.run(main())
 
 
+ALL = {"number": 1, "note": "", "more": []}
+PARTLY = [
+    [{"number": 1}, {"note": "n"}],
+    [ALL, {"number": 2}],
+    [ALL | {"more": [{"number": 2}]}],
+    [ALL | {"more": [ALL | {"more": [{}]}, ALL | {"number": 3}]}],
+]
+
+
 @each_api
-def test_members_of_a_set_come_back_or_are_refused(api, tmp_path, caplog):
+@pytest.mark.parametrize("members", PARTLY, ids=["both", "one", "within one", "far within one"])
+def test_members_of_a_set_come_back_or_are_refused(members, api, tmp_path, caplog):
     async def main():
         async with opened(api, url_of("memory", tmp_path), snapshots=EVERY) as store:
-            await compared(store, [{"fixed": [{"number": 1}, {"note": "n"}]}])
+            await compared(store, [{"fixed": members}])
             assert version_of(store, Box, "a") is None
             assert (await stats(store, Box)).refused == 1
             assert "fixed: which fields of its members were set would not come back" in caplog.text

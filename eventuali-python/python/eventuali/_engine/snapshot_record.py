@@ -322,8 +322,20 @@ def _check_set(path: str, value: Iterable[Any], twin: Iterable[Any]) -> None:
         raise Inexact(path, "which fields of its members were set would not come back")
 
 
-def _sets_within(value: Any) -> list[list[str]]:
-    return [sorted(model.__pydantic_fields_set__) for model in _models(value)]
+def _sets_within(value: Any) -> str:
+    """Describes which fields of the models in a value were set, whatever the order of its sets."""
+    if type(value) in IMMUTABLE:
+        return ""
+    if isinstance(value, dict):
+        return f"{[*map(_sets_within, value), *map(_sets_within, value.values())]}"
+    if isinstance(value, set | frozenset):
+        return f"{sorted(map(_sets_within, value))}"
+    if isinstance(value, list | tuple | deque):
+        return f"{list(map(_sets_within, value))}"
+    if isinstance(value, BaseModel) or is_dataclass(value):
+        own = sorted(value.__pydantic_fields_set__) if isinstance(value, BaseModel) else ()
+        return f"{own}{list(map(_sets_within, _fields_of(value).values()))}"
+    return ""
 
 
 _ZONED = (datetime, time)
