@@ -77,6 +77,7 @@ def events(given_amounts):
 
 async def step(store, what: str, key: str, cls, how) -> None:
     """Takes a step, and compares what is loaded with the replay."""
+    await settled(store)  # what the step before has replaced is there
     stored = newest(store, cls, key)
     if what == "save":
         found = await store.load(cls, key) or cls(id=key)
@@ -99,7 +100,7 @@ async def step(store, what: str, key: str, cls, how) -> None:
             put(store, cls, key, other[2], version=version)
     elif stored is not None and what != "load":
         value = stored[2]
-        if what == "flip":
+        if what == "flip" and value:
             at = int(how * (len(value) - 1))
             value = value[:at] + bytes([value[at] ^ 1]) + value[at + 1 :]
         elif what == "cut":
