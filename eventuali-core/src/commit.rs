@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -44,6 +45,9 @@ pub struct Commit {
     /// The store's clock as it is to be for this commit, in µs since 1970 UTC and later than that;
     /// none is the real one. No part of its identity. `recorded_at` never falls all the same.
     pub at: Option<i64>,
+    /// How long it waits for locks of other processes at the most; none is as long as the backend
+    /// does. No part of its identity. In one transaction with others, it waits as long as they do.
+    pub patience: Option<Duration>,
 }
 
 /// Events for the end of one stream. Without events it is only a condition.
@@ -77,6 +81,7 @@ impl Default for Commit {
             checks: Vec::new(),
             statements: Vec::new(),
             at: None,
+            patience: None,
         }
     }
 }

@@ -283,6 +283,8 @@ pub struct RecordQuery {
     pub backwards: bool,
     /// Whether their entries in the index are wanted, too; without them, a page is faster.
     pub entries: bool,
+    /// Whether their bytes are wanted, too; without them, a page holds names, however large they are.
+    pub bytes: bool,
 }
 
 /// How records are chosen; each choice has its order.
@@ -313,10 +315,10 @@ pub enum RecordSelection {
 }
 
 impl RecordQuery {
-    /// Records of a space, from the first to the last, with their entries.
+    /// Records of a space, from the first to the last, with their entries and bytes.
     pub fn new(space: impl Into<String>, select: RecordSelection) -> Self {
         let space = space.into();
-        Self { tenant: String::new(), space, select, backwards: false, entries: true }
+        Self { tenant: String::new(), space, select, backwards: false, entries: true, bytes: true }
     }
 
     /// Checks its names.

@@ -64,9 +64,15 @@ impl Snapshots {
         Pending::new(async { answer.await.map(|_| Outcome::Closed) })
     }
 
-    /// The first snapshots of kinds from one to another: [(key, version of its record, kind)].
+    /// The first snapshots of kinds from one to another: [(key, version of its record)].
     fn of_kinds(&self, first: String, last: String, limit: usize) -> Pending {
         let answer = snapshot::of_kinds(&self.store, first, last, limit);
+        Pending::new(async { answer.await.map(made) })
+    }
+
+    /// The first snapshots whose place is not one of so many: [(key, version of its record)].
+    fn above(&self, places: u32, limit: usize) -> Pending {
+        let answer = snapshot::above(&self.store, places, limit);
         Pending::new(async { answer.await.map(made) })
     }
 }

@@ -469,7 +469,7 @@ impl Store {
     /// The first records of a space that are due by the store's clock: [(key, version)].
     fn due_records(&self, space: String, limit: usize) -> Pending {
         let select = RecordSelection::Due { until: None };
-        let query = RecordQuery { entries: false, ..RecordQuery::new(space, select) };
+        let query = RecordQuery { entries: false, bytes: false, ..RecordQuery::new(space, select) };
         let answer = self.core.records(query, None, limit);
         Pending::new(async {
             let page = answer.await?;

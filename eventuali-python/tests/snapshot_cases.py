@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 
 from pydantic import Field
 
 from eventuali import Aggregate, Event, SnapshotPolicy
+from eventuali._engine.event_types import EventTypes
+from eventuali._engine.history import History
 from eventuali._engine.load import load, load_many
 from eventuali._engine.operation import run
 from eventuali._engine.snapshot_record import form_of
@@ -104,6 +107,24 @@ def rows_read(store, cls, keys: str | list[str], **bounds):
             step = operation.send(answer)
     except StopIteration as end:
         return end.value, rows
+
+
+def history_rows(store, cls, key: str, **options):
+    """Returns the steps of a history, and how many rows were read."""
+    rows: list[Page] = []
+    core = core_of(store)
+    history = History(core, EventTypes(), cls, key, **options)
+    skipping = history.skip(kept_of(store))
+    with suppress(StopIteration):
+        step = skipping.send(None)
+        while True:
+            rows.append(step.wait())
+            step = skipping.send(rows[-1])
+    steps = []
+    while (pending := history.pending) is not None:
+        rows.append(pending.wait())
+        steps.extend(history.take(rows[-1]))
+    return steps, sum(len(each) for each in rows if isinstance(each, Page))
 
 
 async def fill(store, key: str, amounts: Iterable[int], at_once: int = 1, cls=Jar):

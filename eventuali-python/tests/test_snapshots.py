@@ -23,6 +23,7 @@ from snapshot_cases import (
     Put,
     core_of,
     fill,
+    history_rows,
     kept_of,
     newest,
     put,
@@ -170,6 +171,32 @@ def test_a_version_or_time_begins_with_the_best_below(kind, api, tmp_path):
 
     policy = replace(EVERY, keep=3)
     run(api, kind, tmp_path, test, clock=clock, snapshots=policy)
+
+
+@each_store
+def test_a_history_begins_with_the_best_below(kind, api, tmp_path):
+    async def test(store):
+        await fill(store, "a", range(35))
+        whole = [step async for step in store.history(Jar, "a")]
+        assert (await stats(store)).used == 0
+        # The event of the snapshot is read, too; those below 20 have one no more.
+        for first, rows in ((35, 6), (31, 6), (30, 16), (21, 16), (20, 35), (9, 35), (1, 35)):
+            steps, read = history_rows(store, Jar, "a", from_version=first)
+            assert read == rows, first
+            assert tree([(step.state, step.changes) for step in steps]) == tree(
+                [(step.state, step.changes) for step in whole[first - 1 :]]
+            )
+        steps, read = history_rows(store, Jar, "a", from_version=33, limit=2)
+        assert ([step.state.version for step in steps], read) == ([33, 34], 5)
+        assert history_rows(store, Jar, "a", from_version=36) == ([], 6)
+        assert history_rows(store, Jar, "nobody", from_version=36) == ([], 0)
+        assert [step.event async for step in store.history(Jar, "a", from_version=99)] == []
+        put(store, Jar, "a", b"damaged", version=30, place=1)
+        steps, read = history_rows(store, Jar, "a", from_version=35)
+        assert tree(steps[0].state) == tree(whole[-1].state)
+        assert read == 35
+
+    run(api, kind, tmp_path, test, snapshots=replace(EVERY, keep=2))
 
 
 @each_store
@@ -613,6 +640,73 @@ def test_states_that_would_change_are_refused_once_and_loud(api, tmp_path, caplo
             told = [record.getMessage() for record in caplog.records]
             assert len(told) == 1, told
             assert f"{cls.__qualname__} has no snapshots: {path}" in told[0]
+
+    run(api, "memory", tmp_path, test)
+
+
+class Sharing(Aggregate, name="SnapshotsSharing"):
+    """Two fields hold one list until there are so many events."""
+
+    one: list[int] = Field(default_factory=list)
+    other: list[int] = Field(default_factory=list)
+
+    def apply_put(self, event: Put) -> None:
+        self.one.append(event.amount)
+        self.other = self.one if len(self.one) < 40 else []
+
+
+@each_store
+def test_what_was_refused_is_not_encoded_at_each_load(kind, api, tmp_path, monkeypatch):
+    import eventuali._engine.snapshots as module
+
+    encoded = []
+
+    def written(self, aggregate, *given):
+        encoded.append(aggregate.version)
+        return right(self, aggregate, *given)
+
+    right = module.Form.written
+
+    async def test(store):
+        monkeypatch.setattr(module.Form, "written", written)
+        await store.append([Put(amount=n) for n in range(25)], stream=("SnapshotsSharing", "a"))
+        for _ in range(5):
+            await store.load(Sharing, "a")
+            await store.load_many(Sharing, ["a"])
+        assert encoded == [25]
+        await fill(store, "a", range(9), cls=Sharing)
+        assert encoded == [25], "fewer than ten events since"
+        await fill(store, "b", range(10), cls=Sharing)
+        await store.load(Sharing, "b")
+        assert encoded == [25, 10], "another stream is another state"
+        await store.for_tenant("other").append(
+            [Put(amount=n) for n in range(12)], stream=("SnapshotsSharing", "a")
+        )
+        await store.for_tenant("other").load(Sharing, "a")
+        assert encoded == [25, 10, 12]
+        assert (await stats(store, Sharing)).refused == 3
+        await fill(store, "a", range(6), cls=Sharing)
+        assert encoded == [25, 10, 12, 40], "it is tried again"
+        assert version_of(store, Sharing, "a") == 40
+        assert tree(await store.load(Sharing, "a")) == tree(replayed(store, Sharing, "a"))
+        seen = await stats(store, Sharing)
+        assert (seen.refused, seen.written, seen.used) == (3, 1, 1)
+
+    run(api, kind, tmp_path, test)
+
+
+@each_api
+def test_only_so_many_refusals_are_remembered(api, tmp_path, monkeypatch):
+    import eventuali._engine.snapshots as module
+
+    async def test(store):
+        monkeypatch.setattr(module, "REFUSALS", 2)
+        for key in "abc":
+            await fill(store, key, range(10), at_once=10, cls=Sharing)
+        for key in "cba":
+            await store.load(Sharing, key)
+        assert (await stats(store, Sharing)).refused == 4, "the first one was forgotten"
+        assert len(kept_of(store)._refused) == 2
 
     run(api, "memory", tmp_path, test)
 

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 import sys
+import threading
 
+import psycopg
 import pytest
-from snapshot_cases import Jar, Put, newest, replayed, settled, stats, version_of
-from stores import each_shared, opened, url_of
+from postgres_server import server_url
+from snapshot_cases import Jar, Put, kept_of, newest, replayed, settled, stats, version_of
+from stores import each_api, each_shared, opened, schema_of, url_of
 from support import TESTS, UNPACK, packed, script, tree
 
 from eventuali import SnapshotPolicy, sync
 from eventuali._engine.snapshot_record import form_of
 
 EVERY = SnapshotPolicy(every=5)
+OF = ("SnapshotsJar", "a")
 LIMIT = 120
 """After so many seconds a test has failed; none passes or fails by it otherwise."""
+HELD = 30
+"""How long a lock is held from which the test wants to come back before."""
 
 DYING = """
 import os, sys
@@ -165,6 +172,63 @@ def test_processes_that_write_the_same_ones(kind, tmp_path):
 def test_a_fork_takes_no_snapshots_along(kind, tmp_path):
     done = script(FORKED, url_of(kind, tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
+
+
+class Lock:
+    """Keeps all others from writing snapshots, until it is let go; for `HELD` s at most."""
+
+    def __init__(self, kind: str, folder) -> None:
+        self.is_held = True
+        if kind == "sqlite":
+            self._connection = sqlite3.connect(folder / "events.db", check_same_thread=False)
+            self._connection.execute("BEGIN IMMEDIATE")
+        else:
+            self._connection = psycopg.connect(server_url())
+            table = f"{schema_of(folder)}.events_records"
+            self._connection.execute(f"LOCK TABLE {table} IN SHARE MODE")
+        self._timer = threading.Timer(HELD, self.let_go)
+        self._timer.start()
+
+    def let_go(self) -> None:
+        self.is_held = False
+        self._connection.rollback()
+
+    def end(self) -> None:
+        self._timer.cancel()
+        self._timer.join()
+        self._connection.close()
+
+
+@each_shared
+@each_api
+def test_closing_waits_for_no_lock_of_another_process(kind, api, tmp_path):
+    """A snapshot that waits for it is dropped, and counted."""
+
+    async def main():
+        place = url_of(kind, tmp_path)
+        if kind == "postgres":
+            place = place.with_connect_timeout(2 * HELD)
+        async with opened(api, place) as store:
+            await store.append([Put(amount=n) for n in range(7)], stream=OF)
+        async with opened(api, place, snapshots=EVERY) as store:
+            lock = Lock(kind, tmp_path)
+            try:
+                assert (await store.load(Jar, "a")).version == 7
+                assert kept_of(store)._under_way
+                await store.close()
+                assert lock.is_held
+            finally:
+                lock.end()
+            assert not kept_of(store)._under_way
+            seen = kept_of(store).stats()["SnapshotsJar"]
+            assert (seen.written, seen.failed + seen.skipped) == (0, 1)
+        async with opened(api, place, snapshots=EVERY) as store:
+            assert version_of(store, Jar, "a") is None
+            await store.load(Jar, "a")
+            await settled(store)
+            assert version_of(store, Jar, "a") == 7
+
+    asyncio.run(main())
 
 
 @each_shared

@@ -183,6 +183,50 @@ def test_a_class_that_is_loaded_later_counts(program):
     assert form_of(cls).fingerprint != before.fingerprint
 
 
+OPEN = "@functools.singledispatch\ndef fee(e): return 1"
+METHOD = "class Fees:\n    @functools.singledispatchmethod\n    def fee(self, e): return 1"
+LAMBDA = "def made(k):\n    return lambda e: e.n * k\nfee.register(Ev, made(2))"
+
+
+@pytest.mark.parametrize(
+    ("before", "registers", "old", "new"),
+    [
+        (OPEN, "@fee.register\ndef _(e: Ev): return e.n * 2", "n * 2", "n * 3"),
+        (METHOD, "@Fees.fee.register\ndef _(self, e: Ev): return e.n * 2", "n * 2", "n * 3"),
+        (OPEN, "import beside\n@fee.register\ndef _(e: Ev): return beside.fee()", "OUT", "3"),
+        (OPEN, LAMBDA, "made(2)", "made(3)"),
+    ],
+    ids=["function", "method", "module of a module", "closure"],
+)
+def test_what_another_module_registers_counts(before, registers, old, new, program):
+    """Nothing that the aggregate reaches imports that module."""
+    code = handling("fee(e)", before)
+    more = f"from shop.m import *\nfrom shop.m import {'Fees' if before is METHOD else 'fee'}\n"
+    given = {"load": ("shop.m", "reach_subclass"), "reach_subclass": more + registers}
+    prints = [fingerprint(program(code, **given)), fingerprint(program(code, **given))]
+    prints += [fingerprint(program(code, old, new, **given)), fingerprint(program(code))]
+    assert prints[0] == prints[1]
+    assert len(set(prints)) == 3
+
+
+def test_what_is_registered_later_counts(program):
+    registers = "from shop.m import *\n@fee.register\ndef _(e: Ev): return 2"
+    cls = program(handling("fee(e)", OPEN), reach_subclass=registers)
+    before = form_of(cls)
+    assert form_of(cls) is before
+    importlib.import_module("reach_subclass")
+    assert form_of(cls).fingerprint != before.fingerprint
+
+
+def test_the_order_of_registration_does_not_count(program):
+    one, other = "@fee.register\ndef _(e: int): return 2", "@fee.register\ndef _(e: str): return 3"
+    given = {"load": ("shop.m", "shop.n", "shop.o"), "shop/n": f"from shop.m import *\n{one}"}
+    given["shop/o"] = f"from shop.m import *\n{other}"
+    before = fingerprint(program(handling("fee(e)", OPEN), **given))
+    given["load"] = ("shop.m", "shop.o", "shop.n")
+    assert fingerprint(program(handling("fee(e)", OPEN), **given)) == before
+
+
 def test_what_is_outside_does_not_count(program):
     before = fingerprint(program(handling("self.t += 1")))
     assert fingerprint(program(handling("self.t += 1"), "FEE", "3")) == before

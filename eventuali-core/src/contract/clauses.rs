@@ -248,7 +248,7 @@ macro_rules! contract_clauses {
             1 a_thousand_changes_are_one_commit "A commit may change as many records as the limit allows, without events.";
         }
         selections {
-            7 by_keys_in_their_order "Records are found by keys, each once, in the order of the key; backwards as well, without their entries as well, and counted, as by every other selection.";
+            7 by_keys_in_their_order "Records are found by keys, each once, in the order of the key; backwards as well, without their entries or their bytes as well, and counted, as by every other selection.";
             7 by_prefix_in_the_order_of_bytes "Records are found by prefix, in the order of the key as bytes.";
             7 a_prefix_is_taken_literally "A prefix has no wildcards.";
             7 a_prefix_may_end_in_the_last_character "A prefix may end in a character that has no next one.";

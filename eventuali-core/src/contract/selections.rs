@@ -243,6 +243,12 @@ async fn finds(store: &Store, chosen: RecordSelection, keys: &[&str]) {
             record.value.index.clone_from(&whole.value.index);
         }
         assert_eq!(bare, stored, "{chosen:?} by {limit}, without entries");
+        let mut names = records(store, &RecordQuery { bytes: false, ..query.clone() }, limit).await;
+        for (record, whole) in names.iter_mut().zip(&stored) {
+            assert_eq!(record.value.bytes, b"", "no bytes are wanted");
+            record.value.bytes.clone_from(&whole.value.bytes);
+        }
+        assert_eq!(names, stored, "{chosen:?} by {limit}, without bytes");
     }
     let count = store.count_records(query).await.expect("they are counted");
     assert_eq!(count, keys.len() as u64, "{chosen:?}");

@@ -3,8 +3,9 @@
 //! They are a cache. Nothing here says whether one is right: who reads it compares it with the
 //! stream. A place holds one snapshot at a time, so that a stream has as many records as places.
 
+use std::time::Duration;
+
 use crate::commit::{Commit, Committed};
-use crate::error::Result;
 use crate::query::MAX_PAGE_EVENTS;
 use crate::record::{
     ExpectedRecord, Record, RecordChange, RecordKey, RecordQuery, RecordSelection, RecordValue,
@@ -19,6 +20,11 @@ pub const SPACE: &str = "snapshot";
 const OF: &str = "of";
 /// The entry by which those of a kind are found.
 const KIND: &str = "kind";
+/// The entry by which those that are not in the first place are found: most streams have but one.
+const PLACE: &str = "place";
+/// How long a write waits for locks of other processes: a snapshot is not worth more, and whoever
+/// closes the store waits for it.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,10 +57,11 @@ pub enum Instead {
 /// The newest snapshot of a series at or below a version.
 #[must_use]
 pub fn newest(store: &EventStore, series: &str, at_most: u64) -> Answer<Option<Record>> {
+    let (from, to) = (format!("{series}/"), entry(series, at_most));
     let query = RecordQuery {
         backwards: true,
         entries: false,
-        ..within(OF, format!("{series}/"), entry(series, at_most))
+        ..within(OF, Some(Scalar::Text(from)), Some(Scalar::Text(to)))
     };
     let answer = store.records(query, None, 1);
     Box::pin(async { Ok(answer.await?.records.pop()) })
@@ -68,10 +75,13 @@ pub fn newest(store: &EventStore, series: &str, at_most: u64) -> Answer<Option<R
 pub fn put(store: &EventStore, snapshot: Snapshot, instead: Instead) -> Answer<Committed> {
     let Snapshot { series, place, kind, version, bytes, due } = snapshot;
     let key = RecordKey::new(SPACE, format!("{series}/{place}"));
-    let index = vec![
+    let mut index = vec![
         (OF.to_owned(), Scalar::Text(entry(&series, version))),
         (KIND.to_owned(), Scalar::Text(kind)),
     ];
+    if place > 0 {
+        index.push((PLACE.to_owned(), Scalar::Int(place.into())));
+    }
     let value = RecordValue { bytes, due, index, text: None };
     let change = |expected| RecordChange { key: key.clone(), expected, value: Some(value) };
     let changes = match instead {
@@ -83,40 +93,38 @@ pub fn put(store: &EventStore, snapshot: Snapshot, instead: Instead) -> Answer<C
             vec![gone.expecting(ExpectedRecord::Exact(at)), change(ExpectedRecord::Rising)]
         }
     };
-    store.commit(Commit::change(changes))
+    store.commit(Commit { patience: Some(PATIENCE), ..Commit::change(changes) })
 }
 
 /// The first snapshots of the kinds from one to another, both included, as (key, version of the
-/// record, kind).
+/// record).
 #[must_use]
 pub fn of_kinds(
     store: &EventStore,
     from: String,
     to: String,
     limit: usize,
-) -> Answer<Vec<(String, u64, String)>> {
-    let query = within(KIND, from, to);
+) -> Answer<Vec<(String, u64)>> {
+    names(store, within(KIND, Some(Scalar::Text(from)), Some(Scalar::Text(to))), limit)
+}
+
+/// The first snapshots whose place is not one of so many, as (key, version of the record).
+#[must_use]
+pub fn above(store: &EventStore, places: u32, limit: usize) -> Answer<Vec<(String, u64)>> {
+    names(store, within(PLACE, Some(Scalar::Int(places.into())), None), limit)
+}
+
+/// Reads no snapshot itself: a page of them is as large as they are.
+fn names(store: &EventStore, query: RecordQuery, limit: usize) -> Answer<Vec<(String, u64)>> {
+    let query = RecordQuery { entries: false, bytes: false, ..query };
     let answer = store.records(query, None, limit.min(MAX_PAGE_EVENTS));
     Box::pin(async {
-        let kind = |record: &Record| {
-            record.value.index.iter().find_map(|(name, value)| match value {
-                Scalar::Text(text) if name == KIND => Some(text.clone()),
-                _ => None,
-            })
-        };
         let found = answer.await?.records.into_iter();
-        let listed: Result<_> = Ok(found
-            .map(|record| {
-                let kind = kind(&record).unwrap_or_default();
-                (record.key.key, record.version, kind)
-            })
-            .collect());
-        listed
+        Ok(found.map(|record| (record.key.key, record.version)).collect())
     })
 }
 
-fn within(name: &str, from: String, to: String) -> RecordQuery {
-    let (from, to) = (Some(Scalar::Text(from)), Some(Scalar::Text(to)));
+fn within(name: &str, from: Option<Scalar>, to: Option<Scalar>) -> RecordQuery {
     RecordQuery::new(SPACE, RecordSelection::Index { name: name.to_owned(), from, to })
 }
 

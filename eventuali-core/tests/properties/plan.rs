@@ -278,8 +278,15 @@ fn record_query() -> impl Strategy<Value = RecordQuery> {
         1 => option::of(0..5i64).prop_map(|until| RecordSelection::Due { until }),
     ];
     let space = prop_oneof![4 => Just("s".to_owned()), 1 => Just("o".to_owned())];
-    let flags = (any::<bool>(), any::<bool>());
-    (tenant(), space, chosen, flags).prop_map(|(tenant, space, select, (backwards, entries))| {
-        RecordQuery { tenant, space, select, backwards, entries }
-    })
+    let flags = any::<[bool; 3]>();
+    (tenant(), space, chosen, flags).prop_map(
+        |(tenant, space, select, [backwards, entries, bytes])| RecordQuery {
+            tenant,
+            space,
+            select,
+            backwards,
+            entries,
+            bytes,
+        },
+    )
 }

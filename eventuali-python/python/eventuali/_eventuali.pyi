@@ -346,7 +346,10 @@ class Snapshots:
         """
 
     def of_kinds(self, first: str, last: str, limit: int) -> Pending:
-        """The first snapshots of a range of kinds: [(key, version of its record, kind)]."""
+        """The first snapshots of a range of kinds: [(key, version of its record)]."""
+
+    def above(self, places: int, limit: int) -> Pending:
+        """The first snapshots whose place is not one of so many: [(key, version of its record)]."""
 
 @final
 class Store:

@@ -33,7 +33,6 @@
     │   ├── UnknownCommandError                (LookupError)  message_type, known
     │   └── CommandIdConflictError             command_id
     ├── ProjectionError
-    ├── SnapshotError
     └── StreamingError
 
 Catch a class and read its attributes; the messages are for people and may change. Every exception
@@ -70,7 +69,6 @@ __all__ = [
     "ProjectionError",
     "SchemaMismatchError",
     "SerializationError",
-    "SnapshotError",
     "StatementError",
     "StorageBusyError",
     "StorageCorruptedError",
@@ -460,10 +458,6 @@ class ProjectionError(EventualiError):
 
     Its documents are as they were after the last event that was handled.
     """
-
-
-class SnapshotError(EventualiError):
-    """Reserved: a snapshot can't be taken or used. The events are unchanged and authoritative."""
 
 
 class StreamingError(EventualiError):

@@ -33,13 +33,13 @@ from eventuali._engine.decide import AsyncDecision, Deciding
 from eventuali._engine.decode import Decoders, Raw
 from eventuali._engine.event_types import EventTypes, StoreOrClass, event_types_of
 from eventuali._engine.find import DocumentPlace, Found
+from eventuali._engine.history import History
 from eventuali._engine.inline_commit import Inline
 from eventuali._engine.lifecycle import Durability, Place, begin, named_tenant, opened
 from eventuali._engine.pending_commit import Committed
 from eventuali._engine.progress import Progress, shown
 from eventuali._engine.read import Horizon, StreamInfo
 from eventuali._engine.readers import EventReader
-from eventuali._engine.replay import History
 from eventuali._engine.snapshot_cleaning import clean
 from eventuali._engine.snapshots import Snapshots
 from eventuali._engine.tickets import Tickets
@@ -298,7 +298,7 @@ class EventStore:
             cls: The class of the aggregate.
             aggregate_id: The id of the aggregate.
             from_version: The first version of which a step is yielded. Events before it are
-                applied, and not yielded.
+                applied, and not yielded; a snapshot spares those up to its own.
             limit: The maximum number of versions. One has a step; where its event has become
                 several, a step for each. The next page begins at `from_version + limit`.
 
@@ -308,6 +308,7 @@ class EventStore:
             SerializationError: A stored event does not fit its class.
         """
         history = History(self._store, self._event_types, cls, aggregate_id, from_version, limit)
+        await self._driver.run(history.skip(self._snapshots))
         while (pending := history.pending) is not None:
             for step in history.take(await self._driver.answer(pending)):
                 yield step
@@ -963,25 +964,34 @@ class EventStore:
         return await self._driver.run(_verifying.verify(self._store, progress, limit))
 
     async def clean_snapshots(
-        self, *kinds: type[Aggregate] | str, progress: Progress | bool | None = None
+        self,
+        *kinds: type[Aggregate] | str,
+        others: bool = False,
+        progress: Progress | bool | None = None,
     ) -> CleanedSnapshots:
         """Removes snapshots that nobody uses any more: those above their age, and outdated ones.
 
             await store.clean_snapshots(Account, "Invoice")
+            await store.clean_snapshots(Account, Cart, others=True)  # of nothing else any
 
-        Of this tenant, it removes those older than the `max_age` they were written with. Call it
-        from time to time, and with the classes after a deployment.
+        Of this tenant, it removes those older than the `max_age` they were written with, and, if
+        the store was opened with a policy, those that are more than its `keep`. Call it from time
+        to time, and with the classes after a deployment.
 
         Args:
             kinds: Classes, of which those that other code has made are removed; or names of types,
                 of which all are. Code that still runs elsewhere then replays more events.
+            others: Whether those of all types are removed that are not among the kinds, such as of
+                classes that are gone; give all classes that have snapshots.
             progress: Called with the number of snapshots removed and of those found; True draws a
                 bar on stderr.
 
         Raises:
             StorageCorruptedError: A snapshot that is to be removed is damaged.
         """
-        return await self._driver.run(clean(self._store, kinds, progress))
+        return await self._driver.run(
+            clean(self._store, kinds, progress, others=others, places=self._snapshots.places)
+        )
 
     async def close(self) -> None:
         """Waits for the writes that have begun, then releases everything; may be called twice."""

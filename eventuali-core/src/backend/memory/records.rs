@@ -53,7 +53,7 @@ impl State {
                 version: stored.version,
                 value: RecordValue {
                     index: if query.entries { value.index.clone() } else { Vec::new() },
-                    bytes: value.bytes.clone(),
+                    bytes: if query.bytes { value.bytes.clone() } else { Vec::new() },
                     due: value.due,
                     text: None,
                 },

@@ -491,7 +491,7 @@ async fn selected(
             words::bind(of_space(&statements.records_by_words), text, &query.tenant, &query.space)
         }
     };
-    let rows = statement.bind(limit as i64).fetch_all(&mut session.conn).await?;
+    let rows = statement.bind(limit as i64).bind(query.bytes).fetch_all(&mut session.conn).await?;
     let mut found = rows.iter().map(|row| found(query, row)).collect::<Result<Vec<_>>>()?;
     if let RecordSelection::Prefix(prefix) = &query.select {
         found.retain(|(record, _)| record.key.key.starts_with(prefix.as_str()));

@@ -191,7 +191,7 @@ impl Writer {
         let writer = Arc::clone(self);
         let mut place = self.apart.queue(group.iter().map(|request| &request.commit));
         tokio::spawn(async move {
-            let limit = writer.pool.shared().options.connect_timeout;
+            let limit = writer.patience(&group);
             let turn = async {
                 place.turn().await;
                 writer.trying.acquire().await
@@ -206,6 +206,14 @@ impl Writer {
         });
     }
 
+    /// How long a group is tried: as long as its most patient commit wants, and no longer than
+    /// anything is.
+    fn patience(&self, group: &[Arc<Request>]) -> Duration {
+        let limit = self.pool.shared().options.connect_timeout;
+        let each = group.iter().map(|request| request.commit.patience.unwrap_or(limit));
+        each.max().map_or(limit, |most| most.min(limit))
+    }
+
     /// Tries a group again as long as that can help. A group that was written before, unknown to
     /// us, is recognised by its ids: the locks see to it that what is still on its way is waited
     /// for. `briefly` says not to wait for a lock more than once. Also whether it is in doubt now.
@@ -215,7 +223,7 @@ impl Writer {
         mut doubted: bool,
         briefly: bool,
     ) -> (Result<Option<Vec<Judged>>, Failure>, bool) {
-        let patience = self.pool.shared().options.connect_timeout;
+        let patience = self.patience(group);
         let mut deadline = None;
         let mut pause = FIRST_PAUSE;
         loop {

@@ -445,6 +445,12 @@ pub(super) fn without_waiting<T>(work: impl FnOnce() -> T) -> T {
     waiting_at_most(0, work)
 }
 
+/// Runs `work` on this thread so that it waits no longer for a lock of another process.
+pub(super) fn waiting_for<T>(limit: Duration, work: impl FnOnce() -> T) -> T {
+    let millis = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
+    waiting_at_most((100 + millis / 5).min(PATIENT), work)
+}
+
 fn waiting_at_most<T>(tries: i32, work: impl FnOnce() -> T) -> T {
     let before = TRIES.replace(tries);
     let result = work();

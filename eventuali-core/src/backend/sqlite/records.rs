@@ -202,7 +202,9 @@ fn by_keys(
     }
     let mut found = Vec::new();
     for key in keys {
-        let parameters = [&query.tenant, &query.space, key].map(|text| text.clone().into());
+        let [tenant, space, key] =
+            [&query.tenant, &query.space, key].map(|text| text.clone().into());
+        let parameters = [tenant, space, key, query.bytes.into()];
         found.extend(run(session, query, include_str!("sql/record_by_key.sql"), &parameters)?);
         if found.len() == limit {
             break;
@@ -243,7 +245,7 @@ fn selected(
         }
         RecordSelection::Text(_) => include_str!("sql/records_by_words.sql"),
     };
-    parameters.push((limit as i64).into());
+    parameters.extend([(limit as i64).into(), query.bytes.into()]);
     let mut found = run(session, query, sql, &parameters)?;
     if let RecordSelection::Prefix(prefix) = &query.select {
         found.retain(|(record, _)| record.key.key.starts_with(prefix.as_str()));

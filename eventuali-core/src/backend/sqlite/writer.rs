@@ -1,13 +1,14 @@
 //! The one thread that writes: it commits whatever waits in one transaction.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use rusqlite::TransactionState;
 use tokio::sync::watch;
 
 use super::ahead::Ahead;
 use super::append::append;
-use super::connection::{Session, without_waiting};
+use super::connection::{Session, waiting_for, without_waiting};
 use super::error::is_io;
 use super::queue::{Job, Queue, Request};
 use super::rows::Tail;
@@ -108,7 +109,11 @@ impl Writer {
     }
 
     fn commit(&mut self, group: Vec<Request>) {
-        match self.begin() {
+        let begun = match patience(&group) {
+            Some(limit) => waiting_for(limit, || self.begin()),
+            None => self.begin(),
+        };
+        match begun {
             Ok(()) => self.carry_out(group),
             Err(error) => fail(group, &error),
         }
@@ -261,6 +266,13 @@ pub(super) fn announce(appended: &watch::Sender<u64>, last: u64, anew: bool) {
     });
 }
 
+/// How long a group waits for another process: as long as the most patient one; none is as long as
+/// the connection does.
+fn patience(group: &[Request]) -> Option<Duration> {
+    let each = group.iter().map(|request| request.commit.patience);
+    each.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other))).flatten()
+}
+
 /// Tells everybody in a group of an error; whoever is left in doubt, about their own events.
 fn fail(group: Vec<Request>, error: &Error) {
     for request in group {
@@ -347,6 +359,22 @@ mod tests {
             .unzip();
         writer.commit(group);
         answers.into_iter().map(|told| told.blocking_recv().expect("an answer")).collect()
+    }
+
+    #[test]
+    fn a_group_waits_as_long_as_its_most_patient_commit() {
+        let of = |millis: &[Option<u64>]| {
+            let request = |millis: &Option<u64>| {
+                let patience = millis.map(Duration::from_millis);
+                let commit = Commit { patience, ..commit("Opened", 1) };
+                Request { commit, answer: oneshot::channel().0 }
+            };
+            patience(&millis.iter().map(request).collect::<Vec<_>>()).map(|most| most.as_millis())
+        };
+        assert_eq!(of(&[Some(5)]), Some(5));
+        assert_eq!(of(&[Some(5), Some(7), Some(6)]), Some(7));
+        assert_eq!(of(&[Some(5), None, Some(6)]), None);
+        assert_eq!(of(&[None]), None);
     }
 
     fn found(session: &mut Session, item: QueryItem) -> usize {

@@ -1,15 +1,10 @@
-"""An aggregate from its stored events: all at once, or event by event.
-
-Event by event, each state is a copy, and one page is in memory at a time.
-"""
+"""An aggregate from its stored events."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-from eventuali._engine.arguments import aggregate_class
-from eventuali._engine.bounds import NO_BOUND
 from eventuali._engine.decode import (
     Columns,
     Decode,
@@ -22,24 +17,14 @@ from eventuali._engine.decode import (
 )
 from eventuali._engine.event_types import EventTypes
 from eventuali._engine.parts import parts
-from eventuali._engine.read import Reading
 from eventuali._engine.upcast import Becoming, Nothing, becoming, stored_kind
-from eventuali._eventuali import Pending, Row, Store
-from eventuali.aggregate import Aggregate, replay
+from eventuali._eventuali import Row
+from eventuali.aggregate import Aggregate
 from eventuali.aggregate._copies import Handler
 from eventuali.aggregate._handlers import returned_value
-from eventuali.aggregate._rollback import copied
 from eventuali.errors import InvalidEventError, UnknownEventTypeError
 from eventuali.event import Event
-from eventuali.event._names import checked_text
 from eventuali.event._slot import set_stored
-from eventuali.expected import at_least, checked_position
-from eventuali.history import Change, Step
-from eventuali.query import Item
-
-A = TypeVar("A", bound=Aggregate)
-
-_NOT_STATE = {"id", "version"}
 
 
 class Replay:
@@ -157,80 +142,3 @@ class OwnEvents(Decoders):
         for event in made:
             self._replay.handler_of_part(event, row)
         return made
-
-
-class History(Generic[A]):
-    """A history in progress: `pending` is the requested page, None at the end."""
-
-    def __init__(
-        self,
-        store: Store,
-        event_types: EventTypes,
-        cls: type[A],
-        aggregate_id: str,
-        from_version: int = 0,
-        limit: int | None = None,
-    ) -> None:
-        """Checks the arguments; the first access to `pending` begins to read.
-
-        Raises:
-            TypeError: `cls` is not a class of aggregates, the id not a str, or a number not an int.
-            InvalidEventError: A number is out of range.
-        """
-        self._first = max(checked_position(from_version, "from_version"), 1)
-        last = None if limit is None else self._first - 1 + at_least(0, limit, "limit")
-        cls = aggregate_class(cls, "history")
-        self._aggregate = cls(id=checked_text("aggregate_id", aggregate_id))
-        item: Item = (cls.__aggregate_type__, aggregate_id, (), (), (), None)
-        decoders = OwnEvents(cls, event_types)
-        self._reading = Reading(
-            store,
-            decoders,
-            [item],
-            to_version=None if last is None else min(last, NO_BOUND),
-            limit=limit if limit == 0 else None,
-        )
-        self._fields = cls.__pydantic_fields__.keys() - _NOT_STATE
-        self._ignored = cls.__ignored_names__()
-
-    @property
-    def pending(self) -> Pending | None:
-        """The requested page; None at the end."""
-        return self._reading.pending
-
-    def take(self, answer: Any) -> Iterator[Step[A]]:
-        """Requests the next page, and yields the steps of the one that has arrived."""
-        for event in self._reading.take(answer):
-            if (event.meta.aggregate_version or 0) < self._first:
-                self._fold(event)
-            else:
-                yield self._step(event)
-
-    def _fold(self, event: Event) -> None:
-        """Applies an event of which no step is wanted."""
-        meta = event.meta
-        if meta.event_type not in self._ignored:
-            replay(self._aggregate, event)
-        self._aggregate.__dict__["version"] = meta.aggregate_version
-
-    def _step(self, event: Event) -> Step[A]:
-        aggregate = self._aggregate
-        before = copied(aggregate)
-        self._fold(event)
-        after = copied(aggregate)
-        old, new = before.__dict__, after.__dict__
-        changes = {
-            name: Change(old[name], new[name])
-            for name in type(aggregate).__pydantic_fields__
-            if name in self._fields and not _same(old[name], new[name])
-        }
-        return Step(event, after, changes)
-
-
-def _same(one: Any, other: Any) -> bool:
-    if one is other:
-        return True
-    try:
-        return type(one) is type(other) and bool(one == other)
-    except Exception:  # An equality that fails proves nothing.
-        return False

@@ -6,11 +6,11 @@ Nothing of it is trusted: `taken` says what is wrong with one, and the stream ha
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from datetime import datetime, time, tzinfo
 from hashlib import blake2b
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypedDict, TypeVar
 from uuid import UUID
 from weakref import WeakKeyDictionary, ref
 
@@ -23,7 +23,7 @@ from eventuali.aggregate._copies import IMMUTABLE
 from eventuali.aggregate._handlers import forget
 from eventuali.codec.json import Codec, Inexact
 from eventuali.event import _registry
-from eventuali.snapshot._fingerprint import Unclear, fingerprint, handled
+from eventuali.snapshot._fingerprint import Unclear, examined, handled
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -71,27 +71,32 @@ class Form:
         fingerprint: What its code does, as a digest; empty if that can't be told.
         kind: By which they are found for cleaning.
         refused: Why there can be none.
+        cls: The class.
     """
 
     def __init__(self, cls: type[Aggregate]) -> None:
         hidden, generation = hidden_state(cls), _registry.generation
         self.refused = hidden and f"{hidden} is no field, and a snapshot holds fields only"
         try:
-            self.fingerprint = _digest(f"{__version__} {fingerprint(cls)}".encode())
+            digest, dispatches = examined(cls)
+            self.fingerprint = _digest(f"{__version__} {digest}".encode())
+            self._dispatches = [(each, dict(each)) for each in dispatches]
             self._events = list(map(ref, handled(cls)))
         except Exception as error:  # an annotation names what does not exist, say
             why = str(error) if isinstance(error, Unclear) else repr(error)
             self.fingerprint, self.refused = "", f"what its code does can't be told: {why}"
-            self._events = []
+            self._events, self._dispatches = [], []
         self._generation = generation
         self.kind = f"{type_digest(cls.__aggregate_type__)}/{self.fingerprint}"
-        self._cls = cls
+        self.cls = cls
         self._codec: Codec[Any] = Codec(cls)
 
     def holds(self) -> bool:
-        """Says whether its class still takes the same events, whatever modules were loaded."""
+        """Says whether its class still does the same, whatever modules were loaded."""
+        if any(now != then for now, then in self._dispatches):
+            return False
         if self._generation is not (generation := _registry.generation):
-            if not self.fingerprint or list(map(ref, handled(self._cls))) != self._events:
+            if not self.fingerprint or list(map(ref, handled(self.cls))) != self._events:
                 return False
             self._generation = generation
         return True
@@ -108,7 +113,7 @@ class Form:
         """
         state = _state(aggregate)
         body = self._codec.encode(state)
-        _check_same(state, self._codec.decode(body))
+        given = _check_same(state, self._codec.decode(body))
         head = {
             "layout": LAYOUT,
             "version": f"{aggregate.version:020}",
@@ -120,6 +125,8 @@ class Form:
             "recorded_at": at.recorded_at,
             "set": sorted(aggregate.__pydantic_fields_set__),
         }
+        if given is not None:
+            head["given"] = given
         lines = to_json(head) + b"\n" + body
         if len(lines) + 33 > BYTES:
             raise Inexact("", f"it has {len(lines):,} bytes, and a record holds {BYTES:,}")
@@ -140,19 +147,21 @@ class Form:
             version = int(head["version"])
             stands_for = head["layout"], *head["stream"], head["fingerprint"]
             at = At(UUID(head["event_id"]), int(head["position"]), int(head["recorded_at"]))
-            written_at, given = int(head["written_at"]), set(map(str, head["set"]))
+            written_at, own = int(head["written_at"]), set(map(str, head["set"]))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise WrongSnapshot("damaged", f"it can't be read: {error!r:.200}") from error
-        wanted = LAYOUT, self._cls.__aggregate_type__, aggregate_id, self.fingerprint
+        wanted = LAYOUT, self.cls.__aggregate_type__, aggregate_id, self.fingerprint
         if stands_for != wanted or not 0 < version <= at_most:
             raise WrongSnapshot("mismatched", f"it is of {stands_for!r:.300} at {version}")
         try:
             aggregate = self._codec.decode(body)
+            if (given := head.get("given")) is not None:
+                _give(aggregate, given)
         except Exception as error:
             raise WrongSnapshot("damaged", f"its state can't be read: {error!r:.200}") from error
         if aggregate.id != aggregate_id or aggregate.version != version:
             raise WrongSnapshot("mismatched", f"its state is of {aggregate.version}")
-        object.__setattr__(aggregate, "__pydantic_fields_set__", given)
+        object.__setattr__(aggregate, "__pydantic_fields_set__", own)
         return Taken(aggregate, at, written_at, (found[0], found[1]))
 
 
@@ -193,20 +202,87 @@ def _state(aggregate: Aggregate) -> Aggregate:
     return state
 
 
-def _check_same(state: Aggregate, twin: Aggregate) -> None:
+class _Twins:
+    """What was met in a state and its twin, which is the state as it would come back.
+
+    Attributes:
+        seen: The ids of the mutable values.
+        models: The models within, in order, each with its twin.
+    """
+
+    def __init__(self) -> None:
+        self.seen: set[int] = set()
+        self.models: list[tuple[BaseModel, BaseModel]] = []
+
+    def given(self) -> Given | None:
+        """Returns which fields of the models within were set; None if that comes back anyway."""
+        if all(
+            one.__pydantic_fields_set__ == twin.__pydantic_fields_set__ for one, twin in self.models
+        ):
+            return None
+        numbers: dict[frozenset[str], int] = {}
+        of = [
+            numbers.setdefault(frozenset(one.__pydantic_fields_set__), len(numbers))
+            for one, _ in self.models
+        ]
+        return {"sets": [sorted(each) for each in numbers], "of": of}
+
+
+class Given(TypedDict):
+    """Which fields of the models within a state were set; of many models, few sets differ."""
+
+    sets: list[list[str]]
+    of: list[int]
+
+
+def _check_same(state: Aggregate, twin: Aggregate) -> Given | None:
     """Checks that a state came back in the same types, and shares no mutable value with itself.
 
     That the values are equal is for the codec to see to, which is kinder to events.
 
+    Returns:
+        Which fields of the models within were set, if that would not come back.
+
     Raises:
         Inexact: It did not.
     """
-    seen: set[int] = set()
-    for name, value in state.__dict__.items():
-        _check(name, value, twin.__dict__.get(name), seen)
+    twins = _Twins()
+    for name in sorted(state.__dict__):
+        _check(name, state.__dict__[name], twin.__dict__.get(name), twins)
+    return twins.given()
 
 
-def _check(path: str, value: Any, twin: Any, seen: set[int]) -> None:
+def _give(state: Aggregate, given: Given) -> None:
+    """Says of the models within a state which of their fields were set.
+
+    Raises:
+        ValueError: It is of another state.
+    """
+    sets = [set(map(str, each)) for each in given["sets"]]
+    models = [each for name in sorted(state.__dict__) for each in _models(state.__dict__[name])]
+    for model, number in zip(models, given["of"], strict=True):
+        object.__setattr__(model, "__pydantic_fields_set__", sets[number].copy())
+
+
+def _models(value: Any) -> Iterator[BaseModel]:
+    """Yields the models within a value, in the order in which `_check` meets them."""
+    if type(value) in IMMUTABLE:
+        return
+    if isinstance(value, dict):
+        for parts in (value, value.values()):
+            for one in parts:
+                yield from _models(one)
+    elif isinstance(value, list | tuple | deque):
+        for one in value:
+            yield from _models(one)
+    elif isinstance(value, BaseModel) or is_dataclass(value):
+        if isinstance(value, BaseModel):
+            yield value
+        for inner in _fields_of(value).values():
+            yield from _models(inner)
+
+
+def _check(path: str, value: Any, twin: Any, twins: _Twins) -> None:
     kind = type(value)
     if kind is not type(twin):
         text = f"{kind.__name__} would come back as {type(twin).__name__}"
@@ -216,25 +292,50 @@ def _check(path: str, value: Any, twin: Any, seen: set[int]) -> None:
     if kind in IMMUTABLE:
         return
     if _is_mutable(value):
-        if id(value) in seen:
+        if id(value) in twins.seen:
             raise Inexact(path, "the state holds it twice, and would get it back as two")
-        seen.add(id(value))
+        twins.seen.add(id(value))
     if isinstance(value, dict):
-        _check_items(path, value, twin, seen)
-        _check_items(path, value.values(), twin.values(), seen)
+        _check_items(path, value, twin, twins)
+        _check_items(path, value.values(), twin.values(), twins)
     elif isinstance(value, set | frozenset):
-        kinds = sorted(each.__qualname__ for each in map(type, value))
-        if kinds != sorted(each.__qualname__ for each in map(type, twin)):
-            raise Inexact(path, "its members would come back as others")
-        for one in value:
-            if type(one) in _ZONED and one.tzinfo is not None:
-                _check_zone(path, one.tzinfo, None)
+        _check_set(path, value, twin)
     elif isinstance(value, list | tuple | deque):
-        _check_items(path, value, twin, seen)
+        _check_items(path, value, twin, twins)
     elif isinstance(value, BaseModel) or is_dataclass(value):
+        if isinstance(value, BaseModel):
+            twins.models.append((value, twin))
         others = _fields_of(twin)
         for name, inner in _fields_of(value).items():
-            _check(f"{path}.{name}", inner, others.get(name), seen)
+            _check(f"{path}.{name}", inner, others.get(name), twins)
+
+
+def _check_set(path: str, value: Iterable[Any], twin: Iterable[Any]) -> None:
+    """Checks the members of a set, of which nobody can tell whose twin is whose."""
+    kinds = sorted(each.__qualname__ for each in map(type, value))
+    if kinds != sorted(each.__qualname__ for each in map(type, twin)):
+        raise Inexact(path, "its members would come back as others")
+    for one in value:
+        if type(one) in _ZONED and one.tzinfo is not None:
+            _check_zone(path, one.tzinfo, None)
+    if sorted(map(_sets_within, value)) != sorted(map(_sets_within, twin)):
+        raise Inexact(path, "which fields of its members were set would not come back")
+
+
+def _sets_within(value: Any) -> str:
+    """Describes which fields of the models in a value were set, whatever the order of its sets."""
+    if type(value) in IMMUTABLE:
+        return ""
+    if isinstance(value, dict):
+        return f"{[*map(_sets_within, value), *map(_sets_within, value.values())]}"
+    if isinstance(value, set | frozenset):
+        return f"{sorted(map(_sets_within, value))}"
+    if isinstance(value, list | tuple | deque):
+        return f"{list(map(_sets_within, value))}"
+    if isinstance(value, BaseModel) or is_dataclass(value):
+        own = sorted(value.__pydantic_fields_set__) if isinstance(value, BaseModel) else ()
+        return f"{own}{list(map(_sets_within, _fields_of(value).values()))}"
+    return ""
 
 
 _ZONED = (datetime, time)
@@ -263,9 +364,9 @@ def _fields_of(value: Any) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
-def _check_items(path: str, values: Iterable[Any], twins: Iterable[Any], seen: set[int]) -> None:
+def _check_items(path: str, values: Iterable[Any], others: Iterable[Any], twins: _Twins) -> None:
     kinds = list(map(type, values))
-    if kinds == list(map(type, twins)) and _SIMPLE.issuperset(kinds):
+    if kinds == list(map(type, others)) and _SIMPLE.issuperset(kinds):
         return
-    for index, (value, twin) in enumerate(zip(values, twins, strict=True)):
-        _check(f"{path}[{index}]", value, twin, seen)
+    for index, (value, twin) in enumerate(zip(values, others, strict=True)):
+        _check(f"{path}[{index}]", value, twin, twins)

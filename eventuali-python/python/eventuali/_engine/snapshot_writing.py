@@ -33,6 +33,8 @@ def saved(snapshots: Snapshots, store: Store, commit: PendingCommit, aggregate: 
     if form is None:
         snapshots.note(name, "refused")
         return
+    if snapshots.is_refused(store, form, aggregate.id, version):
+        return
     making = _made(snapshots, store, cls, form, aggregate.id, version)
     snapshots.begin(store, form.series(aggregate.id), name, making)
 
@@ -58,7 +60,7 @@ def _made(
     try:
         pending = snapshots.written(store, form, aggregate, at_row(row), wrong)
     except Inexact as inexact:
-        snapshots.refuse(cls, inexact)
+        snapshots.refuse(store, form, aggregate, inexact)
         return "refused"
     yield pending
     return "written"

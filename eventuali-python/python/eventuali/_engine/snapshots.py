@@ -35,6 +35,8 @@ LOG = logging.getLogger("eventuali.snapshot")
 
 UNDER_WAY = 16
 """How many snapshots are under way at most: each is in memory until it is written."""
+REFUSALS = 10_000
+"""How many streams are known at most whose state would not come back: the last ones."""
 _SECONDS = 5.0
 """How long closing waits for them."""
 _LATEST = 2**63 - 1
@@ -75,6 +77,7 @@ class Snapshots:
     Attributes:
         policy: What holds for classes that don't say `snapshot_every`, and how long all are kept.
         every: Its number of events; 0 for none.
+        places: How many snapshots of a stream are kept; None if no policy says it.
     """
 
     def __init__(self, policy: SnapshotPolicy | None) -> None:
@@ -87,6 +90,7 @@ class Snapshots:
             raise TypeError(f"snapshots must be a SnapshotPolicy, not {policy!r:.60}")
         self.policy = policy or SnapshotPolicy(every=0)
         self.every = self.policy.every
+        self.places = None if policy is None else policy.keep
         age = self.policy.max_age
         self.max_age = None if age is None else age // _MICROSECOND
         self._counts: dict[str, _Counts] = {}
@@ -96,6 +100,7 @@ class Snapshots:
         self._tokens = count()
         self._process = os.getpid()
         self._told: WeakSet[type[Aggregate]] = WeakSet()
+        self._refused: dict[tuple[str, str], int] = {}  # versions by (tenant, series)
 
     def of(self, cls: type[Aggregate]) -> int:
         """Returns after how many events a snapshot of a class is written; 0 for never."""
@@ -124,8 +129,6 @@ class Snapshots:
         self.settle()
         try:
             self._put(store, aggregate, at, wrong)
-        except Inexact as inexact:
-            self.refuse(type(aggregate), inexact)
         except Exception:
             self.note(name, "failed")
             LOG.warning("no snapshot of the %s %.260r", name, aggregate.id, exc_info=True)
@@ -136,12 +139,18 @@ class Snapshots:
         if form is None:
             self.note(name, "refused")
             return
+        if self.is_refused(store, form, aggregate.id, aggregate.version):
+            return
         token = self._claim(store.tenant, form.series(aggregate.id), name)
         if token is None:
             self.note(name, "skipped")
             return
         try:
             self.written(store, form, aggregate, at, wrong).deliver(self._box(), token)
+        except Inexact as inexact:
+            self._release(token)
+            self.note(name, "refused")
+            self.refuse(store, form, aggregate, inexact)
         except BaseException:
             self._release(token)
             raise
@@ -254,11 +263,26 @@ class Snapshots:
         # The answer of a write may come a moment after its end.
         while self._under_way and self._mailbox is not None and self._mailbox.wait(1.0):
             self.settle()
+        for token in list(self._under_way):
+            if (claimed := self._release(token)) is not None:
+                self.note(claimed[2], "skipped")  # nobody hears of it any more
 
-    def refuse(self, cls: type[Aggregate], why: Inexact) -> None:
-        """Counts and tells that a state would not come back as it is."""
-        self.note(cls.__aggregate_type__, "refused")
-        self._tell(cls, str(why))
+    def refuse(self, store: Store, form: Form, aggregate: Aggregate, why: Inexact) -> None:
+        """Tells and remembers that a state would not come back as it is."""
+        self._tell(type(aggregate), str(why))
+        key = store.tenant, form.series(aggregate.id)
+        with _lock:
+            self._refused.pop(key, None)
+            self._refused[key] = aggregate.version
+            if len(self._refused) > REFUSALS:
+                del self._refused[next(iter(self._refused))]
+
+    def is_refused(self, store: Store, form: Form, aggregate_id: str, version: int) -> bool:
+        """Says whether the state of a stream was refused near a version: to encode it is dear."""
+        if not self._refused:
+            return False
+        refused = self._refused.get((store.tenant, form.series(aggregate_id)))
+        return refused is not None and abs(version - refused) < self.of(form.cls)
 
     def form(self, cls: type[Aggregate]) -> Form | None:
         """Returns how the snapshots of a class are stored; None if it has none."""

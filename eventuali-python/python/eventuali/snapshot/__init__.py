@@ -62,10 +62,11 @@ class SnapshotStats:
             another event at its version; `"expired"`, it is older than `max_age`; `"unavailable"`,
             the storage failed.
         written: The number of snapshots that were written.
-        skipped: The number of snapshots that were not written because a newer one was there, or
-            too many were under way.
+        skipped: The number of snapshots that were not written because a newer one was there, too
+            many were under way, or the store was closed.
         refused: The number of snapshots that were not written because the state would not come back
-            exactly. The log says why, once a class.
+            exactly. The log says why, once a class. Until a stream has `every` more events, its
+            state is not tried again, nor counted.
         failed: The number of snapshots that could not be written.
     """
 
@@ -85,7 +86,9 @@ class CleanedSnapshots:
     Attributes:
         expired: The number of snapshots removed for their age.
         outdated: The number of snapshots removed because other code made them.
+        surplus: The number of snapshots removed because more were kept before.
     """
 
     expired: int = 0
     outdated: int = 0
+    surplus: int = 0

@@ -2,17 +2,20 @@
 
 Snapshots of code that may have made another state must not be used. So the digest covers all code
 of the program that the class, its events and their steps reach by imports, module by module: what
-is in a module may be found in so many ways that no part of it is left out. Comments and docstrings
-don't count. Code of other packages is not looked into: `snapshot_version` is for that.
+is in a module may be found in so many ways that no part of it is left out. What is registered with
+their single dispatches counts, wherever it is. Comments and docstrings don't count. Code of other
+packages is not looked into: `snapshot_version` is for that.
 """
 
 from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial, singledispatchmethod
 from inspect import getattr_static
+from types import FunctionType, MappingProxyType
+from typing import Any, TypeAlias
 
 import pydantic
 
@@ -29,13 +32,25 @@ from eventuali.snapshot._modules import (
 )
 from eventuali.snapshot._values import Values
 
-__all__ = ["Unclear", "fingerprint", "handled"]
+__all__ = ["Registered", "Unclear", "examined", "fingerprint", "handled"]
 
 _BASES = (Aggregate, Event)
+Registered: TypeAlias = Mapping[Any, Callable[..., Any]]
+"""The implementations of a single dispatch, by class."""
 
 
 def fingerprint(cls: type[Aggregate]) -> str:
     """Returns the digest of a class: the same in each process that runs the same code.
+
+    Raises:
+        TypeError: The annotation of a handler names a class that does not exist.
+        Unclear: It can't be told what the code does.
+    """
+    return examined(cls)[0]
+
+
+def examined(cls: type[Aggregate]) -> tuple[str, list[Registered]]:
+    """Returns the digest of a class, and what its code dispatches by, which may still grow.
 
     Raises:
         TypeError: The annotation of a handler names a class that does not exist.
@@ -54,31 +69,70 @@ def fingerprint(cls: type[Aggregate]) -> str:
             seen.add(name, getattr_static(cls, name))
     seen.add("ignored", sorted(cls.__ignored_names__()))
     seen.add("events", events)
-    seen.add("modules", sorted(_reached(cls, seen.modules, own).items()))
-    return seen.hexdigest()
+    reached = _Reached(cls, own)
+    known: dict[str, Registered] = {}
+    while True:
+        new = reached.follow(seen.modules)
+        if not new - known.keys():
+            break
+        for name, registered in sorted(new.items()):
+            if name not in known:
+                seen.add(name, sorted(registered.items(), key=_path))  # and so meets more modules
+        known |= new
+    seen.add("modules", sorted(reached.digests.items()))
+    return seen.hexdigest(), list(known.values())
 
 
-def _reached(
-    cls: type[Aggregate], modules: set[str], is_own: Callable[[str], bool]
-) -> dict[str, str]:
-    """Returns the digests of modules, and of those that they reach, by name."""
-    digests: dict[str, str] = {}
-    waiting, done = list(modules), set[str]()
-    while waiting:
-        name = waiting.pop()
-        if name in done or not is_own(name):
-            continue
-        done.add(name)
-        waiting.extend(_parents(name))
-        place = place_of(name)
-        source = None if place is None else source_of(place)
-        if place is None or source is None:
-            continue  # a name that is no module, or a notebook, whose classes are looked into
-        if changed_at(place) > cls.__made_at__:
-            raise Unclear(f"{place.file} was changed after {cls.__name__} was made")
-        digests[name] = source.digest
-        waiting.extend(imported(place, source, is_own))
-    return digests
+class _Reached:
+    """Modules that code reaches.
+
+    Attributes:
+        digests: What they are made of, by name.
+    """
+
+    def __init__(self, cls: type[Aggregate], is_own: Callable[[str], bool]) -> None:
+        self.digests: dict[str, str] = {}
+        self._cls = cls
+        self._is_own = is_own
+        self._done: set[str] = set()
+
+    def follow(self, modules: Iterable[str]) -> dict[str, Registered]:
+        """Reaches modules, and those that they reach; returns what all of them dispatch by."""
+        waiting, done = list(modules), self._done
+        while waiting:
+            name = waiting.pop()
+            if name in done or not self._is_own(name):
+                continue
+            done.add(name)
+            waiting.extend(_parents(name))
+            place = place_of(name)
+            source = None if place is None else source_of(place)
+            if place is None or source is None:
+                continue  # a name that is no module, or a notebook, whose classes are looked into
+            if changed_at(place) > self._cls.__made_at__:
+                raise Unclear(f"{place.file} was changed after {self._cls.__name__} was made")
+            self.digests[name] = source.digest
+            waiting.extend(imported(place, source, self._is_own))
+        return dict(each for name in sorted(self.digests) for each in _dispatches(name))
+
+
+def _dispatches(module: str) -> Iterator[tuple[str, Registered]]:
+    """Yields the single dispatches that a module and its classes hold, by name."""
+    loaded = sys.modules.get(module)
+    values = [] if loaded is None else list(vars(loaded).values())
+    # By their types: a proxy of something else may not be asked yet.
+    for cls in [each for each in values if issubclass(type(each), type)]:
+        if cls.__module__ == module:
+            values.extend(vars(cls).values())
+    for value in values:
+        function = value.dispatcher if issubclass(type(value), singledispatchmethod) else value
+        registered = getattr(function, "registry", None) if type(function) is FunctionType else None
+        if type(registered) is MappingProxyType:
+            yield f"{function.__module__}.{function.__qualname__}", registered
+
+
+def _path(item: tuple[Any, Any]) -> str:
+    return f"{item[0].__module__}.{item[0].__qualname__}"
 
 
 def _parents(name: str) -> list[str]:

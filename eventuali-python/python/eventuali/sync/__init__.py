@@ -24,6 +24,7 @@ from eventuali._engine.decide import Deciding, Decision, immediate
 from eventuali._engine.decode import Decoders, Raw
 from eventuali._engine.event_types import EventTypes, StoreOrClass, event_types_of
 from eventuali._engine.find import DocumentPlace, Found
+from eventuali._engine.history import History
 from eventuali._engine.inline_commit import Inline
 from eventuali._engine.lifecycle import (
     Durability,
@@ -38,7 +39,6 @@ from eventuali._engine.pending_commit import Committed
 from eventuali._engine.progress import Progress, shown
 from eventuali._engine.read import Horizon, StreamInfo
 from eventuali._engine.readers import BlockingReader
-from eventuali._engine.replay import History
 from eventuali._engine.snapshot_cleaning import clean
 from eventuali._engine.snapshots import Snapshots
 from eventuali._engine.tickets import Tickets
@@ -192,6 +192,7 @@ class EventStore:
     ) -> Iterator[Step[A]]:
         """Yields an aggregate event by event; see `eventuali.EventStore.history`."""
         history = History(self._store, self._event_types, cls, aggregate_id, from_version, limit)
+        _drive(history.skip(self._snapshots))
         while True:
             refuse_in_loop()
             if (pending := history.pending) is None:
@@ -503,10 +504,15 @@ class EventStore:
         return _drive(_read.horizon(self._store))
 
     def clean_snapshots(
-        self, *kinds: type[Aggregate] | str, progress: Progress | bool | None = None
+        self,
+        *kinds: type[Aggregate] | str,
+        others: bool = False,
+        progress: Progress | bool | None = None,
     ) -> CleanedSnapshots:
         """Removes unused snapshots; see `eventuali.EventStore.clean_snapshots`."""
-        return _drive(clean(self._store, kinds, progress))
+        return _drive(
+            clean(self._store, kinds, progress, others=others, places=self._snapshots.places)
+        )
 
     def close(self) -> None:
         """Waits for the writes that have begun, then releases everything; may be called twice."""

@@ -1,6 +1,6 @@
 -- The index leads, and each document is looked up by its key: OFFSET 0 keeps the planner, which may know nothing of a
 -- table that has just been filled, from reading the whole space for each of them.
-SELECT d.key, d.version, d.commit_id, d.due, d.bytes, d.names, d.ranks, d.wholes, d.fractions, d.words, i.rank, i.whole, i.fraction, i.words AS text
+SELECT d.key, d.version, d.commit_id, d.due, CASE WHEN $18 THEN d.bytes ELSE '' END AS bytes, d.names, d.ranks, d.wholes, d.fractions, d.words, i.rank, i.whole, i.fraction, i.words AS text
 FROM {record_index} AS i
 CROSS JOIN LATERAL (
     SELECT v.* FROM {documents} AS v WHERE v.tenant = $1 AND v.space = $2 AND v.key = i.key OFFSET 0

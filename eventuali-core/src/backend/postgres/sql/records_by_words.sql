@@ -1,6 +1,6 @@
 -- The words lead, and nothing else: OFFSET 0 keeps the planner from reading the space. Words that stand side by side are
 -- looked for in the text, since lexemes know only the first 16,383 places, and 255 of each.
-SELECT d.key, d.version, d.commit_id, d.due, d.bytes, d.names, d.ranks, d.wholes, d.fractions, d.words
+SELECT d.key, d.version, d.commit_id, d.due, CASE WHEN $6 THEN d.bytes ELSE '' END AS bytes, d.names, d.ranks, d.wholes, d.fractions, d.words
 FROM (
     SELECT f.key, ts_rank(f.lexemes, $3::TSQUERY, 1) AS rank
     FROM (

@@ -1,4 +1,4 @@
-SELECT d.key, d.version, d.commit_id, d.due, d.bytes, d.names, d.ranks, d.wholes, d.fractions, d.words
+SELECT d.key, d.version, d.commit_id, d.due, CASE WHEN $7 THEN d.bytes ELSE '' END AS bytes, d.names, d.ranks, d.wholes, d.fractions, d.words
 FROM {documents} AS d
 WHERE
     d.tenant = $1 AND d.space = $2

@@ -1,4 +1,4 @@
-SELECT r.key, r.version, r.commit_id, r.due, r.bytes, i.value
+SELECT r.key, r.version, r.commit_id, r.due, CASE WHEN ?12 THEN r.bytes ELSE x'' END, i.value
 FROM record_index AS i
 INNER JOIN records AS r ON r.tenant = i.tenant AND r.space = i.space AND r.key = i.key
 WHERE

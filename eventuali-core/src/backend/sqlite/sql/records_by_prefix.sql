@@ -1,2 +1,2 @@
-SELECT key, version, commit_id, due, bytes, NULL FROM records
+SELECT key, version, commit_id, due, CASE WHEN ?6 THEN bytes ELSE x'' END, NULL FROM records
 WHERE tenant = ?1 AND space = ?2 AND key >= ?3 AND key > /* < */ ?4 AND bytes IS NOT NULL ORDER BY key /* DESC */ LIMIT ?5
