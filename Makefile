@@ -26,16 +26,15 @@ help: ## list the targets
 demo: build ## save, load and print a few events
 	@$(RUN) python examples/01_basic_event_store_simple.py $(ARGS)
 
-test: build ## the tests of the core and of the Python package
+test: build ## the tests of the core and of the Python package, which run the code of the docs, too
 	$(SERVER) $(CARGO) test --locked $(CORE)
 	$(if $(filter private,$(POSTGRES)),$(SERVER) $(CARGO) test --locked $(CORE) --test postgres -- --ignored)
 	$(SERVER) pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal $(ARGS)
 
-check: ## everything that must be green before a commit: lint, test (searching longer), examples, docs, site, fire-quick
+check: ## everything that must be green before a commit: lint, test (searching longer), examples, site, fire-quick
 	@$(MAKE) --no-print-directory lint
 	@HYPOTHESIS_PROFILE=check $(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory examples
-	@$(MAKE) --no-print-directory docs
 	@$(MAKE) --no-print-directory site
 	@$(MAKE) --no-print-directory fire-quick
 

@@ -61,4 +61,3 @@ if __name__ == "__main__":
     with opened[0] as source, opened[1] as target:
         print("begun", flush=True)
         {"tracked": tracked, "apart": apart}[way](source, target)
-        print("done", flush=True)

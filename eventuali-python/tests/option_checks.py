@@ -441,13 +441,14 @@ for _limit in ("connect_timeout", "statement_timeout"):
 
 @contextmanager
 def locked(config: EventStoreConfig, seconds: float) -> Iterator[None]:
-    """Locks the log for so long."""
+    """Locks the log for so long at the most."""
     with administrator() as holder:
         holder.execute("BEGIN")
         holder.execute(f"LOCK TABLE {config.schema}.events_log")
         end = threading.Timer(seconds, holder.rollback)
         end.start()
         yield
+        end.cancel()
         end.join()
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
-from stores import Blocking, gathered
+from apis import Blocking, gathered
 
 from eventuali import Event, EventStore, Projection, ReadModel
 from eventuali.running import Documents

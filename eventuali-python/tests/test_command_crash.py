@@ -143,7 +143,7 @@ def effects(place: object) -> tuple[dict[str, str], Counter[str]]:
 def test_killed_processes_leave_one_effect_and_one_answer(kind, tmp_path) -> None:
     place = url_of(kind, tmp_path)
     prepare(place)
-    senders = Senders(place, tmp_path, tasks=16, commands=90, how="")
+    senders = Senders(place, tmp_path, tasks=8, commands=60, how="")
     assert senders.run(4, 8, random.Random()) == 8
     answers, (effect, commands) = senders.answers(), effects(place)
     assert commands == {f"c{n}": 1 for n in range(senders.commands)}, "each has one effect"

@@ -706,6 +706,23 @@ def every_place():
     return {f"k{number}": place(number) for number in range(150)}
 
 
+@pytest.fixture(scope="module")
+def ask(every_place, tmp_path_factory):
+    """Runs a test that asks on a store that shows every place; one that lasts is filled once."""
+    folder = tmp_path_factory.mktemp("places")
+
+    def ask(api, kind, test):
+        async def shown(store):
+            if await end_of(store) == 0:
+                await pour(store, *range(len(every_place)))
+                await caught_up(store, Places())
+            await test(store)
+
+        run(api, kind, folder, shown)
+
+    return ask
+
+
 LOOKUPS: dict[str, Callable[[Any, Any], bool]] = {
     "": lambda value, given: value == given,
     "ge": lambda value, given: value >= given,
@@ -778,10 +795,8 @@ def name_of(field: str, lookup: str) -> str:
 
 @each_store
 @pytest.mark.parametrize("field", sorted(Place.__indexed__))
-def test_every_lookup_finds_what_it_says(api, kind, field, every_place, tmp_path):
+def test_every_lookup_finds_what_it_says(api, kind, field, every_place, ask):
     async def test(store):
-        await pour(store, *range(150))
-        await caught_up(store, Places())
         values = sorted(
             {
                 rank(v): v for d in every_place.values() if (v := getattr(d, field)) is not None
@@ -805,14 +820,12 @@ def test_every_lookup_finds_what_it_says(api, kind, field, every_place, tmp_path
         assert order == sorted(order)
         assert len(by_it) == sum(getattr(d, field) is not None for d in every_place.values())
 
-    run(api, kind, tmp_path, test)
+    ask(api, kind, test)
 
 
 @each_store
-def test_a_prefix_is_a_text_s_beginning_and_no_pattern(api, kind, every_place, tmp_path):
+def test_a_prefix_is_a_text_s_beginning_and_no_pattern(api, kind, every_place, ask):
     async def test(store):
-        await pour(store, *range(150))
-        await caught_up(store, Places())
         for given in ["", "a", "ab", "A", "e", "é", "%", "_", "😀", "\uffff", "x", "abcd"]:
             found = await find_all(store, 7, city__prefix=given)
             wanted = matching(every_place, [("city", "prefix", given)])
@@ -821,16 +834,14 @@ def test_a_prefix_is_a_text_s_beginning_and_no_pattern(api, kind, every_place, t
         with pytest.raises(TypeError, match="city"):
             await store.find(Place, city__prefix=3)
 
-    run(api, kind, tmp_path, test)
+    ask(api, kind, test)
 
 
 @each_store
-def test_whole_numbers_are_looked_for_among_others(api, kind, every_place, tmp_path):
+def test_whole_numbers_are_looked_for_among_others(api, kind, every_place, ask):
     """An int given for a field of floats, and the other way round, is the number that it is."""
 
     async def test(store):
-        await pour(store, *range(150))
-        await caught_up(store, Places())
         for field, given in (("score", 1), ("score", 2), ("size", 1.0), ("size", 2.5)):
             for lookup in ("", "ge", "gt", "le", "lt", "in"):
                 value = [given] if lookup == "in" else given
@@ -838,7 +849,7 @@ def test_whole_numbers_are_looked_for_among_others(api, kind, every_place, tmp_p
                 wanted = matching(every_place, [(field, lookup, value)])
                 assert sorted(each.key for each in found) == sorted(wanted), (field, lookup)
 
-    run(api, kind, tmp_path, test)
+    ask(api, kind, test)
 
 
 @each_store
@@ -864,14 +875,13 @@ def test_whole_numbers_are_looked_for_among_others(api, kind, every_place, tmp_p
     ],
     ids=lambda conditions: "-".join(name_of(f, lookup) for f, lookup, _ in conditions),
 )
-def test_all_conditions_hold(api, kind, conditions, every_place, tmp_path):
+def test_all_conditions_hold(api, kind, conditions, every_place, ask):
     async def test(store):
-        await pour(store, *range(150))
-        await caught_up(store, Places())
         where = {name_of(field, lookup): given for field, lookup, given in conditions}
         wanted = sorted(matching(every_place, conditions))
         for order_by in (None, "key", "score", conditions[0][0]):
-            for limit in (1, 7, 1000):
+            # A page of each document only where an index of several equal values orders them.
+            for limit in (1, 7) if order_by == conditions[0][0] else (7, 1000):
                 found = await find_all(store, limit, order_by=order_by, **where)
                 assert sorted(each.key for each in found) == wanted, (order_by, limit)
                 if order_by == "key":
@@ -879,10 +889,10 @@ def test_all_conditions_hold(api, kind, conditions, every_place, tmp_path):
                 elif order_by:
                     order = [(rank(getattr(each, order_by)), each.key) for each in found]
                     assert order == sorted(order)
-                if order_by:
+                if order_by and limit > 1:
                     await backwards_and_counted(store, found, order_by, limit, **where)
 
-    run(api, kind, tmp_path, test)
+    ask(api, kind, test)
 
 
 @each_store
