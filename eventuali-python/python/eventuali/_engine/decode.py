@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
+from eventuali._engine.encode import wire
 from eventuali._engine.event_types import EventTypes
 from eventuali._engine.parts import in_order, parts, upcast_error
 from eventuali._engine.upcast import (
@@ -245,6 +246,9 @@ def decoder(cls: type[Event], kind: StoredKind, position: int) -> tuple[Decode, 
         UpcastError: The class has no step from their version.
         UnknownEventTypeError: A newer version of the class wrote them, for newer readers.
     """
+    if kind.version == cls.__event_version__:
+        codec = wire(cls).codec
+        return codec.validate_json, codec
     found = reader(cls, kind, position)
     return (found.validate if isinstance(found, Older) else found.validate_json), found
 

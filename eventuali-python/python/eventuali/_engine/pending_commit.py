@@ -212,9 +212,11 @@ class PendingCommit:
             raise RuntimeError(f"{sent} events were sent, and {len(positions)} were stored")
         self.builder.stored(positions, recorded_at)
         writes = self.builder.writes
-        written = tuple(
-            version for version, write in zip(versions, writes, strict=True) if write[3]
-        )
+        if len(writes) > 1:  # some of which may only check a version
+            versions_written = zip(versions, writes, strict=True)
+            written = tuple(version for version, write in versions_written if write[3])
+        else:
+            written = tuple(versions) if self.builder.count else ()
         self.answer = Committed(tuple(positions), written, utc(recorded_at))
         for index, events in self._appended:
             if versions[index]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from copy import deepcopy
+from functools import lru_cache
 from inspect import isawaitable
 from typing import Any, NamedTuple, Never
 
@@ -37,6 +38,19 @@ def stored_kind(key: str, position: int) -> StoredKind:
     Raises:
         SerializationError: The event is stored by a codec that this release does not know.
     """
+    found = _known_kind(key)
+    if found is None:
+        name, _, codec = key.split("\0")
+        text = (
+            f"the {name} at position {position} is stored with the codec {codec!r}, which this "
+            "release can't read: a newer release wrote it"
+        )
+        raise SerializationError(text, event_type=name)
+    return found
+
+
+@lru_cache(maxsize=1024)  # each load asks for the same few
+def _known_kind(key: str) -> StoredKind | None:
     name, *rest = key.split("\0")
     if not rest:
         return StoredKind(name, 1)
@@ -46,11 +60,7 @@ def stored_kind(key: str, position: int) -> StoredKind:
     readable_by = codec.removeprefix(JSON + READABLE_BY)
     if readable_by != codec and readable_by.isascii() and readable_by.isdigit():
         return StoredKind(name, int(version), int(readable_by))
-    text = (
-        f"the {name} at position {position} is stored with the codec {codec!r}, which this "
-        "release can't read: a newer release wrote it"
-    )
-    raise SerializationError(text, event_type=name)
+    return None
 
 
 # --- what a step is given -------------------------------------------------------------------------

@@ -121,6 +121,8 @@ class Handlers(dict[type[Event], Handler]):
     def ignored_names(self) -> set[str]:
         """Returns the wire names of events that change nothing and need no decoding."""
         self.settled()
+        if not (self._ignored_classes or self._ignored_names):
+            return set()
         ignored = {
             name
             for each in map(_registry.current, self._ignored_classes)
