@@ -485,6 +485,14 @@ impl EventPage {
         self.rows.push((head, start..middle, middle..self.arena.len() as u32));
     }
 
+    /// Takes out the events that are not wanted; the first error ends it.
+    pub(crate) fn keep(&mut self, wanted: impl Fn(EventRef<'_>) -> Result<bool>) -> Result<()> {
+        let keeps = self.iter().map(wanted).collect::<Result<Vec<bool>>>()?;
+        let mut keeps = keeps.into_iter();
+        self.rows.retain(|_| keeps.next().unwrap_or(true));
+        Ok(())
+    }
+
     /// How many events there are.
     #[must_use]
     pub fn len(&self) -> usize {

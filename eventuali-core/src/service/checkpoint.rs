@@ -18,7 +18,7 @@ use crate::commit::Commit;
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::{Query, ReadRange};
 use crate::record::{
-    ExpectedRecord, Record, RecordChange, RecordKey, RecordQuery, RecordSelection,
+    ExpectedRecord, Record, RecordChange, RecordCheck, RecordKey, RecordQuery, RecordSelection,
 };
 use crate::storage::Answer;
 use crate::store::{EventStore, Settle};
@@ -54,6 +54,8 @@ struct Inner {
     store: EventStore,
     key: RecordKey,
     query: Query,
+    /// What must hold for it to be written: the lease of whoever follows.
+    fence: Option<RecordCheck>,
     /// Told when a write has failed and nobody waits for it.
     failed: Box<dyn Fn() + Send + Sync>,
     /// A lock and no channel: it is held for assignments, and whoever handles events asks for
@@ -110,10 +112,22 @@ impl Checkpoint {
     pub fn new(
         store: &EventStore,
         name: &str,
+        query: Query,
+        failed: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self::of(store, RecordKey::new(SPACE, name), query, None, failed)
+    }
+
+    /// The checkpoint under a key, which is written for as long as the fence holds.
+    pub(super) fn of(
+        store: &EventStore,
+        mut key: RecordKey,
         mut query: Query,
+        fence: Option<RecordCheck>,
         failed: impl Fn() + Send + Sync + 'static,
     ) -> Self {
         store.tenant().clone_into(&mut query.tenant);
+        store.tenant().clone_into(&mut key.tenant);
         let state = State {
             expected: ExpectedRecord::Absent,
             written: 0,
@@ -132,12 +146,11 @@ impl Checkpoint {
             running: false,
             dropped: false,
         };
-        let mut key = RecordKey::new(SPACE, name);
-        store.tenant().clone_into(&mut key.tenant);
         let inner = Inner {
             store: store.clone(),
             key,
             query,
+            fence,
             failed: Box::new(failed),
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -400,7 +413,8 @@ impl Inner {
         let position = attempt.place.position;
         let value = attempt.place.encode(false);
         let change = RecordChange::put(self.key.clone(), value).expecting(attempt.expected);
-        let commit = Commit { id: attempt.id, ..Commit::change(vec![change]) };
+        let checks = self.fence.iter().cloned().collect();
+        let commit = Commit { id: attempt.id, checks, ..Commit::change(vec![change]) };
         match block_on(self.store.commit(commit)) {
             Ok(done) => {
                 let mut state = self.lock();
@@ -418,8 +432,13 @@ impl Inner {
                     self.lock().attempt = Some(again);
                     return self.put(again);
                 }
-                let text = "was moved by another subscriber, or reset or deleted; use one \
-                            subscriber for each name, and subscribe again after a reset";
+                let text = match &self.fence {
+                    Some(_) => "was taken over by another member of its group",
+                    None => {
+                        "was moved by another subscriber, or reset or deleted; use one subscriber \
+                         for each name, and subscribe again after a reset"
+                    }
+                };
                 let fenced = self.mismatch(attempt.place, text).with_source(error);
                 self.lock().fenced = Some(fenced.clone());
                 Err(fenced)
@@ -439,7 +458,7 @@ impl Inner {
         let Some((version, position)) = began.filter(|_| !dropped) else { return Ok(None) };
         let begins =
             if version == 0 { ExpectedRecord::Absent } else { ExpectedRecord::Exact(version) };
-        if attempt.expected != begins {
+        if attempt.expected != begins || self.fence.is_some() {
             return Ok(None);
         }
         let found = block_on(self.record())?.filter(|record| record.version == version + 1);
@@ -453,7 +472,7 @@ impl Inner {
 
     fn record(&self) -> Answer<Option<Record>> {
         let select = RecordSelection::Keys(vec![self.key.key.clone()]);
-        let query = RecordQuery::new(SPACE, select);
+        let query = RecordQuery::new(self.key.space.clone(), select);
         let answer = self.store.records(query, None, 1);
         Box::pin(async { Ok(answer.await?.records.into_iter().next()) })
     }
@@ -534,13 +553,13 @@ impl State {
 }
 
 /// Whether a write that failed may succeed later, without anybody doing anything about it.
-fn may_pass(error: &Error) -> bool {
+pub(super) fn may_pass(error: &Error) -> bool {
     use ErrorKind::{Busy, Full, OutcomeUnknown, Unavailable};
     matches!(error.kind(), Busy | Full | OutcomeUnknown { .. } | Unavailable)
 }
 
 /// Waits for an answer on a thread that has nothing else to do.
-fn block_on<T>(mut answer: Answer<T>) -> Result<T> {
+pub(super) fn block_on<T>(mut answer: Answer<T>) -> Result<T> {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {

@@ -2,7 +2,9 @@
 
 pub mod checkpoint;
 pub mod checkpoints;
+pub mod dead_letter;
 pub mod documents;
+pub mod group;
 pub mod inline;
 mod place;
 pub mod projection;

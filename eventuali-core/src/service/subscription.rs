@@ -3,12 +3,15 @@
 use std::convert::Infallible;
 use std::future::{poll_fn, ready};
 use std::pin::Pin;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
+use super::group::partition::Partitioning;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventPage;
 use crate::query::{Query, ReadRange};
@@ -30,7 +33,11 @@ pub struct Subscription {
 struct Inner {
     store: EventStore,
     query: Query,
+    /// Where only the events of one partition are wanted.
+    partition: Option<(Arc<Partitioning>, u32)>,
     limit: usize,
+    /// Nothing was answered with up to here since the last answer, for nothing matches.
+    seen: AtomicU64,
     /// Kept for as long as the subscription, so that the backend listens meanwhile.
     signals: watch::Receiver<u64>,
     /// A lock and no channel: it is held for an assignment, and nothing wakes meanwhile.
@@ -56,9 +63,20 @@ struct Settled {
 impl Subscription {
     /// Follows the events of `store` that match `query`, in pages of at most `limit`.
     pub fn new(store: &EventStore, query: Query, limit: usize) -> Result<Self> {
+        Self::of(store, query, None, limit)
+    }
+
+    /// Follows those of them that belong to one partition.
+    pub(super) fn of(
+        store: &EventStore,
+        query: Query,
+        partition: Option<(Arc<Partitioning>, u32)>,
+        limit: usize,
+    ) -> Result<Self> {
         let (store, signals, epoch) = (store.clone(), store.appended()?, store.epoch()?);
         let state = Mutex::new(State { epoch, ..State::default() });
-        Ok(Self { inner: Arc::new(Inner { store, query, limit, signals, state }) })
+        let seen = AtomicU64::new(0);
+        Ok(Self { inner: Arc::new(Inner { store, query, partition, limit, seen, signals, state }) })
     }
 
     /// The next page after a position; waits where there is none yet.
@@ -82,6 +100,11 @@ impl Subscription {
             }
             following.as_mut().poll(context).map_ok(Some)
         }))
+    }
+
+    /// How far was looked without an answer, for whoever waits for one.
+    pub(super) fn seen(&self) -> u64 {
+        self.inner.seen.load(SeqCst)
     }
 
     /// Ends the answer that is on its way, with `None`. In a forked child there is none.
@@ -125,7 +148,7 @@ impl Subscription {
         async move {
             loop {
                 if let Some(asked) = reading.take() {
-                    let page = asked.await?;
+                    let page = inner.of_partition(asked.await?)?;
                     inner.has_its_past(after).await?;
                     let far = page.looked_to.saturating_sub(after) >= AHEAD;
                     let passed = page.is_empty() && !page.end && range.prompt;
@@ -136,6 +159,7 @@ impl Subscription {
                         }
                         return Ok(page);
                     }
+                    inner.seen.fetch_max(page.looked_to, SeqCst);
                     range = range.continued(page.looked_to);
                     if passed {
                         // What follows may match: it is read to the end, not promptly.
@@ -179,6 +203,13 @@ impl Drop for Subscription {
 impl Inner {
     fn read(&self, range: ReadRange) -> Answer<EventPage> {
         self.store.read(self.query.clone(), range)
+    }
+
+    fn of_partition(&self, mut page: EventPage) -> Result<EventPage> {
+        if let Some((partitioning, number)) = &self.partition {
+            page.keep(|event| partitioning.has(*number, event))?;
+        }
+        Ok(page)
     }
 
     /// Refuses to go on where the last event that was answered with is not where it was. That is
