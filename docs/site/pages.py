@@ -16,7 +16,7 @@ from mkdocs.structure.files import File, Files, InclusionLevel
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "eventuali-python/python/eventuali"
 INTERNAL = {"codec"}  # nothing that a caller names
-INHERITING = {"running", "subscription", "sync"}  # classes with members from private ones
+INHERITING = {"member", "running", "subscription", "sync"}  # classes with members from private ones
 LINK = re.compile(r"\]\(<?([^)\s>#]+)[^)]*\)")
 CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 ROW = re.compile(r"^\|.*\|$", re.MULTILINE)

@@ -5,6 +5,7 @@ mod convert;
 mod error;
 mod flat;
 mod fork;
+mod group;
 mod postgres;
 mod projection;
 mod runtime;
@@ -27,6 +28,8 @@ mod _eventuali {
     use super::flat::FlatName;
     #[pymodule_export]
     use super::fork::{after_fork_in_child, after_fork_in_parent, before_fork};
+    #[pymodule_export]
+    use super::group::{Held, Member};
     #[pymodule_export]
     use super::postgres::Postgres;
     #[pymodule_export]

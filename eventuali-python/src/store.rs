@@ -25,6 +25,7 @@ use uuid::Uuid;
 use crate::clock::SetClock;
 use crate::convert::{ItemTuple, Outcome, RunTuple, add_events, expected_version, made, query};
 use crate::error::to_python;
+use crate::group::{self, OptionsTuple};
 use crate::postgres::Postgres;
 use crate::projection::{self, Projection, ScalarArgument};
 use crate::runtime::Pending;
@@ -380,6 +381,37 @@ impl Store {
         let made = subscription::Subscription::new(&store, query.clone(), limit);
         let inner = Arc::new(made.map_err(|e| to_python(py, &e))?);
         Ok(Subscription { store, query, inner })
+    }
+
+    /// Joins a consumer group that handles what a query asks for, in pages of at most `limit`.
+    fn join(&self, options: OptionsTuple, items: Vec<ItemTuple>, limit: usize) -> Pending {
+        group::join(&self.core, options, query(items), limit)
+    }
+
+    /// The dead letters of a group behind a position: [(JSON, version of its record)].
+    fn dead_letters(&self, group: &str, after: u64, limit: usize) -> Pending {
+        group::dead_letters(&self.core, group, after, limit)
+    }
+
+    /// The dead letter of a position, alone in a list, or none.
+    fn dead_letter(&self, group: &str, position: u64) -> Pending {
+        group::find_dead_letter(&self.core, group, position)
+    }
+
+    /// Changes a dead letter that is at a version; the answer is its new version.
+    fn change_dead_letter(
+        &self,
+        py: Python<'_>,
+        group: &str,
+        json: &[u8],
+        version: u64,
+    ) -> PyResult<Pending> {
+        group::change_dead_letter(py, &self.core, group, json, version)
+    }
+
+    /// Removes a dead letter that is at a version.
+    fn discard_dead_letter(&self, group: &str, position: u64, version: u64) -> Pending {
+        group::discard_dead_letter(&self.core, group, position, version)
     }
 
     /// The checkpoints: [(name, position, when written in µs, lag in positions)].

@@ -134,17 +134,17 @@ NAMES_ONLY = {
 RECORDS = ("", "r@1/R")
 """Tenant and space of the documents."""
 SQLITE_RECORDS: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "record_by_key": ("records", (*RECORDS, "k7")),
+    "record_by_key": ("records", (*RECORDS, "k7", True)),
     "record_entries": ("record_index", (*RECORDS, "k7")),
-    "records_by_prefix_forward": ("records", (*RECORDS, "k", "k7", 100)),
-    "records_by_prefix_backward": ("records", (*RECORDS, "k", "k7", 100)),
+    "records_by_prefix_forward": ("records", (*RECORDS, "k", "k7", 100, True)),
+    "records_by_prefix_backward": ("records", (*RECORDS, "k", "k7", 100, True)),
     "records_by_index_forward": (
         "record_index",
-        (*RECORDS, "owner", 2, "a", 2, "b", -1, 0, "", 100),
+        (*RECORDS, "owner", 2, "a", 2, "b", -1, 0, "", 100, True),
     ),
     "records_by_index_backward": (
         "record_index",
-        (*RECORDS, "owner", 2, "a", 2, "b", 9, 0, "", 100),
+        (*RECORDS, "owner", 2, "a", 2, "b", 9, 0, "", 100, True),
     ),
     "count_records_by_index": ("record_index", (*RECORDS, "owner", 2, "a", 2, "b")),
     "count_records_by_prefix": ("records", (*RECORDS, "k", "l")),
@@ -156,17 +156,17 @@ SQLITE_RECORDS: dict[str, tuple[str, tuple[Any, ...]]] = {
 _AT = "'', 'r@1/R'"
 _BOUNDS = "'owner', 2::smallint, 0, 0, 'o7', 2::smallint, 0, 0, 'o8'"
 POSTGRES_RECORDS: dict[str, tuple[str, str]] = {
-    "records_by_keys_forward": ("records_pkey", f"{_AT}, '{{{{k7,k9}}}}', 100"),
-    "records_by_keys_backward": ("records_pkey", f"{_AT}, '{{{{k7,k9}}}}', 100"),
-    "records_by_prefix_forward": ("records_pkey", f"{_AT}, 'k', 'k7', 100"),
-    "records_by_prefix_backward": ("records_pkey", f"{_AT}, 'k', 'k7', 100"),
+    "records_by_keys_forward": ("records_pkey", f"{_AT}, '{{{{k7,k9}}}}', 100, true"),
+    "records_by_keys_backward": ("records_pkey", f"{_AT}, '{{{{k7,k9}}}}', 100, true"),
+    "records_by_prefix_forward": ("records_pkey", f"{_AT}, 'k', 'k7', 100, true"),
+    "records_by_prefix_backward": ("records_pkey", f"{_AT}, 'k', 'k7', 100, true"),
     "records_by_index_forward": (
         "record_index_pkey",
-        f"{_AT}, {_BOUNDS}, -1::smallint, 0, 0, '', '', 100",
+        f"{_AT}, {_BOUNDS}, -1::smallint, 0, 0, '', '', 100, true",
     ),
     "records_by_index_backward": (
         "record_index_pkey",
-        f"{_AT}, {_BOUNDS}, 9::smallint, 0, 0, '', 'k', 100",
+        f"{_AT}, {_BOUNDS}, 9::smallint, 0, 0, '', 'k', 100, true",
     ),
     "count_records_by_index": ("record_index_pkey", f"{_AT}, {_BOUNDS}"),
     "count_records_by_prefix": ("records_pkey", f"{_AT}, 'k', 'l'"),

@@ -17,17 +17,20 @@ from eventuali import Aggregate, Event, sync
 from eventuali.event._envelope import GIVEN
 
 RESULTS = {
-    "Change", "CheckpointInfo", "CleanedSnapshots", "Committed", "Damage", "Entry", "EventMeta",
-    "ExpectedVersion", "Failure", "Finding", "Handled", "Horizon", "Imported", "Metadata",
-    "Outcome", "ProjectionStatus", "Snapshot", "SnapshotStats", "Step", "StoredType", "StoreStats",
+    "Change", "CheckpointInfo", "CleanedSnapshots", "Committed", "Damage", "DeadLetter",
+    "Delivery", "Entry", "EventMeta", "ExpectedVersion", "Failure", "Finding", "GroupStatus",
+    "Handled", "Horizon", "Imported", "Metadata", "Outcome", "PartitionStatus",
+    "ProjectionStatus", "Snapshot", "SnapshotStats", "Step", "StoreStats", "StoredType",
     "StreamInfo", "Verification",
 }  # fmt: skip
 """Classes that the library makes instances of: what they hold is no option."""
 OPENED = {
     "Block",
+    "DeadLetters",
     "Documents",
     "EventStore",
     "EventStream",
+    "Member",
     "Running",
     "Subscription",
     "UnitOfWork",

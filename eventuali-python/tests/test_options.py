@@ -29,6 +29,8 @@ EXCEPTIONS = {
 }
 ELSEWHERE = (
     "EventStore.count.",
+    "EventStore.dead_letters.",
+    "EventStore.join.",
     "EventStore.find.",
     "EventStore.get.",
     "EventStore.append_events.",
@@ -40,8 +42,11 @@ ELSEWHERE = (
     "EventStore.search.",
     "AsyncOwnTables.",
     "Checkpoint.",
+    "DeadLetters.",
     "Documents.",
     "Found.",
+    "Group.",
+    "Member.",
     "MemoryView.",
     "OwnTables.",
     "Placed.",
@@ -90,8 +95,8 @@ ELSEWHERE = (
 """Streams by id, commands, metadata by context, read models, what an HTTP API needs:
 test_append_events, test_command, test_context, test_asgi, test_projections, test_running,
 test_rebuilding, test_search, test_own_tables,
-test_sql_statements, test_memory_view, test_worker_in_process, test_worker_load, test_snapshots, the
-modules test_upcasting_… and test_schema_… show what these change."""
+test_sql_statements, test_groups, test_memory_view, test_worker_in_process, test_worker_load,
+test_snapshots, the modules test_upcasting_… and test_schema_… show what these change."""
 OPTIONS = {
     name
     for name in public_options()

@@ -12,7 +12,7 @@ NAMES = """
 ALL ANY Aggregate AggregateNotFoundError AppendCondition AppendConditionError CheckpointInfo
 Committed
 ConfigurationError Damage DatabaseError Documents DomainEvent Event EventMeta EventStore
-EventStoreConfig EventStoreError EventualiError ExpectedVersion Found Horizon
+EventStoreConfig EventStoreError EventualiError ExpectedVersion Found Group Horizon
 IdempotencyConflictError InvalidEventError
 NO_STREAM
 OptimisticConcurrencyError Outcome OutcomeUnknownError Projection ProjectionStatus Query ReadModel

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         ExpectedVersion,
         StreamEvents,
     )
+    from eventuali.group import Group
     from eventuali.projection import (
         Projection,
         ProjectionStatus,
@@ -111,6 +112,7 @@ __all__ = [
     "EventualiError",
     "ExpectedVersion",
     "Found",
+    "Group",
     "Horizon",
     "IdempotencyConflictError",
     "InvalidEventError",
@@ -176,6 +178,7 @@ _HOMES = {
         "STREAM_EXISTS",
         "StreamEvents",
     ),
+    "group": ("Group",),
     "projection": ("Projection", "ProjectionStatus", "ReadModel", "Retry", "Statements"),
     "query": ("ALL", "Query"),
     "running": ("Documents", "Running"),
@@ -201,11 +204,14 @@ _MODULES = {
     "command",
     "config",
     "context",
+    "dead_letter",
     "errors",
     "event",
     "expected",
+    "group",
     "history",
     "importing",
+    "member",
     "projection",
     "query",
     "running",

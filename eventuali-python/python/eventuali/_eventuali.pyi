@@ -17,8 +17,10 @@ __version__: str
 __all__ = [
     "Checkpoint",
     "FlatName",
+    "Held",
     "Kind",
     "Mailbox",
+    "Member",
     "Page",
     "Pending",
     "Postgres",
@@ -481,6 +483,30 @@ class Store:
     def subscribe(self, items: Sequence[Item], limit: int) -> Subscription:
         """Follows what a query asks for, in pages of at most `limit` events."""
 
+    def join(
+        self,
+        options: tuple[str, int | None, str | None, bool, float, float | None],
+        items: Sequence[Item],
+        limit: int,
+    ) -> Pending:
+        """Joins a consumer group; the answer is a `Member`.
+
+        The options are (name, partitions, tag, whether it begins at the end, lease in s, deadline
+        in s or None).
+        """
+
+    def dead_letters(self, group: str, after: int, limit: int) -> Pending:
+        """The dead letters of a group behind a position: [(JSON, version of the record)]."""
+
+    def dead_letter(self, group: str, position: int) -> Pending:
+        """The dead letter of a position, alone in a list, or none."""
+
+    def change_dead_letter(self, group: str, json: bytes, version: int) -> Pending:
+        """Changes a dead letter that is at a version; the answer is its new version."""
+
+    def discard_dead_letter(self, group: str, position: int, version: int) -> Pending:
+        """Removes a dead letter that is at a version."""
+
     def checkpoints(self) -> Pending:
         """The checkpoints: [(name, position, when written in µs or None, lag in positions)]."""
 
@@ -566,6 +592,108 @@ class Subscription:
 
         Where writing it fails, the answer that is on its way ends, with None.
         """
+
+@final
+class Member:
+    """A member of a consumer group; a thread of its own keeps what it owns. Dropping it leaves."""
+
+    def next(self) -> Pending:
+        """Waits for the next partition to work through.
+
+        The answer is a `Held`, or None once the member leaves, or was asked again.
+        """
+
+    def leave(self) -> Pending:
+        """Has all partitions released; answers once they are."""
+
+    def partitions(self) -> int:
+        """How many partitions the group has."""
+
+    def members(self) -> int:
+        """How many members the group has, as far as is known; 0 before it has looked."""
+
+    def owned(self) -> list[int]:
+        """The numbers of the partitions that it owns."""
+
+    def failure(self) -> BaseException | None:
+        """Why it can't reach the store now."""
+
+@final
+class Held:
+    """A partition that a member owns; dropping it gives it away."""
+
+    @property
+    def number(self) -> int:
+        """Its number, from 0 on."""
+
+    @property
+    def generation(self) -> int:
+        """How often its owner has changed."""
+
+    @property
+    def careful(self) -> bool:
+        """Whether its owner before may have ended in the middle of an event."""
+
+    @property
+    def status(self) -> int:
+        """0: it is owned; 1: it is to be released; 2: it is lost."""
+
+    def begin(self) -> Pending:
+        """Reads where to go on; the answer is a position."""
+
+    def next(self, after: int, live: bool) -> Pending:
+        """Waits for the next page after a position, as `Subscription.next`.
+
+        None as well once the partition is to be released, is lost, or dead letters are wanted.
+        """
+
+    def seen(self) -> int:
+        """How far nothing concerns it, for whoever has handled everything and waits."""
+
+    def take(self) -> bool:
+        """Takes the next event in hand; whether it may be handled."""
+
+    def handled(self, row: Row) -> bool:
+        """Notes that the event in hand is handled; whether it is time to flush."""
+
+    def put_back(self) -> None:
+        """Notes that no event is in hand any more."""
+
+    def steps_in(self) -> None:
+        """Notes that its handler runs on a thread that others share."""
+
+    def steps_out(self) -> None:
+        """Notes that its handler waits, or has ended."""
+
+    def looked(self, position: int) -> bool:
+        """Notes that everything that matches up to a position is handled; whether to flush."""
+
+    def flush(self) -> Pending:
+        """Writes down what is handled by now."""
+
+    def tried(self, position: int) -> Pending:
+        """How often an event was tried by itself."""
+
+    def attempt(self, position: int) -> Pending:
+        """Writes down that an event is tried by itself; the answer is how often it was now."""
+
+    def is_asked(self) -> bool:
+        """Whether dead letters may be wanted, since this was asked last."""
+
+    def wanted(self, limit: int) -> Pending:
+        """The first dead letters to be handled again: [(JSON, version of the record)]."""
+
+    def holds(self, aggregate_type: str, aggregate_id: str) -> Pending:
+        """Whether a dead letter of a stream is left."""
+
+    def park(self, json: bytes) -> Pending:
+        """Gives an event up, as a dead letter."""
+
+    def settle(self, position: int, version: int) -> Pending:
+        """Removes a dead letter that is at a version, and was handled."""
+
+    def release(self, crashed: bool) -> Pending:
+        """Writes down what is handled, and gives the partition away."""
 
 @final
 class Checkpoint:

@@ -32,6 +32,8 @@
     ├── CommandError
     │   ├── UnknownCommandError                (LookupError)  message_type, known
     │   └── CommandIdConflictError             command_id
+    ├── ConsumerGroupError
+    ├── DeadLetterNotFoundError                (LookupError)  group, position
     ├── ProjectionError
     └── StreamingError
 
@@ -54,7 +56,9 @@ __all__ = [
     "CommandError",
     "CommandIdConflictError",
     "ConfigurationError",
+    "ConsumerGroupError",
     "DatabaseError",
+    "DeadLetterNotFoundError",
     "DecryptionError",
     "EventStoreError",
     "EventualiError",
@@ -451,6 +455,29 @@ class CommandIdConflictError(CommandError):
     def __init__(self, message: str = "", *, command_id: str | None = None) -> None:
         super().__init__(message)
         self.command_id = command_id
+
+
+class ConsumerGroupError(EventualiError):
+    """A partition of a consumer group stopped at an event, or its member ended; see the cause.
+
+    The events from there on are not handled, and come again once somebody takes the partition.
+    """
+
+
+class DeadLetterNotFoundError(EventualiError, LookupError):
+    """A consumer group has no dead letter of this position: it was replayed or discarded.
+
+    Attributes:
+        group: The name of the group.
+        position: The position.
+    """
+
+    def __init__(
+        self, message: str = "", *, group: str | None = None, position: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.group = group
+        self.position = position
 
 
 class ProjectionError(EventualiError):

@@ -48,9 +48,11 @@ from eventuali._engine.transact import Transaction
 from eventuali._engine.verify import Damage, Verification
 from eventuali._eventuali import Store
 from eventuali.aggregate import Aggregate
+from eventuali.dead_letter import DeadLetters
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected, StreamEvents
+from eventuali.group import Group
 from eventuali.history import Step
 from eventuali.projection import (
     Projection,
@@ -70,6 +72,7 @@ from eventuali.transaction import transact as _transact
 
 if TYPE_CHECKING:
     from eventuali._engine.asyncio_driver import AsyncioDriver
+    from eventuali.member import Member
     from eventuali.running import Running
 
 __all__ = [
@@ -743,6 +746,41 @@ class EventStore:
             start=start,
             raw=raw,
         )
+
+    def join(self, group: Group[Any]) -> Member:
+        """Joins a consumer group: its members handle the events of a query together.
+
+            async with store.join(Group("mailer", send_mail)) as member:
+                await stop.wait()
+
+        Each partition of the log is handled by one member at a time, one event after the other.
+        Members may be in one process or in many, and come and go: what a member leaves, the others
+        take over at once, and what a killed one had, after its lease. Whoever was taken for dead
+        and is not, such as a process that was stopped, writes nothing any more.
+
+        Delivery is at least once: after a crash, at most 1,000 handled events of a partition come
+        again. To do something exactly once, use the id of the event.
+
+        Args:
+            group: The group; see `eventuali.group`.
+
+        Raises:
+            TypeError: It is no group.
+        """
+        from eventuali.member import Member  # brings asyncio, which `import eventuali` need not
+
+        return Member(self._driver, self._store, self._event_types, group)
+
+    def dead_letters(self, group: str) -> DeadLetters:
+        """Returns the dead letters of a consumer group: the events that it went on without.
+
+        Args:
+            group: The name of the group.
+
+        Raises:
+            InvalidEventError: The name is not acceptable.
+        """
+        return DeadLetters(self._driver, self._store, group)
 
     async def checkpoints(self) -> list[CheckpointInfo]:
         """Returns the checkpoints of named subscriptions, sorted by name.

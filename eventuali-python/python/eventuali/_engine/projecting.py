@@ -41,6 +41,7 @@ from eventuali.projection import (
     ProjectionStatus,
     Retry,
     Runnable,
+    check_stops,
     projection_of,
 )
 
@@ -108,6 +109,7 @@ class Projecting(Paging):
         turn: Turn | None = None,
     ) -> None:
         """Is not called directly: use `EventStore.run`."""
+        check_stops(on_error)
         self.projection = projection_of(runnable)
         cls = type(self.projection)
         place = place_of(store, runnable, changes, offload)

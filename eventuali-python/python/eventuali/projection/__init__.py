@@ -423,29 +423,46 @@ def check_rebuild(projection: Runnable) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often an event is tried again whose handler failed, before the projection stops at it.
+    """How often an event is tried again whose handler failed, and what happens then.
+
+        Retry(5)                # then the projection, or the partition of a group, stops at it
+        Retry(5).then("park")   # for groups: it becomes a dead letter
 
     Attributes:
         times: How many attempts follow the first.
         backoff: The pause before the second attempt, in seconds; it doubles with each attempt.
-        otherwise: What happens then; `"stop"`: the projection is faulted at that event.
+        otherwise: What happens then; `"stop"`: the projection is faulted at that event. `"park"`:
+            the group goes on without it; see `eventuali.group`.
     """
 
     times: int = 0
     backoff: float = 0.1
-    otherwise: Literal["stop"] = "stop"
+    otherwise: Literal["stop", "park"] = "stop"
 
     def __post_init__(self) -> None:
         if type(self.times) is not int or self.times < 0:
             raise ValueError(f"times must be an int of 0 or more, not {self.times!r:.60}")
         if not 0 <= self.backoff < float("inf"):
             raise ValueError(f"backoff must be seconds, not {self.backoff!r:.60}")
-        if self.otherwise != "stop":
-            raise ValueError(f"a projection can only 'stop' then, not {self.otherwise!r:.60}")
+        if self.otherwise not in ("stop", "park"):
+            raise ValueError(f"it can 'stop' or 'park' then, not {self.otherwise!r:.60}")
 
-    def then(self, otherwise: Literal["stop"]) -> Self:
+    def then(self, otherwise: Literal["stop", "park"]) -> Self:
         """Returns the same policy with another end."""
         return replace(self, otherwise=otherwise)
+
+
+def check_stops(on_error: Retry) -> None:
+    """Refuses a policy that is none for projections.
+
+    Raises:
+        ValueError: It goes on without an event, and documents would be wrong from then on.
+    """
+    if on_error.otherwise != "stop":
+        raise ValueError(
+            "a projection can only 'stop' at an event that it can't handle: documents without it "
+            f"would be wrong; {on_error.otherwise!r} is for groups"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ from eventuali.aggregate import Aggregate
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected, StreamEvents
+from eventuali.group import Group
 from eventuali.history import Step
 from eventuali.projection import (
     Projection,
@@ -64,6 +65,8 @@ from eventuali.query import ALL, E, Query
 from eventuali.snapshot import CleanedSnapshots, SnapshotPolicy
 from eventuali.store import StoreStats
 from eventuali.sync._bus import CommandBus
+from eventuali.sync._dead_letters import DeadLetters
+from eventuali.sync._member import Member
 from eventuali.sync._running import Documents, Running
 from eventuali.sync._running import rebuild as _rebuild
 from eventuali.sync._subscription import Subscription
@@ -377,6 +380,14 @@ class EventStore:
         return Subscription(
             self._store, self._event_types, query, after=after, name=name, start=start, raw=raw
         )
+
+    def join(self, group: Group[Any]) -> Member:
+        """Joins a consumer group, a thread a partition; see `eventuali.EventStore.join`."""
+        return Member(self._store, self._event_types, group)
+
+    def dead_letters(self, group: str) -> DeadLetters:
+        """Returns the dead letters of a group; see `eventuali.EventStore.dead_letters`."""
+        return DeadLetters(self._store, group)
 
     def checkpoints(self) -> list[CheckpointInfo]:
         """Returns the checkpoints of named subscriptions, sorted by name."""

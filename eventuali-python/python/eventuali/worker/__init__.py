@@ -20,6 +20,7 @@ from eventuali.projection import (
     Retry,
     Runnable,
     check_projections,
+    check_stops,
     projection_of,
 )
 from eventuali.running import Running
@@ -84,6 +85,7 @@ class Worker:
                 )
         if not isinstance(on_error, Retry):
             raise TypeError(f"on_error must be a Retry, not {on_error!r:.60}")
+        check_stops(on_error)
         self._source = store
         self._projections = projections
         self._on_error = on_error

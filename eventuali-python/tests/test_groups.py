@@ -1,0 +1,416 @@
+"""Consumer groups: sharing, order, handing over, failing handlers, dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from time import sleep
+
+import pytest
+from crews import NOTED, SAFETY, CrewNoted, Letters, fill, handler, joined, numbers, until
+from option_checks import stranger
+from stores import each_backend, each_store
+from stores import run as run_on
+
+from eventuali import EventStore, Projection, Retry, sync
+from eventuali.errors import (
+    ConfigurationError,
+    ConsumerGroupError,
+    DeadLetterNotFoundError,
+    InvalidEventError,
+)
+from eventuali.group import Group
+from eventuali.worker import Worker
+
+LEASE = 1.5
+"""Longer than a busy machine takes for a round, in seconds."""
+PARK = Retry(1, backoff=0.001).then("park")
+
+
+def run(api, kind, folder, test):
+    async def limited(store):
+        async with asyncio.timeout(3 * SAFETY):
+            await test(store)
+
+    run_on(api, kind, folder, limited)
+
+
+def group(store, function, **options) -> Group:
+    return Group("crew", handler(store, function), NOTED, **options)
+
+
+class Seen:
+    """What was handled, in order."""
+
+    def __init__(self) -> None:
+        self.events: list[CrewNoted] = []
+
+    def __call__(self, event: CrewNoted) -> None:
+        self.events.append(event)
+
+    def check(self, expected: list[int]) -> None:
+        """Everything once, and each stream in order."""
+        found = [event.number for event in self.events]
+        assert sorted(found) == sorted(expected), Counter(found) - Counter(expected)
+        streams = defaultdict(list)
+        for event in self.events:
+            streams[event.meta.aggregate_id].append(event.meta.aggregate_version)
+        assert all(versions == sorted(versions) for versions in streams.values())
+
+
+@each_store
+def test_each_event_is_handled_once_in_the_order_of_its_stream(api, kind, tmp_path):
+    async def test(store):
+        seen = Seen()
+        await fill(store, 10, 3)
+        async with joined(store, group(store, seen)) as member:
+            await member.caught_up(timeout=SAFETY)
+            assert len(seen.events) == 30
+            await fill(store, 10, 1, first=30)
+            await member.caught_up(timeout=SAFETY)
+            status = member.status()
+        assert (status.name, status.partitions, status.members, status.lost) == ("crew", 8, 1, 0)
+        assert [each.number for each in status.owned] == list(range(8))
+        assert sum(each.handled for each in status.owned) == 40
+        assert {each.state for each in status.owned} <= {"live", "catching up"}
+        # Whoever joins next goes on behind that.
+        await fill(store, 10, 1, first=40)
+        async with joined(store, group(store, seen, partitions=8)) as member:
+            await member.caught_up(timeout=SAFETY)
+        seen.check(await numbers(store))
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_members_come_and_go(api, kind, tmp_path):
+    async def test(store):
+        seen = Seen()
+        mailer = group(store, seen, partitions=4, lease=2.0)
+        await fill(store, 12, 2)
+        async with joined(store, mailer) as first:
+            await until(lambda: len(first.status().owned) == 4)
+            async with joined(store, mailer) as second:
+                await until(lambda: len(first.status().owned) == len(second.status().owned) == 2)
+                assert first.status().members == second.status().members == 2
+                await fill(store, 12, 2, first=24)
+                await first.caught_up(timeout=SAFETY)
+                await second.caught_up(timeout=SAFETY)
+                assert len(seen.events) == 48
+            await until(lambda: len(first.status().owned) == 4)
+            await fill(store, 12, 1, first=48)
+            await first.caught_up(timeout=SAFETY)
+        seen.check(await numbers(store))
+
+    run(api, kind, tmp_path, test)
+
+
+@each_backend
+def test_a_tag_divides_what_streams_do_not(kind, tmp_path):
+    async def test(store):
+        owners = defaultdict(set)
+
+        def work(event: CrewNoted) -> None:
+            owners[event.tags[0]].add(asyncio.current_task())
+
+        for number in range(40):
+            event = CrewNoted(number=number, tags=[f"customer:{number % 5}"])
+            await store.append([event], stream=("Crew", f"s-{number}"))
+        async with joined(store, group(store, work, partition_by="customer")) as member:
+            await member.caught_up(timeout=SAFETY)
+        assert len(owners) == 5
+        assert all(len(tasks) == 1 for tasks in owners.values())
+
+    run("async", kind, tmp_path, test)
+
+
+@each_store
+def test_a_handler_that_fails_stops_its_partition_alone(api, kind, tmp_path):
+    async def test(store):
+        seen, bad = Seen(), [5]
+
+        def work(event: CrewNoted) -> None:
+            if event.number in bad:
+                raise ZeroDivisionError(event.number)
+            seen(event)
+
+        await fill(store, 10, 2)
+        async with joined(store, group(store, work, on_error=Retry(2, backoff=0.001))) as member:
+            with pytest.raises(ConsumerGroupError, match="ZeroDivisionError") as told:
+                await member.caught_up(timeout=SAFETY)
+            assert isinstance(told.value.__cause__, ZeroDivisionError)
+            stopped = next(each for each in member.status().owned if each.state == "faulted")
+            assert stopped.failed_at == 6
+            assert str(stopped.error) == "5"
+            end = (await numbers(store))[-1] + 1
+            await until(lambda: all(e.position >= end for e in member.status().owned
+                                    if e.number != stopped.number))  # fmt: skip
+        assert 5 not in [event.number for event in seen.events]
+        bad.clear()
+        async with joined(store, group(store, work)) as member:
+            await member.caught_up(timeout=SAFETY)
+        seen.check(await numbers(store))
+
+    run(api, kind, tmp_path, test)
+
+
+@each_store
+def test_a_parked_event_is_edited_and_replayed_across_restarts(api, kind, tmp_path):
+    async def test(store):
+        seen, tried = Seen(), Counter()
+
+        def work(event: CrewNoted) -> None:
+            tried[event.number] += 1
+            if event.number == 5:
+                raise ZeroDivisionError("the café is closed \ud800")
+            seen(event)
+
+        await fill(store, 10, 3)
+        letters = Letters(store, "crew")
+        async with joined(store, group(store, work, on_error=PARK)) as member:
+            await member.caught_up(timeout=SAFETY)
+            status = member.status()
+        assert sum(each.parked for each in status.owned) == 3
+        found = await letters.list()
+        assert [letter.position for letter in found] == [6, 16, 26]
+        assert [letter.reason for letter in found] == ["failed", "held back", "held back"]
+        first = found[0]
+        assert (first.event_type, first.aggregate_type, first.aggregate_id) == (
+            "CrewNoted", "Crew", "c-5")  # fmt: skip
+        assert first.error == "ZeroDivisionError: the café is closed ?"
+        assert "in work" in first.trace
+        assert (first.tries, first.again, first.edited) == (2, False, None)
+        assert tried[5] == 2
+        assert await letters.get(6) == first
+        assert [each.position for each in await letters.list(after=6, limit=1)] == [16]
+        # Replayed in vain, by another member: it says the new error.
+        assert await letters.replay() == 3
+        async with joined(store, group(store, work, on_error=PARK)) as member:
+            await until(lambda: tried[5] == 3 and tried[15] == tried[25] == 1)
+            async with asyncio.timeout(SAFETY):
+                while len(left := await letters.list()) > 1 or left[0].again:
+                    await asyncio.sleep(0.01)
+            assert [(letter.position, letter.tries) for letter in left] == [(6, 3)]
+            # Edited, it is handled with another payload; the log stays as it is.
+            assert (await letters.edit(6, CrewNoted(number=-5))).edited == '{"number":-5}'
+            assert await letters.replay(6, 1000) == 1
+            async with asyncio.timeout(SAFETY):
+                while await letters.list():
+                    await asyncio.sleep(0.01)
+            await fill(store, 10, 1, first=30)
+            await member.caught_up(timeout=SAFETY)
+        expected = await numbers(store)
+        assert expected[5] == 5
+        handled = [event.number for event in seen.events]
+        assert sorted(handled) == sorted([-5 if number == 5 else number for number in expected])
+        for verb in (letters.get(6), letters.edit(6, CrewNoted(number=1))):
+            with pytest.raises(DeadLetterNotFoundError) as told:
+                await verb
+            assert (told.value.group, told.value.position) == ("crew", 6)
+        assert await letters.replay(6) == await letters.discard(6) == 0
+
+    run(api, kind, tmp_path, test)
+
+
+@each_backend
+def test_without_holding_back_a_stream_goes_on(kind, tmp_path):
+    async def test(store):
+        seen = Seen()
+
+        def work(event: CrewNoted) -> None:
+            if event.number == 5:
+                raise ZeroDivisionError
+            seen(event)
+
+        await fill(store, 10, 3)
+        letters = Letters(store, "crew")
+        crew = group(store, work, on_error=PARK, hold_back=False)
+        async with joined(store, crew) as member:
+            await member.caught_up(timeout=SAFETY)
+        assert [letter.position for letter in await letters.list()] == [6]
+        assert await letters.discard(6) == 1
+        assert await letters.list() == []
+        assert sorted(event.number for event in seen.events) == [*range(5), *range(6, 30)]
+
+    run("async", kind, tmp_path, test)
+
+
+@each_backend
+def test_a_slow_handler_loses_its_partition_and_no_other(kind, tmp_path):
+    async def test(store):
+        seen, slept = Seen(), []
+
+        async def work(event: CrewNoted) -> None:
+            seen(event)
+            if event.number == 3 and not slept:
+                slept.append(True)
+                sleep(4 * LEASE)
+
+        crew = Group("crew", work, NOTED, partitions=8, lease=LEASE, deadline=2 * LEASE)
+        await fill(store, 16, 1)
+        async with store.join(crew) as member:
+            await until(lambda: slept)
+            await until(lambda: member.status().lost >= 1)
+            await member.caught_up(timeout=SAFETY)
+            status = member.status()
+        assert status.lost == 1
+        found = Counter(event.number for event in seen.events)
+        assert found.pop(3) == 2, "it was given away, and tried once more"
+        assert set(found) == set(range(16)) - {3}
+        assert set(found.values()) == {1}
+
+    run("async", kind, tmp_path, test)
+
+
+@each_backend
+def test_others_may_wait_while_one_keeps_the_loop(kind, tmp_path):
+    async def test(store):
+        slept, done = [], []
+
+        async def work(event: CrewNoted) -> None:
+            if event.number == 3:
+                slept.append(True)
+                sleep(2 * LEASE)
+            else:
+                await asyncio.sleep(0.1)
+            done.append(event.number)
+
+        crew = Group("crew", work, NOTED, partitions=8, lease=LEASE, deadline=20)
+        await fill(store, 16, 1)
+        async with store.join(crew) as member:
+            await member.caught_up(timeout=SAFETY)
+            assert member.status().lost == 0, "a lease is renewed without the loop"
+        assert sorted(done) == list(range(16))
+
+    run("async", kind, tmp_path, test)
+
+
+@each_backend
+def test_an_event_that_nobody_can_read_is_parked(kind, tmp_path):
+    async def test(store):
+        seen = Seen()
+        await fill(store, 4, 1)
+        await store.append([stranger()], stream=("Crew", "c-1"))
+        crew = Group("crew", handler(store, seen), on_error=PARK)
+        async with joined(store, crew) as member:
+            await member.caught_up(timeout=SAFETY)
+        found = await Letters(store, "crew").list()
+        assert [(letter.reason, letter.event_type) for letter in found] == [
+            ("unreadable", "nobody.knows")
+        ]
+        assert sorted(event.number for event in seen.events) == [0, 1, 2, 3]
+
+    run("async", kind, tmp_path, test)
+
+
+@each_backend
+def test_a_group_begins_where_it_is_told_to(kind, tmp_path):
+    async def test(store):
+        seen = Seen()
+        await fill(store, 10, 1)
+        async with joined(store, group(store, seen, start="end")) as member:
+            await fill(store, 10, 1, first=10)
+            await member.caught_up(timeout=SAFETY)
+        assert sorted(event.number for event in seen.events) == list(range(10, 20))
+        with pytest.raises(ConfigurationError, match="8 partitions by stream, and not 9"):
+            async with joined(store, group(store, seen, partitions=9)):
+                pass
+
+    run("async", kind, tmp_path, test)
+
+
+@each_backend
+def test_tenants_have_groups_of_their_own(kind, tmp_path):
+    async def test(store):
+        acme, other = store.for_tenant("acme"), store.for_tenant("other")
+        mine, theirs = Seen(), Seen()
+        await fill(acme, 5, 1)
+        await fill(other, 5, 1, first=100)
+        crews = Group("crew", handler(acme, mine)), Group("crew", handler(other, theirs))
+        async with acme.join(crews[0]) as member, other.join(crews[1]) as second:
+            await member.caught_up(timeout=SAFETY)
+            await second.caught_up(timeout=SAFETY)
+            assert member.status().members == second.status().members == 1
+        assert sorted(event.number for event in mine.events) == [0, 1, 2, 3, 4]
+        assert sorted(event.number for event in theirs.events) == [100, 101, 102, 103, 104]
+
+    run("async", kind, tmp_path, test)
+
+
+def test_what_is_no_group_is_refused():
+    def work(event: CrewNoted) -> None: ...
+
+    for wrong, error in [
+        ({"name": ""}, InvalidEventError),
+        ({"handler": 3}, TypeError),
+        ({"query": "all"}, TypeError),
+        ({"partitions": 0}, ValueError),
+        ({"partitions": 257}, ValueError),
+        ({"partition_by": "a:b"}, InvalidEventError),
+        ({"start": "middle"}, ValueError),
+        ({"lease": 0.01}, ValueError),
+        ({"lease": "5"}, TypeError),
+        ({"deadline": 0}, ValueError),
+        ({"on_error": "park"}, TypeError),
+    ]:
+        options = {"name": "crew", "handler": work} | wrong
+        with pytest.raises(error):
+            Group(**options)
+
+
+def test_projections_do_not_park():
+    class Sums(Projection, version=1):
+        def on_crew_noted(self, event: CrewNoted, docs) -> None: ...
+
+    with sync.EventStore.create("memory://") as store:
+        for refused in (
+            lambda: store.run(Sums(), on_error=PARK),
+            lambda: store.rebuild(Sums(), on_error=PARK),
+            lambda: Worker("memory://", Sums(), on_error=PARK),
+        ):
+            with pytest.raises(ValueError, match="'park' is for groups"):
+                refused()
+
+
+def test_a_coroutine_function_needs_an_event_loop():
+    async def work(event: CrewNoted) -> None: ...
+
+    with sync.EventStore.create("memory://") as store:
+        store.append([CrewNoted(number=1)])
+        with (
+            store.join(Group("crew", work, partitions=1)) as member,
+            pytest.raises(ConsumerGroupError, match="no coroutine function"),
+        ):
+            member.caught_up(timeout=SAFETY)
+
+
+@pytest.mark.parametrize("api", ["async", "sync"])
+def test_whatever_a_plain_handler_raises_is_a_failure(api, tmp_path):
+    async def test(store):
+        def work(event: CrewNoted) -> None:
+            next(iter(()))  # StopIteration, with which coroutines end, too
+
+        await fill(store, 1, 1)
+        async with joined(store, Group("crew", work, NOTED, partitions=1)) as member:
+            with pytest.raises(ConsumerGroupError, match="StopIteration"):
+                await member.caught_up(timeout=SAFETY)
+
+    run(api, "memory", tmp_path, test)
+
+
+def test_a_block_is_entered_once_and_a_closed_store_says_so():
+    async def main():
+        async def work(event: CrewNoted) -> None: ...
+
+        store = await EventStore.create("memory://")
+        member = store.join(Group("crew", work))
+        async with member:
+            with pytest.raises(RuntimeError, match="entered once"):
+                await member.__aenter__()
+            await store.close()
+            with pytest.raises(Exception, match=r"ended|closed"):
+                await member.caught_up(timeout=SAFETY)
+        with pytest.raises(TypeError, match="takes an eventuali"):
+            store.join("crew")
+
+    asyncio.run(main())
