@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from time import sleep
+from uuid import uuid4
 
 import pytest
 from crews import NOTED, SAFETY, CrewNoted, Letters, fill, handler, joined, numbers, until
+from older_events import ORDER
 from option_checks import stranger
 from stores import each_backend, each_store
 from stores import run as run_on
+from test_upcasting_retired import Ordered, Paid, bought
 
-from eventuali import EventStore, Projection, Retry, sync
+from eventuali import Event, EventStore, Projection, Query, Retry, sync
 from eventuali.errors import (
     ConfigurationError,
     ConsumerGroupError,
@@ -299,6 +302,73 @@ def test_an_event_that_nobody_can_read_is_parked(kind, tmp_path):
             ("unreadable", "nobody.knows")
         ]
         assert sorted(event.number for event in seen.events) == [0, 1, 2, 3]
+
+    run("async", kind, tmp_path, test)
+
+
+@each_backend
+def test_parts_of_an_event_are_given_up_together(kind, tmp_path):
+    async def test(store):
+        done, bad = [], [True]
+
+        async def work(event: Event) -> None:
+            if isinstance(event, Ordered) and bad:
+                raise ZeroDivisionError(event.article)
+            done.append(event)
+
+        await store.append([bought("one", 1), bought("two", 2)], stream=ORDER, expected=0)
+        query = Query(aggregate_id=ORDER[1])
+        crew = Group("crew", work, query, partitions=1, on_error=PARK)
+        letters = Letters(store, "crew")
+        async with joined(store, crew) as member:
+            await member.caught_up(timeout=SAFETY)
+            found = await letters.list()
+            assert [(letter.position, letter.reason) for letter in found] == [
+                (1, "failed"),
+                (2, "held back"),
+            ]
+            assert found[0].error == "ZeroDivisionError: one"
+            assert done == []
+            bad.clear()
+            await letters.replay()
+            async with asyncio.timeout(SAFETY):
+                while await letters.list():
+                    await asyncio.sleep(0.01)
+        assert done == [
+            Ordered(article="one"),
+            Paid(amount=1),
+            Ordered(article="two"),
+            Paid(amount=2),
+        ]
+
+    run("async", kind, tmp_path, test)
+
+
+@each_backend
+def test_what_was_given_up_is_not_again_after_a_crash(kind, tmp_path):
+    """Whoever wrote the letter ended before the checkpoint passed the event."""
+
+    async def test(store):
+        tried = []
+
+        async def work(event: CrewNoted) -> None:
+            tried.append(event.number)
+            raise ZeroDivisionError(event.number)
+
+        letters = Letters(store, "crew")
+        await fill(store, 1, 1)
+        crew = Group("crew", work, NOTED, partitions=1, on_error=PARK)
+        async with joined(store, crew) as member:
+            await member.caught_up(timeout=SAFETY)
+        before = await letters.get(1)
+        assert tried == [0, 0]
+        core, answer = store._store, store._driver.answer
+        version, _ = await answer(core.record("group checkpoint", "crew/0"))
+        start = b'{"position": 0, "written_at": 1}'
+        await answer(core.put_record("group checkpoint", "crew/0", version, start, uuid4()))
+        async with joined(store, crew) as member:
+            await member.caught_up(timeout=SAFETY)
+        assert (await letters.list(), tried) == ([before], [0, 0])
 
     run("async", kind, tmp_path, test)
 

@@ -360,14 +360,15 @@ impl Inner {
         let mut failures = 0;
         loop {
             let turn = self.turn(&mut round);
-            let left = {
+            let (leaving, left) = {
                 let state = self.lock();
-                state.leaving && state.held.is_empty() && state.releases.is_empty()
+                let left = state.held.is_empty() && state.releases.is_empty();
+                (state.leaving, state.leaving && left)
             };
             let ended = match turn {
                 Ok(()) if left => Some(self.goes(&round)),
-                // Nobody waits for a database that is not there: the lease ends by itself.
-                Err(error) if left && may_pass(&error) => Some(Err(error)),
+                // Nobody who leaves waits for a database that is not there: the lease has ended.
+                Err(error) if leaving && (left || !self.is_valid()) => Some(Err(error)),
                 Ok(()) => {
                     failures = 0;
                     self.lock().failure = None;
@@ -444,6 +445,11 @@ impl Inner {
         Box::pin(async move { keys.by_partition(&store, LEASES, partitions).await })
     }
 
+    /// A commit that waits for locks no longer than a lease: whoever keeps one may be stopped.
+    fn commit(&self, change: RecordChange) -> Commit {
+        Commit { patience: Some(self.options.lease), ..Commit::change(vec![change]) }
+    }
+
     /// Changes its own record, where it is time to.
     fn beat(&self, round: &mut Round) -> Result<()> {
         let every = self.options.lease / 4;
@@ -458,7 +464,7 @@ impl Inner {
                 version => ExpectedRecord::Exact(version),
             };
             let change = says(self.keys.member(round.id), &beat)?.expecting(expected);
-            round.pending = Some((Commit::change(vec![change]), Instant::now()));
+            round.pending = Some((self.commit(change), Instant::now()));
         }
         let Some((commit, began)) = round.pending.clone() else { return Ok(()) };
         match block_on(self.store.commit(commit)) {
@@ -511,7 +517,7 @@ impl Inner {
         let lease = Lease { owner: None, crashed };
         let change = says(self.keys.of(LEASES, held.number()), &lease)?
             .expecting(ExpectedRecord::Exact(held.generation()));
-        match block_on(self.store.commit(Commit::change(vec![change]))) {
+        match block_on(self.store.commit(self.commit(change))) {
             Err(error) if is_conflict(&error) => Ok(()), // it was taken from it before
             freed => freed.map(drop).and(flushed),
         }
@@ -639,7 +645,7 @@ impl Inner {
             record.map_or(ExpectedRecord::Absent, |record| ExpectedRecord::Exact(record.version));
         let change = says(self.keys.of(LEASES, number), &Lease { owner: Some(round.id), crashed })?
             .expecting(expected);
-        let commit = Commit { checks, ..Commit::change(vec![change]) };
+        let commit = Commit { checks, ..self.commit(change) };
         match block_on(self.store.commit(commit)) {
             Ok(done) => {
                 let generation = done.record_versions.first().copied().unwrap_or(0);
@@ -679,7 +685,7 @@ impl Inner {
             if !owns {
                 let change = RecordChange::delete(self.keys.member(gone.id))
                     .expecting(ExpectedRecord::Exact(gone.version));
-                match block_on(self.store.commit(Commit::change(vec![change]))) {
+                match block_on(self.store.commit(self.commit(change))) {
                     Err(error) if !is_conflict(&error) => return Err(error),
                     _ => {}
                 }
@@ -695,7 +701,7 @@ impl Inner {
         }
         let change = RecordChange::delete(self.keys.member(round.id))
             .expecting(ExpectedRecord::Exact(round.version));
-        match block_on(self.store.commit(Commit::change(vec![change]))) {
+        match block_on(self.store.commit(self.commit(change))) {
             Err(error) if is_conflict(&error) => Ok(()),
             gone => gone.map(drop),
         }

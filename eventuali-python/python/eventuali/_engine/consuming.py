@@ -6,7 +6,7 @@ whether it may be handled; how far they are handled is written on condition of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from inspect import iscoroutine
 from os import getpid
@@ -17,6 +17,7 @@ from traceback import format_exception
 from typing import Any, TypeAlias
 
 from eventuali._engine.dead_letters import (
+    Columns,
     all_letters,
     failed_again,
     letter_of,
@@ -121,6 +122,7 @@ class Consuming:
         self._failures = 0  # of the database, one after the other
         self._error: BaseException | None = None
         self._failed_at: int | None = None
+        self._given_up = 0  # the position of the event that was given up last
         self._streams: set[tuple[str, str]] | None = None  # of which letters may be left
         self.state: PartitionState = "catching up"
 
@@ -239,7 +241,7 @@ class Consuming:
             else:
                 self._become("catching up")
                 columns = page.columns()
-                going = yield from self._events(held, columns[2], self._decoders.events(columns))
+                going = yield from self._events(held, columns)
                 if going is None:  # an event could not be read: what follows it is asked for again
                     pending = held.next(self._after, False)
                     continue
@@ -257,26 +259,28 @@ class Consuming:
             yield held.flush()
         self._tell()
 
-    def _events(
-        self, held: Held, rows: Sequence[Row], events: Iterator[Event]
-    ) -> Generator[Any, Any, bool | None]:
+    def _events(self, held: Held, columns: Columns) -> Generator[Any, Any, bool | None]:
         """Handles the events of a page; None where one could not be read, and is given up."""
-        last = self._after
+        events, last = self._decoders.events(columns), self._after
         while True:
             try:
                 event = next(events, None)
             except Exception as error:
-                row = next(row for row in rows if row.position > last)
-                if not (yield from self._unreadable(held, row, error)):
-                    return False
-                self._after = self._position = row.position
+                row = self._unreadable_of(columns, last)
+                if row is not None:
+                    if not (yield from self._unreadable(held, row, error)):
+                        return False
+                    self._position = row.position
+                self._after = max(self._after, self._position)
                 return None
             if event is None:
                 return True
             row, is_last = row_of(event)
             if not held.take():
                 return False
-            if self._careful or self._streams:
+            if row.position == self._given_up:
+                pass  # another part of it
+            elif self._careful or self._streams:
                 if not (yield from self._one(held, event, row)):
                     return False
             else:  # as `_call`, which takes as long as all the rest
@@ -294,7 +298,7 @@ class Consuming:
                     return False
             if is_last:
                 last = self._position = row.position
-                self._handled += 1
+                self._handled += row.position != self._given_up
                 careful, self._careful = self._careful, max(self._careful - 1, 0)
                 if held.handled(row) or careful:
                     yield held.flush()
@@ -309,9 +313,16 @@ class Consuming:
             row: What is stored of it.
             failed: What its handler has raised; None before it was called.
         """
-        if self._streams and (yield from self._is_behind(held, row)):
-            yield from self._park(held, row, "held back", None, 0)
-            return True
+        stream = (row.aggregate_type or "", row.aggregate_id or "")
+        known = bool(self._streams) and stream in (self._streams or ())
+        if known or self._careful:
+            # Whoever gave it up may have ended before that was passed.
+            if (yield self._store.dead_letter(self._group.name, row.position)):
+                self._given_up = row.position
+                return True
+            if known and (yield from self._is_behind(held, stream)):
+                yield from self._park(held, row, "held back", None, 0)
+                return True
         tries = 0
         if self._careful:
             # Of several events in hand, one may have ended the process; then each is tried alone.
@@ -433,9 +444,24 @@ class Consuming:
         letter = letter_of(self._store, row, self.number, reason, text, trace, handled_by(), tries)
         yield held.park(letter)
         self._parked += 1
+        self._given_up = row.position
         self._error = self._failed_at = None
         if self._streams is not None and row.aggregate_id is not None:
             self._streams.add((row.aggregate_type or "", row.aggregate_id))
+
+    def _unreadable_of(self, columns: Columns, last: int) -> Row | None:
+        """Returns the first row behind a position that can't be read; None if all can be by now.
+
+        Some before it may become nothing, and are not to blame.
+        """
+        kinds, payloads, rows = columns
+        for kind, payload, row in zip(kinds, payloads, rows, strict=True):
+            if row.position > last:
+                try:
+                    list(self._decoders.events(([kind], [payload], [row])))
+                except Exception:
+                    return row
+        return None
 
     def _unreadable(self, held: Held, row: Row, error: Exception) -> Step:
         """Gives up an event that can't be read as one of its class."""
@@ -447,13 +473,10 @@ class Consuming:
             yield held.flush()
         return True
 
-    def _is_behind(self, held: Held, row: Row) -> Step:
-        """Whether an event before it in its stream is parked."""
-        stream = (row.aggregate_type or "", row.aggregate_id or "")
-        if not self._streams or stream not in self._streams:
-            return False
+    def _is_behind(self, held: Held, stream: tuple[str, str]) -> Step:
+        """Whether an event of a stream is still parked."""
         left: bool = yield held.holds(*stream)
-        if not left:
+        if not left and self._streams is not None:
             self._streams.discard(stream)
         return left
 
@@ -463,9 +486,7 @@ class Consuming:
         return {
             (each.aggregate_type, each.aggregate_id)
             for each in letters
-            if each.partition == self.number
-            and each.aggregate_type is not None
-            and each.aggregate_id is not None
+            if each.aggregate_type is not None and each.aggregate_id is not None
         }
 
     # --- dead letters, once more ------------------------------------------------------------------

@@ -20,6 +20,7 @@ from eventuali.expected import at_least, checked_position
 from eventuali.group import DeadLetter, Reason
 
 __all__ = [
+    "Columns",
     "Store",
     "all_letters",
     "asked",
