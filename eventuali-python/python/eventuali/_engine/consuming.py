@@ -21,7 +21,9 @@ from eventuali._engine.dead_letters import (
     all_letters,
     failed_again,
     letter_of,
+    not_again,
     position_of,
+    stream_of,
     with_payload,
 )
 from eventuali._engine.decode import Decoders
@@ -493,6 +495,7 @@ class Consuming:
 
     def _replay(self, held: Held) -> Work:
         """Handles the dead letters again that somebody wants to be, in the order of the log."""
+        failed: set[tuple[str, str] | None] = set()  # streams that stay in order
         while held.status == _OWNED:
             found = yield held.wanted(_LETTERS)
             if not found:
@@ -500,10 +503,14 @@ class Consuming:
             for json, version in found:
                 if not held.take():
                     return
-                yield from self._again(held, json, version)
+                stream = stream_of(json)
+                if stream is not None and stream in failed:
+                    yield held.park(not_again(json))
+                elif not (yield from self._again(held, json, version)) and self._group.hold_back:
+                    failed.add(stream)
                 held.put_back()
 
-    def _again(self, held: Held, json: bytes, version: int) -> Work:
+    def _again(self, held: Held, json: bytes, version: int) -> Step:
         """Handles the event of a dead letter; it goes if that succeeds, else it says why not."""
         position = position_of(json)
         page: Page = yield self._store.read([], after=position - 1, until=position, limit=1)
@@ -522,10 +529,11 @@ class Consuming:
         if failed is None:
             yield held.settle(position, version)
             self._handled += 1
-            return
+            return True
         text = f"{type(failed).__name__}: {failed}"
         trace = "".join(format_exception(failed))
         yield held.park(failed_again(json, reason, text, trace, handled_by()))
+        return False
 
     # --- small things -----------------------------------------------------------------------------
 

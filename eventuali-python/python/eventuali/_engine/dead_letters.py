@@ -32,7 +32,9 @@ __all__ = [
     "group_name",
     "letter_of",
     "listed",
+    "not_again",
     "position_of",
+    "stream_of",
     "with_payload",
 ]
 
@@ -92,6 +94,18 @@ def failed_again(json: bytes, reason: Reason, error: str, trace: str, handled_by
         "again": False,
     }
     return _dumped(letter)
+
+
+def not_again(json: bytes) -> bytes:
+    """Returns a letter that is not replayed now, since one before it in its stream failed."""
+    letter: Letter = _json.loads(json)
+    return _dumped(letter | {"again": False})
+
+
+def stream_of(json: bytes) -> tuple[str, str] | None:
+    """Returns the type and id of the stream of a letter; None without a stream."""
+    stream = _json.loads(json)["stream"]
+    return None if stream is None else (stream[0], stream[1])
 
 
 def position_of(json: bytes) -> int:
