@@ -17,6 +17,7 @@ from test_upcasting_retired import Ordered, Paid, bought
 
 from eventuali import Event, EventStore, Projection, Query, Retry, sync
 from eventuali.errors import (
+    CheckpointMismatchError,
     ConfigurationError,
     ConsumerGroupError,
     DeadLetterNotFoundError,
@@ -371,6 +372,23 @@ def test_what_was_given_up_is_not_again_after_a_crash(kind, tmp_path):
         async with joined(store, crew) as member:
             await member.caught_up(timeout=SAFETY)
         assert (await letters.list(), tried) == ([before], [0, 0])
+
+    run("async", kind, tmp_path, test)
+
+
+@each_backend
+def test_a_checkpoint_above_the_log_is_another_log(kind, tmp_path):
+    async def test(store):
+        seen = Seen()
+        await fill(store, 8, 1)
+        core, answer = store._store, store._driver.answer
+        place = f'{{"position": 1000, "event_id": "{uuid4()}", "written_at": 1}}'.encode()
+        await answer(core.put_record("group checkpoint", "crew/0", None, place, uuid4()))
+        async with joined(store, group(store, seen, partitions=2)) as member:
+            with pytest.raises(ConsumerGroupError, match="partition 0") as told:
+                await member.caught_up(timeout=SAFETY)
+            assert isinstance(told.value.__cause__, CheckpointMismatchError)
+            await until(lambda: any(each.state == "live" for each in member.status().owned))
 
     run("async", kind, tmp_path, test)
 
