@@ -239,6 +239,24 @@ fn who_was_taken_for_dead_writes_nothing_any_more() {
 }
 
 #[test]
+fn the_longer_lease_of_two_members_counts() {
+    each(|fixture| {
+        let store = opened(fixture);
+        let long = Options { lease: Duration::from_mins(1), ..options() };
+        let slow = join(&store, long).expect("it joins");
+        let mut helds = Vec::new();
+        for _ in 0..4 {
+            helds.push(block_on(slow.next()).expect("it is a member").expect("it is assigned"));
+        }
+        let quick = join(&store, Options { lease: LEASE / 10, ..options() }).expect("it joins");
+        until("it sees the other one", || quick.members() == 2);
+        sleep(LEASE);
+        assert_eq!((slow.owned().len(), quick.owned().len()), (4, 0));
+        assert!(helds.iter().all(|held| held.status() != Status::Lost));
+    });
+}
+
+#[test]
 fn an_event_that_takes_too_long_costs_its_partition_and_no_other() {
     each(|fixture| {
         let store = opened(fixture);

@@ -125,6 +125,11 @@ impl Member {
         self.inner.members()
     }
 
+    /// Whether it owns its share, and the others have theirs.
+    fn settled(&self) -> bool {
+        self.inner.settled()
+    }
+
     /// The numbers of the partitions that it owns.
     fn owned(&self) -> Vec<u32> {
         self.inner.owned()
@@ -254,10 +259,17 @@ impl Held {
         Pending::new(async { answer.await.map(made) })
     }
 
-    /// Gives an event up, as a dead letter.
-    fn park(&self, py: Python<'_>, json: &[u8]) -> PyResult<Pending> {
-        let answer = dead_letter::park(&self.inner, &letter(py, json)?);
-        Ok(Pending::new(async { answer.await.map(|()| Outcome::Closed) }))
+    /// Gives an event up, as a dead letter, or changes one that is at a version; the answer is its
+    /// new version.
+    #[pyo3(signature = (json, version=None))]
+    fn park(&self, py: Python<'_>, json: &[u8], version: Option<u64>) -> PyResult<Pending> {
+        let answer = dead_letter::park(&self.inner, &letter(py, json)?, version);
+        Ok(Pending::new(async { answer.await.map(Outcome::Changed) }))
+    }
+
+    /// Gives it away without waiting for that; whatever is in hand ended in the middle.
+    fn abandon(&self) {
+        self.inner.abandon();
     }
 
     /// Removes a dead letter that is at a version, and was handled.

@@ -57,11 +57,18 @@ asyncio.run(main())
 class Crew:
     """Members in processes of their own, and what they say that they handle."""
 
-    def __init__(self, kind: str, folder: Path, poison: int = -1, pause: float = 0.002) -> None:
+    def __init__(
+        self,
+        kind: str,
+        folder: Path,
+        poison: int = -1,
+        pause: float = 0.002,
+        lease: float = LEASE,
+    ) -> None:
         self.url = url_of(kind, folder)
         self.file = folder / "handled"
         self.file.touch()
-        self.arguments = [str(LEASE), str(poison), str(pause)]
+        self.arguments = [str(lease), str(poison), str(pause)]
         self.members: list[subprocess.Popen[str]] = []
         self.lost = 0
 
@@ -189,6 +196,17 @@ def test_an_event_that_ends_processes_is_parked(kind, tmp_path):
                 assert (found[0].position, found[0].tries) == (8, 5)
                 deaths = Counter(number for *_, number in crew.handled())[7]
                 assert deaths <= 7, "once in a page, and then five times by itself"
+                # A replay is counted, too.
+                await letters.replay(8)
+                async with asyncio.timeout(3 * SAFETY):
+                    while (letter := await letters.get(8)).again:
+                        for dead in [each for each in crew.members if each.poll() is not None]:
+                            crew.kill(dead)
+                        if not crew.members:
+                            crew.join()
+                        await asyncio.sleep(0.02)
+                assert letter.reason == "crashed"
+                assert letter.error.startswith("5 times, a process ended")
 
     asyncio.run(main())
 
@@ -196,7 +214,7 @@ def test_an_event_that_ends_processes_is_parked(kind, tmp_path):
 @each_shared
 def test_a_leaving_member_hands_over_what_it_handled(kind, tmp_path):
     async def main():
-        with Crew(kind, tmp_path, pause=0.0) as crew:
+        with Crew(kind, tmp_path, pause=0.0, lease=SAFETY) as crew:
             async with EventStore.create(crew.url) as store:
                 one = crew.join()
                 crew.join()

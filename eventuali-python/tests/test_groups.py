@@ -188,7 +188,7 @@ def test_a_parked_event_is_edited_and_replayed_across_restarts(api, kind, tmp_pa
         assert await letters.get(6) == first
         assert [each.position for each in await letters.list(after=6, limit=1)] == [16]
         # Replayed in vain, by another member: it says the new error.
-        assert await letters.replay() == 3
+        assert await letters.replay_all() == 3
         async with joined(store, group(store, work, on_error=PARK)) as member:
             async with asyncio.timeout(SAFETY):
                 while any(letter.again for letter in await letters.list()):
@@ -333,7 +333,7 @@ def test_parts_of_an_event_are_given_up_together(kind, tmp_path):
             assert found[0].error == "ZeroDivisionError: one"
             assert done == []
             bad.clear()
-            await letters.replay()
+            await letters.replay_all()
             async with asyncio.timeout(SAFETY):
                 while await letters.list():
                     await asyncio.sleep(0.01)
@@ -372,6 +372,197 @@ def test_what_was_given_up_is_not_again_after_a_crash(kind, tmp_path):
         async with joined(store, crew) as member:
             await member.caught_up(timeout=SAFETY)
         assert (await letters.list(), tried) == ([before], [0, 0])
+
+    run("async", kind, tmp_path, test)
+
+
+@each_backend
+def test_a_handler_that_hangs_costs_its_partition_until_it_is_cancelled(kind, tmp_path):
+    async def test(store):
+        seen, cancelled = Seen(), []
+
+        async def work(event: CrewNoted) -> None:
+            seen(event)
+            if event.number == 3 and not cancelled:
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    cancelled.append(True)
+                    raise
+
+        crew = Group("crew", work, NOTED, lease=LEASE, deadline=LEASE)
+        await fill(store, 16, 1)
+        async with store.join(crew) as member:
+            await member.caught_up(timeout=SAFETY)
+            assert (member.status().lost, cancelled) == (1, [True])
+        found = Counter(event.number for event in seen.events)
+        assert found == Counter([*range(16), 3])
+
+    run("async", kind, tmp_path, test)
+
+
+@each_backend
+def test_a_handler_whose_call_was_cancelled_has_failed(kind, tmp_path):
+    async def test(store):
+        tried = []
+
+        async def work(event: CrewNoted) -> None:
+            tried.append(event.number)
+            if len(tried) % 2:
+                await asyncio.sleep(0)
+            raise asyncio.CancelledError
+
+        await fill(store, 1, 1)
+        crew = Group("crew", work, NOTED, partitions=1, on_error=PARK)
+        async with store.join(crew) as member:
+            await member.caught_up(timeout=SAFETY)
+            (letter,) = await store.dead_letters("crew").list()
+        assert (letter.reason, letter.tries, tried) == ("failed", 2, [0, 0])
+        assert "the handler was cancelled" in letter.error
+
+    run("async", kind, tmp_path, test)
+
+
+@each_backend
+def test_others_take_what_a_leaving_member_has_given_away(kind, tmp_path):
+    async def test(store):
+        may_end, waits = asyncio.Event(), []
+
+        async def work(event: CrewNoted) -> None:
+            if event.number == 3:
+                waits.append(True)
+                await may_end.wait()
+
+        crew = Group("crew", work, NOTED, lease=SAFETY)
+        await fill(store, 16, 1)
+        async with store.join(crew) as second, store.join(crew) as first:
+            await until(lambda: waits)
+            await until(
+                lambda: (
+                    len(first.status().owned) == len(second.status().owned) == 4
+                    or len(first.status().owned) + len(second.status().owned) == 8
+                )
+            )
+            held_by_first = any(
+                each.handled == 0 and each.state == "catching up" for each in first.status().owned
+            )
+            leaver, stays = (first, second) if held_by_first else (second, first)
+            leaving = asyncio.create_task(leaver.__aexit__(None, None, None))
+            await until(lambda: len(stays.status().owned) == 7)
+            may_end.set()
+            await leaving
+            await until(lambda: len(stays.status().owned) == 8)
+
+    run("async", kind, tmp_path, test)
+
+
+@each_backend
+def test_a_pause_before_a_retry_keeps_no_partition(kind, tmp_path):
+    async def test(store):
+        async def work(event: CrewNoted) -> None:
+            if event.number < 8:
+                raise ZeroDivisionError
+
+        policy = Retry(3, backoff=10 * SAFETY)
+        crew = Group("crew", work, NOTED, lease=SAFETY, on_error=policy)
+        await fill(store, 16, 1)
+        async with store.join(crew) as first:
+            await until(lambda: any(e.state == "retrying" for e in first.status().owned))
+            async with store.join(crew) as second:
+                await until(lambda: len(second.status().owned) == 4)
+
+    run("async", kind, tmp_path, test)
+
+
+@each_backend
+def test_what_a_killed_member_had_is_waited_for(kind, tmp_path):
+    async def test(store):
+        seen, owner = Seen(), uuid4()
+        core, answer = store._store, store._driver.answer
+        beat = b'{"process": 1, "count": 1, "lease": 500, "leaving": false}'
+        await answer(core.put_record("group member", f"crew/{owner}", None, beat, uuid4()))
+        for number in range(8):
+            lease = f'{{"owner": "{owner}", "crashed": false}}'.encode()
+            await answer(core.put_record("group lease", f"crew/{number}", None, lease, uuid4()))
+        await fill(store, 16, 1)
+        async with joined(store, group(store, seen, lease=0.5)) as member:
+            await member.caught_up(timeout=SAFETY)
+            assert len(seen.events) == 16
+            assert member.status().members == 1
+
+    run("async", kind, tmp_path, test)
+
+
+@each_backend
+def test_a_partition_that_cannot_begin_stands(kind, tmp_path):
+    async def test(store):
+        core, answer = store._store, store._driver.answer
+        await answer(core.put_record("group checkpoint", "crew/0", None, b"damaged", uuid4()))
+        async with joined(store, group(store, Seen(), partitions=1)) as member:
+            await until(lambda: [e.state for e in member.status().owned] == ["faulted"])
+            await asyncio.sleep(0.5)
+            (owned,) = member.status().owned
+            assert (owned.state, owned.generation) == ("faulted", 1)
+            assert "damaged" in str(owned.error)
+
+    run("async", kind, tmp_path, test)
+
+
+@each_backend
+def test_an_event_of_several_parts_is_one_attempt_and_one_piece(kind, tmp_path):
+    async def test(store):
+        done, may_end = [], asyncio.Event()
+
+        async def work(event: Event) -> None:
+            done.append(event)
+            if len(done) == 1:
+                await may_end.wait()
+
+        await store.append([bought("one", 1)], stream=ORDER, expected=0)
+        core, answer = store._store, store._driver.answer
+        crashed = b'{"owner": null, "crashed": true}'
+        await answer(core.put_record("group lease", "crew/0", None, crashed, uuid4()))
+        crew = Group("crew", work, Query(aggregate_id=ORDER[1]), partitions=1)
+        async with store.join(crew) as member:
+            await until(lambda: done)
+            leaving = asyncio.create_task(member.__aexit__(None, None, None))
+            await asyncio.sleep(0.2)
+            may_end.set()
+            await leaving
+        _, attempt = await answer(core.record("group attempt", "crew/0"))
+        assert b'"tries":1' in attempt
+        async with store.join(crew) as member:
+            await member.caught_up(timeout=SAFETY)
+        assert done == [Ordered(article="one"), Paid(amount=1)]
+
+    run("async", kind, tmp_path, test)
+
+
+@each_backend
+def test_a_letter_that_is_edited_while_it_is_replayed_stays_edited(kind, tmp_path):
+    async def test(store):
+        letters, edits = store.dead_letters("crew"), [True]
+
+        async def work(event: CrewNoted) -> None:
+            if event.number == 0 and edits and len(await letters.list()) == 1:
+                edits.clear()
+                await letters.edit(1, CrewNoted(number=-1))
+            if event.number == 0:
+                raise ZeroDivisionError
+            done.append(event.number)
+
+        done: list[int] = []
+        await fill(store, 1, 1)
+        crew = Group("crew", work, NOTED, partitions=1, on_error=PARK)
+        async with store.join(crew) as member:
+            await member.caught_up(timeout=SAFETY)
+            assert await letters.replay(1) == 1
+            async with asyncio.timeout(SAFETY):
+                while await letters.list():
+                    await asyncio.sleep(0.01)
+        assert (done, edits) == ([-1], [])
+        with pytest.raises(TypeError, match="replay_all"):
+            await letters.replay()
 
     run("async", kind, tmp_path, test)
 
@@ -440,6 +631,7 @@ def test_what_is_no_group_is_refused():
         ({"start": "middle"}, ValueError),
         ({"lease": 0.01}, ValueError),
         ({"lease": "5"}, TypeError),
+        ({"lease": float("nan")}, InvalidEventError),
         ({"deadline": 0}, ValueError),
         ({"on_error": "park"}, TypeError),
     ]:

@@ -61,6 +61,9 @@ pub struct DeadLetter {
     pub edited: Option<(String, u32)>,
     /// Whether it is to be handled again.
     pub again: bool,
+    /// How often that was begun and not ended.
+    #[serde(default)]
+    pub begun: u32,
 }
 
 impl DeadLetter {
@@ -120,11 +123,14 @@ fn says(store: &EventStore, group: &str, letter: &DeadLetter) -> Result<RecordCh
     Ok(RecordChange { key, expected: ExpectedRecord::Any, value })
 }
 
-/// Gives an event up, for as long as the partition is owned; in the place of what was there.
+/// Gives an event up, for as long as the partition is owned; in the place of what was there, or of
+/// a letter that is at a version. The version that it is at then.
+///
+/// [`ErrorKind::RecordConflict`] where it was changed since.
 #[must_use]
-pub fn park(held: &Held, letter: &DeadLetter) -> Answer<()> {
-    let store = held.store().clone();
-    let change = says(&store, held.group(), letter);
+pub fn park(held: &Held, letter: &DeadLetter, version: Option<u64>) -> Answer<u64> {
+    let expected = version.map_or(ExpectedRecord::Any, ExpectedRecord::Exact);
+    let change = says(held.store(), held.group(), letter).map(|change| change.expecting(expected));
     fenced(held, change)
 }
 
@@ -135,14 +141,16 @@ pub fn park(held: &Held, letter: &DeadLetter) -> Answer<()> {
 pub fn settle(held: &Held, position: u64, version: u64) -> Answer<()> {
     let change = RecordChange::delete(key(held.store(), held.group(), position))
         .expecting(ExpectedRecord::Exact(version));
-    fenced(held, Ok(change))
+    let settled = fenced(held, Ok(change));
+    Box::pin(async move { settled.await.map(drop) })
 }
 
-fn fenced(held: &Held, change: Result<RecordChange>) -> Answer<()> {
+fn fenced(held: &Held, change: Result<RecordChange>) -> Answer<u64> {
     let (store, check) = (held.store().clone(), held.fence());
     Box::pin(async move {
         let commit = Commit { checks: vec![check], ..Commit::change(vec![change?]) };
-        store.commit(commit).await.map(drop)
+        let done = store.commit(commit).await?;
+        Ok(done.record_versions.first().copied().unwrap_or(0))
     })
 }
 
@@ -211,14 +219,28 @@ pub fn wanted(
     partitions: RangeInclusive<u32>,
     limit: usize,
 ) -> Answer<Vec<Found>> {
+    let answer = store.records(again(group, partitions), None, limit);
+    Box::pin(async move { answer.await?.records.iter().map(found).collect() })
+}
+
+/// How many letters of some partitions are to be handled again.
+#[must_use]
+pub fn count_wanted(
+    store: &EventStore,
+    group: &str,
+    partitions: RangeInclusive<u32>,
+) -> Answer<u64> {
+    store.count_records(again(group, partitions))
+}
+
+fn again(group: &str, partitions: RangeInclusive<u32>) -> RecordQuery {
     let (from, to) = partitions.into_inner();
     let select = RecordSelection::Index {
         name: AGAIN.to_owned(),
         from: Some(of_partition(group, from)),
         to: Some(of_partition(group, to)),
     };
-    let answer = store.records(RecordQuery::new(SPACE, select), None, limit);
-    Box::pin(async move { answer.await?.records.iter().map(found).collect() })
+    RecordQuery::new(SPACE, select)
 }
 
 /// Whether a letter of a stream is left.

@@ -612,6 +612,9 @@ class Member:
     def members(self) -> int:
         """How many members the group has, as far as is known; 0 before it has looked."""
 
+    def settled(self) -> bool:
+        """Whether it owns its share, and the others have theirs."""
+
     def owned(self) -> list[int]:
         """The numbers of the partitions that it owns."""
 
@@ -686,8 +689,14 @@ class Held:
     def holds(self, aggregate_type: str, aggregate_id: str) -> Pending:
         """Whether a dead letter of a stream is left."""
 
-    def park(self, json: bytes) -> Pending:
-        """Gives an event up, as a dead letter."""
+    def park(self, json: bytes, version: int | None = ...) -> Pending:
+        """Gives an event up, as a dead letter, or changes one that is at a version.
+
+        The answer is its new version.
+        """
+
+    def abandon(self) -> None:
+        """Gives it away without waiting for that."""
 
     def settle(self, position: int, version: int) -> Pending:
         """Removes a dead letter that is at a version, and was handled."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from eventuali._engine import dead_letters as _letters
@@ -61,10 +60,15 @@ class DeadLetters:
         handled; if that fails, it says the new error. The place of the group in the log stays.
 
         Args:
-            positions: The positions; without any, those of all letters.
+            positions: The positions, at least one.
+
+        Raises:
+            TypeError: There is none; `replay_all` is for all.
         """
-        if positions:
-            return await self._driver.run(_letters.asked(self._store, self._group, positions))
+        return await self._driver.run(_letters.asked(self._store, self._group, _given(positions)))
+
+    async def replay_all(self) -> int:
+        """Has the events of all letters handled again, see `replay`; returns how many there are."""
         return await self._driver.run(_letters.asked_all(self._store, self._group))
 
     async def discard(self, *positions: int) -> int:
@@ -77,7 +81,7 @@ class DeadLetters:
         return f"<DeadLetters of {self._group!r}>"
 
 
-def _given(positions: Iterable[int]) -> Iterable[int]:
+def _given(positions: tuple[int, ...]) -> tuple[int, ...]:
     if not positions:
-        raise TypeError("discard takes the positions of the letters that are to go")
+        raise TypeError("name the positions of the letters; replay_all is for all of them")
     return positions

@@ -139,8 +139,8 @@ class Group(Generic[E]):
         self.partitions = partitions
         self.partition_by = partition_by
         self.start = start
-        self.lease = float(lease)
-        self.deadline = None if deadline is None else float(deadline)
+        self.lease = duration(lease, "lease")
+        self.deadline = None if deadline is None else duration(deadline, "deadline")
         self.on_error = on_error
         self.hold_back = bool(hold_back)
 

@@ -16,12 +16,15 @@ from eventuali._engine.consuming import Consuming
 from eventuali._engine.event_types import EventTypes
 from eventuali._engine.limit import Limit, followed
 from eventuali._engine.membership import Held, Key, Membership, Store
-from eventuali.errors import EventStoreError
+from eventuali.errors import ConsumerGroupError, EventStoreError
 from eventuali.expected import duration
 from eventuali.group import Group
 from eventuali.running import drive
 
 __all__ = ["Member"]
+
+_LOOK = 0.1
+"""How often it is looked for partitions that are lost, in seconds."""
 
 
 class Member(Membership):
@@ -42,7 +45,8 @@ class Member(Membership):
         self._driver = driver
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._watcher: asyncio.Task[None] | None = None
         self._taker: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -53,6 +57,7 @@ class Member(Membership):
         """
         self._core = await self._driver.answer(self._join())
         self._taker = asyncio.create_task(self._take(), name=f"group {self._group.name}")
+        self._watcher = asyncio.create_task(self._watch(), name=f"group {self._group.name}, watch")
         return self
 
     async def _take(self) -> None:
@@ -63,22 +68,20 @@ class Member(Membership):
         try:
             while (held := await self._driver.answer(core.next())) is not None:
                 key = held.number, held.generation
-                work = Consuming(
+                self._at_work[key] = Consuming(
                     self._store,
                     self._event_types,
                     self._group,
                     held,
                     self._turn,
                     self._tell,
-                    _Watched,
+                    _WATCHING,
                 )
-                self._at_work[key] = work
-                task = asyncio.create_task(
-                    self._work(key, work), name=f"group {self._group.name}, {held.number}"
+                self._tasks[key] = asyncio.create_task(
+                    self._work(key, self._at_work[key]),
+                    name=f"group {self._group.name}, {held.number}",
                 )
-                del held
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                del held  # whoever works through it lets go of it
         except Exception as error:
             self._error = error
             self._tell()
@@ -88,6 +91,18 @@ class Member(Membership):
             await drive(self._driver, work.work(), self._stopping)
         finally:
             self._done(key)
+            self._tasks.pop(key, None)
+
+    async def _watch(self) -> None:
+        """Cancels handlers whose partition is lost: nothing that they do counts any more."""
+        late: set[Key] = set()
+        while True:
+            await asyncio.sleep(_LOOK)
+            lost = {key for key, work in self._at_work.items() if work.is_lost()}
+            for key in lost & late:  # those that don't wait end by themselves meanwhile
+                if (task := self._tasks.get(key)) is not None:
+                    task.cancel()
+            late = lost
 
     def _tell(self) -> None:
         self._changed.set()
@@ -127,20 +142,35 @@ class Member(Membership):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        core, taker = self._core, self._taker
-        if core is None or taker is None:
+        core, taker, watcher = self._core, self._taker, self._watcher
+        if core is None or taker is None or watcher is None:
             return
         self._stopping.set()
         for work in self._at_work.values():
             work.stop()
         leaving = self._driver.answer(core.leave())
         try:
-            await asyncio.wait([*self._tasks, taker, leaving])
+            await asyncio.wait([*self._tasks.values(), taker, leaving])
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         finally:
-            for task in (taker, *self._tasks):
+            for task in (taker, watcher, *self._tasks.values()):
                 task.cancel()  # of whoever does not wait for them
         with suppress(EventStoreError):  # what could not be written comes again
             await leaving
+
+
+class _Watching:
+    """How coroutines of handlers go on that wait for something."""
+
+    def __call__(self, coroutine: Coroutine[Any, Any, Any], waits_for: Any, held: Held) -> _Watched:
+        return _Watched(coroutine, waits_for, held)
+
+    def as_failure(self, error: BaseException) -> BaseException:
+        """Returns the error of a handler; a failure, if nobody has cancelled the task."""
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and not task.cancelling():
+            return ConsumerGroupError("the handler was cancelled by something that it waited for")
+        return error
 
 
 class _Watched:
@@ -168,5 +198,12 @@ class _Watched:
                 waits_for = step()
             except StopIteration:
                 return
+            except asyncio.CancelledError as error:
+                if (failure := _WATCHING.as_failure(error)) is not error:
+                    raise failure from error
+                raise
             finally:
                 held.steps_out()
+
+
+_WATCHING = _Watching()

@@ -266,7 +266,7 @@ impl Held {
     /// The same, for those who don't wait for it.
     pub fn abandon(self: &Arc<Self>) {
         if self.member.store.is_own_process() {
-            let crashed = self.since.swap(0, SeqCst) != 0;
+            let crashed = self.since.swap(0, SeqCst) != 0 || self.careful;
             drop(self.member.release(self, crashed));
         }
     }

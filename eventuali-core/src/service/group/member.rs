@@ -18,7 +18,7 @@ use super::{Options, PARTITIONS};
 use crate::clock::new_id;
 use crate::commit::Commit;
 use crate::error::{Error, ErrorKind, Result};
-use crate::query::{MAX_PAGE_EVENTS, Query};
+use crate::query::Query;
 use crate::record::{ExpectedRecord, Record, RecordChange, RecordCheck};
 use crate::service::checkpoint::{First, block_on, may_pass};
 use crate::service::dead_letter;
@@ -73,6 +73,8 @@ struct State {
     ended: Option<Result<()>>,
     failure: Option<Error>,
     members: usize,
+    /// Whether it owns its share, and all others are owned by members that are there.
+    settled: bool,
 }
 
 struct Release {
@@ -91,8 +93,10 @@ struct Round {
     beaten: Option<Instant>,
     /// A change that may have been made, and when it was begun.
     pending: Option<(Commit, Instant)>,
-    /// Since when the record of a member is at a version.
-    seen: HashMap<Uuid, (u64, Instant)>,
+    /// Since when the record of a member is at a version, and whether it was at another one.
+    seen: HashMap<Uuid, (u64, Instant, bool)>,
+    /// Whether its own record says that it leaves.
+    leaving: bool,
 }
 
 /// Another member, as it is seen now.
@@ -100,6 +104,9 @@ struct Other {
     id: Uuid,
     version: u64,
     alive: bool,
+    /// Whether it has changed its record since this one looked first.
+    proven: bool,
+    leaving: bool,
 }
 
 impl Member {
@@ -197,6 +204,12 @@ impl Member {
         self.inner.lock().members
     }
 
+    /// Whether it owns its share, and the others have theirs, as far as this one knows.
+    #[must_use]
+    pub fn settled(&self) -> bool {
+        self.inner.lock().settled
+    }
+
     /// The numbers of the partitions that it owns.
     #[must_use]
     pub fn owned(&self) -> Vec<u32> {
@@ -273,7 +286,8 @@ impl Inner {
         state.asking = None;
         for fresh in std::mem::take(&mut state.fresh) {
             let (answer, _) = oneshot::channel();
-            state.releases.push(Release { held: fresh, crashed: false, answer });
+            let crashed = fresh.careful();
+            state.releases.push(Release { held: fresh, crashed, answer });
         }
         for held in state.held.values() {
             held.becomes(Status::Wanted);
@@ -356,6 +370,7 @@ impl Inner {
             beaten: None,
             pending: None,
             seen: HashMap::new(),
+            leaving: false,
         };
         let mut failures = 0;
         loop {
@@ -412,8 +427,9 @@ impl Inner {
     fn turn(self: &Arc<Self>, round: &mut Round) -> Result<()> {
         self.beat(round)?;
         self.give_away()?;
-        let members = block_on(self.members())?;
+        // Whoever joins between the two is seen as a member before it is as an owner.
         let leases = block_on(self.leases())?;
+        let members = block_on(self.members())?;
         let others = round.others(members, self.options.lease);
         self.lose(round, &leases)?;
         self.balance(round, &others, &leases)?;
@@ -424,10 +440,13 @@ impl Inner {
     /// Tells those who work through partitions of which dead letters are to be handled again.
     fn ask(&self) -> Result<()> {
         let last = self.partitioning().partitions - 1;
-        for (letter, _) in
-            block_on(dead_letter::wanted(&self.store, self.name(), 0..=last, MAX_PAGE_EVENTS))?
-        {
-            if let Some(held) = self.lock().held.get(&letter.partition) {
+        if block_on(dead_letter::count_wanted(&self.store, self.name(), 0..=last))? == 0 {
+            return Ok(());
+        }
+        let held: Vec<Arc<Held>> = self.lock().held.values().cloned().collect();
+        for held in held {
+            let own = held.number()..=held.number();
+            if block_on(dead_letter::count_wanted(&self.store, self.name(), own))? > 0 {
                 held.ask();
             }
         }
@@ -453,12 +472,20 @@ impl Inner {
     /// Changes its own record, where it is time to.
     fn beat(&self, round: &mut Round) -> Result<()> {
         let every = self.options.lease / 4;
-        if round.pending.is_none() && round.beaten.is_some_and(|at| at.elapsed() < every) {
+        let leaving = self.lock().leaving;
+        let fresh = round.beaten.is_some_and(|at| at.elapsed() < every);
+        if round.pending.is_none() && fresh && leaving == round.leaving {
             return Ok(());
         }
         if round.pending.is_none() {
             round.beats += 1;
-            let beat = Beat { process: std::process::id(), count: round.beats };
+            round.leaving = leaving;
+            let beat = Beat {
+                process: std::process::id(),
+                count: round.beats,
+                lease: self.options.lease.as_millis() as u64,
+                leaving,
+            };
             let expected = match round.version {
                 0 => ExpectedRecord::Absent,
                 version => ExpectedRecord::Exact(version),
@@ -567,8 +594,8 @@ impl Inner {
         others: &[Other],
         leases: &[Option<Record>],
     ) -> Result<()> {
-        let mut alive: Vec<Uuid> =
-            others.iter().filter(|other| other.alive).map(|other| other.id).collect();
+        let stays = |other: &&Other| other.alive && !other.leaving;
+        let mut alive: Vec<Uuid> = others.iter().filter(stays).map(|other| other.id).collect();
         alive.push(round.id);
         alive.sort_unstable();
         let (count, members) = (leases.len(), alive.len());
@@ -576,7 +603,8 @@ impl Inner {
         let share = count / members + usize::from(rank < count % members);
         let (owned, leaving) = {
             let mut state = self.lock();
-            state.members = members;
+            state.members = others.iter().filter(|other| other.alive).count() + 1;
+            state.settled = state.held.len() == share && round.are_owned(others, leases)?;
             let busy = |held: &Held| held.busy_for().is_some();
             state.lost.retain(|(_, held)| held.upgrade().is_some_and(|held| busy(&held)));
             (state.held.len(), state.leaving)
@@ -709,20 +737,37 @@ impl Inner {
 }
 
 impl Round {
+    /// Whether every partition has an owner that is there.
+    fn are_owned(&self, others: &[Other], leases: &[Option<Record>]) -> Result<bool> {
+        let is_there = |owner: Uuid| {
+            owner == self.id || others.iter().any(|other| other.id == owner && other.proven)
+        };
+        for record in leases {
+            let lease: Option<Lease> = record.as_ref().map(decoded).transpose()?;
+            if !lease.and_then(|lease| lease.owner).is_some_and(is_there) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// The other members, and whether each has changed its record within the length of a lease.
+    /// The longer lease counts, so that members that are told another one take nothing too early.
     fn others(&mut self, members: Vec<(Uuid, u64, Beat)>, lease: Duration) -> Vec<Other> {
         let now = Instant::now();
         self.seen.retain(|id, _| members.iter().any(|(member, _, _)| member == id));
         let mut others = Vec::with_capacity(members.len());
-        for (id, version, _) in members {
+        for (id, version, beat) in members {
             if id == self.id {
                 continue;
             }
-            let seen = self.seen.entry(id).or_insert((version, now));
+            let seen = self.seen.entry(id).or_insert((version, now, false));
             if seen.0 != version {
-                *seen = (version, now);
+                *seen = (version, now, true);
             }
-            others.push(Other { id, version, alive: now - seen.1 <= lease });
+            let lease = lease.max(Duration::from_millis(beat.lease));
+            let alive = now - seen.1 <= lease;
+            others.push(Other { id, version, alive, proven: seen.2, leaving: beat.leaving });
         }
         others
     }

@@ -40,6 +40,10 @@ pub(super) struct Beat {
     pub(super) process: u32,
     /// How often it was written.
     pub(super) count: u64,
+    /// How long the others wait for it, in ms.
+    pub(super) lease: u64,
+    /// Whether it gives away what it owns, and takes nothing any more.
+    pub(super) leaving: bool,
 }
 
 /// An event that is tried by itself.

@@ -14,11 +14,13 @@ from random import uniform
 from socket import gethostname
 from time import monotonic
 from traceback import format_exception
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from eventuali._engine.dead_letters import (
     Columns,
     all_letters,
+    begun_again,
+    begun_before,
     failed_again,
     letter_of,
     not_again,
@@ -67,10 +69,20 @@ _LOOK = 0.1
 _TURN = 0.02
 """How often an event looks whether it may be tried, in seconds."""
 _LETTERS = 100
-"""How many dead letters are replayed before the events that follow."""
+"""How many dead letters are looked up at a time."""
 
 Step: TypeAlias = Generator[Any, Any, bool]
 """A part of the work; whether to go on with the next event."""
+
+
+class Watched(Protocol):
+    """Goes on with coroutines of handlers that wait for something: the core knows when they run."""
+
+    def __call__(self, coroutine: Any, waits_for: Any, held: Held) -> Any:
+        """Returns what is left of a coroutine, to be awaited."""
+
+    def as_failure(self, error: BaseException) -> BaseException:
+        """Returns the error of a handler; a failure, if it says that it was cancelled by itself."""
 
 
 class Consuming:
@@ -89,7 +101,7 @@ class Consuming:
         held: Held,
         turn: Turn,
         tell: Callable[[], None],
-        watched: Callable[[Any, Any, Held], Any] | None,
+        watched: Watched | None,
     ) -> None:
         """Is not called directly: use `EventStore.join`.
 
@@ -177,14 +189,29 @@ class Consuming:
             yield from self._released(held)
             self._become("lost" if lost else "stopped" if self.state != "faulted" else "faulted")
         except Exception as error:
-            self._fault(error, self._failed_at)
-            held.put_back()
-            with suppress(EventStoreError):  # nobody can do more: the lease ends by itself
-                yield held.release(False)
+            yield from self._stands(held, error)
+        except BaseException:
+            held.abandon()
+            self._become("lost" if held.status == _LOST else "stopped")
+            raise
         finally:
             self._give_turn()
             self._held = None  # what holds it releases it in the end
             self._tell()
+
+    def _stands(self, held: Held, error: Exception) -> Work:
+        """Stands where it is until the partition is wanted elsewhere: here it would fail again."""
+        held.put_back()
+        self._fault(error, self._failed_at)
+        while held.status == _OWNED and not self._stopped:
+            yield Pause(Limit(_LOOK))
+        with suppress(EventStoreError):  # nobody can do more: the lease ends by itself
+            yield held.release(self._careful > 0)
+
+    def is_lost(self) -> bool:
+        """Whether the partition is another member's, or may be."""
+        held = self._held
+        return held is not None and held.status == _LOST
 
     def _until_wanted(self, held: Held) -> Work:
         while True:
@@ -264,6 +291,7 @@ class Consuming:
     def _events(self, held: Held, columns: Columns) -> Generator[Any, Any, bool | None]:
         """Handles the events of a page; None where one could not be read, and is given up."""
         events, last = self._decoders.events(columns), self._after
+        in_hand = 0  # the position of an event of which parts were handled
         while True:
             try:
                 event = next(events, None)
@@ -278,12 +306,14 @@ class Consuming:
             if event is None:
                 return True
             row, is_last = row_of(event)
-            if not held.take():
+            begins = row.position != in_hand
+            in_hand = 0 if is_last else row.position
+            if held.status == _LOST if not begins else not held.take():
                 return False
             if row.position == self._given_up:
                 pass  # another part of it
             elif self._careful or self._streams:
-                if not (yield from self._one(held, event, row)):
+                if not (yield from self._one(held, event, row, begins=begins)):
                     return False
             else:  # as `_call`, which takes as long as all the rest
                 failed: Exception | None = None
@@ -306,7 +336,15 @@ class Consuming:
                     yield held.flush()
                     self._give_turn()
 
-    def _one(self, held: Held, event: Event, row: Row, failed: Exception | None = None) -> Step:
+    def _one(
+        self,
+        held: Held,
+        event: Event,
+        row: Row,
+        failed: Exception | None = None,
+        *,
+        begins: bool = False,
+    ) -> Step:
         """Handles an event, or gives it up; False where it is not handled.
 
         Args:
@@ -314,10 +352,11 @@ class Consuming:
             event: The event.
             row: What is stored of it.
             failed: What its handler has raised; None before it was called.
+            begins: Whether it is the first of the events that the stored one has become.
         """
         stream = (row.aggregate_type or "", row.aggregate_id or "")
         known = bool(self._streams) and stream in (self._streams or ())
-        if known or self._careful:
+        if begins and (known or self._careful):
             # Whoever gave it up may have ended before that was passed.
             if (yield self._store.dead_letter(self._group.name, row.position)):
                 self._given_up = row.position
@@ -326,7 +365,7 @@ class Consuming:
                 yield from self._park(held, row, "held back", None, 0)
                 return True
         tries = 0
-        if self._careful:
+        if begins and self._careful:
             # Of several events in hand, one may have ended the process; then each is tried alone.
             if (yield held.tried(row.position)) and not (yield from self._alone(held)):
                 return False
@@ -353,7 +392,8 @@ class Consuming:
             pause = self._pause(policy.backoff, attempt - 1, _LONGEST_PAUSE)
             self._error, self._failed_at = failed, row.position
             self._become("retrying")
-            yield pause
+            while pause.limit.left() and held.status == _OWNED and not self._stopped:
+                yield Pause(Limit(min(pause.limit.left(), _LOOK), followed(self._store)))
             if not held.take():
                 return False
             failed = None
@@ -408,6 +448,10 @@ class Consuming:
                 waits_for = answer.send(None)
             except StopIteration:  # what does not wait ends without a turn through the task
                 return None
+            except BaseException as error:
+                if (failure := watched.as_failure(error)) is not error:
+                    raise failure from error
+                raise
         finally:
             held.steps_out()
         return Call(watched(answer, waits_for, held))
@@ -505,13 +549,22 @@ class Consuming:
                     return
                 stream = stream_of(json)
                 if stream is not None and stream in failed:
-                    yield held.park(not_again(json))
+                    yield held.park(not_again(json), version)
                 elif not (yield from self._again(held, json, version)) and self._group.hold_back:
                     failed.add(stream)
                 held.put_back()
 
     def _again(self, held: Held, json: bytes, version: int) -> Step:
         """Handles the event of a dead letter; it goes if that succeeds, else it says why not."""
+        if (begun := begun_before(json)) >= CRASHES:
+            text = f"{begun} times, a process ended or the deadline passed while it was replayed"
+            given_up = failed_again(json, "crashed", text, "", handled_by())
+            yield held.park(given_up, version)
+            return False
+        if begun and not (yield from self._alone(held)):
+            return False
+        json = begun_again(json)
+        version = yield held.park(json, version)
         position = position_of(json)
         page: Page = yield self._store.read([], after=position - 1, until=position, limit=1)
         failed: Exception | None = None
@@ -528,11 +581,13 @@ class Consuming:
             failed = failed or (yield from self._call(held, event))
         if failed is None:
             yield held.settle(position, version)
+            self._give_turn()
             self._handled += 1
             return True
         text = f"{type(failed).__name__}: {failed}"
         trace = "".join(format_exception(failed))
-        yield held.park(failed_again(json, reason, text, trace, handled_by()))
+        yield held.park(failed_again(json, reason, text, trace, handled_by()), version)
+        self._give_turn()
         return False
 
     # --- small things -----------------------------------------------------------------------------
@@ -540,7 +595,7 @@ class Consuming:
     def _released(self, held: Held) -> Work:
         """Gives the partition away, behind what is handled."""
         try:
-            yield held.release(False)
+            yield held.release(self._careful > 0)
         except CheckpointMismatchError:
             if held.status != _LOST:
                 raise

@@ -25,6 +25,8 @@ __all__ = [
     "all_letters",
     "asked",
     "asked_all",
+    "begun_again",
+    "begun_before",
     "discarded",
     "edited",
     "failed_again",
@@ -78,8 +80,21 @@ def letter_of(
             "parked_at": time_ns() // 1000 if now is None else now,
             "edited": None,
             "again": False,
+            "begun": 0,
         }
     )
+
+
+def begun_before(json: bytes) -> int:
+    """Returns how often a replay was begun and not ended."""
+    begun: int = _json.loads(json).get("begun", 0)
+    return begun
+
+
+def begun_again(json: bytes) -> bytes:
+    """Returns a letter whose replay begins."""
+    letter: Letter = _json.loads(json)
+    return _dumped(letter | {"begun": letter.get("begun", 0) + 1})
 
 
 def failed_again(json: bytes, reason: Reason, error: str, trace: str, handled_by: str) -> bytes:
@@ -90,8 +105,9 @@ def failed_again(json: bytes, reason: Reason, error: str, trace: str, handled_by
         "error": _shown(error)[:_ERROR],
         "trace": _shown(trace)[-_TRACE:],
         "handled_by": _shown(handled_by),
-        "tries": letter["tries"] + 1,
+        "tries": letter["tries"] + max(letter.get("begun", 0), 1),
         "again": False,
+        "begun": 0,
     }
     return _dumped(letter)
 
@@ -99,7 +115,7 @@ def failed_again(json: bytes, reason: Reason, error: str, trace: str, handled_by
 def not_again(json: bytes) -> bytes:
     """Returns a letter that is not replayed now, since one before it in its stream failed."""
     letter: Letter = _json.loads(json)
-    return _dumped(letter | {"again": False})
+    return _dumped(letter | {"again": False, "begun": 0})
 
 
 def stream_of(json: bytes) -> tuple[str, str] | None:
@@ -232,7 +248,7 @@ def edited(store: Store, group: str, position: int, event: object) -> Operation[
 def asked(store: Store, group: str, positions: Iterable[int]) -> Operation[int]:
     """Has letters handled again; returns how many were found."""
     count = 0
-    for position in positions:
+    for position in sorted(set(_all(positions))):
         try:
             yield from _changed(store, group, position, _ask)
         except DeadLetterNotFoundError:
@@ -260,6 +276,8 @@ def _changed(
         letter: Letter = _json.loads(json)
         change(letter)
         new = _dumped(letter)
+        if letter == _json.loads(json):
+            return shown(group, json)  # what is being replayed is left alone
         try:
             yield store.change_dead_letter(group, new, version)
         except OptimisticConcurrencyError:

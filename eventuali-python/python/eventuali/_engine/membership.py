@@ -104,12 +104,12 @@ class Membership:
                 raise ConsumerGroupError(
                     f"partition {each.number} of the group {name!r} stopped{where}: {each.error!r}"
                 ) from each.error
-        owned = set(core.owned())
-        if not core.members() or (core.members() == 1 and len(owned) < core.partitions()):
+        if not core.settled():
             return False  # it has not taken yet what it is to own
+        owned = set(core.owned())
         at_work = {number for number, _ in self._at_work}
         return owned <= at_work and all(
-            each.position >= target for each in list(self._at_work.values())
+            each.position >= target for each in list(self._at_work.values()) if not each.is_lost()
         )
 
     def _tell(self) -> None:

@@ -32,8 +32,10 @@ class DeadLetters:
 
     def replay(self, *positions: int) -> int:
         """Has events handled again; see `eventuali.dead_letter.DeadLetters.replay`."""
-        if positions:
-            return run(_letters.asked(self._store, self._group, positions))
+        return run(_letters.asked(self._store, self._group, _given(positions)))
+
+    def replay_all(self) -> int:
+        """Has all handled again; see `eventuali.dead_letter.DeadLetters.replay_all`."""
         return run(_letters.asked_all(self._store, self._group))
 
     def discard(self, *positions: int) -> int:

@@ -18,6 +18,9 @@ from eventuali.expected import duration
 from eventuali.group import Group
 from eventuali.sync._running import Stopping, drive
 
+_LOOK = 0.1
+"""How often it is looked whether a partition is lost, in seconds."""
+
 
 class Member(Membership):
     """A member of a consumer group, a thread for each partition; see `eventuali.member.Member`."""
@@ -27,7 +30,7 @@ class Member(Membership):
         super().__init__(store, event_types, group)
         self._told = threading.Condition()
         self._stopping = Stopping()
-        self._threads: list[threading.Thread] = []
+        self._threads: dict[Key, threading.Thread] = {}
         self._taker: threading.Thread | None = None
 
     def __enter__(self) -> Self:
@@ -63,8 +66,7 @@ class Member(Membership):
                 )
                 self._at_work[key] = work
                 del held
-                self._threads = [thread for thread in self._threads if thread.is_alive()]
-                self._threads.append(self._thread(self._work, key, work))
+                self._threads[key] = self._thread(self._work, key, work)
         except Exception as error:
             self._error = error
             self._tell()
@@ -74,6 +76,7 @@ class Member(Membership):
             drive(work.work(), self._stopping)
         finally:
             self._done(key)
+            self._threads.pop(key, None)
 
     def _tell(self) -> None:
         with self._told:
@@ -106,5 +109,7 @@ class Member(Membership):
         with suppress(EventStoreError):  # what could not be written comes again
             core.leave().wait()
         taker.join()
-        for thread in self._threads:
-            thread.join()
+        for key, thread in list(self._threads.items()):
+            left = self._at_work.get(key)
+            while thread.is_alive() and not (left is not None and left.is_lost()):
+                thread.join(_LOOK)  # a handler may hang whose partition is given away
