@@ -22,7 +22,7 @@ use fixtures::stalled::Stalled;
 use fixtures::{InProcess, PostgresTable, SqliteFile};
 
 /// Longer than a busy machine takes for a round, and short enough to wait for.
-const LEASE: Duration = Duration::from_millis(1500);
+const LEASE: Duration = Duration::from_secs(3);
 
 fn opened(fixture: &dyn Fixture) -> EventStore {
     EventStore::over(block_on(fixture.open()).expect("it opens"), "").expect("it is a tenant")
@@ -42,7 +42,7 @@ fn options() -> Options {
         partitions: Some(4),
         tag: None,
         first: First::Beginning,
-        lease: LEASE,
+        lease: Duration::from_mins(1),
         deadline: None,
     }
 }
@@ -109,7 +109,11 @@ struct Worker {
 
 impl Worker {
     fn new(store: &EventStore, handled: &Handled) -> Self {
-        let member = Arc::new(join(store, options()).expect("it joins"));
+        Self::of(store, options(), handled)
+    }
+
+    fn of(store: &EventStore, options: Options, handled: &Handled) -> Self {
+        let member = Arc::new(join(store, options).expect("it joins"));
         let (taking, handled) = (Arc::clone(&member), Arc::clone(handled));
         let taker = spawn(move || {
             let mut threads = Vec::new();
@@ -197,7 +201,8 @@ fn who_was_taken_for_dead_writes_nothing_any_more() {
         let own = EventStore::over(Arc::clone(&stalled) as _, "").expect("it is a tenant");
         let store = EventStore::over(storage, "").expect("it is a tenant");
         let events = fill(&store, 20, 1);
-        let zombie = join(&own, options()).expect("it joins");
+        let short = || Options { lease: LEASE, ..options() };
+        let zombie = join(&own, short()).expect("it joins");
         let mut helds = Vec::new();
         for _ in 0..4 {
             let held = block_on(zombie.next()).expect("it is a member").expect("it is assigned");
@@ -209,7 +214,7 @@ fn who_was_taken_for_dead_writes_nothing_any_more() {
         }
         stalled.stand_still(true);
         let handled = Handled::default();
-        let worker = Worker::new(&store, &handled);
+        let worker = Worker::of(&store, short(), &handled);
         until("its partitions are taken over", || worker.member.owned().len() == 4);
         until("and handled", || seen(&handled).len() == events);
         assert!(helds.iter().all(|(held, _)| held.status() == Status::Lost), "it knows by itself");
@@ -242,15 +247,14 @@ fn who_was_taken_for_dead_writes_nothing_any_more() {
 fn the_longer_lease_of_two_members_counts() {
     each(|fixture| {
         let store = opened(fixture);
-        let long = Options { lease: Duration::from_mins(1), ..options() };
-        let slow = join(&store, long).expect("it joins");
+        let slow = join(&store, options()).expect("it joins");
         let mut helds = Vec::new();
         for _ in 0..4 {
             helds.push(block_on(slow.next()).expect("it is a member").expect("it is assigned"));
         }
-        let quick = join(&store, Options { lease: LEASE / 10, ..options() }).expect("it joins");
+        let quick = join(&store, Options { lease: LEASE / 20, ..options() }).expect("it joins");
         until("it sees the other one", || quick.members() == 2);
-        sleep(LEASE);
+        sleep(LEASE / 2);
         assert_eq!((slow.owned().len(), quick.owned().len()), (4, 0));
         assert!(helds.iter().all(|held| held.status() != Status::Lost));
     });
@@ -261,7 +265,7 @@ fn an_event_that_takes_too_long_costs_its_partition_and_no_other() {
     each(|fixture| {
         let store = opened(fixture);
         fill(&store, 20, 1);
-        let deadline = Some(LEASE / 3);
+        let deadline = Some(LEASE / 6);
         let slow = join(&store, Options { deadline, ..options() }).expect("it joins");
         let mut helds: Vec<Arc<Held>> = Vec::new();
         for _ in 0..4 {
@@ -270,7 +274,7 @@ fn an_event_that_takes_too_long_costs_its_partition_and_no_other() {
         assert_eq!(helds[2].take(), Status::Owned);
         until("it is given away", || slow.owned().len() == 3);
         assert_eq!(helds[2].status(), Status::Lost);
-        sleep(LEASE / 2);
+        sleep(LEASE / 4);
         assert_eq!(slow.owned().len(), 3, "nobody handles another event of it meanwhile");
         let others = [0, 1, 3];
         assert!(others.iter().all(|index| helds[*index].status() == Status::Owned));
