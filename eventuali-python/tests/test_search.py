@@ -442,7 +442,7 @@ def test_postgres_meets_the_words_of_its_space_only(tmp_path):
         ((space, lexemes),) = database.execute(find).fetchall()
         (word,) = (each for each in lexemes.split() if "shared" in each)
         word = word.split(":")[0].replace("'", "''")
-        values = f"'few', '{space}', '{word}', '{{{{}}}}', 20"
+        values = f"'few', '{space}', '{word}', '{{{{}}}}', 20, true"
         lines = plans.explained_by_postgres(database, config, "records_by_words_forward", values)
     text = "\n".join(lines)
     assert "Seq Scan" not in text, text
