@@ -524,7 +524,11 @@ impl Inner {
                     return Err(error);
                 }
                 freed => {
-                    self.lock().held.remove(&release.held.number());
+                    {
+                        let mut state = self.lock();
+                        state.settled = false;
+                        state.held.remove(&release.held.number());
+                    }
                     release.held.becomes(Status::Lost);
                     // What could not be written comes again, and whoever waits is told why.
                     drop(release.answer.send(freed));
@@ -575,6 +579,7 @@ impl Inner {
     fn loses(&self, held: &Arc<Held>) {
         held.becomes(Status::Lost);
         let mut state = self.lock();
+        state.settled = false;
         state.held.remove(&held.number());
         state.fresh.retain(|fresh| !Arc::ptr_eq(fresh, held));
         state.lost.push((held.number(), Arc::downgrade(held)));

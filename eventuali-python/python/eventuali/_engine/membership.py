@@ -106,11 +106,17 @@ class Membership:
                 ) from each.error
         if not core.settled():
             return False  # it has not taken yet what it is to own
-        owned = set(core.owned())
-        at_work = {number for number, _ in self._at_work}
-        return owned <= at_work and all(
-            each.position >= target for each in list(self._at_work.values()) if not each.is_lost()
+        # Of a partition that was lost and taken again, a handler may still hang.
+        at_work = {number: each for (number, _), each in self._by_generation()}
+        return all(
+            number in at_work
+            and not at_work[number].is_lost()
+            and at_work[number].position >= target
+            for number in core.owned()
         )
+
+    def _by_generation(self) -> list[tuple[Key, Consuming]]:
+        return sorted(self._at_work.items(), key=lambda item: item[0])
 
     def _tell(self) -> None:
         """Wakes those who wait for its work."""
