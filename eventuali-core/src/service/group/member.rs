@@ -340,8 +340,8 @@ impl Inner {
                 tag.as_ref().map_or("by stream".into(), |tag| format!("by the tag {tag:?}"))
             };
             let text = format!(
-                "the group {name:?} has {} partitions {}, and not {} {}; every member says the same, \
-                 and a group whose members have left can be resized",
+                "the group {name:?} has {} partitions {}, and not {} {}; they are chosen once, when its \
+                 first member joins: say the same, or begin a group of another name",
                 found.partitions,
                 say(&found.tag),
                 partitions.unwrap_or(found.partitions),
