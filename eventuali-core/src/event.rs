@@ -493,6 +493,17 @@ impl EventPage {
         Ok(())
     }
 
+    /// A page of those events that are wanted, by their indexes and positions.
+    pub(crate) fn only(&self, wanted: impl Fn(usize, u64) -> bool) -> Self {
+        let mut page = Self { looked_to: self.looked_to, end: self.end, ..Self::default() };
+        for (index, event) in self.iter().enumerate() {
+            if wanted(index, event.head.position) {
+                page.push(event.head.clone(), event.metadata_bytes, event.payload);
+            }
+        }
+        page
+    }
+
     /// How many events there are.
     #[must_use]
     pub fn len(&self) -> usize {

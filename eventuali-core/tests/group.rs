@@ -14,6 +14,7 @@ use eventuali_core::contract::{Fixture, block_on};
 use eventuali_core::error::{ErrorKind, Result};
 use eventuali_core::event::{EventKind, NewEvent};
 use eventuali_core::query::Query;
+use eventuali_core::record::{RecordChange, RecordKey};
 use eventuali_core::service::group::{First, Held, Member, Options, Status};
 use eventuali_core::store::EventStore;
 use eventuali_core::stream::{ExpectedVersion, StreamId};
@@ -86,7 +87,7 @@ fn work(held: &Arc<Held>, handled: &Handled) -> Result<()> {
     let mut live = false;
     while let Some(page) = block_on(held.next(after, live))? {
         for event in page.iter() {
-            if held.take() != Status::Owned {
+            if held.take(false) != Status::Owned {
                 return block_on(held.release(false));
             }
             let of = (held.number(), held.generation(), event.head.position);
@@ -208,7 +209,7 @@ fn who_was_taken_for_dead_writes_nothing_any_more() {
             let held = block_on(zombie.next()).expect("it is a member").expect("it is assigned");
             let after = block_on(held.begin()).expect("it begins");
             let page = block_on(held.next(after, false)).expect("it reads").expect("a page");
-            assert_eq!(held.take(), Status::Owned);
+            assert_eq!(held.take(false), Status::Owned);
             let first = page.iter().next().expect("each partition has events").head.clone();
             helds.push((held, first));
         }
@@ -230,7 +231,7 @@ fn who_was_taken_for_dead_writes_nothing_any_more() {
             assert!(matches!(told.kind(), ErrorKind::CheckpointMismatch { .. }), "{told:?}");
             let told = block_on(held.attempt(first.position)).expect_err("it is refused");
             assert!(matches!(told.kind(), ErrorKind::RecordConflict { .. }), "{told:?}");
-            assert_eq!(held.take(), Status::Lost);
+            assert_eq!(held.take(false), Status::Lost);
             block_on(held.release(false)).expect("there is nothing to release");
         }
         // It is a member again, and gets its share.
@@ -240,6 +241,35 @@ fn who_was_taken_for_dead_writes_nothing_any_more() {
         until("the other one has all again", || worker.member.owned().len() == 4);
         worker.leave();
         check(&handled, events);
+    });
+}
+
+#[test]
+fn what_is_released_late_is_not_taken_from_who_has_it_by_then() {
+    each(|fixture| {
+        let storage = block_on(fixture.open()).expect("it opens");
+        let stalled = Arc::new(Stalled::new(Arc::clone(&storage)));
+        let own = EventStore::over(Arc::clone(&stalled) as _, "").expect("it is a tenant");
+        let store = EventStore::over(storage, "").expect("it is a tenant");
+        let member = join(&own, Options { partitions: Some(1), ..options() }).expect("it joins");
+        let next = || block_on(member.next()).expect("it is a member").expect("it is assigned");
+        let first = next();
+        stalled.stand_still(true);
+        sleep(Duration::from_millis(300)); // it waits for what the leases say
+        let lease = RecordKey::new("group lease", "mail/0");
+        let free = RecordChange::put(lease, br#"{"owner": null, "crashed": false}"#.to_vec());
+        block_on(store.commit(Commit::change(vec![free]))).expect("it commits");
+        let released = first.release(false);
+        stalled.stand_still(false);
+        block_on(released).expect("there is nothing to release");
+        let second = next();
+        assert!(second.generation() > first.generation());
+        let third = member.next();
+        sleep(Duration::from_millis(300));
+        assert_eq!((second.status(), member.owned()), (Status::Owned, vec![0]));
+        block_on(second.release(false)).expect("it is released");
+        let third = block_on(third).expect("it is a member").expect("it is assigned");
+        assert!(third.generation() > second.generation(), "nobody has one twice");
     });
 }
 
@@ -271,7 +301,7 @@ fn an_event_that_takes_too_long_costs_its_partition_and_no_other() {
         for _ in 0..4 {
             helds.push(block_on(slow.next()).expect("it is a member").expect("it is assigned"));
         }
-        assert_eq!(helds[2].take(), Status::Owned);
+        assert_eq!(helds[2].take(false), Status::Owned);
         until("it is given away", || slow.owned().len() == 3);
         assert_eq!(helds[2].status(), Status::Lost);
         sleep(LEASE / 4);

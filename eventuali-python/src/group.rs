@@ -190,9 +190,11 @@ impl Held {
         self.inner.seen()
     }
 
-    /// Takes the next event in hand; whether it may be handled.
-    fn take(&self) -> bool {
-        self.inner.take() == Status::Owned
+    /// Takes the next event in hand; whether it may be handled. With `steps_in`, its handler runs on
+    /// a thread that others share, until `steps_out` or `handled`.
+    #[pyo3(signature = (steps_in=false))]
+    fn take(&self, steps_in: bool) -> bool {
+        self.inner.take(steps_in) == Status::Owned
     }
 
     /// Notes that the event in hand is handled; whether it is time to flush.

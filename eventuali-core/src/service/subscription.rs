@@ -11,7 +11,7 @@ use std::task::Poll;
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
-use super::group::partition::Partitioning;
+use super::group::pages::Part;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventPage;
 use crate::query::{Query, ReadRange};
@@ -34,7 +34,7 @@ struct Inner {
     store: EventStore,
     query: Query,
     /// Where only the events of one partition are wanted.
-    partition: Option<(Arc<Partitioning>, u32)>,
+    part: Option<Arc<Part>>,
     limit: usize,
     /// Nothing was answered with up to here since the last answer, for nothing matches.
     seen: AtomicU64,
@@ -70,13 +70,13 @@ impl Subscription {
     pub(super) fn of(
         store: &EventStore,
         query: Query,
-        partition: Option<(Arc<Partitioning>, u32)>,
+        part: Option<Part>,
         limit: usize,
     ) -> Result<Self> {
         let (store, signals, epoch) = (store.clone(), store.appended()?, store.epoch()?);
         let state = Mutex::new(State { epoch, ..State::default() });
-        let seen = AtomicU64::new(0);
-        Ok(Self { inner: Arc::new(Inner { store, query, partition, limit, seen, signals, state }) })
+        let (part, seen) = (part.map(Arc::new), AtomicU64::new(0));
+        Ok(Self { inner: Arc::new(Inner { store, query, part, limit, seen, signals, state }) })
     }
 
     /// The next page after a position; waits where there is none yet.
@@ -148,7 +148,7 @@ impl Subscription {
         async move {
             loop {
                 if let Some(asked) = reading.take() {
-                    let page = inner.of_partition(asked.await?)?;
+                    let page = asked.await?;
                     inner.has_its_past(after).await?;
                     let far = page.looked_to.saturating_sub(after) >= AHEAD;
                     let passed = page.is_empty() && !page.end && range.prompt;
@@ -202,14 +202,10 @@ impl Drop for Subscription {
 
 impl Inner {
     fn read(&self, range: ReadRange) -> Answer<EventPage> {
-        self.store.read(self.query.clone(), range)
-    }
-
-    fn of_partition(&self, mut page: EventPage) -> Result<EventPage> {
-        if let Some((partitioning, number)) = &self.partition {
-            page.keep(|event| partitioning.has(*number, event))?;
+        match &self.part {
+            None => self.store.read(self.query.clone(), range),
+            Some(part) => part.read(&self.store, &self.query, range),
         }
-        Ok(page)
     }
 
     /// Refuses to go on where the last event that was answered with is not where it was. That is

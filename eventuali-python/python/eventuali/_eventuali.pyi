@@ -653,8 +653,12 @@ class Held:
     def seen(self) -> int:
         """How far nothing concerns it, for whoever has handled everything and waits."""
 
-    def take(self) -> bool:
-        """Takes the next event in hand; whether it may be handled."""
+    def take(self, steps_in: bool = False) -> bool:
+        """Takes the next event in hand; whether it may be handled.
+
+        With `steps_in`, its handler runs on a thread that others share, until `steps_out` or
+        `handled`.
+        """
 
     def handled(self, row: Row) -> bool:
         """Notes that the event in hand is handled; whether it is time to flush."""

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use uuid::Uuid;
 
 use super::member::Inner;
+use super::pages::Part;
 use super::records::{ATTEMPTS, Attempt, CHECKPOINTS, LEASES, decoded, record, says};
 use crate::commit::Commit;
 use crate::error::{Error, ErrorKind, Result};
@@ -64,7 +65,7 @@ impl Held {
         let start = partitioning.start();
         let query = member.query.clone();
         let checkpoint = Checkpoint::of(store, key, query.clone(), Some(fence), || ());
-        let of = Some((partitioning, number));
+        let of = Some(Part::new(partitioning, number, Arc::clone(&member.pages)));
         let subscription = Subscription::of(store, query, of, member.page)?;
         let (status, since) = (Arc::new(AtomicU8::new(Status::Owned as u8)), AtomicU64::new(0));
         let member = Arc::clone(member);
@@ -163,20 +164,24 @@ impl Held {
         }
     }
 
-    /// Takes the next event in hand, where it may be.
+    /// Takes the next event in hand, where it may be. With `steps_in`, its handler runs on a thread
+    /// that others share, until [`Held::steps_out`], or the event is handled.
     #[must_use]
-    pub fn take(&self) -> Status {
+    pub fn take(&self, steps_in: bool) -> Status {
         self.kept_up.store(0, SeqCst);
         self.since.store(self.member.now() + 1, SeqCst);
         let status = self.status();
         if status != Status::Owned {
             self.since.store(0, SeqCst);
+        } else if steps_in {
+            self.member.steps_in(self.number);
         }
         status
     }
 
     /// Notes that the event in hand is handled; see [`Checkpoint::handled`].
     pub fn handled(&self, position: u64, event_id: Uuid) -> Result<bool> {
+        self.member.steps_out(self.number);
         self.since.store(0, SeqCst);
         self.checkpoint.handled(position, event_id)
     }
@@ -193,7 +198,7 @@ impl Held {
 
     /// Notes that its handler waits, or has ended.
     pub fn steps_out(&self) {
-        self.member.steps_out();
+        self.member.steps_out(self.number);
     }
 
     /// See [`Checkpoint::looked`].

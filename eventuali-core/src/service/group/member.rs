@@ -12,7 +12,8 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::held::{Held, Status};
-use super::partition::{Layout, Partitioning};
+use super::pages::Pages;
+use super::partition::{Layout, MAX_PARTITIONS, Partitioning};
 use super::records::{Beat, Keys, LEASES, Lease, decoded, is_conflict, says};
 use super::{Options, PARTITIONS};
 use crate::clock::new_id;
@@ -52,8 +53,10 @@ pub(super) struct Inner {
     base: Instant,
     /// Until when what it owns is its own, in µs behind `base`, if nothing more is written.
     valid_until: AtomicU64,
-    /// Whose handler runs on the thread that handlers share, and since when.
-    inside: Mutex<Option<(u32, u64)>>,
+    /// Whose handler runs on the thread that handlers share, and since when: one more than the time,
+    /// [`MAX_PARTITIONS`] times, and the number. 0 for none.
+    inside: AtomicU64,
+    pub(super) pages: Arc<Pages>,
     /// A lock and no channel: it is held for assignments.
     state: Mutex<State>,
     changed: Condvar,
@@ -142,7 +145,8 @@ impl Member {
             partitioning: OnceLock::new(),
             base: Instant::now(),
             valid_until: AtomicU64::new(0),
-            inside: Mutex::default(),
+            inside: AtomicU64::new(0),
+            pages: Arc::default(),
             state: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -247,17 +251,22 @@ impl Inner {
         self.base.elapsed().as_micros() as u64
     }
 
+    /// Whose handler runs on the thread that handlers share, and since when.
     pub(super) fn inside(&self) -> Option<(u32, u64)> {
-        *self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+        let inside = self.inside.load(SeqCst).checked_sub(1)?;
+        let number = inside % u64::from(MAX_PARTITIONS);
+        Some((number as u32, inside / u64::from(MAX_PARTITIONS)))
     }
 
     pub(super) fn steps_in(&self, number: u32) {
-        *self.inside.lock().unwrap_or_else(PoisonError::into_inner) = Some((number, self.now()));
+        let inside = self.now() * u64::from(MAX_PARTITIONS) + u64::from(number) + 1;
+        self.inside.store(inside, SeqCst);
     }
 
-    pub(super) fn steps_out(&self) {
-        let inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some((number, from)) = inside else { return };
+    /// Ends what [`Inner::steps_in`] began; nothing where that is another's, or has ended.
+    pub(super) fn steps_out(&self, number: u32) {
+        let Some((_, from)) = self.inside().filter(|(inside, _)| *inside == number) else { return };
+        self.inside.store(0, SeqCst);
         let to = self.now();
         if to - from > NOTICED {
             let state = self.lock();
@@ -524,11 +533,7 @@ impl Inner {
                     return Err(error);
                 }
                 freed => {
-                    {
-                        let mut state = self.lock();
-                        state.settled = false;
-                        state.held.remove(&release.held.number());
-                    }
+                    Self::removes(&mut self.lock(), &release.held);
                     release.held.becomes(Status::Lost);
                     // What could not be written comes again, and whoever waits is told why.
                     drop(release.answer.send(freed));
@@ -579,10 +584,17 @@ impl Inner {
     fn loses(&self, held: &Arc<Held>) {
         held.becomes(Status::Lost);
         let mut state = self.lock();
-        state.settled = false;
-        state.held.remove(&held.number());
+        Self::removes(&mut state, held);
         state.fresh.retain(|fresh| !Arc::ptr_eq(fresh, held));
         state.lost.push((held.number(), Arc::downgrade(held)));
+    }
+
+    /// Notes that a partition is not in these hands any more; it may be in new ones already.
+    fn removes(state: &mut State, held: &Arc<Held>) {
+        state.settled = false;
+        if state.held.get(&held.number()).is_some_and(|owned| Arc::ptr_eq(owned, held)) {
+            state.held.remove(&held.number());
+        }
     }
 
     fn lose_all(&self) {

@@ -13,6 +13,7 @@
 
 mod held;
 mod member;
+pub(super) mod pages;
 pub mod partition;
 pub(super) mod records;
 

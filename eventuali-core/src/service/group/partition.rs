@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::event::EventRef;
+use crate::event::{EventPage, EventRef};
 
 /// The most partitions of a group.
 pub const MAX_PARTITIONS: u32 = 256;
@@ -42,15 +42,26 @@ impl Partitioning {
     /// Whether an event belongs to a partition, and was not handled before the partitions were
     /// other ones.
     pub fn has(&self, number: u32, event: EventRef<'_>) -> Result<bool> {
-        let hash = self.hash(event)?;
-        if hash % u64::from(self.partitions) != u64::from(number) {
-            return Ok(false);
-        }
-        let handled = self.before.iter().any(|layout| {
+        Ok(self.has_key(number, self.hash(event)?, event.head.position))
+    }
+
+    /// The same, for an event of which the hash of its key and the position are known.
+    pub(super) fn has_key(&self, number: u32, hash: u64, position: u64) -> bool {
+        let handled = |layout: &Layout| {
             let index = (hash % layout.handled.len().max(1) as u64) as usize;
-            layout.handled.get(index).is_some_and(|position| event.head.position <= *position)
-        });
-        Ok(!handled)
+            layout.handled.get(index).is_some_and(|handled| position <= *handled)
+        };
+        hash % u64::from(self.partitions) == u64::from(number) && !self.before.iter().any(handled)
+    }
+
+    /// Whether its one partition has every event.
+    pub(super) fn is_whole(&self) -> bool {
+        self.partitions == 1 && self.before.is_empty()
+    }
+
+    /// The hashes of the keys of the events of a page.
+    pub(super) fn hashes(&self, page: &EventPage) -> Result<Vec<u64>> {
+        page.iter().map(|event| self.hash(event)).collect()
     }
 
     /// Where a partition begins that nobody has handled yet: all before it was handled by others.
@@ -102,7 +113,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::event::{EventHead, EventKind, EventPage, Metadata};
+    use crate::event::{EventHead, EventKind, Metadata};
     use crate::stream::StreamId;
 
     fn page(streams: &[(&str, &str)], tags: &[&str]) -> EventPage {

@@ -31,7 +31,7 @@ from eventuali._engine.dead_letters import (
 from eventuali._engine.decode import Decoders
 from eventuali._engine.event_types import EventTypes
 from eventuali._engine.limit import Limit, followed
-from eventuali._engine.parts import row_of
+from eventuali._engine.parts import PartRow, row_of
 from eventuali._engine.places import Call, Pause, Work
 from eventuali._engine.projecting import CRASHES
 from eventuali._engine.turn import LONGEST, Turn
@@ -45,7 +45,8 @@ from eventuali.errors import (
     StoreClosedError,
 )
 from eventuali.event import Event
-from eventuali.event._context import enter_caused, leave
+from eventuali.event._context import Caused, current, enter, enter_caused, leave
+from eventuali.event._slot import content
 from eventuali.group import (
     Delivery,
     Group,
@@ -292,49 +293,63 @@ class Consuming:
         """Handles the events of a page; None where one could not be read, and is given up."""
         events, last = self._decoders.events(columns), self._after
         in_hand = 0  # the position of an event of which parts were handled
-        while True:
-            try:
-                event = next(events, None)
-            except Exception as error:
-                row = self._unreadable_of(columns, last)
-                if row is not None:
-                    if not (yield from self._unreadable(held, row, error)):
-                        return False
-                    self._position = row.position
-                self._after = max(self._after, self._position)
-                return None
-            if event is None:
-                return True
-            row, is_last = row_of(event)
-            begins = row.position != in_hand
-            in_hand = 0 if is_last else row.position
-            if held.status == _LOST if not begins else not held.take():
-                return False
-            if row.position == self._given_up:
-                pass  # another part of it
-            elif self._careful or self._streams:
-                if not (yield from self._one(held, event, row, begins=begins)):
-                    return False
-            else:  # as `_call`, which takes as long as all the rest
-                failed: Exception | None = None
-                block = enter_caused(event)
+        shares = self._watched is not None  # whether its handlers share a thread with others
+        around, block = current(), None
+        try:
+            while True:
                 try:
-                    if (waits := self._started(held, event)) is not None:
-                        yield waits
+                    event = next(events, None)
                 except Exception as error:
-                    failed = error
-                finally:
-                    with suppress(ValueError):  # given up by whoever is in another context
-                        leave(block)
-                if failed is not None and not (yield from self._one(held, event, row, failed)):
+                    row = self._unreadable_of(columns, last)
+                    if row is not None:
+                        if not (yield from self._unreadable(held, row, error)):
+                            return False
+                        self._position = row.position
+                    self._after = max(self._after, self._position)
+                    return None
+                if event is None:
+                    return True
+                row = content(event)
+                is_last = type(row) is not PartRow
+                if not is_last:
+                    row, is_last = row_of(event)
+                position, begins = row.position, not in_hand
+                slow = self._careful or self._streams
+                if begins:
+                    if not held.take(shares and not slow):
+                        return False
+                elif held.status == _LOST:
                     return False
-            if is_last:
-                last = self._position = row.position
-                self._handled += row.position != self._given_up
-                careful, self._careful = self._careful, max(self._careful - 1, 0)
-                if held.handled(row) or careful:
-                    yield held.flush()
-                    self._give_turn()
+                elif shares and not slow:
+                    held.steps_in()
+                in_hand = 0 if is_last else position
+                if position == self._given_up:
+                    pass  # another part of it
+                elif slow:
+                    if not (yield from self._one(held, event, row, begins=begins)):
+                        return False
+                else:  # as `_call`, in half the time; what it stores follows from the event
+                    failed: Exception | None = None
+                    entered = enter(Caused(event, around))
+                    block = block or entered
+                    try:
+                        if (waits := self._started(held, event)) is not None:
+                            yield waits
+                    except Exception as error:
+                        failed = error
+                    if failed is not None and not (yield from self._one(held, event, row, failed)):
+                        return False
+                if is_last:
+                    last = self._position = position
+                    self._handled += position != self._given_up
+                    if held.handled(row) or self._careful:
+                        self._careful = max(self._careful - 1, 0)
+                        yield held.flush()
+                        self._give_turn()
+        finally:
+            if block is not None:
+                with suppress(ValueError):  # given up by whoever is in another context
+                    leave(block)
 
     def _one(
         self,
@@ -419,25 +434,31 @@ class Consuming:
     def _call(self, held: Held, event: Event) -> Generator[Any, Any, Exception | None]:
         """Calls the handler; returns what it raised."""
         block = enter_caused(event)  # what it stores follows from the event
+        if self._watched is not None:
+            held.steps_in()
         try:
             if (waits := self._started(held, event)) is not None:
                 yield waits
         except Exception as error:
             return error
         finally:
+            held.steps_out()
             with suppress(ValueError):  # given up by whoever is in another context
                 leave(block)
         return None
 
     def _started(self, held: Held, event: Event) -> Call | None:
-        """Calls the handler; returns what is left of it where it waits for something."""
+        """Calls the handler; returns what is left of it where it waits for something.
+
+        Whoever shares its thread has stepped in. It steps out where the handler fails or waits;
+        where the handler has ended, the caller does.
+        """
         watched = self._watched
         if watched is None:  # its thread is its own
             answer: Any = self._group.handler(event)
             if answer is not None:
                 raise self._answered(answer)
             return None
-        held.steps_in()
         try:
             answer = self._group.handler(event)
             if answer is None:
@@ -452,8 +473,10 @@ class Consuming:
                 if (failure := watched.as_failure(error)) is not error:
                     raise failure from error
                 raise
-        finally:
+        except BaseException:
             held.steps_out()
+            raise
+        held.steps_out()
         return Call(watched(answer, waits_for, held))
 
     def _answered(self, answer: Any) -> TypeError:

@@ -73,7 +73,8 @@ def shown(context: Metadata | Caused | None) -> Metadata:
 
 def enter(context: Metadata | Caused) -> Token[Metadata | Caused | None]:
     """Begins a block; `leave` ends it."""
-    begun[:] = [True]
+    if not begun:
+        begun.append(True)
     return _current.set(context)
 
 
