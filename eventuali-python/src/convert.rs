@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use eventuali_core::commit::Committed;
-use eventuali_core::event::{EventHead, EventKind, EventPage, Metadata, NewEvent, Reference};
+use eventuali_core::event::{
+    EventHead, EventKind, EventPage, EventRef, Metadata, NewEvent, Reference,
+};
 use eventuali_core::limits::Limits;
 use eventuali_core::query::{Query, QueryItem};
 use eventuali_core::record::Record;
@@ -326,6 +328,11 @@ impl Row {
     /// Where it is, and which event.
     pub(crate) fn place(&self) -> (u64, Uuid) {
         (self.head.position, self.head.event_id)
+    }
+
+    /// The event, but for its payload.
+    pub(crate) fn as_event(&self) -> EventRef<'_> {
+        EventRef { head: &self.head, metadata_bytes: &self.metadata, payload: b"" }
     }
 }
 

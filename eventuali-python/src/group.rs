@@ -15,8 +15,9 @@ use crate::convert::{Outcome, Row, made};
 use crate::error::to_python;
 use crate::runtime::Pending;
 
-/// (name, partitions, tag, whether it begins at the end, lease in s, deadline in s or None).
-pub(crate) type OptionsTuple = (String, Option<u32>, Option<String>, bool, f64, Option<f64>);
+/// (name, partitions, tag, whether it begins at the end, lease in s, deadline in s or None, names).
+pub(crate) type OptionsTuple =
+    (String, Option<u32>, Option<String>, bool, f64, Option<f64>, Vec<String>);
 
 /// ([(JSON, version of its record)]).
 fn letters(found: Vec<Found>) -> eventuali_core::error::Result<Outcome> {
@@ -71,7 +72,7 @@ pub(crate) fn discard_dead_letter(
 /// Joins a group; the answer is its [`Member`].
 pub(crate) fn join(
     store: &EventStore,
-    (name, partitions, tag, at_end, lease, deadline): OptionsTuple,
+    (name, partitions, tag, at_end, lease, deadline, names): OptionsTuple,
     query: Query,
     limit: usize,
 ) -> Pending {
@@ -79,6 +80,7 @@ pub(crate) fn join(
         name,
         partitions,
         tag,
+        names,
         first: if at_end { First::End } else { First::Beginning },
         lease: Duration::from_secs_f64(lease),
         deadline: deadline.map(Duration::from_secs_f64),
@@ -88,6 +90,12 @@ pub(crate) fn join(
         let inner = answer.await?;
         Ok(Outcome::Made(Box::new(move |py| Ok(Py::new(py, Member { inner })?.into_any()))))
     })
+}
+
+/// Raises the number of partitions of a group.
+pub(crate) fn repartition(store: &EventStore, name: &str, partitions: u32) -> Pending {
+    let answer = group::repartition(store, name, partitions);
+    Pending::new(async { answer.await.map(|()| Outcome::Closed) })
 }
 
 /// A member of a group, until it is dropped.
@@ -153,6 +161,17 @@ impl Held {
     #[getter]
     fn number(&self) -> u32 {
         self.inner.number()
+    }
+
+    /// What it is, where it is something of its own; None for a part of the log.
+    #[getter]
+    fn name(&self) -> Option<&str> {
+        self.inner.name()
+    }
+
+    /// The number of the key by which an event belongs to it.
+    fn key_of(&self, py: Python<'_>, row: &Row) -> PyResult<u64> {
+        self.inner.key_of(row.as_event()).map_err(|error| to_python(py, &error))
     }
 
     /// How often its owner has changed.
@@ -248,9 +267,7 @@ impl Held {
 
     /// The first dead letters of it that are to be handled again.
     fn wanted(&self, limit: usize) -> Pending {
-        let held = &self.inner;
-        let partitions = held.number()..=held.number();
-        let answer = dead_letter::wanted(held.store(), held.group(), partitions, limit);
+        let answer = dead_letter::wanted(&self.inner, limit);
         Pending::new(async { letters(answer.await?) })
     }
 

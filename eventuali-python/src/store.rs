@@ -388,6 +388,11 @@ impl Store {
         group::join(&self.core, options, query(items), limit)
     }
 
+    /// Raises the number of partitions of a consumer group.
+    fn repartition(&self, group: &str, partitions: u32) -> Pending {
+        group::repartition(&self.core, group, partitions)
+    }
+
     /// The dead letters of a group behind a position: [(JSON, version of its record)].
     fn dead_letters(&self, group: &str, after: u64, limit: usize) -> Pending {
         group::dead_letters(&self.core, group, after, limit)

@@ -594,6 +594,64 @@ def test_a_group_begins_where_it_is_told_to(kind, tmp_path):
     run("async", kind, tmp_path, test)
 
 
+@each_store
+def test_what_was_handled_in_fewer_partitions_is_not_handled_again(api, kind, tmp_path):
+    async def test(store):
+        seen, failing = Seen(), True
+
+        def work(event: CrewNoted) -> None:
+            if failing and event.number % 10 == 0:
+                raise ZeroDivisionError
+            seen(event)
+
+        letters = Letters(store, "crew")
+        crew = Group("crew", handler(store, work), NOTED, partitions=2, on_error=PARK)
+        await fill(store, 10, 2)
+        async with joined(store, crew) as member:
+            await member.caught_up(timeout=SAFETY)
+        await store.repartition("crew", 5)
+        await fill(store, 10, 1, first=20)
+        async with joined(store, crew) as member:
+            assert member.status().partitions == 5
+            await member.caught_up(timeout=SAFETY)
+            await store.repartition("crew", 16)
+            await fill(store, 10, 1, first=30)
+            await until(lambda: member.status().partitions == 16)
+            await member.caught_up(timeout=SAFETY)
+            # Dead letters of each time are handled by whoever has their streams by now.
+            left = [number for number in await numbers(store) if number % 10 == 0]
+            assert len(await letters.list()) >= len(left) == 4
+            failing = False
+            await letters.replay_all()
+            while await letters.list():
+                await asyncio.sleep(0.01)
+            await member.caught_up(timeout=SAFETY)
+        assert {event.number for event in seen.events} == set(await numbers(store))
+        first = [event.number for event in seen.events if event.number < 20]
+        assert len(first) == len(set(first)), "nothing of it was on its way"
+
+    run(api, kind, tmp_path, test)
+
+
+@each_backend
+def test_only_more_partitions_are_accepted(kind, tmp_path):
+    async def test(store):
+        with pytest.raises(ConfigurationError, match='no group "crew"'):
+            await store.repartition("crew", 16)
+        async with joined(store, group(store, Seen())):
+            pass
+        await store.repartition("crew", 8)
+        with pytest.raises(ConfigurationError, match=r"has 8 partitions: .* and not be 7"):
+            await store.repartition("crew", 7)
+        for wrong in (0, 257, True, "16", 9.0):
+            with pytest.raises(ValueError, match="1 to 256"):
+                await store.repartition("crew", wrong)
+        with pytest.raises(InvalidEventError):
+            await store.repartition("", 16)
+
+    run("async", kind, tmp_path, test)
+
+
 @each_backend
 def test_tenants_have_groups_of_their_own(kind, tmp_path):
     async def test(store):

@@ -10,8 +10,8 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::group::Held;
 use super::group::records::{decoded, record};
+use super::group::{Held, MAX_PARTITIONS};
 use crate::commit::Commit;
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::MAX_PAGE_EVENTS;
@@ -42,8 +42,10 @@ pub struct DeadLetter {
     pub event_type: String,
     /// The type and the id of its stream; none without a stream.
     pub stream: Option<(String, String)>,
-    /// The partition that it belongs to.
+    /// The partition that it belonged to when it was given up.
     pub partition: u32,
+    /// The number of its key; see [`Held::key_of`].
+    pub key: u64,
     /// Why it was given up: a word for programs.
     pub reason: String,
     /// What was raised, for people.
@@ -210,17 +212,35 @@ pub fn discard(store: &EventStore, group: &str, position: u64, version: u64) -> 
     Box::pin(async move { store.commit(Commit::change(vec![change])).await.map(drop) })
 }
 
-/// The first letters of some partitions that are to be handled again, partition by partition, in the
-/// order of their positions.
+/// The first letters of a partition that are to be handled again, in the order of their positions;
+/// where partitions were fewer once, in their order.
 #[must_use]
-pub fn wanted(
-    store: &EventStore,
-    group: &str,
-    partitions: RangeInclusive<u32>,
-    limit: usize,
-) -> Answer<Vec<Found>> {
-    let answer = store.records(again(group, partitions), None, limit);
-    Box::pin(async move { answer.await?.records.iter().map(found).collect() })
+pub fn wanted(held: &Held, limit: usize) -> Answer<Vec<Found>> {
+    let (store, group) = (held.store().clone(), held.group().to_owned());
+    let (partitioning, number) = (held.partitioning().clone(), held.number());
+    Box::pin(async move {
+        if !partitioning.was_raised() {
+            let page = store.records(again(&group, number..=number), None, limit).await?;
+            return page.records.iter().map(found).collect();
+        }
+        let query = again(&group, 0..=MAX_PARTITIONS - 1);
+        let (mut own, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.records(query.clone(), after, MAX_PAGE_EVENTS).await?;
+            for record in &page.records {
+                let found = found(record)?;
+                if partitioning.number_of(found.0.key) == number {
+                    own.push(found);
+                }
+            }
+            after = page.next;
+            if after.is_none() || own.len() >= limit {
+                own.sort_unstable_by_key(|(letter, _)| letter.position);
+                own.truncate(limit);
+                return Ok(own);
+            }
+        }
+    })
 }
 
 /// How many letters of some partitions are to be handled again.

@@ -485,15 +485,18 @@ class Store:
 
     def join(
         self,
-        options: tuple[str, int | None, str | None, bool, float, float | None],
+        options: tuple[str, int | None, str | None, bool, float, float | None, list[str]],
         items: Sequence[Item],
         limit: int,
     ) -> Pending:
         """Joins a consumer group; the answer is a `Member`.
 
         The options are (name, partitions, tag, whether it begins at the end, lease in s, deadline
-        in s or None).
+        in s or None, what this member can take where that is no part of the log).
         """
+
+    def repartition(self, group: str, partitions: int) -> Pending:
+        """Raises the number of partitions of a consumer group."""
 
     def dead_letters(self, group: str, after: int, limit: int) -> Pending:
         """The dead letters of a group behind a position: [(JSON, version of the record)]."""
@@ -628,6 +631,13 @@ class Held:
     @property
     def number(self) -> int:
         """Its number, from 0 on."""
+
+    @property
+    def name(self) -> str | None:
+        """What it is, where it is something of its own; None for a part of the log."""
+
+    def key_of(self, row: Row) -> int:
+        """The number of the key by which an event belongs to it."""
 
     @property
     def generation(self) -> int:

@@ -54,6 +54,32 @@ event before it, of the same stream, is parked.
 """
 
 SHORTEST_LEASE = 0.1
+LEASE = 5.0
+"""How long the others wait for a member that says nothing, in seconds."""
+
+
+def check_lease(lease: object) -> float:
+    """Returns the length of a lease in seconds after a check.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is too short.
+    """
+    seconds = duration(lease, "lease")
+    if seconds < SHORTEST_LEASE:
+        raise ValueError(f"lease must be {SHORTEST_LEASE} s or more, not {lease!r:.60}")
+    return seconds
+
+
+def check_partitions(partitions: object) -> int:
+    """Returns a number of partitions after a check.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if type(partitions) is not int or not 1 <= partitions <= 256:
+        raise ValueError(f"partitions must be an int from 1 to 256, not {partitions!r:.60}")
+    return partitions
 
 
 class Group(Generic[E]):
@@ -82,7 +108,7 @@ class Group(Generic[E]):
         partitions: int | None = None,
         partition_by: str | None = None,
         start: Literal["beginning", "end"] = "beginning",
-        lease: float = 5.0,
+        lease: float = LEASE,
         deadline: float | None = 300.0,
         on_error: Retry = Retry(),  # noqa: B008
         hold_back: bool = True,
@@ -118,8 +144,8 @@ class Group(Generic[E]):
             raise TypeError(f"handler must be a function of an event, not {handler!r:.60}")
         if not isinstance(query, Query):
             raise TypeError(f"query must be a Query, not {query!r:.60}")
-        if partitions is not None and (type(partitions) is not int or not 1 <= partitions <= 256):
-            raise ValueError(f"partitions must be an int from 1 to 256, not {partitions!r:.60}")
+        if partitions is not None:
+            partitions = check_partitions(partitions)
         if partition_by is not None:
             partition_by = check_name("partition_by", partition_by)
             if ":" in partition_by:
@@ -127,8 +153,7 @@ class Group(Generic[E]):
                 raise InvalidEventError(text, field="partition_by")
         if start not in ("beginning", "end"):
             raise ValueError(f"start must be 'beginning' or 'end', not {start!r:.60}")
-        if duration(lease, "lease") < SHORTEST_LEASE:
-            raise ValueError(f"lease must be {SHORTEST_LEASE} s or more, not {lease!r:.60}")
+        lease = check_lease(lease)
         if deadline is not None and not duration(deadline, "deadline") > 0:
             raise ValueError("deadline must be above 0; None is as long as it takes")
         if not isinstance(on_error, Retry):
@@ -139,7 +164,7 @@ class Group(Generic[E]):
         self.partitions = partitions
         self.partition_by = partition_by
         self.start = start
-        self.lease = duration(lease, "lease")
+        self.lease = lease
         self.deadline = None if deadline is None else duration(deadline, "deadline")
         self.on_error = on_error
         self.hold_back = bool(hold_back)

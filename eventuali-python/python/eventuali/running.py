@@ -22,17 +22,21 @@ from eventuali._engine.projecting import (
 )
 from eventuali._engine.turn import Turn
 from eventuali._engine.waiting import (
+    ELSEWHERE,
     UNSETTLED,
     Positioned,
     Supervised,
     ended,
+    is_shown,
     late,
     remaining,
     target_of,
 )
 from eventuali.errors import EventStoreError
 from eventuali.expected import duration
+from eventuali.group import LEASE
 from eventuali.projection import (
+    MemoryView,
     Projection,
     ProjectionStatus,
     ReadModel,
@@ -86,6 +90,8 @@ class Running(Supervised):
         driver: AsyncioDriver,
         projections: Sequence[Runnable],
         on_error: Retry,
+        group: str | None = None,
+        lease: float = LEASE,
     ) -> None:
         """Don't call this directly; use `EventStore.run`."""
         import asyncio
@@ -104,9 +110,11 @@ class Running(Supervised):
                 tell=self._tell,
                 offload=asyncio.to_thread,
                 turn=turn,
+                shared=group is not None and not isinstance(each, MemoryView),
             )
             for each in projections
         ]
+        self._share(group, lease)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
 
@@ -125,12 +133,15 @@ class Running(Supervised):
         import asyncio
 
         self._begin()
+        works = [(each.name, work) for each in self._all for work in each.works()]
+        if self._sharing is not None:
+            await drive(self._driver, self._sharing.join(), self._stopping)
+            works.append(("leases", self._sharing.take()))
         self._tasks = [
             asyncio.create_task(
-                drive(self._driver, work, self._stopping), name=f"projection {each.name}"
+                drive(self._driver, work, self._stopping), name=f"projection {name}"
             )
-            for each in self._all
-            for work in (each.work(), each.sweep())
+            for name, work in works
         ]
         return self
 
@@ -149,8 +160,10 @@ class Running(Supervised):
         import asyncio
 
         self._stop()
+        leave = None if self._sharing is None else self._sharing.leave()
+        leaving = [] if leave is None else [self._driver.answer(leave)]
         try:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*self._tasks, *leaving, return_exceptions=True)
         finally:
             # All writes begin here, whoever is cancelled while they are waited for.
             for written in [
@@ -226,14 +239,17 @@ class Running(Supervised):
         last: int | None = None
         while True:
             changed = self._changed
-            if last is None:
+            elsewhere = each.state == "elsewhere"
+            if elsewhere:
+                await drive(self._driver, each.look(), self._stopping)
+            if last is None or elsewhere:
                 last = await self._driver.run(remaining(self._store, each, target))
-            if last is not None and each.shown >= last and not (live and each.state != "live"):
+            if is_shown(each, last, live=live):
                 return
             if (error := ended(each, target)) is not None:
                 raise error
-            if last is None:
-                await asyncio.sleep(UNSETTLED)
+            if elsewhere or last is None:
+                await asyncio.sleep(ELSEWHERE if elsewhere else UNSETTLED)
             else:
                 await changed.wait()
 

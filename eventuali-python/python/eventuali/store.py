@@ -52,7 +52,7 @@ from eventuali.dead_letter import DeadLetters
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected, StreamEvents
-from eventuali.group import Group
+from eventuali.group import LEASE, Group
 from eventuali.history import Step
 from eventuali.projection import (
     Projection,
@@ -593,7 +593,13 @@ class EventStore:
             return await self._driver.run(_read.count(self._store, model, **where))
         return await self._driver.run(_find.count(self._store, model, where))
 
-    def run(self, *projections: Runnable, on_error: Retry = Retry()) -> Running:  # noqa: B008
+    def run(
+        self,
+        *projections: Runnable,
+        on_error: Retry = Retry(),  # noqa: B008
+        group: str | None = None,
+        lease: float = LEASE,
+    ) -> Running:
         """Keeps projections up to date while the block runs.
 
             async with store.run(Accounts(), Sales()) as running:
@@ -602,20 +608,26 @@ class EventStore:
 
         The documents of a page of events are committed together with the place in the log, so that
         each event counts exactly once, whatever dies. Several processes may run the same
-        projection. A version that is newer than the live one is built beside it, and takes its
-        place when it has caught up.
+        projection; with the name of a group, they share the work: each projection is at work in
+        one of them, and moves to another one when that leaves or dies. A version that is newer than
+        the live one is built beside it, and takes its place when it has caught up.
 
         Args:
             projections: The projections, at least one.
             on_error: What to do if a handler raises; by default, the projection stops at that
                 event with the state `"faulted"`, and the others continue.
+            group: The name under which processes share projections; None: each process works on
+                all of them. Those in memory are at work in each in any case.
+            lease: How long the other processes of a group wait for one that says nothing, in
+                seconds, at least 0.1.
 
         Raises:
             TypeError: There is no projection, or it has no handlers.
+            ValueError: The lease is too short.
         """
         from eventuali.running import Running  # brings asyncio, which `import eventuali` need not
 
-        return Running(self._store, self._driver, projections, on_error)
+        return Running(self._store, self._driver, projections, on_error, group, lease)
 
     async def rebuild(
         self,
@@ -770,6 +782,25 @@ class EventStore:
         from eventuali.member import Member  # brings asyncio, which `import eventuali` need not
 
         return Member(self._driver, self._store, self._event_types, group)
+
+    async def repartition(self, group: str, partitions: int) -> None:
+        """Raises the number of partitions of a consumer group, whether members are at work or not.
+
+        Each event still belongs to one partition, and what was handled is not handled again. The
+        members lose their partitions for a moment; what they have handled and not written yet comes
+        again. Members that are started afterwards with a lower number join all the same.
+
+        Args:
+            group: The name of the group.
+            partitions: How many there are to be: as many as now or more, up to 256.
+
+        Raises:
+            ConfigurationError: There is no such group, or it has more partitions.
+            ValueError: The number is out of range.
+        """
+        from eventuali._engine.membership import repartitioned
+
+        await self._driver.answer(repartitioned(self._store, group, partitions))
 
     def dead_letters(self, group: str) -> DeadLetters:
         """Returns the dead letters of a consumer group: the events that it went on without.

@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use super::member::Inner;
 use super::pages::Part;
+use super::partition::Partitioning;
 use super::records::{ATTEMPTS, Attempt, CHECKPOINTS, LEASES, decoded, record, says};
 use crate::commit::Commit;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::EventPage;
+use crate::event::{EventPage, EventRef};
 use crate::record::RecordCheck;
 use crate::service::checkpoint::{Checkpoint, First};
 use crate::service::subscription::Subscription;
@@ -37,7 +38,7 @@ pub enum Status {
 pub struct Held {
     number: u32,
     generation: u64,
-    start: u64,
+    partitioning: Arc<Partitioning>,
     careful: bool,
     member: Arc<Inner>,
     pub(super) checkpoint: Checkpoint,
@@ -62,17 +63,16 @@ impl Held {
         let partitioning = member.partitioning();
         let fence = RecordCheck { key: keys.of(LEASES, number), version: generation };
         let key = keys.of(CHECKPOINTS, number);
-        let start = partitioning.start();
         let query = member.query.clone();
         let checkpoint = Checkpoint::of(store, key, query.clone(), Some(fence), || ());
-        let of = Some(Part::new(partitioning, number, Arc::clone(&member.pages)));
+        let of = Some(Part::new(Arc::clone(&partitioning), number, Arc::clone(&member.pages)));
         let subscription = Subscription::of(store, query, of, member.page)?;
         let (status, since) = (Arc::new(AtomicU8::new(Status::Owned as u8)), AtomicU64::new(0));
         let member = Arc::clone(member);
         Ok(Self {
             number,
             generation,
-            start,
+            partitioning,
             careful,
             member,
             checkpoint,
@@ -102,6 +102,21 @@ impl Held {
         self.number
     }
 
+    /// What it is, where it is something of its own, and no part of the log.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.partitioning.names.get(self.number as usize).map(String::as_str)
+    }
+
+    /// The number of the key by which an event belongs to it.
+    pub fn key_of(&self, event: EventRef<'_>) -> Result<u64> {
+        self.partitioning.hash(event)
+    }
+
+    pub(in crate::service) fn partitioning(&self) -> &Partitioning {
+        &self.partitioning
+    }
+
     /// How often its owner has changed: whoever has a lower one writes nothing any more.
     #[must_use]
     pub fn generation(&self) -> u64 {
@@ -118,7 +133,7 @@ impl Held {
     /// The position to go on from; see [`Checkpoint::begin`].
     #[must_use]
     pub fn begin(&self) -> Answer<u64> {
-        let (begun, start) = (self.checkpoint.begin(First::Beginning), self.start);
+        let (begun, start) = (self.checkpoint.begin(First::Beginning), self.partitioning.start());
         Box::pin(async move { Ok(begun.await?.max(start)) })
     }
 

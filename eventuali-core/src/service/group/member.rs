@@ -1,28 +1,26 @@
 //! A member of a group: what it owns, and the thread that keeps it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::future::ready;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
 use super::held::{Held, Status};
 use super::pages::Pages;
 use super::partition::{Layout, MAX_PARTITIONS, Partitioning};
-use super::records::{Beat, Keys, LEASES, Lease, decoded, is_conflict, says};
+use super::records::{Keys, is_conflict, says};
+use super::round::Round;
 use super::{Options, PARTITIONS};
-use crate::clock::new_id;
 use crate::commit::Commit;
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::Query;
-use crate::record::{ExpectedRecord, Record, RecordChange, RecordCheck};
-use crate::service::checkpoint::{First, block_on, may_pass};
-use crate::service::dead_letter;
+use crate::record::ExpectedRecord;
+use crate::service::checkpoint::{First, may_pass};
 use crate::service::place::place_at;
 use crate::storage::Answer;
 use crate::store::EventStore;
@@ -48,11 +46,12 @@ pub(super) struct Inner {
     pub(super) query: Query,
     /// The most events of a page.
     pub(super) page: usize,
-    options: Options,
-    partitioning: OnceLock<Arc<Partitioning>>,
-    base: Instant,
+    pub(super) options: Options,
+    /// How the group divides the log, and the version of the record that says so.
+    partitioning: Mutex<(Arc<Partitioning>, u64)>,
+    pub(super) base: Instant,
     /// Until when what it owns is its own, in µs behind `base`, if nothing more is written.
-    valid_until: AtomicU64,
+    pub(super) valid_until: AtomicU64,
     /// Whose handler runs on the thread that handlers share, and since when: one more than the time,
     /// [`MAX_PARTITIONS`] times, and the number. 0 for none.
     inside: AtomicU64,
@@ -63,53 +62,27 @@ pub(super) struct Inner {
 }
 
 #[derive(Default)]
-struct State {
-    held: BTreeMap<u32, Arc<Held>>,
+pub(super) struct State {
+    pub(super) held: BTreeMap<u32, Arc<Held>>,
     /// What is lost while an event of it is in hand: nobody here takes it meanwhile.
-    lost: Vec<(u32, Weak<Held>)>,
+    pub(super) lost: Vec<(u32, Weak<Held>)>,
     /// What nobody has begun to work through.
-    fresh: VecDeque<Arc<Held>>,
-    asking: Option<oneshot::Sender<Result<Option<Arc<Held>>>>>,
-    releases: Vec<Release>,
-    leaving: bool,
+    pub(super) fresh: VecDeque<Arc<Held>>,
+    pub(super) asking: Option<oneshot::Sender<Result<Option<Arc<Held>>>>>,
+    pub(super) releases: Vec<Release>,
+    pub(super) leaving: bool,
     leavers: Vec<oneshot::Sender<Result<()>>>,
     ended: Option<Result<()>>,
     failure: Option<Error>,
-    members: usize,
+    pub(super) members: usize,
     /// Whether it owns its share, and all others are owned by members that are there.
-    settled: bool,
+    pub(super) settled: bool,
 }
 
-struct Release {
-    held: Arc<Held>,
-    crashed: bool,
-    answer: oneshot::Sender<Result<()>>,
-}
-
-/// What the thread alone knows.
-struct Round {
-    id: Uuid,
-    /// Of its own record; 0 before there is one.
-    version: u64,
-    beats: u64,
-    /// When the last change to it was begun.
-    beaten: Option<Instant>,
-    /// A change that may have been made, and when it was begun.
-    pending: Option<(Commit, Instant)>,
-    /// Since when the record of a member is at a version, and whether it was at another one.
-    seen: HashMap<Uuid, (u64, Instant, bool)>,
-    /// Whether its own record says that it leaves.
-    leaving: bool,
-}
-
-/// Another member, as it is seen now.
-struct Other {
-    id: Uuid,
-    version: u64,
-    alive: bool,
-    /// Whether it has changed its record since this one looked first.
-    proven: bool,
-    leaving: bool,
+pub(super) struct Release {
+    pub(super) held: Arc<Held>,
+    pub(super) crashed: bool,
+    pub(super) answer: oneshot::Sender<Result<()>>,
 }
 
 impl Member {
@@ -136,29 +109,30 @@ impl Member {
             Ok(keys) => keys,
             Err(error) => return Box::pin(ready(Err(error))),
         };
-        let inner = Arc::new(Inner {
+        let mut inner = Inner {
             store: store.clone(),
             keys,
             query,
             page,
             options,
-            partitioning: OnceLock::new(),
+            partitioning: Mutex::default(),
             base: Instant::now(),
             valid_until: AtomicU64::new(0),
             inside: AtomicU64::new(0),
             pages: Arc::default(),
             state: Mutex::default(),
             changed: Condvar::new(),
-        });
+        };
         Box::pin(async move {
-            let found = inner.found_or_made().await?;
-            let _ = inner.partitioning.set(Arc::new(found));
+            let (found, version) = inner.found_or_made().await?;
+            inner.partitioning = Mutex::new((Arc::new(found), version));
+            let inner = Arc::new(inner);
             inner.start()?;
             Ok(Self { inner })
         })
     }
 
-    /// How many partitions the group has.
+    /// How many partitions the group has now.
     #[must_use]
     pub fn partitions(&self) -> u32 {
         self.inner.partitioning().partitions
@@ -238,7 +212,7 @@ impl Drop for Member {
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -286,8 +260,20 @@ impl Inner {
     }
 
     pub(super) fn partitioning(&self) -> Arc<Partitioning> {
-        let found = self.partitioning.get().cloned();
-        found.unwrap_or_else(|| unreachable!("it is set before anybody has a member"))
+        self.layout().0
+    }
+
+    /// How the group divides the log, and the version of the record that says so.
+    pub(super) fn layout(&self) -> (Arc<Partitioning>, u64) {
+        self.partitioning.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes how the group divides the log by now.
+    pub(super) fn is_divided(&self, found: Partitioning, version: u64) {
+        let mut known = self.partitioning.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.1 != version {
+            *known = (Arc::new(found), version);
+        }
     }
 
     fn leaves(&self, mut state: MutexGuard<'_, State>) {
@@ -320,20 +306,18 @@ impl Inner {
         released
     }
 
-    /// How the group divides the log, as the store says, or as it is to.
-    async fn found_or_made(&self) -> Result<Partitioning> {
+    /// How the group divides the log, as the store says, or as it is to; the version of its record.
+    async fn found_or_made(&self) -> Result<(Partitioning, u64)> {
         loop {
-            if let Some((found, _)) = self.keys.partitioning(&self.store).await? {
-                self.is_asked_for(&found)?;
-                return Ok(found);
-            }
-            let asked = self.options.partitions.unwrap_or(PARTITIONS);
-            let mut made = Partitioning::new(asked, self.options.tag.clone())?;
-            if self.options.first == First::End {
-                let last = place_at(&self.store, u64::MAX).await?;
-                made.before.push(Layout { handled: vec![last.position] });
-            }
-            let change = says(self.keys.group(), &made)?.expecting(ExpectedRecord::Absent);
+            let found = self.keys.partitioning(&self.store).await?;
+            let (made, expected) = match found {
+                None => (self.made().await?, ExpectedRecord::Absent),
+                Some((found, version)) => match self.with_its_names(&found)? {
+                    None => return Ok((found, version)),
+                    Some(more) => (more, ExpectedRecord::Exact(version)),
+                },
+            };
+            let change = says(self.keys.group(), &made)?.expecting(expected);
             match self.store.commit(Commit::change(vec![change])).await {
                 Err(error) if is_conflict(&error) => {} // somebody else has made it
                 made => drop(made?),
@@ -341,16 +325,45 @@ impl Inner {
         }
     }
 
-    fn is_asked_for(&self, found: &Partitioning) -> Result<()> {
-        let Options { name, partitions, tag, .. } = &self.options;
-        let differs = partitions.is_some_and(|asked| asked != found.partitions);
-        if differs || *tag != found.tag {
+    /// How a new group divides the log.
+    async fn made(&self) -> Result<Partitioning> {
+        let Options { partitions, tag, names, first, .. } = &self.options;
+        if !names.is_empty() {
+            return Partitioning::named(names.clone());
+        }
+        let mut made = Partitioning::new(partitions.unwrap_or(PARTITIONS), tag.clone())?;
+        if *first == First::End {
+            let last = place_at(&self.store, u64::MAX).await?;
+            made.before.push(Layout { handled: vec![last.position], is_begin: true });
+        }
+        Ok(made)
+    }
+
+    /// What the store says, with the names that are new; none where there are none.
+    fn with_its_names(&self, found: &Partitioning) -> Result<Option<Partitioning>> {
+        let Options { name, partitions, tag, names, .. } = &self.options;
+        if names.is_empty() != found.names.is_empty() {
+            let text = format!(
+                "the group {name:?} shares projections, or the log, and not both: use another name"
+            );
+            return Err(Error::new(ErrorKind::Configuration, text));
+        }
+        if !names.is_empty() {
+            let mut all = found.names.clone();
+            all.extend(names.iter().filter(|name| !found.names.contains(name)).cloned());
+            let more = (all.len() > found.names.len()).then(|| Partitioning::named(all));
+            return more.transpose();
+        }
+        // Fewer than there are was right once: they can only have been raised.
+        let more = partitions.is_some_and(|asked| asked > found.partitions);
+        if more || *tag != found.tag {
             let say = |tag: &Option<String>| {
                 tag.as_ref().map_or("by stream".into(), |tag| format!("by the tag {tag:?}"))
             };
             let text = format!(
-                "the group {name:?} has {} partitions {}, and not {} {}; they are chosen once, when its \
-                 first member joins: say the same, or begin a group of another name",
+                "the group {name:?} has {} partitions {}, and not {} {}; they are chosen when its \
+                 first member joins: say the same, begin a group of another name, or raise their \
+                 number with `repartition`",
                 found.partitions,
                 say(&found.tag),
                 partitions.unwrap_or(found.partitions),
@@ -358,7 +371,7 @@ impl Inner {
             );
             return Err(Error::new(ErrorKind::Configuration, text));
         }
-        Ok(())
+        Ok(None)
     }
 
     fn start(self: &Arc<Self>) -> Result<()> {
@@ -372,15 +385,7 @@ impl Inner {
 
     fn run(self: &Arc<Self>) {
         let tick = (self.options.lease / 10).min(LOOK);
-        let mut round = Round {
-            id: new_id(),
-            version: 0,
-            beats: 0,
-            beaten: None,
-            pending: None,
-            seen: HashMap::new(),
-            leaving: false,
-        };
+        let mut round = Round::new();
         let mut failures = 0;
         loop {
             let turn = self.turn(&mut round);
@@ -430,363 +435,6 @@ impl Inner {
         if let (Some(asking), Err(error)) = (state.asking.take(), ended) {
             drop(asking.send(Err(error.clone())));
         }
-    }
-
-    /// One look at the group, and what follows from it.
-    fn turn(self: &Arc<Self>, round: &mut Round) -> Result<()> {
-        self.beat(round)?;
-        self.give_away()?;
-        // Whoever joins between the two is seen as a member before it is as an owner.
-        let leases = block_on(self.leases())?;
-        let members = block_on(self.members())?;
-        let others = round.others(members, self.options.lease);
-        self.lose(round, &leases)?;
-        self.balance(round, &others, &leases)?;
-        self.sweep(&others, &leases)?;
-        self.ask()
-    }
-
-    /// Tells those who work through partitions of which dead letters are to be handled again.
-    fn ask(&self) -> Result<()> {
-        let last = self.partitioning().partitions - 1;
-        if block_on(dead_letter::count_wanted(&self.store, self.name(), 0..=last))? == 0 {
-            return Ok(());
-        }
-        let held: Vec<Arc<Held>> = self.lock().held.values().cloned().collect();
-        for held in held {
-            let own = held.number()..=held.number();
-            if block_on(dead_letter::count_wanted(&self.store, self.name(), own))? > 0 {
-                held.ask();
-            }
-        }
-        Ok(())
-    }
-
-    fn members(&self) -> Answer<Vec<(Uuid, u64, Beat)>> {
-        let (keys, store) = (self.keys.clone(), self.store.clone());
-        Box::pin(async move { keys.members(&store).await })
-    }
-
-    fn leases(&self) -> Answer<Vec<Option<Record>>> {
-        let (keys, store) = (self.keys.clone(), self.store.clone());
-        let partitions = self.partitioning().partitions;
-        Box::pin(async move { keys.by_partition(&store, LEASES, partitions).await })
-    }
-
-    /// A commit that waits for locks no longer than a lease: whoever keeps one may be stopped.
-    fn commit(&self, change: RecordChange) -> Commit {
-        Commit { patience: Some(self.options.lease), ..Commit::change(vec![change]) }
-    }
-
-    /// Changes its own record, where it is time to.
-    fn beat(&self, round: &mut Round) -> Result<()> {
-        let every = self.options.lease / 4;
-        let leaving = self.lock().leaving;
-        let fresh = round.beaten.is_some_and(|at| at.elapsed() < every);
-        if round.pending.is_none() && fresh && leaving == round.leaving {
-            return Ok(());
-        }
-        if round.pending.is_none() {
-            round.beats += 1;
-            round.leaving = leaving;
-            let beat = Beat {
-                process: std::process::id(),
-                count: round.beats,
-                lease: self.options.lease.as_millis() as u64,
-                leaving,
-            };
-            let expected = match round.version {
-                0 => ExpectedRecord::Absent,
-                version => ExpectedRecord::Exact(version),
-            };
-            let change = says(self.keys.member(round.id), &beat)?.expecting(expected);
-            round.pending = Some((self.commit(change), Instant::now()));
-        }
-        let Some((commit, began)) = round.pending.clone() else { return Ok(()) };
-        match block_on(self.store.commit(commit)) {
-            Ok(done) => {
-                round.pending = None;
-                round.version = done.record_versions.first().copied().unwrap_or(0);
-                round.beaten = Some(began);
-                let until = began.duration_since(self.base) + self.options.lease;
-                self.valid_until.store(until.as_micros() as u64, SeqCst);
-                Ok(())
-            }
-            Err(error) if is_conflict(&error) => {
-                // The others took this member for dead: it begins anew.
-                self.lose_all();
-                (round.pending, round.beaten) = (None, None);
-                (round.id, round.version) = (new_id(), 0);
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Writes down what is released.
-    fn give_away(&self) -> Result<()> {
-        loop {
-            let Some(release) = self.lock().releases.pop() else { return Ok(()) };
-            match self.free(&release.held, release.crashed) {
-                Err(error) if may_pass(&error) => {
-                    self.lock().releases.push(release);
-                    return Err(error);
-                }
-                freed => {
-                    Self::removes(&mut self.lock(), &release.held);
-                    release.held.becomes(Status::Lost);
-                    // What could not be written comes again, and whoever waits is told why.
-                    drop(release.answer.send(freed));
-                }
-            }
-        }
-    }
-
-    /// Makes a partition free, behind what is handled.
-    fn free(&self, held: &Held, crashed: bool) -> Result<()> {
-        let flushed = block_on(held.checkpoint.flush());
-        if let Err(error) = &flushed
-            && may_pass(error)
-        {
-            return flushed;
-        }
-        let lease = Lease { owner: None, crashed };
-        let change = says(self.keys.of(LEASES, held.number()), &lease)?
-            .expecting(ExpectedRecord::Exact(held.generation()));
-        match block_on(self.store.commit(self.commit(change))) {
-            Err(error) if is_conflict(&error) => Ok(()), // it was taken from it before
-            freed => freed.map(drop).and(flushed),
-        }
-    }
-
-    /// Drops what another one owns by now, and what is handled for too long.
-    fn lose(&self, round: &Round, leases: &[Option<Record>]) -> Result<()> {
-        let held: Vec<Arc<Held>> = self.lock().held.values().cloned().collect();
-        for held in held {
-            let record = leases.get(held.number() as usize).and_then(Option::as_ref);
-            let lease: Option<Lease> = record.map(decoded).transpose()?;
-            let own = record.is_some_and(|record| record.version == held.generation())
-                && lease.is_some_and(|lease| lease.owner == Some(round.id));
-            let late = self.options.deadline.is_some_and(|deadline| {
-                held.busy_for().is_some_and(|busy| u128::from(busy) > deadline.as_micros())
-            });
-            if !own {
-                self.loses(&held);
-            } else if late {
-                held.becomes(Status::Lost);
-                self.free(&held, true)?;
-                self.loses(&held);
-            }
-        }
-        Ok(())
-    }
-
-    fn loses(&self, held: &Arc<Held>) {
-        held.becomes(Status::Lost);
-        let mut state = self.lock();
-        Self::removes(&mut state, held);
-        state.fresh.retain(|fresh| !Arc::ptr_eq(fresh, held));
-        state.lost.push((held.number(), Arc::downgrade(held)));
-    }
-
-    /// Notes that a partition is not in these hands any more; it may be in new ones already.
-    fn removes(state: &mut State, held: &Arc<Held>) {
-        state.settled = false;
-        if state.held.get(&held.number()).is_some_and(|owned| Arc::ptr_eq(owned, held)) {
-            state.held.remove(&held.number());
-        }
-    }
-
-    fn lose_all(&self) {
-        let held: Vec<Arc<Held>> = self.lock().held.values().cloned().collect();
-        for held in &held {
-            self.loses(held);
-        }
-    }
-
-    /// Takes what it lacks of its share, and gives away what it has above it.
-    fn balance(
-        self: &Arc<Self>,
-        round: &Round,
-        others: &[Other],
-        leases: &[Option<Record>],
-    ) -> Result<()> {
-        let stays = |other: &&Other| other.alive && !other.leaving;
-        let mut alive: Vec<Uuid> = others.iter().filter(stays).map(|other| other.id).collect();
-        alive.push(round.id);
-        alive.sort_unstable();
-        let (count, members) = (leases.len(), alive.len());
-        let rank = alive.iter().position(|id| *id == round.id).unwrap_or(0);
-        let share = count / members + usize::from(rank < count % members);
-        let (owned, leaving) = {
-            let mut state = self.lock();
-            state.members = others.iter().filter(|other| other.alive).count() + 1;
-            state.settled = state.held.len() == share && round.are_owned(others, leases)?;
-            let busy = |held: &Held| held.busy_for().is_some();
-            state.lost.retain(|(_, held)| held.upgrade().is_some_and(|held| busy(&held)));
-            (state.held.len(), state.leaving)
-        };
-        if leaving {
-            return Ok(());
-        }
-        if owned > share {
-            let state = self.lock();
-            for held in state.held.values().rev().take(owned - share) {
-                held.becomes(Status::Wanted);
-            }
-            return Ok(());
-        }
-        let mut lacks = share - owned;
-        // Those who look at the same time begin at different ones.
-        for number in (0..count).map(|number| (number + rank * count / members) % count) {
-            if lacks == 0 {
-                break;
-            }
-            if self.may_take(number as u32) {
-                lacks -= usize::from(self.take(round, others, number, leases)?);
-            }
-        }
-        Ok(())
-    }
-
-    fn may_take(&self, number: u32) -> bool {
-        let state = self.lock();
-        !state.held.contains_key(&number) && state.lost.iter().all(|(lost, _)| *lost != number)
-    }
-
-    /// Takes a partition that is free, or whose owner is gone; whether it did.
-    fn take(
-        self: &Arc<Self>,
-        round: &Round,
-        others: &[Other],
-        number: usize,
-        leases: &[Option<Record>],
-    ) -> Result<bool> {
-        let record = leases[number].as_ref();
-        let lease: Lease = record.map_or(Ok(Lease::default()), decoded)?;
-        let number = number as u32;
-        let mut checks = Vec::new();
-        let mut crashed = lease.crashed;
-        match lease.owner {
-            None => {}
-            // This one took it, and never heard that it did.
-            Some(owner) if owner == round.id => {
-                let generation = record.map_or(0, |record| record.version);
-                return self.owns(number, generation, true).map(|()| true);
-            }
-            Some(owner) => {
-                match others.iter().find(|other| other.id == owner) {
-                    Some(other) if other.alive => return Ok(false),
-                    Some(other) => {
-                        let key = self.keys.member(owner);
-                        checks.push(RecordCheck { key, version: other.version });
-                    }
-                    None => {}
-                }
-                crashed = true;
-            }
-        }
-        let expected =
-            record.map_or(ExpectedRecord::Absent, |record| ExpectedRecord::Exact(record.version));
-        let change = says(self.keys.of(LEASES, number), &Lease { owner: Some(round.id), crashed })?
-            .expecting(expected);
-        let commit = Commit { checks, ..self.commit(change) };
-        match block_on(self.store.commit(commit)) {
-            Ok(done) => {
-                let generation = done.record_versions.first().copied().unwrap_or(0);
-                self.owns(number, generation, crashed).map(|()| true)
-            }
-            Err(error) if is_conflict(&error) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Hands a partition that is its own to whoever works through it.
-    fn owns(self: &Arc<Self>, number: u32, generation: u64, careful: bool) -> Result<()> {
-        let held = Arc::new(Held::new(self, number, generation, careful)?);
-        let mut state = self.lock();
-        state.held.insert(number, Arc::clone(&held));
-        if state.leaving {
-            held.becomes(Status::Wanted);
-            let (answer, _) = oneshot::channel();
-            state.releases.push(Release { held, crashed: careful, answer });
-            return Ok(());
-        }
-        let asking = state.asking.take();
-        match asking.map(|asking| asking.send(Ok(Some(Arc::clone(&held))))) {
-            Some(Ok(())) => {}
-            _ => state.fresh.push_back(held),
-        }
-        Ok(())
-    }
-
-    /// Removes members that are gone, once nothing is theirs.
-    fn sweep(&self, others: &[Other], leases: &[Option<Record>]) -> Result<()> {
-        for gone in others.iter().filter(|other| !other.alive) {
-            let mut owns = false;
-            for record in leases.iter().flatten() {
-                owns |= decoded::<Lease>(record)?.owner == Some(gone.id);
-            }
-            if !owns {
-                let change = RecordChange::delete(self.keys.member(gone.id))
-                    .expecting(ExpectedRecord::Exact(gone.version));
-                match block_on(self.store.commit(self.commit(change))) {
-                    Err(error) if !is_conflict(&error) => return Err(error),
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes its record out, so that the others need not wait until they believe it.
-    fn goes(&self, round: &Round) -> Result<()> {
-        if round.version == 0 {
-            return Ok(());
-        }
-        let change = RecordChange::delete(self.keys.member(round.id))
-            .expecting(ExpectedRecord::Exact(round.version));
-        match block_on(self.store.commit(self.commit(change))) {
-            Err(error) if is_conflict(&error) => Ok(()),
-            gone => gone.map(drop),
-        }
-    }
-}
-
-impl Round {
-    /// Whether every partition has an owner that is there.
-    fn are_owned(&self, others: &[Other], leases: &[Option<Record>]) -> Result<bool> {
-        let is_there = |owner: Uuid| {
-            owner == self.id || others.iter().any(|other| other.id == owner && other.proven)
-        };
-        for record in leases {
-            let lease: Option<Lease> = record.as_ref().map(decoded).transpose()?;
-            if !lease.and_then(|lease| lease.owner).is_some_and(is_there) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// The other members, and whether each has changed its record within the length of a lease.
-    /// The longer lease counts, so that members that are told another one take nothing too early.
-    fn others(&mut self, members: Vec<(Uuid, u64, Beat)>, lease: Duration) -> Vec<Other> {
-        let now = Instant::now();
-        self.seen.retain(|id, _| members.iter().any(|(member, _, _)| member == id));
-        let mut others = Vec::with_capacity(members.len());
-        for (id, version, beat) in members {
-            if id == self.id {
-                continue;
-            }
-            let seen = self.seen.entry(id).or_insert((version, now, false));
-            if seen.0 != version {
-                *seen = (version, now, true);
-            }
-            let lease = lease.max(Duration::from_millis(beat.lease));
-            let alive = now - seen.1 <= lease;
-            others.push(Other { id, version, alive, proven: seen.2, leaving: beat.leaving });
-        }
-        others
     }
 }
 

@@ -16,12 +16,15 @@ mod member;
 pub(super) mod pages;
 pub mod partition;
 pub(super) mod records;
+mod repartition;
+mod round;
 
 use std::time::Duration;
 
 pub use held::{Held, Status};
 pub use member::Member;
 pub use partition::{MAX_PARTITIONS, Partitioning};
+pub use repartition::repartition;
 
 pub use super::checkpoint::First;
 
@@ -37,6 +40,9 @@ pub struct Options {
     pub partitions: Option<u32>,
     /// See [`Partitioning::tag`].
     pub tag: Option<String>,
+    /// What this member can take, where the partitions are something of their own each, such as a
+    /// projection, and no part of the log; empty where they are. Names that are new are added.
+    pub names: Vec<String>,
     /// Where it begins, where it is new.
     pub first: First,
     /// How long a member that says nothing keeps its partitions.

@@ -10,7 +10,7 @@ pub const MAX_PARTITIONS: u32 = 256;
 
 /// How a group divides the log: each event belongs to one partition, for as long as the number of
 /// partitions stays what it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partitioning {
     /// How many partitions there are.
     pub partitions: u32,
@@ -21,12 +21,18 @@ pub struct Partitioning {
     /// not handled again.
     #[serde(default)]
     pub(super) before: Vec<Layout>,
+    /// What the partitions are, where each is something of its own, and no part of the log.
+    #[serde(default)]
+    pub(super) names: Vec<String>,
 }
 
 /// Partitions as they were, each with the position up to which it was handled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Layout {
     pub(super) handled: Vec<u64>,
+    /// Whether a group begins with it, whose partitions were never these.
+    #[serde(default)]
+    pub(super) is_begin: bool,
 }
 
 impl Partitioning {
@@ -36,7 +42,30 @@ impl Partitioning {
             let text = format!("a group has 1 to {MAX_PARTITIONS} partitions, not {partitions}");
             return Err(Error::invalid("partitions", text));
         }
-        Ok(Self { partitions, tag, before: Vec::new() })
+        Ok(Self { partitions, tag, before: Vec::new(), names: Vec::new() })
+    }
+
+    /// Partitions that are something of their own each.
+    pub(super) fn named(names: Vec<String>) -> Result<Self> {
+        Ok(Self { names: names.clone(), ..Self::new(names.len() as u32, None)? })
+    }
+
+    /// The same log in more partitions, behind what the present ones have handled.
+    pub(super) fn raised(&self, partitions: u32, handled: Vec<u64>) -> Result<Self> {
+        let mut raised = Self::new(partitions, self.tag.clone())?;
+        raised.before.clone_from(&self.before);
+        raised.before.push(Layout { handled, is_begin: false });
+        Ok(raised)
+    }
+
+    /// Whether there were fewer partitions once.
+    pub(in crate::service) fn was_raised(&self) -> bool {
+        self.before.iter().any(|layout| !layout.is_begin)
+    }
+
+    /// The partition of a key, by its hash.
+    pub(in crate::service) fn number_of(&self, hash: u64) -> u32 {
+        (hash % u64::from(self.partitions)) as u32
     }
 
     /// Whether an event belongs to a partition, and was not handled before the partitions were
@@ -51,7 +80,7 @@ impl Partitioning {
             let index = (hash % layout.handled.len().max(1) as u64) as usize;
             layout.handled.get(index).is_some_and(|handled| position <= *handled)
         };
-        hash % u64::from(self.partitions) == u64::from(number) && !self.before.iter().any(handled)
+        self.number_of(hash) == number && !self.before.iter().any(handled)
     }
 
     /// Whether its one partition has every event.
@@ -71,7 +100,7 @@ impl Partitioning {
     }
 
     /// A number that stays the same for a key, whatever the version of this library.
-    fn hash(&self, event: EventRef<'_>) -> Result<u64> {
+    pub(super) fn hash(&self, event: EventRef<'_>) -> Result<u64> {
         if let Some(name) = &self.tag
             && let Some(key) = event.tags()?.iter().find_map(|tag| value_of(tag, name))
         {
@@ -176,8 +205,8 @@ mod tests {
     #[test]
     fn what_was_handled_under_other_partitions_is_not_again() {
         let page = page(&[("Account", "a"), ("Account", "b"), ("Account", "c")], &[]);
-        let before = vec![Layout { handled: vec![2] }];
-        let divided = Partitioning { partitions: 2, tag: None, before };
+        let before = vec![Layout { handled: vec![2], is_begin: false }];
+        let divided = Partitioning { before, ..Partitioning::new(2, None).expect("it is valid") };
         let left: Vec<u64> = page
             .iter()
             .filter(|event| (0..2).any(|number| divided.has(number, *event).unwrap_or(false)))

@@ -44,6 +44,9 @@ pub(super) struct Beat {
     pub(super) lease: u64,
     /// Whether it gives away what it owns, and takes nothing any more.
     pub(super) leaving: bool,
+    /// The numbers of the partitions that it can take; empty for all.
+    #[serde(default)]
+    pub(super) can: Vec<u32>,
 }
 
 /// An event that is tried by itself.

@@ -510,7 +510,10 @@ class Consuming:
         """Writes a dead letter, before the checkpoint passes the event."""
         trace = "" if error is None else "".join(format_exception(error))
         text = "" if error is None else f"{type(error).__name__}: {error}"
-        letter = letter_of(self._store, row, self.number, reason, text, trace, handled_by(), tries)
+        key = held.key_of(row)
+        letter = letter_of(
+            self._store, row, self.number, key, reason, text, trace, handled_by(), tries
+        )
         yield held.park(letter)
         self._parked += 1
         self._given_up = row.position

@@ -6,18 +6,24 @@ from typing import Any, TypeAlias
 
 from eventuali._engine.arguments import query_items
 from eventuali._engine.consuming import Consuming
+from eventuali._engine.dead_letters import group_name
 from eventuali._engine.event_types import EventTypes
 from eventuali._engine.read import PAGE
 from eventuali._engine.turn import Turn
 from eventuali._eventuali import Held, Pending, Store
 from eventuali._eventuali import Member as Core
 from eventuali.errors import ConsumerGroupError
-from eventuali.group import Group, GroupStatus
+from eventuali.group import Group, GroupStatus, check_partitions
 
-__all__ = ["Held", "Key", "Membership", "Store"]
+__all__ = ["Held", "Key", "Membership", "Store", "repartitioned"]
 
 Key: TypeAlias = tuple[int, int]
 """The number of a partition, and the generation in which it is owned."""
+
+
+def repartitioned(store: Store, group: object, partitions: object) -> Pending:
+    """Raises the number of partitions of a group."""
+    return store.repartition(group_name(group), check_partitions(partitions))
 
 
 class Membership:
@@ -69,13 +75,14 @@ class Membership:
             raise RuntimeError("a block is entered once; call `store.join` again")
         self._begun = True
         group = self._group
-        options = (
+        options: tuple[Any, ...] = (
             group.name,
             group.partitions,
             group.partition_by,
             group.start == "end",
             group.lease,
             group.deadline,
+            [],
         )
         return self._store.join(options, query_items(group.query), PAGE)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from datetime import timedelta
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -23,8 +24,9 @@ from eventuali._engine.paging import WINDOW, Paging, Smaller
 from eventuali._engine.places import Call, Failed, Gone, Pause, Place, Unavailable, Work
 from eventuali._engine.progress import Progress
 from eventuali._engine.read import PAGE
+from eventuali._engine.sharing import Lease, pause
 from eventuali._engine.turn import LONGEST, Turn
-from eventuali._eventuali import Page, Pending, Row, Store
+from eventuali._eventuali import Held, Page, Pending, Row, Store
 from eventuali.errors import (
     CheckpointMismatchError,
     EventStoreError,
@@ -107,20 +109,23 @@ class Projecting(Paging):
         offload: Offload | None = None,
         rebuild: bool = False,
         turn: Turn | None = None,
+        shared: bool = False,
     ) -> None:
         """Is not called directly: use `EventStore.run`."""
         check_stops(on_error)
         self.projection = projection_of(runnable)
         cls = type(self.projection)
-        place = place_of(store, runnable, changes, offload)
-        super().__init__(store, place, cls.__handlers_of_all__(), tell)
+        self._new_place = partial(place_of, store, runnable, changes, offload)
+        super().__init__(store, self._new_place(), cls.__handlers_of_all__(), tell)
         self.name = cls.__projection_name__
         self.rebuild = rebuild
         self._on_error = on_error
         self._turn = turn or Turn()
         self._log = store.subscribe(self.items, PAGE)
         self._fresh = True  # whether this process has not begun before
-        self._state: ProjectionState = "catching up"
+        self._state: ProjectionState = "elsewhere" if shared else "catching up"
+        self._lease = Lease() if shared else None
+        self._elsewhere: Place | None = None  # what another process fills, as it was seen last
         self._failed_at: int | None = None
         # Position of the last event of the page in hand, and the row of its first.
         self._behind: tuple[int, Row] | None = None
@@ -142,7 +147,17 @@ class Projecting(Paging):
         """The documents that people read hold everything that concerns them up to here."""
         if isinstance(self._error, CheckpointMismatchError):
             return -1  # it is another log
-        return self.position if self._place.is_live else -1
+        return self.position if self._seen.is_live else -1
+
+    @property
+    def position(self) -> int:
+        """The documents hold everything that concerns them up to here, as far as is known."""
+        return self._seen.cursor[0]
+
+    @property
+    def _seen(self) -> Place:
+        elsewhere = self._elsewhere if self._state == "elsewhere" else None
+        return elsewhere or self._place
 
     def status(self) -> ProjectionStatus:
         """Returns where it stands."""
@@ -160,7 +175,7 @@ class Projecting(Paging):
             name=self.name,
             version=type(self.projection).__projection_version__,
             state=self._state,
-            rebuilding=not self._place.is_live,
+            rebuilding=not self._seen.is_live,
             position=self.position,
             lag=0 if behind is None and self._idle() else max(end - self.position, 0),
             lag_time=None if behind is None else _age(self._store, behind[1]),
@@ -180,10 +195,75 @@ class Projecting(Paging):
 
     # --- the work ---------------------------------------------------------------------------------
 
+    def works(self) -> list[Work]:
+        """Returns everything that is to be done side by side."""
+        lease = self._lease
+        return [self.work(), self.sweep()] + ([] if lease is None else [self._watch(lease)])
+
     def work(self) -> Work:
-        """Works until it is stopped or faulted; a rebuild, until its documents are live."""
+        """Works until it is stopped or faulted; a rebuild, until its documents are live.
+
+        One that is shared works while it has its lease, again and again.
+        """
+        if self._lease is None:
+            yield from self._work()
+            return
         try:
             while not self._stopped:
+                self._become("elsewhere")
+                while self._is_wanted_elsewhere() and not self._stopped:
+                    yield pause()
+                if not self._stopped:
+                    yield from self._work_here(self._lease)
+        except BaseException:
+            self._lease.abandon()
+            raise
+        self._become("stopped")
+
+    def _work_here(self, lease: Lease) -> Work:
+        self._fresh, self._error, self._failed_at = True, None, None
+        self._forget()
+        self._become("catching up")
+        yield from self._work()
+        faulted = self._state == "faulted"
+        while faulted and not self._stopped and not self._is_wanted_elsewhere():
+            yield pause()  # here it would fail again
+        yield from lease.release()
+
+    def _is_wanted_elsewhere(self) -> bool:
+        return self._lease is not None and not self._lease.is_here()
+
+    def _watch(self, lease: Lease) -> Work:
+        """Ends the wait for new events once the projection is wanted elsewhere."""
+        while not self._stopped:
+            yield pause()
+            if self._state != "elsewhere" and not lease.is_here():
+                self._log.stop()
+
+    def look(self) -> Work:
+        """Finds out how far the documents are that another process fills."""
+        place = self._new_place()
+        yield from place.begin(rebuild=False)
+        self._elsewhere = place
+
+    @property
+    def lease_name(self) -> str:
+        """What its lease is called."""
+        return f"{self.name}/{type(self.projection).__projection_version__}"
+
+    def takes(self, held: Held) -> None:
+        """Works from now on, or goes on."""
+        if self._lease is not None:
+            self._lease.give(held)
+
+    def ends(self, error: BaseException) -> None:
+        """Ends for good: there are no leases any more."""
+        self._stopped = True
+        self._fault(error)
+
+    def _work(self) -> Work:
+        try:
+            while not self._stopped and not self._is_wanted_elsewhere():
                 try:
                     yield from self._begin()
                     if (yield from self._follow()):
@@ -201,7 +281,7 @@ class Projecting(Paging):
                     self._note(cause or error)
                     yield pause
                     self._failures += 1
-            if self._state != "faulted":
+            if self._state != "faulted" and (self._stopped or self._lease is None):
                 self._become("stopped")
         except Exception as error:
             self._fault(error)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from eventuali._engine.operation import Operation
 from eventuali._engine.projecting import Projecting
+from eventuali._engine.sharing import Sharing
 from eventuali._eventuali import Page, Store
 from eventuali.errors import ProjectionError
 from eventuali.event import Event
@@ -15,6 +16,8 @@ from eventuali.projection import Projection, ProjectionStatus
 
 UNSETTLED = 0.01
 """The pause before it is looked again whether the target is settled, in seconds."""
+ELSEWHERE = 0.05
+"""The pause before it is looked again how far another process is, in seconds."""
 
 
 class Positioned(Protocol):
@@ -30,7 +33,14 @@ class Supervised:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._all: list[Projecting] = []
+        self._sharing: Sharing | None = None
         self._begun = False
+
+    def _share(self, group: object, lease: object) -> None:
+        """Prepares to share the projections with other processes, if a group is named."""
+        shared = [each for each in self._all if each.state == "elsewhere"]
+        if group is not None and shared:
+            self._sharing = Sharing(self._store, group, lease, shared)
 
     def _begin(self) -> None:
         """Notes that the block was entered.
@@ -83,7 +93,7 @@ def target_of(committed: Positioned | int | None) -> int:
 
 def ended(projecting: Projecting, target: int) -> ProjectionError | None:
     """Returns the error for a projection that will not come to a position any more."""
-    if projecting.state in ("catching up", "live"):
+    if projecting.state in ("catching up", "live", "elsewhere"):
         return None
     found = ProjectionError(
         f"{projecting.name} is {projecting.state} at position {projecting.position}, before "
@@ -91,6 +101,13 @@ def ended(projecting: Projecting, target: int) -> ProjectionError | None:
     )
     found.__cause__ = projecting.error
     return found
+
+
+def is_shown(projecting: Projecting, last: int | None, *, live: bool) -> bool:
+    """Whether a projection shows everything up to the last position that concerns it."""
+    if last is None or projecting.shown < last:
+        return False
+    return not live or projecting.state in ("live", "elsewhere")
 
 
 def late(projecting: Projecting, target: int) -> TimeoutError:

@@ -61,9 +61,9 @@ if TYPE_CHECKING:
 else:
     M = TypeVar("M", bound=ReadModel)
 
-ProjectionState: TypeAlias = Literal["catching up", "live", "faulted", "stopped"]
+ProjectionState: TypeAlias = Literal["catching up", "live", "faulted", "stopped", "elsewhere"]
 """What a projection does: it works through what is stored, it waits for new events, it stopped at
-an event or at an error of the store, or it was stopped."""
+an event or at an error of the store, it was stopped, or another process works on it."""
 
 
 class Projection(Generic[M]):

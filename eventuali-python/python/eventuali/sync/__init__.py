@@ -50,7 +50,7 @@ from eventuali.aggregate import Aggregate
 from eventuali.errors import EventStoreError
 from eventuali.event import Event
 from eventuali.expected import ANY, AppendCondition, Expected, StreamEvents
-from eventuali.group import Group
+from eventuali.group import LEASE, Group
 from eventuali.history import Step
 from eventuali.projection import (
     Projection,
@@ -317,9 +317,15 @@ class EventStore:
             return _drive(_read.count(self._store, model, **where))
         return run(_find.count(self._store, model, where))
 
-    def run(self, *projections: Runnable, on_error: Retry = Retry()) -> Running:  # noqa: B008
+    def run(
+        self,
+        *projections: Runnable,
+        on_error: Retry = Retry(),  # noqa: B008
+        group: str | None = None,
+        lease: float = LEASE,
+    ) -> Running:
         """Keeps projections up to date in threads; see `eventuali.EventStore.run`."""
-        return Running(self._store, projections, on_error)
+        return Running(self._store, projections, on_error, group, lease)
 
     def rebuild(
         self,
@@ -384,6 +390,12 @@ class EventStore:
     def join(self, group: Group[Any]) -> Member:
         """Joins a consumer group, a thread a partition; see `eventuali.EventStore.join`."""
         return Member(self._store, self._event_types, group)
+
+    def repartition(self, group: str, partitions: int) -> None:
+        """Raises the number of partitions of a group; see `eventuali.EventStore.repartition`."""
+        from eventuali._engine.membership import repartitioned
+
+        repartitioned(self._store, group, partitions).wait()
 
     def dead_letters(self, group: str) -> DeadLetters:
         """Returns the dead letters of a group; see `eventuali.EventStore.dead_letters`."""

@@ -17,18 +17,22 @@ from eventuali._engine.progress import Progress
 from eventuali._engine.projecting import Call, Pause, Projecting, Rebuilding, Store, Work
 from eventuali._engine.turn import Turn
 from eventuali._engine.waiting import (
+    ELSEWHERE,
     UNSETTLED,
     Positioned,
     Supervised,
     ended,
+    is_shown,
     late,
     remaining,
     target_of,
 )
 from eventuali.errors import EventStoreError
 from eventuali.expected import duration
+from eventuali.group import LEASE
 from eventuali.projection import (
     AsyncOwnTables,
+    MemoryView,
     Placed,
     Projection,
     ProjectionStatus,
@@ -60,7 +64,14 @@ class Documents(Changes):
 class Running(Supervised):
     """Projections that are kept up to date, a thread each; see `eventuali.running.Running`."""
 
-    def __init__(self, store: Store, projections: Sequence[Runnable], on_error: Retry) -> None:
+    def __init__(
+        self,
+        store: Store,
+        projections: Sequence[Runnable],
+        on_error: Retry,
+        group: str | None = None,
+        lease: float = LEASE,
+    ) -> None:
         """Don't call this directly; use `EventStore.run`."""
         super().__init__(store)
         self._told = threading.Condition()
@@ -71,10 +82,17 @@ class Running(Supervised):
         turn = Turn()
         self._all = [
             Projecting(
-                store, each, on_error=on_error, changes=Documents, tell=self._tell, turn=turn
+                store,
+                each,
+                on_error=on_error,
+                changes=Documents,
+                tell=self._tell,
+                turn=turn,
+                shared=group is not None and not isinstance(each, MemoryView),
             )
             for each in projections
         ]
+        self._share(group, lease)
         self._threads: list[threading.Thread] = []
 
     def _tell(self) -> None:
@@ -83,16 +101,19 @@ class Running(Supervised):
 
     def __enter__(self) -> Self:
         self._begin()
-        for each in self._all:
-            for work in (each.work(), each.sweep()):
-                thread = threading.Thread(
-                    target=copy_context().run,  # as a task has it
-                    args=(drive, work, self._stopping),
-                    name=f"projection {each.name}",
-                    daemon=True,
-                )
-                thread.start()
-                self._threads.append(thread)
+        works = [(each.name, work) for each in self._all for work in each.works()]
+        if self._sharing is not None:
+            drive(self._sharing.join(), self._stopping)
+            works.append(("leases", self._sharing.take()))
+        for name, work in works:
+            thread = threading.Thread(
+                target=copy_context().run,  # as a task has it
+                args=(drive, work, self._stopping),
+                name=f"projection {name}",
+                daemon=True,
+            )
+            thread.start()
+            self._threads.append(thread)
         return self
 
     def __exit__(
@@ -104,8 +125,12 @@ class Running(Supervised):
         self._stopping.set()
         for each in self._all:
             each.stop()
+        leaving = None if self._sharing is None else self._sharing.leave()
         for thread in self._threads:
             thread.join()
+        if leaving is not None:
+            with suppress(EventStoreError):  # its lease ends by itself
+                leaving.wait()
         for each in self._all:
             if (step := each.take_back()) is not None:
                 with suppress(EventStoreError):  # whoever begins next handles events one by one
@@ -142,16 +167,21 @@ class Running(Supervised):
     def _wait(self, each: Projecting, target: int, limit: Limit, *, live: bool) -> None:
         last: int | None = None
         while True:
-            if last is None:
+            elsewhere = each.state == "elsewhere"
+            if elsewhere:
+                drive(each.look(), self._stopping)
+            if last is None or elsewhere:
                 last = run(remaining(self._store, each, target))
             with self._told:
-                if last is not None and each.shown >= last and not (live and each.state != "live"):
+                if is_shown(each, last, live=live):
                     return
                 if (error := ended(each, target)) is not None:
                     raise error
                 if not (left := limit.left()):
                     raise late(each, target)
-                self._told.wait(min(left, UNSETTLED) if last is None else left)
+                if elsewhere or last is None:
+                    left = min(left, ELSEWHERE if elsewhere else UNSETTLED)
+                self._told.wait(left)
 
 
 class Stopping:

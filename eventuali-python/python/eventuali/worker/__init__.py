@@ -14,6 +14,8 @@ from eventuali._engine.asyncio_limit import pause
 from eventuali._engine.limit import Limit, followed
 from eventuali.config import EventStoreConfig
 from eventuali.errors import StorageBusyError, StorageUnavailableError
+from eventuali.event._names import check_name
+from eventuali.group import LEASE, check_lease
 from eventuali.projection import (
     MemoryView,
     ProjectionStatus,
@@ -56,6 +58,8 @@ class Worker:
         store: Source,
         *projections: Runnable,
         on_error: Retry = Retry(),  # noqa: B008
+        group: str | None = None,
+        lease: float = LEASE,
     ) -> None:
         """Describes a worker; nothing is opened yet.
 
@@ -65,6 +69,8 @@ class Worker:
                 closes it.
             projections: The projections, at least one; with tables of yours, what `into` returns.
             on_error: What to do if a handler raises, as for `EventStore.run`.
+            group: The name under which workers share the projections, as for `EventStore.run`.
+            lease: How long the others wait for one that says nothing, in seconds.
 
         Raises:
             TypeError: An argument is something else, such as an open store or a view in memory.
@@ -89,6 +95,8 @@ class Worker:
         self._source = store
         self._projections = projections
         self._on_error = on_error
+        self._group = None if group is None else check_name("group", group)
+        self._lease = check_lease(lease)
         self._begun = False
         self._asked = False  # to stop
         self._reason = ""
@@ -193,7 +201,9 @@ class Worker:
     # --- the work ---------------------------------------------------------------------------------
 
     async def _run(self, store: EventStore) -> int:
-        running = store.run(*self._projections, on_error=self._on_error)
+        running = store.run(
+            *self._projections, on_error=self._on_error, group=self._group, lease=self._lease
+        )
         report = Report(store, running, self._news.set)
         running._watch = report.look
         self._running = running

@@ -122,6 +122,9 @@ class Report:
                 await self._faulted(seen, error)
             elif state == "stopped":
                 self._stopped(seen)
+            elif state == "elsewhere":
+                seen.said_live, seen.behind_since = False, None
+                LOG.info("%s: another process works on it", seen.name)
             else:
                 self._works(seen, state, error)
         if monotonic() >= self._next:
