@@ -215,10 +215,10 @@ class Projecting(Paging):
                     yield pause()
                 if not self._stopped:
                     yield from self._work_here(self._lease)
-        except BaseException:
-            self._lease.abandon()
-            raise
-        self._become("stopped")
+        finally:
+            self._lease.end()
+        if self._state != "faulted":
+            self._become("stopped")
 
     def _work_here(self, lease: Lease) -> Work:
         self._fresh, self._error, self._failed_at = True, None, None

@@ -41,6 +41,7 @@ class Lease:
 
     def __init__(self) -> None:
         self._held: Held | None = None
+        self._ended = False
 
     def is_here(self) -> bool:
         """Whether it does, and may."""
@@ -48,8 +49,10 @@ class Lease:
         return held is not None and held.status == OWNED
 
     def give(self, held: Held) -> None:
-        """Gives it to this process."""
+        """Gives it to this process; once that has ended, nobody would give it away again."""
         self._held = held
+        if self._ended:
+            self._abandon()
 
     def release(self) -> Work:
         """Gives it away; without an answer, it ends by itself."""
@@ -60,8 +63,12 @@ class Lease:
             except EventStoreError:
                 held.abandon()
 
-    def abandon(self) -> None:
-        """Gives it away without waiting for that."""
+    def end(self) -> None:
+        """Gives it away without waiting for that, and whatever comes behind it."""
+        self._ended = True
+        self._abandon()
+
+    def _abandon(self) -> None:
         held, self._held = self._held, None
         if held is not None:
             held.abandon()
