@@ -89,6 +89,7 @@ def test_in_a_loop_of_somebody_else(said):
         before = signal.getsignal(signal.SIGTERM)
         async with serving(worker):
             await until_state(worker, "live", "live")
+            await until(lambda: len(said()) == 3)
             assert signal.getsignal(signal.SIGTERM) is before
         await until_state(worker, "stopped", "stopped")
         await check_pots(store)
