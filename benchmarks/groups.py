@@ -118,7 +118,7 @@ async def be_member(place: str, name: str, members: str, pause: str) -> None:
 
     async def handle(event: Event) -> None:
         if seconds:
-            time.sleep(seconds)  # noqa: ASYNC251 (as work does that does not wait)
+            time.sleep(seconds)
 
     group = Group(name, handle, partitions=PARTITIONS, start="end")
     async with EventStore.create(place) as store, store.join(group) as member:

@@ -38,6 +38,7 @@ ELSEWHERE = (
     "EventStore.clean_snapshots.",
     "EventStore.create.snapshots",
     "EventStore.rebuild.",
+    "EventStore.repartition.",
     "EventStore.run.",
     "EventStore.search.",
     "AsyncOwnTables.",
