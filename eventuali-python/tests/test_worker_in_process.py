@@ -26,6 +26,7 @@ from pots import (
     make,
     pour,
     put,
+    until,
 )
 from stores import opened, url_of
 from workers import LIMIT, filled

@@ -329,7 +329,7 @@ impl Inner {
     async fn made(&self) -> Result<Partitioning> {
         let Options { partitions, tag, names, first, .. } = &self.options;
         if !names.is_empty() {
-            return Partitioning::named(names.clone());
+            return Partitioning::named(names);
         }
         let mut made = Partitioning::new(partitions.unwrap_or(PARTITIONS), tag.clone())?;
         if *first == First::End {
@@ -351,7 +351,7 @@ impl Inner {
         if !names.is_empty() {
             let mut all = found.names.clone();
             all.extend(names.iter().filter(|name| !found.names.contains(name)).cloned());
-            let more = (all.len() > found.names.len()).then(|| Partitioning::named(all));
+            let more = (all.len() > found.names.len()).then(|| Partitioning::named(&all));
             return more.transpose();
         }
         // Fewer than there are was right once: they can only have been raised.

@@ -46,8 +46,8 @@ impl Partitioning {
     }
 
     /// Partitions that are something of their own each.
-    pub(super) fn named(names: Vec<String>) -> Result<Self> {
-        Ok(Self { names: names.clone(), ..Self::new(names.len() as u32, None)? })
+    pub(super) fn named(names: &[String]) -> Result<Self> {
+        Ok(Self { names: names.to_vec(), ..Self::new(names.len() as u32, None)? })
     }
 
     /// The same log in more partitions, behind what the present ones have handled.
