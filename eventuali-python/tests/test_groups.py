@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
+from threading import Event as Ended
 from time import sleep
 from uuid import uuid4
 
@@ -399,6 +400,35 @@ def test_a_handler_that_hangs_costs_its_partition_until_it_is_cancelled(kind, tm
         assert found == Counter([*range(16), 3])
 
     run("async", kind, tmp_path, test)
+
+
+@each_backend
+def test_a_partition_whose_handler_hangs_is_handled_by_another_member(kind, tmp_path):
+    async def test(store):
+        seen, ends = Seen(), Ended()
+
+        def work(event: CrewNoted) -> None:
+            seen(event)
+            if event.number == 3 and [each.number for each in seen.events].count(3) == 1:
+                ends.wait(SAFETY)
+
+        crew = group(store, work, partitions=2, lease=SAFETY, deadline=LEASE)
+        async with joined(store, crew) as one, joined(store, crew) as other:
+
+            def each_has_one():
+                return [len(member.status().owned) for member in (one, other)] == [1, 1]
+
+            try:
+                await until(each_has_one)
+                await fill(store, 16, 1)
+                expected = Counter([*range(16), 3])
+                await until(lambda: Counter(each.number for each in seen.events) == expected)
+            finally:
+                ends.set()
+            await until(each_has_one)
+            assert one.status().lost + other.status().lost == 1
+
+    run("sync", kind, tmp_path, test)
 
 
 @each_backend

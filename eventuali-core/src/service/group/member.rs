@@ -1,6 +1,6 @@
 //! A member of a group: what it owns, and the thread that keeps it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::ready;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
@@ -95,8 +95,9 @@ struct Round {
     pending: Option<(Commit, Instant)>,
     /// Since when the record of a member is at a version, and whether it was at another one.
     seen: HashMap<Uuid, (u64, Instant, bool)>,
-    /// Whether its own record says that it leaves.
+    /// Whether its own record says that it leaves, and what it can't take.
     leaving: bool,
+    hangs: Vec<u32>,
 }
 
 /// Another member, as it is seen now.
@@ -107,6 +108,7 @@ struct Other {
     /// Whether it has changed its record since this one looked first.
     proven: bool,
     leaving: bool,
+    hangs: Vec<u32>,
 }
 
 impl Member {
@@ -371,6 +373,7 @@ impl Inner {
             pending: None,
             seen: HashMap::new(),
             leaving: false,
+            hangs: Vec::new(),
         };
         let mut failures = 0;
         loop {
@@ -472,19 +475,32 @@ impl Inner {
     /// Changes its own record, where it is time to.
     fn beat(&self, round: &mut Round) -> Result<()> {
         let every = self.options.lease / 4;
-        let leaving = self.lock().leaving;
+        let (leaving, hangs) = {
+            let mut state = self.lock();
+            state.lost.retain(|(_, held)| held.upgrade().is_some_and(|held| held.is_busy()));
+            let mut hangs: Vec<u32> = state.lost.iter().map(|(number, _)| *number).collect();
+            hangs.sort_unstable();
+            (state.leaving, hangs)
+        };
         let fresh = round.beaten.is_some_and(|at| at.elapsed() < every);
-        if round.pending.is_none() && fresh && leaving == round.leaving {
+        let same = leaving == round.leaving && hangs == round.hangs;
+        if round.pending.is_none() && fresh && same {
+            return Ok(());
+        }
+        #[cfg(feature = "faults")]
+        if fault::chosen("beat-between-handlers") && self.inside().is_some() {
             return Ok(());
         }
         if round.pending.is_none() {
             round.beats += 1;
             round.leaving = leaving;
+            round.hangs.clone_from(&hangs);
             let beat = Beat {
                 process: std::process::id(),
                 count: round.beats,
                 lease: self.options.lease.as_millis() as u64,
                 leaving,
+                hangs,
             };
             let expected = match round.version {
                 0 => ExpectedRecord::Absent,
@@ -606,13 +622,15 @@ impl Inner {
         let (count, members) = (leases.len(), alive.len());
         let rank = alive.iter().position(|id| *id == round.id).unwrap_or(0);
         let share = count / members + usize::from(rank < count % members);
-        let (owned, leaving) = {
+        // What somebody can't take whose handler hangs is taken above the share.
+        let alive = others.iter().filter(stays);
+        let hangs: BTreeSet<u32> = alive.flat_map(|other| other.hangs.iter().copied()).collect();
+        let (owned, share, leaving) = {
             let mut state = self.lock();
+            let share = share + state.held.keys().filter(|number| hangs.contains(number)).count();
             state.members = others.iter().filter(|other| other.alive).count() + 1;
             state.settled = state.held.len() == share && round.are_owned(others, leases)?;
-            let busy = |held: &Held| held.busy_for().is_some();
-            state.lost.retain(|(_, held)| held.upgrade().is_some_and(|held| busy(&held)));
-            (state.held.len(), state.leaving)
+            (state.held.len(), share, state.leaving)
         };
         if leaving {
             return Ok(());
@@ -627,11 +645,10 @@ impl Inner {
         let mut lacks = share - owned;
         // Those who look at the same time begin at different ones.
         for number in (0..count).map(|number| (number + rank * count / members) % count) {
-            if lacks == 0 {
-                break;
-            }
-            if self.may_take(number as u32) {
-                lacks -= usize::from(self.take(round, others, number, leases)?);
+            let is_extra = hangs.contains(&(number as u32));
+            if (is_extra || lacks > 0) && self.may_take(number as u32) {
+                let took = self.take(round, others, number, leases)?;
+                lacks -= usize::from(took && !is_extra);
             }
         }
         Ok(())
@@ -772,7 +789,8 @@ impl Round {
             }
             let lease = lease.max(Duration::from_millis(beat.lease));
             let alive = now - seen.1 <= lease;
-            others.push(Other { id, version, alive, proven: seen.2, leaving: beat.leaving });
+            let Beat { leaving, hangs, .. } = beat;
+            others.push(Other { id, version, alive, proven: seen.2, leaving, hangs });
         }
         others
     }
@@ -780,8 +798,8 @@ impl Round {
 
 /// What `reliability/` and the tests must catch.
 #[cfg(feature = "faults")]
-mod fault {
-    pub(super) fn chosen(name: &str) -> bool {
+pub(super) mod fault {
+    pub(in crate::service::group) fn chosen(name: &str) -> bool {
         std::env::var("EVENTUALI_FAULT").is_ok_and(|chosen| chosen == name)
     }
 }

@@ -44,6 +44,10 @@ pub(super) struct Beat {
     pub(super) lease: u64,
     /// Whether it gives away what it owns, and takes nothing any more.
     pub(super) leaving: bool,
+    /// What it lost while an event of it was in hand that is in hand still: others take that, above
+    /// their share.
+    #[serde(default)]
+    pub(super) hangs: Vec<u32>,
 }
 
 /// An event that is tried by itself.
