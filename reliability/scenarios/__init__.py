@@ -4,6 +4,7 @@ from reliability.scenario import Scenario
 from reliability.scenarios import (
     bouncer,
     cancel,
+    churn,
     contention,
     damage,
     disk_full,
@@ -48,6 +49,8 @@ ALL: tuple[Scenario, ...] = (
     project_sqlalchemy.ON_POSTGRES,
     inline.SCENARIO,
     inline.ON_POSTGRES,
+    churn.SCENARIO,
+    churn.ON_POSTGRES,
     terminate.SCENARIO,
     restart.SCENARIO,
     bouncer.SCENARIO,
