@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ _LOOK_S = 0.005
 _STALLED_S = 60
 """So long nothing is handled before that counts as a hang."""
 
-_LEASES = "SELECT key, version FROM {} WHERE space = 'group lease'"
+_LEASES = "SELECT key, version, bytes FROM {} WHERE space = 'group lease'"
 _FELL = "SELECT key, before, after FROM fell"
 _ON_SQLITE = """
     CREATE TABLE fell (key TEXT, before INTEGER, after INTEGER);
@@ -67,7 +68,7 @@ class Records(NamedTuple):
     """The records of a group, beside the store.
 
     Attributes:
-        leases: Returns key and generation of each partition that was ever owned.
+        leases: Returns key, generation and bytes of each partition that was ever owned.
         fell: Returns key, position before and position after of each checkpoint that fell.
     """
 
@@ -113,10 +114,27 @@ class Crew:
         return member
 
     def alive(self, *states: str) -> list[Member]:
-        """Returns the members in some states."""
+        """Returns the members in some states; who has ended by itself is dead."""
         for member in self.members:
-            member.is_joined()
+            if not member.is_joined() and member.state != "joining":
+                continue
+            if member.process.process.poll() is not None:
+                member.state = "dead"
         return [member for member in self.members if member.state in states]
+
+    def somebody(self, seconds: float = 60) -> list[Member]:
+        """Returns those who have joined and go on, of whom there is one at the least.
+
+        Raises:
+            HangError: There is none in time.
+        """
+        limit = monotonic() + seconds
+        while not (joined := self.alive("joined")):
+            if monotonic() > limit:
+                raise HangError("nobody has joined")
+            self.wake()
+            sleep(0.02)
+        return joined
 
     def kill(self, member: Member) -> None:
         """Ends one as `kill -9` does."""
@@ -154,20 +172,16 @@ class Crew:
                     self.lost += told["lost"]
                     report.expect(not told["stands"], f"stands at an event: {told['stands']}")
 
-    def bury(self) -> list[int]:
-        """Returns how those ended who ended by themselves."""
-        codes = []
-        for member in self.members:
-            code = member.process.process.poll()
-            if code is not None and member.state in ("joining", "joined"):
-                member.state = "dead"
-                codes.append(code)
-        return codes
+    @property
+    def deaths(self) -> int:
+        """How many ended by themselves."""
+        return len(self.alive("dead"))
 
     def read(self) -> int:
         """Reads what was handled since; returns how many events were handled by now."""
         for member in self.members:
-            self.done |= {line.value for line in member.lines.read() if line.what == "done"}
+            told = member.lines.read()
+            self.done |= {line.value for line in told if line.what in ("done", "mended")}
         return len(self.done)
 
     def finish(self, values: Sequence[int], meanwhile: Callable[[], None] = lambda: None) -> None:
@@ -190,7 +204,10 @@ class Crew:
     def dismiss(self) -> None:
         """Has everybody leave, and waits for that."""
         self.wake(everybody=True)
-        for member in self.alive("joining", "joined"):
+        for member in self.alive("joining"):
+            self._job.report.expect(member.process.line() == "joined\n", member.process.stderr)
+            member.state = "joined"  # before that, it would not know what it is told
+        for member in self.alive("joined"):
             self.leave(member)
         self.gone(wait=True)
         self.read()
@@ -210,6 +227,7 @@ class Source:
 
     def __init__(self, url: str, chance: Random, streams: Sequence[str] = STREAMS) -> None:
         """Nothing is appended yet."""
+        self.url = url
         self.store = sync.EventStore.create(url)
         self.acked: list[int] = []
         self._history = History()
@@ -220,6 +238,11 @@ class Source:
         self._stop = Event()
         self._thread: Thread | None = None
         self._error: BaseException | None = None
+
+    @property
+    def next_value(self) -> int:
+        """What the next event carries, where none was refused."""
+        return len(self.acked) + 1
 
     def append(self, stream: str, most: int = 50) -> list[int]:
         """Appends 1 to so many events to a stream; returns their values, none where it failed."""
@@ -277,25 +300,46 @@ class Watch:
 
     Attributes:
         changes: When a partition was seen to have another generation: time, partition, generation.
+        owners: Who owns each partition now; None where it is free.
     """
 
     job: Job
     records: Records
     changes: list[tuple[int, int, int]] = field(default_factory=list)
+    owners: dict[int, str | None] = field(default_factory=dict)
     _known: dict[str, int] = field(default_factory=dict)
     _stop: Event = field(default_factory=Event)
     _thread: Thread | None = None
 
     def look(self) -> None:
         """Looks once."""
-        for key, generation in self.records.leases():
-            before = self._known.get(key, 0)
+        for key, generation, held in self.records.leases():
+            before, number = self._known.get(key, 0), int(key.rpartition("/")[2])
             if generation < before:
                 text = f"the generation of {key} fell from {before} to {generation}"
                 self.job.report.verdict.find("reordered", text)
             if generation > before:
-                self.changes.append((monotonic_ns(), int(key.rpartition("/")[2]), generation))
+                self.changes.append((monotonic_ns(), number, generation))
             self._known[key] = generation
+            self.owners[number] = json.loads(bytes(held))["owner"]
+
+    def settled(self, members: int, partitions: int = 8) -> bool:
+        """Whether so many members own their shares."""
+        shares = Counter(owner for owner in self.owners.values() if owner is not None)
+        total, counts = sum(shares.values()), shares.values()
+        return (total, len(shares)) == (partitions, members) and max(counts) - min(counts) <= 1
+
+    def settle(self, members: int, seconds: float = 60) -> None:
+        """Waits until so many members own their shares.
+
+        Raises:
+            HangError: They don't in time.
+        """
+        limit = monotonic() + seconds
+        while not self.settled(members):
+            if monotonic() > limit:
+                raise HangError(f"{members} members share no partitions: {self.owners}")
+            sleep(_LOOK_S)
 
     def _work(self) -> None:
         while not self._stop.wait(_LOOK_S):

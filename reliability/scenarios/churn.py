@@ -79,7 +79,7 @@ def _duty(job: Job, url: str, chance: Random) -> Duty:
 
 def _act(job: Job, crew: Crew, url: str, chance: Random) -> None:
     """Does something to a member, at random."""
-    joined, stopped = crew.alive("joined"), crew.alive("stopped")
+    joined, stopped = crew.somebody(), crew.alive("stopped")
     there = len(joined) + len(stopped) + len(crew.alive("joining"))
     may_stop = joined and len(stopped) < (1 if job.fault else _STOPPED)
     kinds = ["waits"] if job.fault else ["leave", "kill"]
