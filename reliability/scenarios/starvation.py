@@ -165,6 +165,6 @@ ON_POSTGRES = Scenario(
     about="the same on PostgreSQL",
     run=partial(on_postgres, run=run),
     cycles=SCENARIO.cycles,
-    quick=SCENARIO.quick,
+    quick=0,
     faults=SCENARIO.faults,
 )
