@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Self
 
 from eventuali import sync
 from eventuali.errors import StorageBusyError
+from eventuali.expected import StreamEvents
 from reliability import server
 from reliability.checker import check
 from reliability.consuming import Duty, Lines
@@ -256,6 +257,16 @@ class Source:
             return []  # somebody who was stopped has the lock of the file
         self.acked += write.values
         return list(write.values)
+
+    def append_each(self, streams: Sequence[str]) -> list[int]:
+        """Appends one event to each of some streams, in one commit; returns their values."""
+        writes = [self._make(stream, 1) for stream in streams]
+        given = [StreamEvents(stream_of(write.stream), events_of(write)) for write in writes]
+        with recorded(self._recorder, *writes) as told:
+            told(self.store.append(given))
+        values = [write.first for write in writes]
+        self.acked += values
+        return values
 
     @contextmanager
     def beside(self, done: Callable[[], int], backlog: int, pause: float) -> Iterator[None]:

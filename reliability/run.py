@@ -72,7 +72,7 @@ def _run(
     package: Path | None,
 ) -> bool:
     """Runs one scenario in a directory of its own, which stays where something was found."""
-    cycles = scenario.quick if options.quick else scenario.cycles
+    cycles = max(scenario.quick, 1) if options.quick else scenario.cycles
     if fault is not None:
         cycles = fault.cycles
     report = Report(scenario.name, seed, options.cycles or cycles)

@@ -156,7 +156,7 @@ SCENARIO = Scenario(
     cycles=24,
     quick=1,
     faults=(
-        Fault("beat-between-handlers", 2, "strange"),
+        Fault("beat-between-handlers", 1, "strange"),
         Fault("blame-the-kept-up", 1, "strange"),
     ),
 )
