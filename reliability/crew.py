@@ -85,6 +85,12 @@ class Member:
     lines: Lines
     state: str = "joining"
     wakes: float = 0.0
+    before: int = 0
+
+    @property
+    def handled(self) -> int:
+        """How many lines it has written since it was stopped last."""
+        return len(self.lines.lines) - self.before
 
     def is_joined(self) -> bool:
         """Whether it has joined by now."""
@@ -155,7 +161,7 @@ class Crew:
         for member in self.members:
             if member.state == "stopped" and (everybody or monotonic() >= member.wakes):
                 member.process.process.send_signal(SIGCONT)
-                member.state = "joined"
+                member.state, member.before = "joined", len(member.lines.lines)
 
     def leave(self, member: Member) -> None:
         """Tells one to leave."""

@@ -76,7 +76,7 @@ def run(job: Job, postgres: bool) -> None:
 
 
 def _duty(job: Job, url: str, chance: Random) -> Duty:
-    pause = 0.002 if job.fault else chance.choice([0.0005, 0.004, 0.02])
+    pause = 0.01 if job.fault else chance.choice([0.0005, 0.004, 0.02])
     return Duty(url, lease=_LEASE_S, pause=pause, threads=chance.random() < 0.4)
 
 
@@ -102,9 +102,9 @@ def _act(job: Job, crew: Crew, url: str, chance: Random) -> None:
         case "kill":
             crew.kill(chance.choice(joined + stopped))
         case "stop":
-            crew.stop(
-                chance.choice(joined), _LEASE_S * chance.uniform(1.8 if job.fault else 1.2, 2.5)
-            )
+            busiest = max(joined, key=lambda member: member.handled)
+            leases = chance.uniform(1.8 if job.fault else 1.2, 2.5)
+            crew.stop(busiest if job.fault else chance.choice(joined), leases * _LEASE_S)
 
 
 SCENARIO = Scenario(

@@ -20,6 +20,8 @@ _LEASE_S = 1.0
 _BLOCKS_S = 4 * _LEASE_S
 _DEADLINE_S = 1.5 * _LEASE_S
 _MEMBERS, _SPINNERS = 2, 4
+_BEFORE_S = 0.25
+"""So long before a handler says that it is called, on a busy machine, its time has begun."""
 _PAUSE_S = 0.1
 _PATIENCE_S = 60
 
@@ -131,7 +133,8 @@ def _look(job: Job, shape: _Shape, kept: Handled, watch: Watch, looked: int, unt
         job.report.expect(bool(own), f"{shape}: it was not given away")
         for at, _, _ in own[:1]:
             after = (at - kept.at) / 1e9
-            job.report.expect(after >= _DEADLINE_S, f"{shape}: given away after {after:.2f} s")
+            in_time = after >= _DEADLINE_S - _BEFORE_S
+            job.report.expect(in_time, f"{shape}: given away after {after:.2f} s")
             job.report.extras.setdefault("given_away_s", []).append(round(after, 2))
         job.report.count("own_lost", len(own[:1]))
 

@@ -488,6 +488,10 @@ impl Inner {
             return Ok(());
         }
         #[cfg(feature = "faults")]
+        if fault::chosen("lease-never-ends") {
+            std::thread::sleep(LOOK); // it finds out late, so that there is something to see
+        }
+        #[cfg(feature = "faults")]
         if fault::chosen("beat-between-handlers") && self.inside().is_some() {
             return Ok(());
         }
