@@ -48,7 +48,7 @@ bench: ## how fast it is on this machine, beside its peers; or against another c
 		--locked --no-dev --group bench --no-editable --reinstall-package eventuali
 	@target/bench/env/bin/python -m benchmarks $(ARGS)
 
-fire: build ## break things on purpose: kills, full disks, failing files, forks; the better part of an hour
+fire: build ## break things on purpose: kills, full disks, failing files, forks; the better part of two hours
 	$(RUN) python -m reliability $(ARGS)
 
 fire-quick: build ## the same in five minutes

@@ -10,7 +10,7 @@ make bench ARGS=--following                 from a commit to a handler; writes a
 make bench ARGS=--queries                   among 1,000,000 events; writes a page, too
 make bench ARGS=--read-models               folding, rebuilding, finding; writes a page, too
 make bench ARGS=--contention                one hot aggregate; writes a page, too
-make bench ARGS=--groups                    consumer groups; writes a page, too
+make bench ARGS=--consumer-groups           a backlog and its members; writes a page, too
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 
 from reliability.server import NoServerError, any_server
 
-from benchmarks import comparison, contention, groups, page, queries, read_models, scale
+from benchmarks import comparison, consumer_groups, contention, page, queries, read_models, scale
 from benchmarks.commits import environment
 from benchmarks.machine import busy, machine
 from benchmarks.rounds import Measurement, Results
@@ -51,7 +51,7 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--queries", action="store_true", help="what queries and conditions cost")
     parser.add_argument("--read-models", action="store_true", help="what read models cost")
     parser.add_argument("--contention", action="store_true", help="what one hot aggregate costs")
-    parser.add_argument("--groups", action="store_true", help="what consumer groups cost")
+    parser.add_argument("--consumer-groups", action="store_true", help="what more members bring")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, one round, no page")
     given = parser.parse_args(words)
     if given.rounds < 1:
@@ -164,8 +164,8 @@ def main(words: Sequence[str] | None = None) -> None:
         return read_models.run(DATA)
     if given.contention:
         return contention.run(DATA)
-    if given.groups:
-        return groups.run(DATA)
+    if given.consumer_groups:
+        return consumer_groups.run(DATA)
     if given.following:
         from benchmarks import (
             following,

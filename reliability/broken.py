@@ -1,4 +1,4 @@
-"""Projections that are broken on purpose, by patches: what a scenario must find."""
+"""Projections and groups that are broken on purpose, by patches: what a scenario must find."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from eventuali._engine import folding
+from eventuali._engine.consuming import Consuming, Step
+from eventuali._engine.dead_letters import position_of, with_payload
 from eventuali._engine.folding import Owned, Store, Stored
 from eventuali._engine.inline import State, Steps
 from eventuali._engine.inline_commit import Changes, Inline, _Saving
 from eventuali._engine.inline_folding import InlineFolding
 from eventuali._engine.limit import Limit
+from eventuali._engine.membership import Held
 from eventuali._engine.operation import Operation
 from eventuali._engine.own_tables import InOwnTables
 from eventuali._engine.pending_commit import Answer, PendingCommit
@@ -224,3 +227,49 @@ def _commit_documents_apart() -> None:
             return
 
     Inline.commit = commit  # type: ignore[method-assign]
+
+
+def break_groups(fault: str) -> None:
+    """Breaks them.
+
+    - `not-careful`: nobody counts how many processes an event has ended;
+    - `no-holding-back`: events are handled whose stream has one before them that is parked;
+    - `settle-first`: a dead letter goes before its event is handled again.
+    """
+    match fault:
+        case "not-careful":
+            _count_no_attempts()
+        case "no-holding-back":
+            _hold_nothing_back()
+        case "settle-first":
+            _settle_first()
+
+
+def _count_no_attempts() -> None:
+    make = Consuming.__init__
+
+    def made(self: Consuming, *words: Any) -> None:
+        make(self, *words)
+        self._careful = 0
+
+    Consuming.__init__ = made  # type: ignore[method-assign,assignment]
+
+
+def _hold_nothing_back() -> None:
+    def is_behind(self: Consuming, held: Held, stream: tuple[str, str]) -> Step:
+        return False
+        yield  # as the steps of the work do
+
+    Consuming._is_behind = is_behind  # type: ignore[method-assign]
+
+
+def _settle_first() -> None:
+    def again(self: Consuming, held: Held, json: bytes, version: int) -> Step:
+        position = position_of(json)
+        yield held.settle(position, version)
+        page = yield self._store.read([], after=position - 1, until=position, limit=1)
+        for event in self._decoders.events(with_payload(json, page.columns())):
+            yield from self._call(held, event)
+        return True
+
+    Consuming._again = again  # type: ignore[method-assign]

@@ -26,6 +26,8 @@ def main(words: list[str] | None = None) -> int:
             print(f"{scenario.name:14} {scenario.about}{f' [{controls}]' if controls else ''}")
         return 0
     chosen = [s for s in ALL if not options.scenarios or s.name in options.scenarios]
+    if options.quick and not options.scenarios:
+        chosen = [scenario for scenario in chosen if scenario.quick]
     strange = set(options.scenarios) - {scenario.name for scenario in ALL}
     if strange:
         print(f"no scenario {', '.join(sorted(strange))}; --list names them", file=sys.stderr)
@@ -70,7 +72,7 @@ def _run(
     package: Path | None,
 ) -> bool:
     """Runs one scenario in a directory of its own, which stays where something was found."""
-    cycles = scenario.quick if options.quick else scenario.cycles
+    cycles = max(scenario.quick, 1) if options.quick else scenario.cycles
     if fault is not None:
         cycles = fault.cycles
     report = Report(scenario.name, seed, options.cycles or cycles)

@@ -69,7 +69,7 @@ class Scenario:
 
     Attributes:
         cycles: How many in `make fire`.
-        quick: How many in `make fire-quick`.
+        quick: How many in `make fire-quick`; 0 for those that it leaves out.
         faults: Its positive controls.
     """
 

@@ -286,6 +286,33 @@ def test_read_models_have_a_page(server, monkeypatch, tmp_path, capsys):
     assert [row[3] for row in rows] == limits * len(backends)
 
 
+def test_consumer_groups_have_a_page(monkeypatch, tmp_path, capsys):
+    from benchmarks import consumer_groups
+
+    sizes = {"EVENTS": 200, "MANY": 200, "COMMIT": 150, "ROUNDS": 1, "MEMBERS": (1, 2)}
+    for name, value in sizes.items():
+        monkeypatch.setattr(consumer_groups, name, value)
+    page = tmp_path / "page.md"
+    consumer_groups.run(tmp_path, page)
+    assert capsys.readouterr().out == page.read_text() + "\n"
+    rows = [line.split(" | ") for line in page.read_text().splitlines()[5:] if ": " in line]
+    assert [row[3] for row in rows] == ["≥ 0.8x", "", "≥ 2.0x", "", "≤ 0.6x", ""] * 2
+
+
+@pytest.mark.parametrize(("seconds", "verdict"), [(6.0, "met"), (6.1, "missed")])
+def test_a_row_of_consumer_groups_is_met_at_its_limit(seconds, verdict):
+    from benchmarks import consumer_groups
+
+    figures = {("keeps", members): [10.0] * 3 for members in (1, 2, 4)}
+    figures |= {("keeps", 8): [seconds] * 3, ("waits", 1): [1.0]}
+    figures |= {("nothing", 1): [1.0], ("nothing", 4): [0.5]}
+    figures |= {("named", 0): [1.0], ("here", 1): [1.25], ("here", 8): [2.0]}
+    rows = consumer_groups.lines("SQLite file", figures)
+    assert [row[-1] for row in rows[:3]] == ["met", "", "met"]
+    assert [row[-1] for row in rows[3:]] == ["", "missed", "missed", verdict, ""]
+    assert rows[3][1] == "10.00 s, 2,000 events/s"
+
+
 @pytest.mark.parametrize(
     ("seconds", "others_take", "verdict"),
     [

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
+from math import inf
+from threading import Event as Ended
 from time import sleep
+from typing import ClassVar
 from uuid import uuid4
 
 import pytest
@@ -16,12 +19,15 @@ from stores import run as run_on
 from test_upcasting_retired import Ordered, Paid, bought
 
 from eventuali import Event, EventStore, Projection, Query, Retry, sync
+from eventuali._engine import consuming
+from eventuali._engine.consuming import Consuming
 from eventuali.errors import (
     CheckpointMismatchError,
     ConfigurationError,
     ConsumerGroupError,
     DeadLetterNotFoundError,
     InvalidEventError,
+    StorageBusyError,
 )
 from eventuali.group import Group, delivery
 from eventuali.worker import Worker
@@ -399,6 +405,91 @@ def test_a_handler_that_hangs_costs_its_partition_until_it_is_cancelled(kind, tm
         assert found == Counter([*range(16), 3])
 
     run("async", kind, tmp_path, test)
+
+
+@each_backend
+def test_a_partition_whose_handler_hangs_is_handled_by_another_member(kind, tmp_path):
+    async def test(store):
+        seen, ends = Seen(), Ended()
+
+        def work(event: CrewNoted) -> None:
+            seen(event)
+            if event.number == 3 and [each.number for each in seen.events].count(3) == 1:
+                ends.wait(SAFETY)
+
+        crew = group(store, work, partitions=2, lease=SAFETY, deadline=LEASE)
+        async with joined(store, crew) as one, joined(store, crew) as other:
+
+            def each_has_one():
+                return [len(member.status().owned) for member in (one, other)] == [1, 1]
+
+            try:
+                await until(each_has_one)
+                await fill(store, 16, 1)
+                expected = Counter([*range(16), 3])
+                await until(lambda: Counter(each.number for each in seen.events) == expected)
+            finally:
+                ends.set()
+            await until(each_has_one)
+            assert one.status().lost + other.status().lost == 1
+
+    run("sync", kind, tmp_path, test)
+
+
+class Refusing:
+    """A partition whose first write is refused, and may succeed later."""
+
+    refused: ClassVar[list[int]] = []
+
+    def __init__(self, held) -> None:
+        self.held = held
+
+    def __getattr__(self, name):
+        return getattr(self.held, name)
+
+    def flush(self):
+        if not self.refused:
+            self.refused.append(self.held.number)
+            raise StorageBusyError("somebody has the lock")
+        return self.held.flush()
+
+
+def test_whoever_has_handled_its_last_event_keeps_nobody_waiting(tmp_path, monkeypatch):
+    """Of two events that may have ended a process, the second is tried when the first is done."""
+
+    async def test(store):
+        streams, seen = {}, []
+
+        def work(event: CrewNoted) -> None:
+            streams[delivery().partition] = event.meta.aggregate_id
+            seen.append(event.number)
+
+        crew = Group("crew", handler(store, work), NOTED, partitions=2)
+        await fill(store, 8, 1)
+        async with store.join(crew) as member:
+            await member.caught_up(timeout=SAFETY)
+        core, answer = store._store, store._driver.answer
+        for number, stream in streams.items():
+            stored = await store.append([CrewNoted(number=8 + number)], stream=("Crew", stream))
+            lease = "group lease", f"crew/{number}"
+            version, _ = await answer(core.record(*lease))
+            crashed = b'{"owner": null, "crashed": true}'
+            await answer(core.put_record(*lease, version, crashed, uuid4()))
+            tried = b'{"position": %d, "tries": 1}' % stored.positions[0]
+            await answer(core.put_record("group attempt", f"crew/{number}", None, tried, uuid4()))
+        make = Consuming.__init__
+
+        def made(self, store, event_types, group, held, *rest):
+            make(self, store, event_types, group, Refusing(held), *rest)
+
+        monkeypatch.setattr(Consuming, "__init__", made)
+        monkeypatch.setattr(consuming, "LONGEST", inf)
+        async with store.join(crew) as member:
+            await member.caught_up(timeout=SAFETY)
+        assert Refusing.refused
+        assert sorted(seen) == list(range(10))
+
+    run("async", "sqlite", tmp_path, test)
 
 
 @each_backend

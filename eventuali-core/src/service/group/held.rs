@@ -297,11 +297,20 @@ impl Held {
         self.subscription.stop();
     }
 
+    /// Whether an event of it is in hand.
+    pub(super) fn is_busy(&self) -> bool {
+        self.since.load(SeqCst) != 0
+    }
+
     /// For how many µs the event in hand is being handled, but for the time in which others kept the
     /// thread; none without one.
     pub(super) fn busy_for(&self) -> Option<u64> {
         let since = self.since.load(SeqCst).checked_sub(1)?;
         let now = self.member.now();
+        #[cfg(feature = "faults")]
+        if super::member::fault::chosen("blame-the-kept-up") {
+            return Some(now.saturating_sub(since));
+        }
         let kept_up = self.member.inside().filter(|(number, _)| *number != self.number);
         let kept_up = kept_up.map_or(0, |(_, at)| now.saturating_sub(at.max(since)));
         Some(now.saturating_sub(since + self.kept_up.load(SeqCst) + kept_up))

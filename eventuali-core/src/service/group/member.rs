@@ -26,7 +26,7 @@ use crate::storage::Answer;
 use crate::store::EventStore;
 
 /// How often a member looks at the others at the least.
-const LOOK: Duration = Duration::from_millis(100);
+pub(super) const LOOK: Duration = Duration::from_millis(100);
 /// So many µs in which a handler keeps the thread that it shares are no concern of the others.
 const NOTICED: u64 = 1000;
 /// The shortest lease: a disk that is busy for so long must not cost one.
@@ -440,8 +440,8 @@ impl Inner {
 
 /// What `reliability/` and the tests must catch.
 #[cfg(feature = "faults")]
-mod fault {
-    pub(super) fn chosen(name: &str) -> bool {
+pub(super) mod fault {
+    pub(in crate::service::group) fn chosen(name: &str) -> bool {
         std::env::var("EVENTUALI_FAULT").is_ok_and(|chosen| chosen == name)
     }
 }

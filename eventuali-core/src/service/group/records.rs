@@ -47,6 +47,10 @@ pub(super) struct Beat {
     /// The numbers of the partitions that it can take; empty for all.
     #[serde(default)]
     pub(super) can: Vec<u32>,
+    /// What it lost while an event of it was in hand that is in hand still: others take that, above
+    /// their share.
+    #[serde(default)]
+    pub(super) hangs: Vec<u32>,
 }
 
 /// An event that is tried by itself.

@@ -1,7 +1,7 @@
 //! What a member does again and again: it shows that it is there, looks at the others, and takes and
 //! gives away what follows from that.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
@@ -11,6 +11,8 @@ use uuid::Uuid;
 
 use super::held::{Held, Status};
 use super::member::{Inner, Release, State};
+#[cfg(feature = "faults")]
+use super::member::{LOOK, fault};
 use super::partition::{MAX_PARTITIONS, Partitioning};
 use super::records::{Beat, LEASES, Lease, decoded, is_conflict, says};
 use crate::clock::new_id;
@@ -33,8 +35,9 @@ pub(super) struct Round {
     pending: Option<(Commit, Instant)>,
     /// Since when the record of a member is at a version, and whether it was at another one.
     seen: HashMap<Uuid, (u64, Instant, bool)>,
-    /// Whether its own record says that it leaves.
+    /// Whether its own record says that it leaves, and what it can't take.
     leaving: bool,
+    hangs: Vec<u32>,
 }
 
 /// Another member, as it is seen now.
@@ -47,6 +50,8 @@ struct Other {
     leaving: bool,
     /// See [`Beat::can`].
     can: Vec<u32>,
+    /// See [`Beat::hangs`].
+    hangs: Vec<u32>,
 }
 
 impl Inner {
@@ -109,20 +114,37 @@ impl Inner {
     /// Changes its own record, where it is time to.
     fn beat(&self, round: &mut Round) -> Result<()> {
         let every = self.options.lease / 4;
-        let leaving = self.lock().leaving;
+        let (leaving, hangs) = {
+            let mut state = self.lock();
+            state.lost.retain(|(_, held)| held.upgrade().is_some_and(|held| held.is_busy()));
+            let mut hangs: Vec<u32> = state.lost.iter().map(|(number, _)| *number).collect();
+            hangs.sort_unstable();
+            (state.leaving, hangs)
+        };
         let fresh = round.beaten.is_some_and(|at| at.elapsed() < every);
-        if round.pending.is_none() && fresh && leaving == round.leaving {
+        let same = leaving == round.leaving && hangs == round.hangs;
+        if round.pending.is_none() && fresh && same {
+            return Ok(());
+        }
+        #[cfg(feature = "faults")]
+        if fault::chosen("lease-never-ends") {
+            std::thread::sleep(LOOK); // it finds out late, so that there is something to see
+        }
+        #[cfg(feature = "faults")]
+        if fault::chosen("beat-between-handlers") && self.inside().is_some() {
             return Ok(());
         }
         if round.pending.is_none() {
             round.beats += 1;
             round.leaving = leaving;
+            round.hangs.clone_from(&hangs);
             let beat = Beat {
                 process: std::process::id(),
                 count: round.beats,
                 lease: self.options.lease.as_millis() as u64,
                 leaving,
                 can: self.can(),
+                hangs,
             };
             let expected = match round.version {
                 0 => ExpectedRecord::Absent,
@@ -254,36 +276,34 @@ impl Inner {
         alive.push((round.id, &can));
         alive.sort_unstable();
         let share = Share::of(round.id, &alive, leases.len() as u32);
+        // What somebody can't take whose handler hangs is taken above the share.
+        let alive = others.iter().filter(stays);
+        let hangs: BTreeSet<u32> = alive.flat_map(|other| other.hangs.iter().copied()).collect();
         let (owned, leaving) = {
             let mut state = self.lock();
+            let numbers = state.held.keys().filter(|number| !hangs.contains(number));
+            let (own, above): (Vec<u32>, Vec<u32>) =
+                numbers.partition(|number| share.numbers.contains(number));
+            let lacks_none = own.len() == share.count && above.is_empty();
+            let more = own.iter().skip(share.count);
+            if !state.leaving {
+                for held in above.iter().chain(more).filter_map(|number| state.held.get(number)) {
+                    held.becomes(Status::Wanted);
+                }
+            }
             state.members = others.iter().filter(|other| other.alive).count() + 1;
-            let has = state.held.len() == share.count;
-            state.settled = has && round.are_owned(others, leases, &can)?;
-            let busy = |held: &Held| held.busy_for().is_some();
-            state.lost.retain(|(_, held)| held.upgrade().is_some_and(|held| busy(&held)));
-            let wanted = state.held.keys().filter(|number| share.numbers.contains(number));
-            (wanted.count(), state.leaving)
+            state.settled = lacks_none && round.are_owned(others, leases, &can)?;
+            (own.len(), state.leaving)
         };
         if leaving {
             return Ok(());
         }
-        {
-            let state = self.lock();
-            let above =
-                state.held.values().rev().filter(|held| !share.numbers.contains(&held.number()));
-            let within =
-                state.held.values().rev().filter(|held| share.numbers.contains(&held.number()));
-            for held in above.chain(within.take(owned.saturating_sub(share.count))) {
-                held.becomes(Status::Wanted);
-            }
-        }
         let mut lacks = share.count.saturating_sub(owned);
         for number in share.numbers {
-            if lacks == 0 {
-                break;
-            }
-            if self.may_take(number) {
-                lacks -= usize::from(self.take(round, others, number, leases)?);
+            let is_extra = hangs.contains(&number);
+            if (is_extra || lacks > 0) && self.may_take(number) {
+                let took = self.take(round, others, number, leases)?;
+                lacks -= usize::from(took && !is_extra);
             }
         }
         Ok(())
@@ -442,6 +462,7 @@ impl Round {
             pending: None,
             seen: HashMap::new(),
             leaving: false,
+            hangs: Vec::new(),
         }
     }
 
@@ -476,8 +497,8 @@ impl Round {
             }
             let lease = lease.max(Duration::from_millis(beat.lease));
             let alive = now - seen.1 <= lease;
-            let (proven, Beat { leaving, can, .. }) = (seen.2, beat);
-            others.push(Other { id, version, alive, proven, leaving, can });
+            let (proven, Beat { leaving, can, hangs, .. }) = (seen.2, beat);
+            others.push(Other { id, version, alive, proven, leaving, can, hangs });
         }
         others
     }

@@ -230,12 +230,14 @@ class Consuming:
                     return
                 raise
             except OptimisticConcurrencyError:
+                self._give_turn()
                 if held.status == _OWNED:  # it is lost, and this one does not know it yet
                     yield Pause(Limit(_LOOK))
                 if held.status != _OWNED:
                     return
             except EventStoreError as error:
                 held.put_back()
+                self._give_turn()  # there may be no event with which it would be given
                 pause = self._pause(0.05, self._failures, _UNREACHED)
                 self._error = error
                 self._become("retrying")
