@@ -51,7 +51,7 @@ bench: ## how fast it is on this machine, beside its peers; or against another c
 fire: build ## break things on purpose: kills, full disks, failing files, forks; the better part of two hours
 	$(RUN) python -m reliability $(ARGS)
 
-fire-quick: build ## the same in five minutes
+fire-quick: build ## the same in six minutes
 	$(RUN) python -m reliability --quick $(ARGS)
 
 mutants: build ## change the code in small ways, and see whether a test notices; an hour or two
