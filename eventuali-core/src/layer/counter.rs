@@ -106,13 +106,11 @@ impl Counter {
     ) -> Result<Reservation, (&'static str, u64, u64, u64)> {
         let mut state = self.state();
         let used = state.stored().plus(state.reserved);
-        match limits.exceeded(used, asked) {
-            Some(exceeded) => Err(exceeded),
-            None => {
-                state.reserved = state.reserved.plus(asked);
-                Ok(Reservation { counter: Arc::clone(self), asked })
-            }
+        if let Some(exceeded) = limits.exceeded(used, asked) {
+            return Err(exceeded);
         }
+        state.reserved = state.reserved.plus(asked);
+        Ok(Reservation { counter: Arc::clone(self), asked })
     }
 }
 

@@ -68,15 +68,13 @@ pub(super) async fn tenant_of(
     if !row.try_get::<bool, _>(0)? {
         return Ok(None);
     }
-    match row.try_get(1)? {
-        Some(tenant) => Ok(Some(tenant)),
-        None => {
-            let role: String = row.try_get(2)?;
-            let text = format!(
-                "PostgreSQL: row-level security is on, and role {role:?} has no tenant, so that it \
-                 sees nothing; run the SQL of tenant_role_sql, or use the owner of the tables"
-            );
-            Err(Error::new(ErrorKind::Configuration, text))
-        }
+    if let Some(tenant) = row.try_get(1)? {
+        return Ok(Some(tenant));
     }
+    let role: String = row.try_get(2)?;
+    let text = format!(
+        "PostgreSQL: row-level security is on, and role {role:?} has no tenant, so that it sees \
+         nothing; run the SQL of tenant_role_sql, or use the owner of the tables"
+    );
+    Err(Error::new(ErrorKind::Configuration, text))
 }
