@@ -64,11 +64,13 @@ pub struct TenantLimits {
     pub bytes: Option<u64>,
 }
 
+/// A limit: its name, what it allows, what is used of it, and what is asked for.
+pub type Exceeded = (&'static str, u64, u64, u64);
+
 impl TenantLimits {
-    /// The limit that `asked` would exceed beside `used`: its name, what it allows, what is used of it
-    /// and what is asked for.
+    /// The limit that `asked` would exceed beside `used`.
     #[must_use]
-    pub fn exceeded(&self, used: Usage, asked: Usage) -> Option<(&'static str, u64, u64, u64)> {
+    pub fn exceeded(&self, used: Usage, asked: Usage) -> Option<Exceeded> {
         let each = [
             ("events", self.events, used.events, asked.events),
             ("bytes", self.bytes, used.bytes, asked.bytes),

@@ -406,7 +406,7 @@ def horizon(guess: Guess) -> Call:
 
 
 def stats(guess: Guess) -> Call:
-    return lambda store: store.stats().tenant
+    return lambda store: (store.stats().tenant, sorted(store.stats().snapshots))
 
 
 CALLS = {

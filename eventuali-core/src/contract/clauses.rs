@@ -224,7 +224,7 @@ macro_rules! contract_clauses {
             1 a_commit_beyond_a_limit_writes_nothing "A commit that would exceed a tenant's limit is refused with limit, use and request, and writes nothing.";
             5 a_stored_commit_exceeds_no_limit "A repeated commit is answered as ever when its tenant is at its limit.";
             1 what_others_write_counts_towards_a_limit "Near a limit, a commit of another handle counts at once.";
-            10 a_limit_holds_for_callers_at_once "Of 32 commits sent at once, as many are accepted as the limit allows.";
+            10 a_limit_holds_for_callers_at_once "Of 32 commits of 16 threads, as many are accepted as the limit allows.";
         }
         records {
             7 what_was_put_is_there "A record holds the value that was put last.";

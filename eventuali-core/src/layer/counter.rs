@@ -4,15 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+use tokio::time::timeout_at;
+
 use crate::commit::{Commit, Committed};
 use crate::error::Result;
 use crate::storage::Storage;
-use crate::usage::{TenantLimits, Usage, UsageQuery};
+use crate::usage::{Exceeded, TenantLimits, Usage, UsageQuery};
 
 /// How long a count is good enough, while much of a limit is left.
 const FRESH: Duration = Duration::from_secs(1);
 /// The part of a limit that must be left for that: one in so many.
 const LEFT: u64 = 10;
+/// How long a commit waits for others, of which a count can't tell whether they are in it.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a tenant has stored, as far as is known: what was counted up to a position, and commits that
 /// were made here since.
@@ -20,6 +25,8 @@ const LEFT: u64 = 10;
 pub struct Counter {
     /// A lock: it is held for a look.
     state: Mutex<State>,
+    /// Wakes who waits for what is on its way.
+    settled: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -98,12 +105,32 @@ impl Counter {
         fresh.then(|| self.reserve(&narrow, asked).ok())?
     }
 
+    /// Makes room for what a commit adds, by a count of now; the limit that it would exceed.
+    pub(super) async fn reserve_counted(
+        self: &Arc<Self>,
+        storage: &dyn Storage,
+        tenant: &str,
+        (limits, asked): (&TenantLimits, Usage),
+    ) -> Result<Result<Reservation, Exceeded>> {
+        let until = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let settled = self.settled.notified();
+            self.count(storage, tenant).await?;
+            let room = self.reserve(limits, asked);
+            let full = limits.exceeded(self.stored(), asked).is_some();
+            // What is on its way may be counted already, and then counts twice.
+            if room.is_ok() || full || timeout_at(until, settled).await.is_err() {
+                return Ok(room);
+            }
+        }
+    }
+
     /// Makes room for what a commit adds; the limit that it would exceed.
     pub(super) fn reserve(
         self: &Arc<Self>,
         limits: &TenantLimits,
         asked: Usage,
-    ) -> Result<Reservation, (&'static str, u64, u64, u64)> {
+    ) -> Result<Reservation, Exceeded> {
         let mut state = self.state();
         let used = state.stored().plus(state.reserved);
         if let Some(exceeded) = limits.exceeded(used, asked) {
@@ -140,6 +167,8 @@ impl Drop for Reservation {
         let mut state = self.counter.state();
         state.reserved.events -= self.asked.events;
         state.reserved.bytes -= self.asked.bytes;
+        drop(state);
+        self.counter.settled.notify_waiters();
     }
 }
 

@@ -60,7 +60,7 @@ impl Limited {
         let (inner, ids) = (Arc::clone(inner), commit.event_ids());
         // The work begins here, whether or not the answer is awaited.
         let spawned = Builder::new().name("eventuali-limits".to_owned()).spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
             let result = match runtime {
                 Ok(runtime) => runtime.block_on(inner.counted(commit, asked)),
                 Err(cause) => Err(no_thread(cause)),
@@ -90,8 +90,8 @@ impl Inner {
 
     /// Commits where there is room, by a count of now.
     async fn counted(&self, commit: Commit, asked: Usage) -> Result<Committed> {
-        self.counter.count(&*self.storage, &self.tenant).await?;
-        match self.counter.reserve(&self.limits, asked) {
+        let wanted = (&self.limits, asked);
+        match self.counter.reserve_counted(&*self.storage, &self.tenant, wanted).await? {
             Ok(room) => self.send(commit, Some(room), false).await,
             Err(exceeded) => {
                 self.repeated(commit, Error::tenant_limit(&self.tenant, exceeded)).await

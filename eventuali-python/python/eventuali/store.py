@@ -111,8 +111,8 @@ class StoreStats:
         last_position: The highest position that this store has written, read or heard of. Other
             processes may have written more; see `EventStore.horizon`.
         clock: What the clock shows that a test has given the store; None for the real time.
-        snapshots: What became of the snapshots since the store was opened, by type of aggregates;
-            of all tenants.
+        snapshots: What became of the tenant's snapshots since the store was opened, by type of
+            aggregates.
     """
 
     url: str
@@ -991,9 +991,8 @@ class EventStore:
     async def usage(self) -> TenantUsage:
         """Returns how much this tenant has stored.
 
-        The first call looks through the names and sizes of the whole log, at about a second for
-        each million events; later calls, of any store of this tenant that was made from the same
-        opened one, look at what has come since.
+        The first call looks through the names and sizes of the whole log; later calls, of any store
+        of this tenant that was made from the same opened one, look at what has come since.
         """
         used = await self._driver.run(_across.usage(self._store))
         return TenantUsage(*used, self._limits)
@@ -1012,7 +1011,7 @@ class EventStore:
         store = self._store
         position = store.last_position()
         names = store.url, store.backend, store.tenant
-        return StoreStats(*names, position, shown_by(store), self._snapshots.stats())
+        return StoreStats(*names, position, shown_by(store), self._snapshots.stats(store.tenant))
 
     async def horizon(self) -> Horizon:
         """Returns how far readers of the whole log may read, and which writers hold them back.

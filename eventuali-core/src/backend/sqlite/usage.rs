@@ -1,6 +1,6 @@
 //! How much tenants have stored, by the names and sizes of events.
 
-use rusqlite::params;
+use std::collections::HashMap;
 
 use super::connection::Session;
 use super::value::clamp;
@@ -22,12 +22,22 @@ pub(super) fn page(session: &mut Session, query: &UsageQuery) -> Result<UsagePag
     }
     let span = (query.after + 1, until);
     session.is_whole(span)?;
-    let mut statement = session.statement(include_str!("sql/usage.sql"))?;
-    let mut rows = statement.query(params![clamp(span.0), clamp(span.1), query.tenant])?;
+    let Session { conn, names, .. } = session;
+    let mut statement = conn.prepare_cached(include_str!("sql/usage.sql"))?;
+    let mut rows = statement.query([clamp(span.0), clamp(span.1)])?;
+    let mut streams = HashMap::<i64, Usage>::new();
     while let Some(row) = rows.next()? {
-        let number = |column| row.get::<_, i64>(column).map(|number| number as u64);
-        let usage = Usage { events: number(1)?, bytes: number(2)?, streams: number(3)? };
-        page.usages.insert(row.get(0)?, usage);
+        let one = Usage { events: 1, bytes: row.get::<_, i64>(1)? as u64, streams: row.get(2)? };
+        let of = streams.entry(row.get(0)?).or_default();
+        *of = of.plus(one);
+    }
+    for (stream, usage) in streams {
+        let tenant = &names.stream_name(conn, stream)?.tenant;
+        if query.tenant.as_ref().is_some_and(|only| only != tenant) {
+            continue;
+        }
+        let of = page.usages.entry(tenant.clone()).or_default();
+        *of = of.plus(usage);
     }
     Ok(page)
 }

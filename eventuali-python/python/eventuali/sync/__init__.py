@@ -531,7 +531,7 @@ class EventStore:
         store = self._store
         position = store.last_position()
         names = store.url, store.backend, store.tenant
-        return StoreStats(*names, position, shown_by(store), self._snapshots.stats())
+        return StoreStats(*names, position, shown_by(store), self._snapshots.stats(store.tenant))
 
     def verify(self, *, progress: Progress | bool | None = None, limit: int = 1000) -> Verification:
         """Checks everything that is stored; see `eventuali.EventStore.verify`."""
