@@ -269,8 +269,13 @@ def _(place, tenant):
         return numbers(store.read())
 
 
-@changes("EventStore.create.limits", (TenantLimits(events=1), "TenantLimitError"),
-         (TenantLimits(events=2), "nothing"), (None, "nothing"), (LEFT_OUT, "nothing"))  # fmt: skip
+@changes(
+    "EventStore.create.limits",
+    (TenantLimits(events=1), "TenantLimitError"),
+    (TenantLimits(events=2), "nothing"),
+    (None, "nothing"),
+    (LEFT_OUT, "nothing"),
+)
 def _(place, limits):
     with place.open(**given("limits", limits)) as store:
         store.append([Counted(number=1)])
@@ -370,8 +375,13 @@ def _(place, tenant):
         return numbers(store.for_tenant(tenant).read())
 
 
-@changes("EventStore.for_tenant.limits", (TenantLimits(bytes=1), "TenantLimitError"),
-         (TenantLimits(bytes=100), "nothing"), (None, "nothing"), (LEFT_OUT, "nothing"))  # fmt: skip
+@changes(
+    "EventStore.for_tenant.limits",
+    (TenantLimits(bytes=1), "TenantLimitError"),
+    (TenantLimits(bytes=100), "nothing"),
+    (None, "nothing"),
+    (LEFT_OUT, "nothing"),
+)
 def _(place, limits):
     with place.open() as store:
         blue = store.for_tenant("blue", **given("limits", limits))

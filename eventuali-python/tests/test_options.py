@@ -99,7 +99,8 @@ ELSEWHERE = (
 test_append_events, test_command, test_context, test_asgi, test_projections, test_running,
 test_rebuilding, test_search, test_own_tables,
 test_sql_statements, test_groups, test_memory_view, test_worker_in_process, test_worker_load,
-test_snapshots, test_tenants, test_row_security, the modules test_upcasting_… and test_schema_… show what these change."""
+test_snapshots, test_tenants, test_row_security, the modules test_upcasting_… and test_schema_…
+show what these change."""
 OPTIONS = {
     name
     for name in public_options()

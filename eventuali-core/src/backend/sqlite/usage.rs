@@ -27,7 +27,8 @@ pub(super) fn page(session: &mut Session, query: &UsageQuery) -> Result<UsagePag
     let mut rows = statement.query([clamp(span.0), clamp(span.1)])?;
     let mut streams = HashMap::<i64, Usage>::new();
     while let Some(row) = rows.next()? {
-        let one = Usage { events: 1, bytes: row.get::<_, i64>(1)? as u64, streams: row.get(2)? };
+        let begun = u64::from(row.get::<_, bool>(2)?);
+        let one = Usage { events: 1, bytes: row.get::<_, i64>(1)? as u64, streams: begun };
         let of = streams.entry(row.get(0)?).or_default();
         *of = of.plus(one);
     }
