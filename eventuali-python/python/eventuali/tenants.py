@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic
 
 from eventuali._engine import across as _across
 from eventuali._engine import read as _read
+from eventuali._engine.across import Store
 from eventuali._engine.arguments import query_items
 from eventuali._engine.bounds import By
 from eventuali._engine.decode import Decoders, Raw
@@ -18,7 +19,6 @@ from eventuali.query import ALL, E, E_co, Query
 
 if TYPE_CHECKING:
     from eventuali._engine.asyncio_driver import AsyncioDriver
-    from eventuali._eventuali import Store
 
 __all__ = ["AllTenants", "TenantEvent", "TenantLimits", "TenantUsage"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from eventuali._engine.lifecycle import refuse_in_loop
 from eventuali._engine.operation import Operation
 from eventuali._engine.read import Reading
-from eventuali._eventuali import Store
+from eventuali._eventuali import Store as Store
 from eventuali.event import Event
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from eventuali._engine import across as _across
 from eventuali._engine import read as _read
+from eventuali._engine.across import Store
 from eventuali._engine.bounds import By
 from eventuali._engine.decode import Raw
 from eventuali._engine.event_types import EventTypes
@@ -15,9 +15,6 @@ from eventuali._engine.lifecycle import refuse_in_loop
 from eventuali._engine.operation import run
 from eventuali.query import ALL, E, Query
 from eventuali.tenants import TenantEvent, TenantUsage, across
-
-if TYPE_CHECKING:
-    from eventuali._eventuali import Store
 
 
 class AllTenants:
