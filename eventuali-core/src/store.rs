@@ -18,6 +18,7 @@ use crate::event::EventPage;
 use crate::layer::all_tenants::AllTenants;
 use crate::layer::clock::Clocked;
 use crate::layer::counter::Counter;
+use crate::layer::limits::close_after;
 use crate::layer::tenant::Tenant;
 use crate::name::check_tenant;
 use crate::query::{Query, ReadRange};
@@ -369,7 +370,12 @@ impl EventStore {
     #[must_use]
     pub fn close(&self) -> Answer<()> {
         self.closed.store(true, Relaxed);
-        self.ask(Storage::close)
+        if let Err(error) = self.storage() {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let counters = counters.values().map(Arc::clone).collect();
+        close_after(counters, Arc::clone(&self.storage) as Arc<dyn Storage>)
     }
 
     /// See [`Storage::capabilities`].

@@ -42,6 +42,10 @@ struct State {
     own: BTreeMap<u64, (u64, Usage)>,
     /// What is on its way.
     reserved: Usage,
+    /// How many commits wait for a count.
+    counting: usize,
+    /// The store is being closed.
+    closing: bool,
 }
 
 impl State {
@@ -88,9 +92,43 @@ impl Counter {
         let mut state = self.state();
         let epoch = storage.epoch();
         if state.epoch != epoch {
-            *state = State { epoch, reserved: state.reserved, ..State::default() };
+            *state = State {
+                epoch,
+                reserved: state.reserved,
+                counting: state.counting,
+                closing: state.closing,
+                ..State::default()
+            };
         }
         (state.looked_to, epoch)
+    }
+
+    /// Notes that a commit waits for a count; none where the store is being closed.
+    pub(super) fn begin(self: &Arc<Self>) -> Option<Counting> {
+        let mut state = self.state();
+        if state.closing {
+            return None;
+        }
+        state.counting += 1;
+        Some(Counting(Arc::clone(self)))
+    }
+
+    /// Has no further commit wait for a count; whether none does.
+    pub(super) fn close(&self) -> bool {
+        let mut state = self.state();
+        state.closing = true;
+        state.counting == 0
+    }
+
+    /// Waits until no commit waits for a count.
+    pub(super) async fn idle(&self) {
+        loop {
+            let settled = self.settled.notified();
+            if self.state().counting == 0 {
+                return;
+            }
+            settled.await;
+        }
     }
 
     /// Makes room for what a commit adds, if a count is at hand that says there is plenty.
@@ -100,7 +138,7 @@ impl Counter {
         asked: Usage,
     ) -> Option<Reservation> {
         let fresh = self.state().at.is_some_and(|at| at.elapsed() < FRESH);
-        let narrow = |limit: Option<u64>| limit.map(|limit| limit - limit / LEFT);
+        let narrow = |limit: Option<u64>| limit.map(|limit| limit - limit.div_ceil(LEFT));
         let narrow = TenantLimits { events: narrow(limits.events), bytes: narrow(limits.bytes) };
         fresh.then(|| self.reserve(&narrow, asked).ok())?
     }
@@ -138,6 +176,16 @@ impl Counter {
         }
         state.reserved = state.reserved.plus(asked);
         Ok(Reservation { counter: Arc::clone(self), asked })
+    }
+}
+
+/// A commit that waits for a count, until this is dropped.
+pub(super) struct Counting(Arc<Counter>);
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        self.0.state().counting -= 1;
+        self.0.settled.notify_waiters();
     }
 }
 

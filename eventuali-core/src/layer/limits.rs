@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventPage;
 use crate::query::{Query, ReadRange};
 use crate::record::{RecordCursor, RecordPage, RecordPurge, RecordQuery};
-use crate::storage::{Answer, Capabilities, Horizon, Storage, answer_from};
+use crate::storage::{Answer, Capabilities, Horizon, Storage, answer_from, lost};
 use crate::stream::{ExpectedVersion, StreamId, StreamPage, StreamSelection};
 use crate::usage::{TenantLimits, Usage, UsagePage, UsageQuery};
 use crate::verify::{VerifyCursor, VerifyPage};
@@ -56,21 +56,12 @@ impl Limited {
         if let Some(room) = inner.counter.reserve_early(&inner.limits, asked) {
             return inner.send(commit, Some(room), here);
         }
-        let (sender, answer) = oneshot::channel();
+        let Some(counting) = inner.counter.begin() else {
+            return Box::pin(ready(Err(Error::closed())));
+        };
         let (inner, ids) = (Arc::clone(inner), commit.event_ids());
-        // The work begins here, whether or not the answer is awaited.
-        let spawned = Builder::new().name("eventuali-limits".to_owned()).spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-            let result = match runtime {
-                Ok(runtime) => runtime.block_on(inner.counted(commit, asked)),
-                Err(cause) => Err(no_thread(cause)),
-            };
-            drop(sender.send(result));
-        });
-        match spawned {
-            Ok(_) => answer_from(true, answer, || Error::outcome_unknown(ids)),
-            Err(cause) => Box::pin(ready(Err(no_thread(cause)))),
-        }
+        let work = async move { inner.counted(commit, asked).await };
+        apart(work, counting, || Error::outcome_unknown(ids))
     }
 }
 
@@ -134,6 +125,44 @@ impl Inner {
             result
         })
     }
+}
+
+/// Does `work` on a thread of its own, from now on, whether or not the answer is awaited. `during` is
+/// dropped once the answer is there.
+fn apart<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+    during: impl Send + 'static,
+    lost: impl FnOnce() -> Error + Send + 'static,
+) -> Answer<T> {
+    let (sender, answer) = oneshot::channel();
+    let spawned = Builder::new().name("eventuali-limits".to_owned()).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let result = match runtime {
+            Ok(runtime) => runtime.block_on(work),
+            Err(cause) => Err(no_thread(cause)),
+        };
+        drop(sender.send(result));
+        drop(during);
+    });
+    match spawned {
+        Ok(_) => answer_from(true, answer, lost),
+        Err(cause) => Box::pin(ready(Err(no_thread(cause)))),
+    }
+}
+
+/// Closes a store once the commits have been sent that wait for a count.
+pub(crate) fn close_after(counters: Vec<Arc<Counter>>, storage: Arc<dyn Storage>) -> Answer<()> {
+    let busy: Vec<_> = counters.into_iter().filter(|counter| !counter.close()).collect();
+    if busy.is_empty() {
+        return storage.close();
+    }
+    let work = async move {
+        for counter in busy {
+            counter.idle().await;
+        }
+        storage.close().await
+    };
+    apart(work, (), lost)
 }
 
 fn no_thread(cause: std::io::Error) -> Error {
@@ -204,7 +233,7 @@ impl Storage for Limited {
     }
 
     fn close(&self) -> Answer<()> {
-        self.inner.storage.close()
+        close_after(vec![Arc::clone(&self.inner.counter)], Arc::clone(&self.inner.storage))
     }
 
     fn capabilities(&self) -> Capabilities {
