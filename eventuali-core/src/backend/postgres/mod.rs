@@ -348,7 +348,9 @@ async fn prepare(shared: &Arc<Shared>) -> Result<(u64, Option<String>)> {
     let limit = options.connect_timeout.saturating_add(options.statement_timeout);
     let prepared = async {
         let mut conn = shared.connect(Purpose::Open).await?;
-        let tenant = schema::prepare(&mut conn, options).await?;
+        let secured = schema::prepare(&mut conn, options).await?;
+        let tenant =
+            if secured { row_security::tenant_of(&mut conn, options).await? } else { None };
         shared.recognise(&mut conn).await?;
         let query = shared.statements.last_position.query();
         let last: i64 = sqlx::Row::try_get(&query.fetch_one(&mut conn).await?, 0)?;

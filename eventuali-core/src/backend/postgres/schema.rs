@@ -5,7 +5,6 @@ use std::fmt::Write;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::options::PostgresOptions;
-use super::row_security;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Migrations in order; a database at format N has the first N of them.
@@ -126,19 +125,16 @@ fn script(relations: &Relations, from: usize) -> String {
     script
 }
 
-/// Sees to it that the database holds the newest format; safe when many processes start at once. The
-/// tenant that the role is restricted to, if it is.
-pub(super) async fn prepare(
-    conn: &mut PgConnection,
-    options: &PostgresOptions,
-) -> Result<Option<String>> {
+/// Sees to it that the database holds the newest format; safe when many processes start at once. Whether
+/// row-level security was made.
+pub(super) async fn prepare(conn: &mut PgConnection, options: &PostgresOptions) -> Result<bool> {
     let relations = Relations::of(options);
     let format = format_of(conn, &relations).await?;
     if format == MIGRATIONS.len() {
         refuse_a_copy(conn, &relations).await?;
         let (own, secured) = found(conn, &relations).await?;
         if own {
-            return if secured { row_security::tenant_of(conn, options).await } else { Ok(None) };
+            return Ok(secured);
         }
         if !options.migrate {
             let text = format!(
@@ -159,7 +155,7 @@ pub(super) async fn prepare(
     run(conn, "BEGIN").await?;
     migrate(conn, &relations).await?;
     run(conn, "COMMIT").await?;
-    Ok(None)
+    Ok(false)
 }
 
 /// Refuses a log that logical replication feeds: it inserts in the order of commits and publishes no
