@@ -76,6 +76,24 @@ pub enum ErrorKind {
     Busy,
     /// The storage cannot be reached, or a write failed and the store must be opened anew.
     Unavailable,
+    /// A commit would take a tenant beyond one of its limits.
+    TenantLimit {
+        /// The tenant.
+        tenant: String,
+        /// Which limit: `events` or `bytes`.
+        limit: &'static str,
+        /// The most that is allowed.
+        allowed: u64,
+        /// What is stored or on its way.
+        used: u64,
+        /// What the commit would add.
+        asked: u64,
+    },
+    /// What was asked for is not this tenant's: another tenant, or what is of all of them.
+    TenantAccess {
+        /// Whose store was asked.
+        tenant: String,
+    },
     /// The database refused what it was asked for, and would again: a trigger, a constraint.
     Refused,
     /// The database refused a statement of the commit, and would again.
@@ -176,6 +194,27 @@ impl Error {
     #[must_use]
     pub fn without_sql(whose: &str) -> Self {
         Self::invalid("statements", format!("{whose} can't carry out SQL statements in a commit"))
+    }
+
+    /// An [`ErrorKind::TenantLimit`]: the limit's name, what it allows, what is used, what is asked for.
+    #[must_use]
+    pub fn tenant_limit(
+        tenant: &str,
+        (limit, allowed, used, asked): (&'static str, u64, u64, u64),
+    ) -> Self {
+        let text = format!(
+            "tenant {tenant:?} may store {allowed} {limit}; {used} are stored, and the commit would \
+             add {asked}"
+        );
+        let tenant = tenant.to_owned();
+        Self::new(ErrorKind::TenantLimit { tenant, limit, allowed, used, asked }, text)
+    }
+
+    /// An [`ErrorKind::TenantAccess`]: whose store was asked, and what for.
+    #[must_use]
+    pub fn tenant_access(tenant: &str, what: &str) -> Self {
+        let text = format!("the store of tenant {tenant:?} gives no access to {what}");
+        Self::new(ErrorKind::TenantAccess { tenant: tenant.to_owned() }, text)
     }
 
     /// An [`ErrorKind::IdempotencyConflict`].

@@ -28,4 +28,5 @@ pub mod store;
 pub mod stream;
 pub mod text;
 pub mod url;
+pub mod usage;
 pub mod verify;

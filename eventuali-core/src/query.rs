@@ -24,6 +24,8 @@ pub struct Query {
     pub items: Vec<QueryItem>,
     /// Only one part of the streams, for workers that share the log.
     pub partition: Option<Partition>,
+    /// Of all tenants, whichever is named. No index is led by that, but for types and ids of events.
+    pub everyone: bool,
 }
 
 /// One way to match: every part that is given must hold.
@@ -214,7 +216,7 @@ impl Query {
                 aggregate_id: Some(stream.aggregate_id.clone()),
                 ..QueryItem::default()
             }],
-            partition: None,
+            ..Self::default()
         }
     }
 
@@ -230,7 +232,7 @@ impl Query {
             && item.event_ids.is_empty()
             && item.correlation_id.is_none()
             && item.user_id.is_none();
-        (only && self.partition.is_none())
+        (only && self.partition.is_none() && !self.everyone)
             .then(|| StreamId::new(kind, id).with_tenant(&self.tenant))
     }
 
@@ -242,8 +244,8 @@ impl Query {
     /// Whether the events of every item are found by their type or their stream.
     pub(crate) fn is_indexed_by_name(&self) -> bool {
         let is_found = |item: &QueryItem| {
-            !item.event_types.is_empty()
-                || (item.aggregate_type.is_some() && item.aggregate_id.is_some())
+            let is_stream = item.aggregate_type.is_some() && item.aggregate_id.is_some();
+            !item.event_types.is_empty() || (is_stream && !self.everyone)
         };
         !self.items.is_empty() && self.items.iter().all(is_found)
     }
@@ -251,7 +253,7 @@ impl Query {
     /// The tag or user that finds the events of this query, where it has one item and nothing finds
     /// them before that.
     pub(crate) fn as_term(&self) -> Option<Term<'_>> {
-        self.only_item()?.term()
+        self.only_item()?.term().filter(|_| !self.everyone)
     }
 
     /// The same, where it is all that is asked for.
@@ -262,7 +264,7 @@ impl Query {
             && item.aggregate_id.is_none()
             && item.correlation_id.is_none()
             && item.user_id.is_none();
-        (only && self.partition.is_none()).then_some(tag)
+        (only && self.partition.is_none() && !self.everyone).then_some(tag)
     }
 
     /// What stands in the metadata of all events of this query, where it has one item and nothing
@@ -292,20 +294,24 @@ impl Query {
         self.items.iter().try_for_each(QueryItem::check)
     }
 
+    /// Whether a stream is of the tenant, and of the partition.
+    fn is_of(&self, stream: &StreamId) -> bool {
+        (self.everyone || stream.tenant == self.tenant)
+            && self.partition.is_none_or(|part| part.contains(stream))
+    }
+
     /// Whether an event of this stream and kind can match one of `items`, or anything where there
     /// are none.
     #[must_use]
     pub fn may_match(&self, items: &[&QueryItem], stream: &StreamId, kind: &EventKind) -> bool {
-        stream.tenant == self.tenant
-            && self.partition.is_none_or(|part| part.contains(stream))
+        self.is_of(stream)
             && (items.is_empty() || items.iter().any(|item| item.may_match(stream, kind)))
     }
 
     /// Whether an event is among those asked for; an error where its metadata decides that and can't
     /// be read.
     pub fn matches(&self, event: &EventRef<'_>) -> Result<bool> {
-        let among = event.head.stream.tenant == self.tenant
-            && self.partition.is_none_or(|part| part.contains(&event.head.stream));
+        let among = self.is_of(&event.head.stream);
         if !among || self.items.is_empty() {
             return Ok(among);
         }

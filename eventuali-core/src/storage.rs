@@ -1,4 +1,4 @@
-//! The port: ten verbs that every backend implements, and the promises behind them.
+//! The port: eleven verbs that every backend implements, and the promises behind them.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,6 +13,7 @@ use crate::limits::Limits;
 use crate::query::{Query, ReadRange};
 use crate::record::{RecordCursor, RecordPage, RecordPurge, RecordQuery};
 use crate::stream::{StreamPage, StreamSelection};
+use crate::usage::{UsagePage, UsageQuery};
 use crate::verify::{VerifyCursor, VerifyPage};
 
 /// An answer that is on its way.
@@ -90,6 +91,11 @@ pub trait Storage: Send + Sync + 'static {
     /// How many records a query finds; by an index, how many entries: a record with several of them
     /// counts as often.
     fn count_records(&self, query: RecordQuery) -> Answer<u64>;
+
+    /// How much tenants have stored, a part at a time: with `after` as the page before says in
+    /// `looked_to`, until one has `end`. Each event is counted once, below the horizon of readers.
+    /// Names and sizes are looked at, no payloads.
+    fn usage(&self, query: UsageQuery) -> Answer<UsagePage>;
 
     /// Removes records of a space for good, the first ones by key, and says how many: what a commit
     /// deletes leaves its version behind, this leaves nothing. A key that is written again begins at

@@ -1,6 +1,6 @@
 //! The store as users open it: a URL becomes a backend, and the layers around it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -15,7 +15,10 @@ use crate::clock::SetClock;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventPage;
+use crate::layer::all_tenants::AllTenants;
 use crate::layer::clock::Clocked;
+use crate::layer::counter::Counter;
+use crate::layer::limits::close_after;
 use crate::layer::tenant::Tenant;
 use crate::name::check_tenant;
 use crate::query::{Query, ReadRange};
@@ -23,6 +26,7 @@ use crate::record::{RecordCursor, RecordKey, RecordPage, RecordPurge, RecordQuer
 use crate::storage::{Answer, Capabilities, Horizon, Storage};
 use crate::stream::{StreamPage, StreamSelection};
 use crate::url::Location;
+use crate::usage::{TenantLimits, Usage, UsageQuery};
 use crate::verify::{VerifyCursor, VerifyPage};
 
 /// How a store is opened.
@@ -50,6 +54,8 @@ pub struct EventStore {
     process: u32,
     /// Who writes which record later. A lock: it is held for a look.
     writers: Arc<Mutex<HashMap<RecordKey, Weak<dyn Settle>>>>,
+    /// What each tenant has stored, as far as is known. A lock: it is held for a look.
+    counters: Arc<Mutex<HashMap<String, Arc<Counter>>>>,
     file: Option<PathBuf>,
     /// The highest position that was read.
     seen: Arc<AtomicU64>,
@@ -70,7 +76,7 @@ impl EventStore {
             Location::Postgres(url) => {
                 let relaxed = options.durability == Durability::Relaxed;
                 let server = PostgresOptions { relaxed, ..PostgresOptions::new(url.clone()) };
-                Arc::new(Postgres::open(server)?)
+                Arc::new(open_postgres(server, &options.tenant)?)
             }
         };
         let mut store = Self::over(storage, &options.tenant)?;
@@ -86,7 +92,7 @@ impl EventStore {
     pub fn postgres(options: PostgresOptions, tenant: &str) -> Result<Self> {
         check_tenant(tenant)?;
         let url = options.url.to_string();
-        let mut store = Self::over(Arc::new(Postgres::open(options)?), tenant)?;
+        let mut store = Self::over(Arc::new(open_postgres(options, tenant)?), tenant)?;
         store.url = url;
         Ok(store)
     }
@@ -100,17 +106,52 @@ impl EventStore {
             url,
             process: std::process::id(),
             writers: Arc::default(),
+            counters: Arc::default(),
             file: None,
             seen: Arc::default(),
             closed: Arc::default(),
         })
     }
 
-    /// The same store, seen as another tenant.
+    /// The same store, seen as another tenant; only the default tenant's store gives that. As its own,
+    /// it keeps its limits.
     pub fn for_tenant(&self, tenant: &str) -> Result<Self> {
         let mut other = self.clone();
-        other.storage = Arc::new(self.storage.other(tenant)?);
+        if tenant != self.tenant() {
+            let view = self.storage.other(tenant)?;
+            self.default_tenant("another tenant")?;
+            other.storage = Arc::new(view);
+        }
         Ok(other)
+    }
+
+    /// The same store, with limits for its tenant. They are of this view, and no part of the store.
+    #[must_use]
+    pub fn with_limits(&self, limits: TenantLimits) -> Self {
+        let mut other = self.clone();
+        other.storage = Arc::new(self.storage.limited(limits, &self.counter()));
+        other
+    }
+
+    /// All tenants, to read: what [`AllTenants`] allows. Only the default tenant's store gives it.
+    pub fn all_tenants(&self) -> Result<Self> {
+        self.default_tenant("all tenants")?;
+        let mut other = self.clone();
+        other.storage = Arc::new(self.storage.with(|inner| Arc::new(AllTenants::new(inner))));
+        Ok(other)
+    }
+
+    /// Refuses what is of all tenants to the store of one.
+    fn default_tenant(&self, what: &str) -> Result<()> {
+        match self.tenant() {
+            "" => Ok(()),
+            tenant => Err(Error::tenant_access(tenant, what)),
+        }
+    }
+
+    fn counter(&self) -> Arc<Counter> {
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(counters.entry(self.tenant().to_owned()).or_default())
     }
 
     /// The same store, going by a clock that a test sets.
@@ -224,6 +265,43 @@ impl EventStore {
         self.ask(|storage| storage.count_records(query))
     }
 
+    /// How much this tenant has stored. The whole log is looked through the first time, and what has
+    /// come since from then on.
+    #[must_use]
+    pub fn usage(&self) -> Answer<Usage> {
+        let (storage, counter) = (Arc::clone(&self.storage), self.counter());
+        if let Err(error) = self.storage() {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        Box::pin(async move {
+            counter.count(&*storage, storage.name()).await?;
+            Ok(counter.stored())
+        })
+    }
+
+    /// How much each tenant has stored that has events; of [`EventStore::all_tenants`].
+    #[must_use]
+    pub fn usages(&self) -> Answer<BTreeMap<String, Usage>> {
+        if let Err(error) = self.storage() {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        let storage = Arc::clone(&self.storage);
+        Box::pin(async move {
+            let (mut all, mut after) = (BTreeMap::<String, Usage>::new(), 0);
+            loop {
+                let page = storage.usage(UsageQuery { tenant: None, after }).await?;
+                for (tenant, usage) in page.usages {
+                    let of = all.entry(tenant).or_default();
+                    *of = of.plus(usage);
+                }
+                if page.end {
+                    return Ok(all);
+                }
+                after = page.looked_to;
+            }
+        })
+    }
+
     /// See [`Storage::purge`].
     #[must_use]
     pub fn purge(&self, purge: RecordPurge) -> Answer<u64> {
@@ -269,9 +347,12 @@ impl EventStore {
             .map_or_else(|| -> Answer<()> { Box::pin(std::future::ready(Ok(()))) }, Settle::settle)
     }
 
-    /// See [`Storage::verify`]: all tenants', whichever this is.
+    /// See [`Storage::verify`]: all tenants', which only the default one's store tells of.
     #[must_use]
     pub fn verify(&self, after: Option<VerifyCursor>) -> Answer<VerifyPage> {
+        if let Err(error) = self.default_tenant("what is stored of others, which verify checks") {
+            return Box::pin(std::future::ready(Err(error)));
+        }
         self.ask(|storage| storage.verify(after))
     }
 
@@ -289,7 +370,12 @@ impl EventStore {
     #[must_use]
     pub fn close(&self) -> Answer<()> {
         self.closed.store(true, Relaxed);
-        self.ask(Storage::close)
+        if let Err(error) = self.storage() {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let counters = counters.values().map(Arc::clone).collect();
+        close_after(counters, Arc::clone(&self.storage) as Arc<dyn Storage>)
     }
 
     /// See [`Storage::capabilities`].
@@ -302,6 +388,21 @@ impl EventStore {
             Ok(storage) => verb(storage),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
+    }
+}
+
+/// Opens a store in PostgreSQL; a role that is restricted to another tenant gets none.
+fn open_postgres(options: PostgresOptions, tenant: &str) -> Result<Postgres> {
+    let opened = Postgres::open(options)?;
+    match opened.tenant() {
+        Some(only) if only != tenant => {
+            let text = format!(
+                "PostgreSQL: the role is restricted to tenant {only:?}; open the store with that \
+                 tenant, or as another role"
+            );
+            Err(Error::new(ErrorKind::TenantAccess { tenant: only.to_owned() }, text))
+        }
+        _ => Ok(opened),
     }
 }
 

@@ -12,7 +12,7 @@ use eventuali_core::contract_tests;
 use fixtures::clocked::ToldTheTime;
 use fixtures::followed::Followed;
 use fixtures::here::Here;
-use fixtures::tenants::Tenants;
+use fixtures::tenants::{LimitedTenants, Tenants};
 use fixtures::{InProcess, PostgresTable, SqliteFile};
 
 contract_tests!(memory, InProcess::memory());
@@ -25,6 +25,7 @@ contract_tests!(sqlite_in_memory, InProcess::sqlite());
 contract_tests!(postgres_that_is_told_the_time, ToldTheTime(PostgresTable::new()));
 contract_tests!(sqlite_that_is_told_the_time, ToldTheTime(SqliteFile::new()));
 contract_tests!(through_views_of_tenants, Tenants(SqliteFile::new()));
+contract_tests!(through_views_with_limits, LimitedTenants(SqliteFile::new()));
 
 /// Whatever is written as a clause is also run, and under one name only.
 #[test]

@@ -10,7 +10,7 @@ const LEVELS: &[&[&str]] = &[
     &["checksum", "clock", "id", "span"],
     &["error"],
     &["limits", "name", "text", "verify"],
-    &["record", "statement", "stream"],
+    &["record", "statement", "stream", "usage"],
     &["event"],
     &["query"],
     &["commit"],

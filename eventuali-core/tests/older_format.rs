@@ -121,7 +121,7 @@ fn picture(store: &Sqlite) -> String {
             ("type", items(typed.clone())),
             ("correlation", items(named.clone())),
         ] {
-            let query = Query { tenant: tenant.to_owned(), items, partition: None };
+            let query = Query { items, ..Query::all(tenant) };
             let page = block_on(store.read(query, ReadRange::default())).expect("it reads");
             assert!(page.end, "all of it fits on a page");
             for event in page.iter() {

@@ -1,5 +1,6 @@
 //! Between Python's objects and the core's.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use eventuali_core::commit::Committed;
@@ -244,7 +245,7 @@ pub(crate) fn query(items: Vec<ItemTuple>) -> Query {
             QueryItem { user_id: Some(user), ..plain((kind, id, types, tags, ids, correlation)) }
         }
     };
-    Query { tenant: String::new(), items: items.into_iter().map(item).collect(), partition: None }
+    Query { items: items.into_iter().map(item).collect(), ..Query::default() }
 }
 
 /// One page of events; its rows outlive it.
@@ -275,6 +276,12 @@ impl Page {
     #[getter]
     fn last_version(&self) -> u64 {
         self.page.len().checked_sub(1).map_or(0, |last| self.page.get(last).head.version)
+    }
+
+    /// Whose the events are, by position.
+    fn tenants(&self) -> BTreeMap<u64, &str> {
+        let events = self.page.iter().map(|event| event.head);
+        events.map(|head| (head.position, head.stream.tenant.as_str())).collect()
     }
 
     /// Three lists of the same length: the kinds of the events, payloads and rows. A kind is its

@@ -93,6 +93,18 @@ fn class_and_attributes(kind: &ErrorKind, with: &Bound<'_, PyDict>) -> PyResult<
             with.set_item("statement", sql)?;
             "StatementError"
         }
+        ErrorKind::TenantLimit { tenant, limit, allowed, used, asked } => {
+            with.set_item("tenant", tenant)?;
+            with.set_item("limit", limit)?;
+            with.set_item("allowed", allowed)?;
+            with.set_item("used", used)?;
+            with.set_item("asked", asked)?;
+            "TenantLimitError"
+        }
+        ErrorKind::TenantAccess { tenant } => {
+            with.set_item("tenant", tenant)?;
+            "TenantAccessError"
+        }
         ErrorKind::Closed => "StoreClosedError",
         ErrorKind::Forked => "ForkedProcessError",
         ErrorKind::Busy => "StorageBusyError",

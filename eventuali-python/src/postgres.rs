@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use eventuali_core::backend::postgres::{PostgresOptions, drop_test_schema, schema_sql};
+use eventuali_core::backend::postgres::{
+    PostgresOptions, drop_test_schema, row_security_sql, schema_sql, tenant_role_sql,
+};
 use eventuali_core::url::PostgresUrl;
 use pyo3::prelude::*;
 
@@ -65,6 +67,16 @@ impl Postgres {
     /// The SQL that makes the schema.
     fn schema_sql(&self, py: Python<'_>) -> PyResult<String> {
         schema_sql(&self.options).map_err(|e| to_python(py, &e))
+    }
+
+    /// The SQL that turns row-level security on.
+    fn row_security_sql(&self, py: Python<'_>) -> PyResult<String> {
+        row_security_sql(&self.options).map_err(|e| to_python(py, &e))
+    }
+
+    /// The SQL that gives a tenant to a role.
+    fn tenant_role_sql(&self, py: Python<'_>, role: &str, tenant: &str) -> PyResult<String> {
+        tenant_role_sql(&self.options, role, tenant).map_err(|e| to_python(py, &e))
     }
 }
 

@@ -17,6 +17,7 @@ use eventuali_core::service::tracking::{self, Tracking};
 use eventuali_core::service::{inline, subscription};
 use eventuali_core::store::{EventStore, Options};
 use eventuali_core::stream::{StreamId, StreamSelection};
+use eventuali_core::usage::TenantLimits;
 use eventuali_core::verify::VerifyCursor;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -219,6 +220,35 @@ impl Store {
     fn for_tenant(&self, py: Python<'_>, tenant: &str) -> PyResult<Self> {
         let store = self.core.for_tenant(tenant).map_err(|e| to_python(py, &e))?;
         Ok(Self::new(store, self.blocking, self.near))
+    }
+
+    /// The same store, in which its tenant may have so many events and bytes.
+    #[pyo3(signature = (events, bytes))]
+    fn with_limits(&self, events: Option<u64>, bytes: Option<u64>) -> Self {
+        let store = self.core.with_limits(TenantLimits { events, bytes });
+        Self::new(store, self.blocking, self.near)
+    }
+
+    /// The events of all tenants, to read.
+    fn all_tenants(&self, py: Python<'_>) -> PyResult<Self> {
+        let store = self.core.all_tenants().map_err(|e| to_python(py, &e))?;
+        Ok(Self::new(store, self.blocking, self.near))
+    }
+
+    /// How much this tenant has stored: (events, bytes, streams).
+    fn usage(&self) -> Pending {
+        let answer = self.core.usage();
+        Pending::new(async { answer.await.map(|has| made((has.events, has.bytes, has.streams))) })
+    }
+
+    /// How much each tenant has stored, of `all_tenants`: [(tenant, events, bytes, streams)].
+    fn usages(&self) -> Pending {
+        let answer = self.core.usages();
+        Pending::new(async {
+            let all = answer.await?.into_iter();
+            let all = all.map(|(tenant, has)| (tenant, has.events, has.bytes, has.streams));
+            Ok(made(all.collect::<Vec<_>>()))
+        })
     }
 
     /// The same store, for callers that wait for each answer, and may do the work of a commit

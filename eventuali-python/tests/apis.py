@@ -25,8 +25,8 @@ class Blocking:
     def register_event_class(self, name, cls):
         self.store.register_event_class(name, cls)
 
-    def for_tenant(self, tenant):
-        return Blocking(self.store.for_tenant(tenant))
+    def for_tenant(self, tenant, **options):
+        return Blocking(self.store.for_tenant(tenant, **options))
 
     def read(self, *args, **options):
         return BlockingRead(self.store.read(*args, **options))

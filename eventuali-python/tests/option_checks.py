@@ -55,6 +55,7 @@ from eventuali import (
     Query,
     ReadModel,
     StreamEvents,
+    TenantLimits,
     Tracking,
     UnknownEvent,
     User,
@@ -65,6 +66,7 @@ from eventuali.errors import (
     SchemaMismatchError,
     StorageBusyError,
     StreamingError,
+    TenantLimitError,
     UnknownEventTypeError,
 )
 from eventuali.event import UserDeactivated, UserRegistered
@@ -267,6 +269,19 @@ def _(place, tenant):
         return numbers(store.read())
 
 
+@changes(
+    "EventStore.create.limits",
+    (TenantLimits(events=1), "TenantLimitError"),
+    (TenantLimits(events=2), "nothing"),
+    (None, "nothing"),
+    (LEFT_OUT, "nothing"),
+)
+def _(place, limits):
+    with place.open(**given("limits", limits)) as store:
+        store.append([Counted(number=1)])
+        return raised(lambda: store.append([Counted(number=2)]), TenantLimitError)
+
+
 class Sum(ReadModel):
     number: int = 0
 
@@ -358,6 +373,19 @@ def _(place, tenant):
     with place.open() as store:
         store.for_tenant("blue").append([Counted(number=1)])
         return numbers(store.for_tenant(tenant).read())
+
+
+@changes(
+    "EventStore.for_tenant.limits",
+    (TenantLimits(bytes=1), "TenantLimitError"),
+    (TenantLimits(bytes=100), "nothing"),
+    (None, "nothing"),
+    (LEFT_OUT, "nothing"),
+)
+def _(place, limits):
+    with place.open() as store:
+        blue = store.for_tenant("blue", **given("limits", limits))
+        return raised(lambda: blue.append([Counted(number=2)]), TenantLimitError)
 
 
 # --- PostgreSQL -----------------------------------------------------------------------------------

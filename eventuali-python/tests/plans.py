@@ -65,6 +65,7 @@ SQLITE: dict[str, dict[str, tuple[Any, ...]]] = {
         "sift_metadata": (1, 65_536, "c"),
         "sift": (1, 65_536),
         "count_events": (1, 65_536),
+        "usage": (1, 65_536),
     },
 }
 """Statements by the kind of query, with values for their parameters."""
@@ -96,6 +97,7 @@ POSTGRES: dict[str, dict[str, str]] = {
         "count_events": "'{{1,500}}', '{{300,900}}', NULL, false, ''",
         "count_stream": "'', 'Ledger', 's5', 5, 700, 0, {far}",
         "count_tag": "'', 'few', 0, {far}",
+        "usage": "1, 900, NULL",
     },
     "event types": {
         "kind_spans_forward": "'{{Rare}}', 0, {far}, 1024",

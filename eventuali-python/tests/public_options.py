@@ -21,10 +21,11 @@ RESULTS = {
     "Delivery", "Entry", "EventMeta", "ExpectedVersion", "Failure", "Finding", "GroupStatus",
     "Handled", "Horizon", "Imported", "Metadata", "Outcome", "PartitionStatus",
     "ProjectionStatus", "Snapshot", "SnapshotStats", "Step", "StoreStats", "StoredType",
-    "StreamInfo", "Verification",
+    "StreamInfo", "TenantEvent", "TenantUsage", "Verification",
 }  # fmt: skip
 """Classes that the library makes instances of: what they hold is no option."""
 OPENED = {
+    "AllTenants",
     "Block",
     "DeadLetters",
     "Documents",

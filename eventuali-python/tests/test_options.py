@@ -41,7 +41,9 @@ ELSEWHERE = (
     "EventStore.repartition.",
     "EventStore.run.",
     "EventStore.search.",
+    "AllTenants.",
     "AsyncOwnTables.",
+    "EventStoreConfig.tenant_role_sql.",
     "Checkpoint.",
     "DeadLetters.",
     "Documents.",
@@ -64,6 +66,7 @@ ELSEWHERE = (
     "Aggregate.handle.",
     "Aggregate[class].snapshot_",
     "SnapshotPolicy.",
+    "TenantLimits.",
     "CommandBus.",
     "EventStore.metadata.",
     "answers.",
@@ -97,7 +100,8 @@ ELSEWHERE = (
 test_append_events, test_command, test_context, test_asgi, test_projections, test_running,
 test_rebuilding, test_search, test_own_tables,
 test_sql_statements, test_groups, test_memory_view, test_worker_in_process, test_worker_load,
-test_snapshots, the modules test_upcasting_… and test_schema_… show what these change."""
+test_snapshots, test_tenants, test_row_security, the modules test_upcasting_… and test_schema_…
+show what these change."""
 OPTIONS = {
     name
     for name in public_options()

@@ -18,7 +18,8 @@ NO_STREAM
 OptimisticConcurrencyError Outcome OutcomeUnknownError Projection ProjectionStatus Query ReadModel
 Retry Running
 STREAM_EXISTS SerializationError SnapshotPolicy
-Statements StoreStats StreamEvents StreamInfo Subscription SystemEvent Tracking UnitOfWork
+Statements StoreStats StreamEvents StreamInfo Subscription SystemEvent TenantLimits
+Tracking UnitOfWork
 UnknownEvent User
 Verification
 __version__ by_position now

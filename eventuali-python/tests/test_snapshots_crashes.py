@@ -83,7 +83,7 @@ def change(work):
 with sync.EventStore.create(sys.argv[1], snapshots=SnapshotPolicy(every=5, keep=2)) as store:
     for _ in range(60):
         store.transact(change, attempts=500)
-print(store._snapshots.stats()["SnapshotsJar"].failed)
+print(store._snapshots.stats("")["SnapshotsJar"].failed)
 """
 
 FORKED = """
@@ -102,12 +102,12 @@ if not child:
     try:
         store.load(Jar, "a")
     except ForkedProcessError:
-        store._snapshots.stats()
+        store._snapshots.stats("")
         os._exit(10)
     os._exit(1)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 10
 store.close()
-assert store._snapshots.stats()["SnapshotsJar"].written == 1
+assert store._snapshots.stats("")["SnapshotsJar"].written == 1
 """
 
 
@@ -220,7 +220,7 @@ def test_closing_waits_for_no_lock_of_another_process(kind, api, tmp_path):
             finally:
                 lock.end()
             assert not kept_of(store)._under_way
-            seen = kept_of(store).stats()["SnapshotsJar"]
+            seen = kept_of(store).stats("")["SnapshotsJar"]
             assert (seen.written, seen.failed + seen.skipped) == (0, 1)
         async with opened(api, place, snapshots=EVERY) as store:
             assert version_of(store, Jar, "a") is None

@@ -75,7 +75,7 @@ def events(given_amounts):
     return [Put(amount=one, labels=[str(one)]) if one % 5 else Cleared() for one in given_amounts]
 
 
-async def step(store, what: str, key: str, cls, how) -> None:
+async def step(root, store, what: str, key: str, cls, how) -> None:
     """Takes a step, and compares what is loaded with the replay."""
     await settled(store)  # what the step before has replaced is there
     stored = newest(store, cls, key)
@@ -88,7 +88,7 @@ async def step(store, what: str, key: str, cls, how) -> None:
         await store.append(events(how), stream=(cls.__aggregate_type__, key))
     elif what == "restore":
         # As if the database had lost these events, and got as many others.
-        lost = store.for_tenant(uuid4().hex)
+        lost = root.for_tenant(uuid4().hex)
         last = await store.get_aggregate_version(key, cls) or 0
         others = [Put(amount=FAR) for _ in range(last)]
         await lost.append(others, stream=(cls.__aggregate_type__, key))
@@ -129,7 +129,7 @@ async def history(kind: str, api: str, folder, policy, taken) -> None:
     async with opened(api, url_of(kind, folder), snapshots=policy) as root:
         store = root.for_tenant(uuid4().hex)
         for what, key, number, how in taken:
-            await step(store, what, key, CLASSES[number], how)
+            await step(root, store, what, key, CLASSES[number], how)
 
 
 COUNTS = {"memory": 150, "sqlite-memory": 80, "sqlite": 60, "postgres": 25}

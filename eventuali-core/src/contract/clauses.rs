@@ -217,6 +217,14 @@ macro_rules! contract_clauses {
             1 records_stay_apart "Two tenants may have the same record; each has its own.";
             1 deleting_a_record_leaves_the_others "Deleting a tenant's record leaves the records of the other tenants.";
             1 events_without_a_stream_stay_apart "A tenant reads only its own events without a stream.";
+            1 usage_is_of_one_tenant "What a tenant has stored is the number of its own events, their bytes, and the streams that have some.";
+            1 usage_of_all_is_that_of_each_tenant "Asked of all tenants, it is that of each tenant that has events.";
+            3 usage_goes_on_after_a_position "Counted in parts, each event counts once.";
+            3 everyone_is_every_tenant "A query of everyone finds what the same query of each tenant finds, in the order of positions.";
+            1 a_commit_beyond_a_limit_writes_nothing "A commit that would exceed a tenant's limit is refused with limit, use and request, and writes nothing.";
+            5 a_stored_commit_exceeds_no_limit "A repeated commit is answered as ever when its tenant is at its limit.";
+            1 what_others_write_counts_towards_a_limit "Near a limit, a commit of another handle counts at once.";
+            10 a_limit_holds_for_callers_at_once "Of 32 commits of 16 threads, as many are accepted as the limit allows.";
         }
         records {
             7 what_was_put_is_there "A record holds the value that was put last.";

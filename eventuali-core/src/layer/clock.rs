@@ -10,6 +10,7 @@ use crate::query::{Query, ReadRange};
 use crate::record::{RecordCursor, RecordPage, RecordPurge, RecordQuery, RecordSelection};
 use crate::storage::{Answer, Capabilities, Horizon, Storage};
 use crate::stream::{StreamPage, StreamSelection};
+use crate::usage::{UsagePage, UsageQuery};
 use crate::verify::{VerifyCursor, VerifyPage};
 
 /// A store that goes by a clock that is set: what is recorded, and what is due, is so by that.
@@ -77,6 +78,10 @@ impl Storage for Clocked {
 
     fn count_records(&self, query: RecordQuery) -> Answer<u64> {
         self.storage.count_records(self.due(query))
+    }
+
+    fn usage(&self, query: UsageQuery) -> Answer<UsagePage> {
+        self.storage.usage(query)
     }
 
     fn purge(&self, purge: RecordPurge) -> Answer<u64> {

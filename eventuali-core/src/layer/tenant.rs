@@ -7,11 +7,14 @@ use tokio::sync::watch;
 use crate::commit::{Commit, Committed};
 use crate::error::{Error, Result};
 use crate::event::EventPage;
+use crate::layer::counter::Counter;
+use crate::layer::limits::Limited;
 use crate::name::check_tenant;
 use crate::query::{Query, ReadRange};
 use crate::record::{RecordCursor, RecordPage, RecordPurge, RecordQuery};
 use crate::storage::{Answer, Capabilities, Horizon, Storage};
 use crate::stream::{StreamId, StreamPage, StreamSelection};
+use crate::usage::{TenantLimits, UsagePage, UsageQuery};
 use crate::verify::{VerifyCursor, VerifyPage};
 
 /// A store seen as one tenant: whatever tenant a call names, this one is meant.
@@ -20,7 +23,10 @@ use crate::verify::{VerifyCursor, VerifyPage};
 /// of a view is the inner one's: a tenant gives no access to another. Statements can name any table, so
 /// only the default tenant, to whom everything belongs that no tenant owns, has them carried out.
 pub struct Tenant {
+    /// What is asked, with the limits of this tenant around it.
     storage: Arc<dyn Storage>,
+    /// The same without limits, which are no other tenant's.
+    unlimited: Arc<dyn Storage>,
     name: String,
 }
 
@@ -28,23 +34,37 @@ impl Tenant {
     /// A view of `storage`; refuses what is no name of a tenant. Empty is the default tenant.
     pub fn new(storage: Arc<dyn Storage>, name: &str) -> Result<Self> {
         check_tenant(name)?;
-        Ok(Self { storage, name: name.to_owned() })
+        Ok(Self { unlimited: Arc::clone(&storage), storage, name: name.to_owned() })
     }
 
-    /// A view of the same store as another tenant.
+    /// A view of the same store as another tenant, without limits.
     pub fn other(&self, name: &str) -> Result<Self> {
-        Self::new(Arc::clone(&self.storage), name)
+        Self::new(Arc::clone(&self.unlimited), name)
     }
 
-    /// The same view of `storage` with a layer around it.
+    /// The same view of `storage` with a layer around it, and without limits.
     pub(crate) fn with(&self, layer: impl FnOnce(Arc<dyn Storage>) -> Arc<dyn Storage>) -> Self {
-        Self { storage: layer(Arc::clone(&self.storage)), name: self.name.clone() }
+        let storage = layer(Arc::clone(&self.unlimited));
+        Self { unlimited: Arc::clone(&storage), storage, name: self.name.clone() }
+    }
+
+    /// The same view with limits, held against what `counter` says.
+    #[must_use]
+    pub fn limited(&self, limits: TenantLimits, counter: &Arc<Counter>) -> Self {
+        let (unlimited, counter) = (Arc::clone(&self.unlimited), Arc::clone(counter));
+        let storage = Arc::new(Limited::new(Arc::clone(&unlimited), &self.name, limits, counter));
+        Self { storage, unlimited, name: self.name.clone() }
     }
 
     /// Whose view it is.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    fn own(&self, query: &mut Query) {
+        query.tenant.clone_from(&self.name);
+        query.everyone = false;
     }
 
     /// The commit, of this tenant; refuses SQL of a tenant that is named.
@@ -59,7 +79,7 @@ impl Tenant {
             }
         }
         for condition in &mut commit.conditions {
-            condition.query.tenant.clone_from(&self.name);
+            self.own(&mut condition.query);
         }
         for change in &mut commit.records {
             change.key.tenant.clone_from(&self.name);
@@ -87,12 +107,12 @@ impl Storage for Tenant {
     }
 
     fn read(&self, mut query: Query, range: ReadRange) -> Answer<EventPage> {
-        query.tenant.clone_from(&self.name);
+        self.own(&mut query);
         self.storage.read(query, range)
     }
 
     fn count(&self, mut query: Query, range: ReadRange) -> Answer<u64> {
-        query.tenant.clone_from(&self.name);
+        self.own(&mut query);
         self.storage.count(query, range)
     }
 
@@ -119,6 +139,10 @@ impl Storage for Tenant {
     fn count_records(&self, mut query: RecordQuery) -> Answer<u64> {
         query.tenant.clone_from(&self.name);
         self.storage.count_records(query)
+    }
+
+    fn usage(&self, query: UsageQuery) -> Answer<UsagePage> {
+        self.storage.usage(UsageQuery { tenant: Some(self.name.clone()), ..query })
     }
 
     fn purge(&self, mut purge: RecordPurge) -> Answer<u64> {

@@ -13,6 +13,7 @@ use eventuali_core::record::{
 };
 use eventuali_core::storage::{Answer, Capabilities, Horizon, Storage};
 use eventuali_core::stream::{ExpectedVersion, StreamPage, StreamSelection};
+use eventuali_core::usage::{UsagePage, UsageQuery};
 use eventuali_core::verify::{VerifyCursor, VerifyPage};
 use tokio::sync::watch;
 
@@ -164,6 +165,10 @@ impl Storage for Broken {
 
     fn count_records(&self, query: RecordQuery) -> Answer<u64> {
         self.memory.count_records(query)
+    }
+
+    fn usage(&self, query: UsageQuery) -> Answer<UsagePage> {
+        self.memory.usage(query)
     }
 
     fn purge(&self, purge: RecordPurge) -> Answer<u64> {

@@ -152,11 +152,9 @@ fn query() -> impl Strategy<Value = Query> {
         (1..4u32)
             .prop_flat_map(|count| (0..count).prop_map(move |index| Partition { index, count })),
     );
-    (tenant(), vec(item(), 0..3), partition).prop_map(|(tenant, items, partition)| Query {
-        tenant,
-        items,
-        partition,
-    })
+    (tenant(), vec(item(), 0..3), partition, proptest::bool::weighted(0.15)).prop_map(
+        |(tenant, items, partition, everyone)| Query { tenant, items, partition, everyone },
+    )
 }
 
 fn item() -> impl Strategy<Value = QueryItem> {

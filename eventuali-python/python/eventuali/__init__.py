@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from eventuali import store as store
     from eventuali import subscription as subscription
     from eventuali import sync as sync
+    from eventuali import tenants as tenants
     from eventuali import tracking as tracking
     from eventuali import transaction as transaction
     from eventuali import worker as worker
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
         Verification,
     )
     from eventuali.subscription import Subscription, by_position
+    from eventuali.tenants import TenantLimits
     from eventuali.tracking import Tracking
     from eventuali.transaction import Outcome, UnitOfWork
 
@@ -133,6 +135,7 @@ __all__ = [
     "StreamInfo",
     "Subscription",
     "SystemEvent",
+    "TenantLimits",
     "Tracking",
     "UnitOfWork",
     "UnknownEvent",
@@ -195,6 +198,7 @@ _HOMES = {
         "Verification",
     ),
     "subscription": ("Subscription", "by_position"),
+    "tenants": ("TenantLimits",),
     "tracking": ("Tracking",),
     "transaction": ("Outcome", "UnitOfWork"),
 }
@@ -220,6 +224,7 @@ _MODULES = {
     "store",
     "subscription",
     "sync",
+    "tenants",
     "tracking",
     "transaction",
     "worker",

@@ -176,6 +176,9 @@ class Page:
     def last_version(self) -> int:
         """The version of the last event on the page; 0 on an empty page."""
 
+    def tenants(self) -> dict[int, str]:
+        """Returns whose the events are, by position."""
+
     def columns(self) -> tuple[list[str], list[bytes], list[Row]]:
         """Returns kinds, payloads and rows.
 
@@ -211,6 +214,12 @@ class Postgres:
 
     def schema_sql(self) -> str:
         """Returns the SQL that makes the schema."""
+
+    def row_security_sql(self) -> str:
+        """Returns the SQL that turns row-level security on."""
+
+    def tenant_role_sql(self, role: str, tenant: str) -> str:
+        """Returns the SQL that gives a tenant to a role."""
 
 @final
 class Words:
@@ -390,6 +399,18 @@ class Store:
 
     def for_tenant(self, tenant: str) -> Store:
         """Returns the same store, seen as another tenant."""
+
+    def with_limits(self, events: int | None, bytes: int | None) -> Store:
+        """Returns the same store, in which its tenant may have so many events and bytes."""
+
+    def all_tenants(self) -> Store:
+        """Returns the events of all tenants, to read."""
+
+    def usage(self) -> Pending:
+        """Counts what this tenant has stored; the answer is (events, bytes, streams)."""
+
+    def usages(self) -> Pending:
+        """Counts what each has, of `all_tenants`: [(tenant, events, bytes, streams)]."""
 
     def blocking(self, blocking: bool) -> Store:
         """Returns the same store, for callers that wait for each answer, or that do not.

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from eventuali._eventuali import Postgres
 from eventuali.errors import ConfigurationError
-from eventuali.event._names import encodable
+from eventuali.event._names import checked_text, encodable
 
 __all__ = ["EventStoreConfig"]
 
@@ -119,6 +119,32 @@ class EventStoreConfig:
         The schema must exist. Run the SQL in one transaction, as the owner of the tables.
         """
         return options_of(self).schema_sql()
+
+    def row_security_sql(self) -> str:
+        """Returns the SQL that turns row-level security on, for roles that are given a tenant.
+
+        Run it as the owner of the tables, once and again after each upgrade that changes the
+        schema. It needs PostgreSQL 15. The owner and superusers see everything, as before; other
+        roles see nothing until `tenant_role_sql` gives them a tenant.
+        """
+        return options_of(self).row_security_sql()
+
+    def tenant_role_sql(self, role: str, tenant: str) -> str:
+        """Returns the SQL that gives a tenant to a role; see `row_security_sql`.
+
+        Run it as the owner of the tables. The role, which must exist, is granted what a store of
+        this tenant needs; of the events and documents, it sees only its tenant's.
+
+        Args:
+            role: The name of the role: at most 48 of a-z, 0-9 and `_`.
+            tenant: The tenant, which must not be empty.
+
+        Raises:
+            ConfigurationError: The name of the role is not acceptable.
+            InvalidEventError: The tenant is not 1 to 64 letters, digits, `_` and `-`.
+        """
+        given = checked_text("role", role), checked_text("tenant", tenant)
+        return options_of(self).tenant_role_sql(*given)
 
     def __repr__(self) -> str:
         return f"<EventStoreConfig {self.url} {self.schema}.{self.table_name}>"

@@ -14,6 +14,8 @@
     │   ├── CheckpointMismatchError            name, position, event_id
     │   ├── TrackingConflictError              name, position, stored
     │   ├── StatementError                     index, statement
+    │   ├── TenantLimitError                   tenant, limit, allowed, used, asked
+    │   ├── TenantAccessError                  tenant
     │   └── DatabaseError
     │       ├── StorageUnavailableError
     │       ├── StorageBusyError
@@ -80,6 +82,8 @@ __all__ = [
     "StorageUnavailableError",
     "StoreClosedError",
     "StreamingError",
+    "TenantAccessError",
+    "TenantLimitError",
     "TrackingConflictError",
     "UnknownCommandError",
     "UnknownEventTypeError",
@@ -248,6 +252,49 @@ class TrackingConflictError(EventStoreError):
         self.name = name
         self.position = position
         self.stored = stored
+
+
+class TenantLimitError(EventStoreError):
+    """A commit would take a tenant beyond one of its limits. Nothing was written.
+
+    Attributes:
+        tenant: The tenant.
+        limit: The limit that would be exceeded: `events` or `bytes`.
+        allowed: The most that the tenant may store.
+        used: What it has stored, with what is being written now.
+        asked: What the commit would add.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        tenant: str | None = None,
+        limit: str | None = None,
+        allowed: int | None = None,
+        used: int | None = None,
+        asked: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.tenant = tenant
+        self.limit = limit
+        self.allowed = allowed
+        self.used = used
+        self.asked = asked
+
+
+class TenantAccessError(EventStoreError):
+    """The store of a tenant was asked for what is another one's, or of all of them.
+
+    It says the same whether or not there is such a tenant.
+
+    Attributes:
+        tenant: The tenant whose store was asked.
+    """
+
+    def __init__(self, message: str = "", *, tenant: str | None = None) -> None:
+        super().__init__(message)
+        self.tenant = tenant
 
 
 class StatementError(EventStoreError):

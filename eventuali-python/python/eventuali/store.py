@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from eventuali import context as _context
+from eventuali._engine import across as _across
 from eventuali._engine import checkpoints as _checkpoints
 from eventuali._engine import find as _find
 from eventuali._engine import load as _load
@@ -66,6 +67,7 @@ from eventuali.projection import (
 from eventuali.query import ALL, E, Query
 from eventuali.snapshot import CleanedSnapshots, SnapshotPolicy, SnapshotStats
 from eventuali.subscription import Subscription
+from eventuali.tenants import AllTenants, TenantLimits, TenantUsage, check_limits, limited
 from eventuali.tracking import Tracking
 from eventuali.transaction import Outcome, UnitOfWork
 from eventuali.transaction import transact as _transact
@@ -109,8 +111,8 @@ class StoreStats:
         last_position: The highest position that this store has written, read or heard of. Other
             processes may have written more; see `EventStore.horizon`.
         clock: What the clock shows that a test has given the store; None for the real time.
-        snapshots: What became of the snapshots since the store was opened, by type of aggregates;
-            of all tenants.
+        snapshots: What became of the tenant's snapshots since the store was opened, by type of
+            aggregates.
     """
 
     url: str
@@ -140,10 +142,12 @@ class EventStore:
         inline: Inline | None = None,
         tickets: Tickets | None = None,
         snapshots: Snapshots | None = None,
+        limits: TenantLimits | None = None,
         root: bool = True,
     ) -> None:
         """Don't call this directly; use `EventStore.create`."""
         self._store = store
+        self._limits = limits
         self._tickets = tickets or Tickets()
         self._snapshots = snapshots or Snapshots(None)
         self._inline = inline
@@ -161,6 +165,7 @@ class EventStore:
         inline: Sequence[Projection[Any]] = (),
         clock: StoreClock | None = None,
         snapshots: SnapshotPolicy | None = None,
+        limits: TenantLimits | None = None,
     ) -> Opening:
         """Opens a store, and creates it if none exists. Await it or use it with `async with`.
 
@@ -176,14 +181,17 @@ class EventStore:
             clock: For tests: an `eventuali.testing.Clock`, which the store goes by.
             snapshots: When snapshots of aggregates are written, and how long they are kept; None
                 for none, except of classes that say `snapshot_every`.
+            limits: How much the tenant may store; None for any amount.
 
         Raises:
             ConfigurationError: The URL or an option is wrong.
+            TenantAccessError: On PostgreSQL, the role is restricted to another tenant.
             InvalidEventError: The tenant is not at most 64 letters, digits, `_` and `-`.
             DatabaseError: The file or database can't be opened; the subclass says why.
         """
         kept = Snapshots(snapshots)
-        return Opening(url, tenant, durability, check_inline(inline), clock, kept)
+        given = check_inline(inline)
+        return Opening(url, tenant, durability, given, clock, kept, check_limits(limits))
 
     async def save(
         self,
@@ -973,15 +981,24 @@ class EventStore:
         """Returns the registered classes by name; for a store, including those for all stores."""
         return event_types_of(self).named()
 
-    def for_tenant(self, tenant: str) -> EventStore:
-        """Returns the same store for another tenant; it is closed with the original store.
+    def for_tenant(self, tenant: str, *, limits: TenantLimits | None = None) -> EventStore:
+        """Returns the same store for a tenant; it is closed with the original store.
 
-        Both share everything, including `register_event_class`. Its own `close` does nothing.
+        Both share everything, including `register_event_class`. Its own `close` does nothing. Only
+        the store of the default tenant gives access to others.
+
+        Args:
+            tenant: The tenant.
+            limits: How much the tenant may store through what is returned; None for any amount, or
+                for the limits of a store that is the tenant's already.
 
         Raises:
             InvalidEventError: The tenant is not 1 to 64 letters, digits, `_` and `-`.
+            TenantAccessError: This is the store of another tenant.
         """
-        seen = self._store.for_tenant(named_tenant(tenant))
+        seen = limited(self._store.for_tenant(named_tenant(tenant)), limits)
+        if limits is None and seen.tenant == self._store.tenant:
+            limits = self._limits
         inline = self._inline and self._inline.of(seen)
         return EventStore(
             seen,
@@ -990,8 +1007,26 @@ class EventStore:
             inline=inline,
             tickets=self._tickets,
             snapshots=self._snapshots,
+            limits=limits,
             root=False,
         )
+
+    def all_tenants(self) -> AllTenants:
+        """Returns a handle for operators that reads the events of all tenants.
+
+        Raises:
+            TenantAccessError: This is not the store of the default tenant.
+        """
+        return AllTenants(self._store.all_tenants(), self._event_types, self._driver)
+
+    async def usage(self) -> TenantUsage:
+        """Returns how much this tenant has stored.
+
+        The first call looks through the names and sizes of the whole log; later calls, of any store
+        of this tenant that was made from the same opened one, look at what has come since.
+        """
+        used = await self._driver.run(_across.usage(self._store))
+        return TenantUsage(*used, self._limits)
 
     @property
     def url(self) -> str:
@@ -1007,7 +1042,7 @@ class EventStore:
         store = self._store
         position = store.last_position()
         names = store.url, store.backend, store.tenant
-        return StoreStats(*names, position, shown_by(store), self._snapshots.stats())
+        return StoreStats(*names, position, shown_by(store), self._snapshots.stats(store.tenant))
 
     async def horizon(self) -> Horizon:
         """Returns how far readers of the whole log may read, and which writers hold them back.
@@ -1020,6 +1055,8 @@ class EventStore:
         self, *, progress: Progress | bool | None = None, limit: int = 1000
     ) -> Verification:
         """Checks everything that is stored, of all tenants, and reports damage.
+
+        Only the store of the default tenant does so; another raises `TenantAccessError`.
 
         It checks the checksums of events and records, gaps in streams and (except on PostgreSQL)
         in the log, every index in both directions and, on SQLite, the pages of the file. It reads
@@ -1104,8 +1141,10 @@ class Opening:
         inline: Sequence[Projection[Any]] = (),
         clock: StoreClock | None = None,
         snapshots: Snapshots | None = None,
+        limits: TenantLimits | None = None,
     ) -> None:
         self._snapshots = snapshots
+        self._limits = limits
         self._arguments = (url, tenant, durability, clock)
         self._clock = clock
         self._inline = inline
@@ -1118,13 +1157,15 @@ class Opening:
 
         driver = AsyncioDriver()
         try:
-            store = await driver.answer(begin(*self._arguments))
+            store = limited(await driver.answer(begin(*self._arguments)), self._limits)
         except BaseException:
             driver.close()
             raise
         inline = Inline(store, self._inline) if self._inline else None
-        kept = self._snapshots
-        return EventStore(opened(store), EventTypes(), driver, inline=inline, snapshots=kept)
+        kept, limits = self._snapshots, self._limits
+        return EventStore(
+            opened(store), EventTypes(), driver, inline=inline, snapshots=kept, limits=limits
+        )
 
     def __await__(self) -> Generator[Any, None, EventStore]:
         return self._open().__await__()

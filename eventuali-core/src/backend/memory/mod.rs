@@ -4,6 +4,7 @@
 mod append;
 mod reader;
 mod records;
+mod usage;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::query::{Query, ReadRange};
 use crate::record::{RecordCursor, RecordKey, RecordPage, RecordPurge, RecordQuery, RecordValue};
 use crate::storage::{Answer, Capabilities, Horizon, Storage};
 use crate::stream::{StreamId, StreamPage, StreamSelection};
+use crate::usage::{UsagePage, UsageQuery};
 use crate::verify::{VerifyCursor, VerifyPage};
 
 /// A store in memory.
@@ -157,6 +159,10 @@ impl Storage for Memory {
 
     fn count_records(&self, query: RecordQuery) -> Answer<u64> {
         answer(self.with(|state| state.count_records(&query)))
+    }
+
+    fn usage(&self, query: UsageQuery) -> Answer<UsagePage> {
+        answer(self.with(|state| state.usage(&query)))
     }
 
     fn purge(&self, purge: RecordPurge) -> Answer<u64> {

@@ -71,11 +71,13 @@ async fn of_item(
         let spans: Vec<Span> = spans.collect();
         return Ok(Some(spans.chunks(LOOKAHEAD - 1).map(<[Span]>::to_vec).collect()));
     }
-    if let (Some(kind), Some(id)) = (&item.aggregate_type, &item.aggregate_id) {
+    // Streams and tags stand behind their tenants.
+    let owned = !query.everyone;
+    if let (true, Some(kind), Some(id)) = (owned, &item.aggregate_type, &item.aggregate_id) {
         let stream = StreamId::new(kind, id).with_tenant(&query.tenant);
         return of_stream(session, &stream, range).await.map(|spans| Some(vec![spans]));
     }
-    match item.term() {
+    match item.term().filter(|_| owned) {
         Some(Term::Tag(tag)) => {
             return of_tag(session, &query.tenant, tag, range).await.map(|spans| Some(vec![spans]));
         }

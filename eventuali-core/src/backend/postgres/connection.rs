@@ -59,10 +59,23 @@ impl Shared {
     pub(super) fn new(options: PostgresOptions) -> Result<Self> {
         let servers = options.servers()?;
         let relations = Relations::of(&options);
-        let statements = Statements::new(&relations);
+        let statements = Statements::new(&relations, false);
         let channel = relations.channel();
         let primary = AtomicUsize::new(0);
         Ok(Self { options, statements, channel, servers, primary, id: OnceLock::new() })
+    }
+
+    /// The same, of a role that is restricted to a tenant.
+    pub(super) fn restricted(&self) -> Self {
+        let relations = Relations::of(&self.options);
+        Self {
+            options: self.options.clone(),
+            statements: Statements::new(&relations, true),
+            channel: self.channel.clone(),
+            servers: self.servers.clone(),
+            primary: AtomicUsize::new(self.primary.load(Ordering::Relaxed)),
+            id: self.id.clone(),
+        }
     }
 
     /// Where and how to connect, the password included.

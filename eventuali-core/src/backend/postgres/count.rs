@@ -26,7 +26,7 @@ pub(super) async fn count(session: &mut Session, query: &Query, range: ReadRange
     if let Some(tag) = query.as_only_tag().filter(|_| !range.has_versions()) {
         return of_tag(session, &query.tenant, tag, range).await;
     }
-    if !query.is_of_names() || range.has_versions() {
+    if !query.is_of_names() || range.has_versions() || query.everyone {
         return by_pages(session, query, range).await;
     }
     let mut left = settled(session, range).await?;

@@ -17,11 +17,13 @@ mod queue;
 mod reader;
 mod recent;
 mod records;
+mod row_security;
 mod scan;
 mod schema;
 mod sift;
 mod statements;
 mod test_clock;
+mod usage;
 mod user_statements;
 mod value;
 mod verify;
@@ -39,6 +41,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 pub use self::options::PostgresOptions;
+pub use self::row_security::{row_security_sql, tenant_role_sql};
 pub use self::schema::schema_sql;
 pub use self::test_clock::drop_test_schema;
 
@@ -56,6 +59,7 @@ use crate::query::{Query, ReadRange};
 use crate::record::{RecordCursor, RecordPage, RecordPurge, RecordQuery};
 use crate::storage::{Answer, Capabilities, Horizon, Storage, answer_from, lost};
 use crate::stream::{StreamPage, StreamSelection};
+use crate::usage::{UsagePage, UsageQuery};
 use crate::verify::{VerifyCursor, VerifyPage};
 
 /// A store in PostgreSQL.
@@ -67,6 +71,8 @@ pub struct Postgres {
     open: Mutex<Option<Open>>,
     signal: Arc<Signal>,
     ended: watch::Receiver<bool>,
+    /// The tenant that the role is restricted to, if it is.
+    tenant: Option<String>,
 }
 
 struct Open {
@@ -100,6 +106,12 @@ impl Postgres {
             .map_err(no_thread)?;
         // A thread that panics drops its end.
         wait.recv().unwrap_or_else(|_| Err(lost()))
+    }
+
+    /// The tenant that the role is restricted to by row-level security; none where it sees everything.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
     }
 
     /// Runs `work` beside the writer and answers with what it returns.
@@ -220,6 +232,17 @@ impl Storage for Postgres {
         })
     }
 
+    fn usage(&self, query: UsageQuery) -> Answer<UsagePage> {
+        if let Some(refused) = self.refused(|| query.check()) {
+            return refused;
+        }
+        let query = Arc::new(query);
+        self.read_with(move |session| {
+            let query = Arc::clone(&query);
+            Box::pin(async move { usage::page(session, &query).await })
+        })
+    }
+
     fn purge(&self, purge: RecordPurge) -> Answer<u64> {
         if let Some(refused) = self.refused(|| purge.check()) {
             return refused;
@@ -282,10 +305,11 @@ fn serve(
     shared: Arc<Shared>,
     opened: &std::sync::mpsc::Sender<Result<Postgres>>,
 ) {
-    let highest = match runtime.block_on(prepare(&shared)) {
-        Ok(highest) => highest,
+    let (highest, tenant) = match runtime.block_on(prepare(&shared)) {
+        Ok(prepared) => prepared,
         Err(error) => return drop(opened.send(Err(error))),
     };
+    let shared = if tenant.is_some() { Arc::new(shared.restricted()) } else { shared };
     let (pool, signal) = (Arc::new(Pool::new(shared)), Arc::new(Signal::new()));
     signal.wake(highest);
     let (jobs, sent) = mpsc::unbounded_channel();
@@ -301,7 +325,8 @@ fn serve(
         runtime: runtime.handle().clone(),
         busy,
     };
-    let store = Postgres { open: Mutex::new(Some(open)), signal: Arc::clone(&signal), ended };
+    let store =
+        Postgres { open: Mutex::new(Some(open)), signal: Arc::clone(&signal), ended, tenant };
     // Whoever opened it may have given up; then the store is dropped here, and ends.
     drop(opened.send(Ok(store)));
     let writing = async {
@@ -316,17 +341,20 @@ fn serve(
     signal.wake(0);
 }
 
-/// Makes the schema, or sees to it that it is there; the position of the last event.
-async fn prepare(shared: &Arc<Shared>) -> Result<u64> {
+/// Makes the schema, or sees to it that it is there; the position of the last event, and the tenant that
+/// the role is restricted to.
+async fn prepare(shared: &Arc<Shared>) -> Result<(u64, Option<String>)> {
     let options = &shared.options;
     let limit = options.connect_timeout.saturating_add(options.statement_timeout);
     let prepared = async {
         let mut conn = shared.connect(Purpose::Open).await?;
-        schema::prepare(&mut conn, options).await?;
+        let secured = schema::prepare(&mut conn, options).await?;
+        let tenant =
+            if secured { row_security::tenant_of(&mut conn, options).await? } else { None };
         shared.recognise(&mut conn).await?;
         let query = shared.statements.last_position.query();
         let last: i64 = sqlx::Row::try_get(&query.fetch_one(&mut conn).await?, 0)?;
-        Ok(last as u64)
+        Ok((last as u64, tenant))
     };
     timeout(limit, prepared).await.unwrap_or_else(|_| Err(timed_out("opening")))
 }

@@ -132,7 +132,7 @@ fn check_file(name: &str, path: &Path) -> Result<()> {
 }
 
 /// Refuses what would need more than quotes to be taken as a name.
-fn check_identifier(option: &str, name: &str) -> Result<()> {
+pub(super) fn check_identifier(option: &str, name: &str) -> Result<()> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit();
     let begins_well = !name.starts_with(|first: char| first.is_ascii_digit());
     if (1..=MAX_IDENTIFIER).contains(&name.len()) && begins_well && name.bytes().all(plain) {

@@ -15,37 +15,50 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sql/0004_users.sql"),
 ];
 /// Everything whose name begins with that of the table.
-const RELATIONS: [&str; 30] = [
+const RELATIONS: [&str; 43] = [
     "append",
+    "append_as",
     "clock",
     "documents",
     "draw",
     "enter",
     "format",
     "horizon",
+    "horizon_as",
+    "ids",
     "keep",
     "keep_texts",
     "kind_spans",
     "kinds",
+    "last_as",
     "log",
     "look",
+    "look_as",
+    "loose_as",
     "may",
+    "may_as",
     "moment",
+    "narrow",
+    "own",
     "pass",
     "position",
     "readable",
     "record_index",
     "records",
     "refuse",
+    "roles",
     "runs",
+    "runs_as",
     "same",
     "stamp",
     "store",
     "streams",
     "tags",
     "tail",
+    "tail_as",
     "user",
     "version_at",
+    "whose",
 ];
 
 /// The names of a store's relations.
@@ -112,14 +125,16 @@ fn script(relations: &Relations, from: usize) -> String {
     script
 }
 
-/// Sees to it that the database holds the newest format; safe when many processes start at once.
-pub(super) async fn prepare(conn: &mut PgConnection, options: &PostgresOptions) -> Result<()> {
+/// Sees to it that the database holds the newest format; safe when many processes start at once. Whether
+/// row-level security was made.
+pub(super) async fn prepare(conn: &mut PgConnection, options: &PostgresOptions) -> Result<bool> {
     let relations = Relations::of(options);
     let format = format_of(conn, &relations).await?;
     if format == MIGRATIONS.len() {
         refuse_a_copy(conn, &relations).await?;
-        if is_own(conn, &relations).await? {
-            return Ok(());
+        let (own, secured) = found(conn, &relations).await?;
+        if own {
+            return Ok(secured);
         }
         if !options.migrate {
             let text = format!(
@@ -139,7 +154,8 @@ pub(super) async fn prepare(conn: &mut PgConnection, options: &PostgresOptions) 
     }
     run(conn, "BEGIN").await?;
     migrate(conn, &relations).await?;
-    run(conn, "COMMIT").await
+    run(conn, "COMMIT").await?;
+    Ok(false)
 }
 
 /// Refuses a log that logical replication feeds: it inserts in the order of commits and publishes no
@@ -159,12 +175,20 @@ async fn refuse_a_copy(conn: &mut PgConnection, relations: &Relations) -> Result
     Ok(())
 }
 
-/// Whether the functions work on these tables. They name what they work on in their text: where the
-/// schema was renamed since, that is nothing, or another store.
-async fn is_own(conn: &mut PgConnection, relations: &Relations) -> Result<bool> {
-    let own = sqlx::query("SELECT strpos(prosrc, $2) > 0 FROM pg_proc WHERE oid = $1::regproc");
-    let asked = own.bind(relations.name("append")).bind(relations.name("log"));
-    Ok(asked.fetch_one(conn).await?.try_get(0)?)
+/// Whether the functions work on these tables, and whether row-level security was made. They name what
+/// they work on in their text: where the schema was renamed since, that is nothing, or another store.
+async fn found(conn: &mut PgConnection, relations: &Relations) -> Result<(bool, bool)> {
+    let asked = sqlx::query(
+        "SELECT strpos(prosrc, $2) > 0, to_regclass($3) IS NOT NULL FROM pg_proc WHERE oid = $1::regproc",
+    );
+    let asked = asked.bind(relations.name("append")).bind(relations.name("log"));
+    let row = asked.bind(relations.name("roles")).fetch_one(conn).await?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
+}
+
+/// The functions of all formats, with names to be filled in, in the order in which they were made.
+pub(super) fn functions_of_all() -> impl DoubleEndedIterator<Item = String> {
+    functions(&MIGRATIONS.concat()).collect::<Vec<_>>().into_iter()
 }
 
 /// The functions of a script, each in place of one that is there.
@@ -197,7 +221,7 @@ async fn migrate(conn: &mut PgConnection, relations: &Relations) -> Result<()> {
     if format < MIGRATIONS.len() {
         run(conn, &script(relations, format)).await?;
     }
-    if format > 0 && !is_own(conn, relations).await? {
+    if format > 0 && !found(conn, relations).await?.0 {
         let script = relations.fill(&MIGRATIONS.concat());
         run(conn, &functions(&script).collect::<String>()).await?;
     }

@@ -22,6 +22,9 @@ pub(super) async fn sift(
     whole: Span,
 ) -> Result<Option<Vec<Span>>> {
     let (first, last) = (clamp(whole.0), clamp(whole.1));
+    if query.everyone && item.correlation_text().is_none() {
+        return Ok(None);
+    }
     let streams = match item.correlation_text() {
         Some(_) => None,
         None => streams(session, query, item, STREAMS).await?,
@@ -57,6 +60,9 @@ pub(super) async fn streams(
     item: &QueryItem,
     most: usize,
 ) -> Result<Option<Vec<i64>>> {
+    if query.everyone {
+        return Ok(None);
+    }
     let (statements, limit) = (&session.shared.statements, most as i64 + 1);
     let asked = match (&item.aggregate_type, &item.aggregate_id) {
         (Some(name), id) => {

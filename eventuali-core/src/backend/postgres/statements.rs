@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sqlx::postgres::PgArguments;
 use sqlx::{AssertSqlSafe, Postgres};
 
+use super::row_security::as_tenant;
 use super::schema::Relations;
 use crate::backend::sql::backward;
 use crate::record::RecordQuery;
@@ -23,8 +24,12 @@ macro_rules! statements {
         }
 
         impl Statements {
-            pub(super) fn new(relations: &Relations) -> Self {
-                let fill = |template: &str| Statement(relations.fill(template).into());
+            /// As whoever sees everything says them, or a role that is restricted to a tenant.
+            pub(super) fn new(relations: &Relations, restricted: bool) -> Self {
+                let fill = |template: &str| {
+                    let said = if restricted { as_tenant(template) } else { template.to_owned() };
+                    Statement(relations.fill(&said).into())
+                };
                 let read = |template: &str| {
                     // One look at the beginning: what is read are the tables that are remembered.
                     fill(&format!("SELECT * FROM (\n{template}\n) AS asked WHERE {{same}}()"))
@@ -59,7 +64,7 @@ statements! {
         count_tag
         kinds kinds_by_name kinds_of_type last_position loose position_before runs_of_ids
         runs_of_streams sift sift_names sift_streams stream stream_names streams_of_id
-        streams_of_item streams_of_type
+        streams_of_item streams_of_type usage
         verify_events verify_kinds verify_record_index verify_records verify_runs verify_streams
         verify_tagged verify_tags verify_texts verify_total verify_words writers
     }

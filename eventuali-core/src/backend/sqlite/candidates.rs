@@ -59,8 +59,10 @@ fn of_item(
     window: u64,
     meet: &mut impl FnMut(Vec<Span>, bool),
 ) -> Result<bool> {
-    let safe = (item.aggregate_type.is_some() && item.aggregate_id.is_some())
-        || item.term().is_some()
+    // Streams and tags stand behind their tenants.
+    let owned = !query.everyone;
+    let safe = (owned && item.aggregate_type.is_some() && item.aggregate_id.is_some())
+        || (owned && item.term().is_some())
         || !item.event_types.is_empty();
     if range.strict && !safe {
         // The other indexes can't tell that they lost an entry.
@@ -72,12 +74,12 @@ fn of_item(
             spans.extend(position_of(session, *id)?.map(|position| (position, position)));
         }
         meet(spans, true);
-    } else if let (Some(kind), Some(id)) = (&item.aggregate_type, &item.aggregate_id) {
+    } else if let (true, Some(kind), Some(id)) = (owned, &item.aggregate_type, &item.aggregate_id) {
         let name = StreamId::new(kind, id).with_tenant(&query.tenant);
         if let Some(stream) = session.names.stream(&session.conn, &name)? {
             of_stream(session, stream, range, LOOKAHEAD, meet)?;
         }
-    } else if let Some(term) = item.term() {
+    } else if let Some(term) = item.term().filter(|_| owned) {
         let term = term_text(term);
         let key: [&dyn ToSql; 2] = [&query.tenant, &term];
         let (places, complete) = TAGS.within(&session.conn, &key, Part::of(range), LOOKAHEAD)?;

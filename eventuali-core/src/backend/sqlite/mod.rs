@@ -23,6 +23,7 @@ mod registry;
 mod rows;
 mod schema;
 mod sift;
+mod usage;
 mod user_statements;
 mod value;
 mod verify;
@@ -55,6 +56,7 @@ use crate::query::{Query, ReadRange};
 use crate::record::{RecordCursor, RecordPage, RecordPurge, RecordQuery};
 use crate::storage::{Answer, Capabilities, Horizon, Storage, answer_from, lost};
 use crate::stream::{StreamPage, StreamSelection};
+use crate::usage::{UsagePage, UsageQuery};
 use crate::verify::{VerifyCursor, VerifyPage};
 
 /// Threads that read.
@@ -294,6 +296,10 @@ impl Storage for Sqlite {
 
     fn count_records(&self, query: RecordQuery) -> Answer<u64> {
         self.read_with(move |session| records::count(session, &query))
+    }
+
+    fn usage(&self, query: UsageQuery) -> Answer<UsagePage> {
+        self.read_with(move |session| usage::page(session, &query))
     }
 
     fn purge(&self, purge: RecordPurge) -> Answer<u64> {

@@ -55,6 +55,9 @@ pub(super) fn streams(
     item: &QueryItem,
     most: usize,
 ) -> Result<Option<Vec<i64>>> {
+    if query.everyone {
+        return Ok(None);
+    }
     let (tenant, limit) = (&query.tenant, most as i64 + 1);
     let found: Vec<i64> = if let Some(id) = &item.aggregate_id {
         let mut statement = session.statement(include_str!("sql/streams_of_id.sql"))?;

@@ -207,6 +207,10 @@ class Reading:
                     self._cut_at = event.meta.position
                     return
 
+    def tenants(self) -> dict[int, str]:
+        """Returns whose the events of the current page are, by position."""
+        return {} if self._given is None else self._given.tenants()
+
     def done(self) -> None:
         """Notes that the caller has returned every event of `take`."""
         if self._given is not None:

@@ -113,7 +113,7 @@ class Loading:
         except (StoreClosedError, ForkedProcessError):
             raise
         except EventStoreError as error:
-            return self._snapshots.unread(self._cls, aggregate_id, error)
+            return self._snapshots.unread(self._store.tenant, self._cls, aggregate_id, error)
         if found is None:
             self._note("missed")
             return None
@@ -160,7 +160,7 @@ class Loading:
 
     def _note(self, what: str) -> None:
         if self._counted:
-            self._snapshots.note(self._cls.__aggregate_type__, what)
+            self._snapshots.note(self._store.tenant, self._cls.__aggregate_type__, what)
 
     def _stands(self, taken: Taken[Any], page: Page) -> bool:
         """Whether the first event is the one that a snapshot stands on."""
@@ -194,7 +194,7 @@ class Loading:
 
     def _foreign(self, aggregate_id: str, taken: Taken[Any]) -> Wrong:
         text = f"the stream has no event {taken.at.event_id} at version {taken.aggregate.version}"
-        self._snapshots.ignore(self._cls, aggregate_id, "foreign", text)
+        self._snapshots.ignore(self._store.tenant, self._cls, aggregate_id, "foreign", text)
         return Wrong(taken.place)
 
 

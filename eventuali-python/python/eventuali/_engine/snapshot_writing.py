@@ -31,7 +31,7 @@ def saved(snapshots: Snapshots, store: Store, commit: PendingCommit, aggregate: 
         return  # it is somewhere else already
     form = snapshots.form(cls)
     if form is None:
-        snapshots.note(name, "refused")
+        snapshots.note(store.tenant, name, "refused")
         return
     if snapshots.is_refused(store, form, aggregate.id, version):
         return

@@ -93,7 +93,7 @@ class Snapshots:
         self.places = None if policy is None else policy.keep
         age = self.policy.max_age
         self.max_age = None if age is None else age // _MICROSECOND
-        self._counts: dict[str, _Counts] = {}
+        self._counts: dict[tuple[str, str], _Counts] = {}  # by (tenant, type)
         self._mailbox: Mailbox | None = None
         self._under_way: dict[int, tuple[str, str, str]] = {}  # (tenant, series, type) by token
         self._making: dict[int, Operation[str]] = {}  # by token, of those that take more steps
@@ -130,26 +130,26 @@ class Snapshots:
         try:
             self._put(store, aggregate, at, wrong)
         except Exception:
-            self.note(name, "failed")
+            self.note(store.tenant, name, "failed")
             LOG.warning("no snapshot of the %s %.260r", name, aggregate.id, exc_info=True)
 
     def _put(self, store: Store, aggregate: Aggregate, at: At, wrong: Wrong | None) -> None:
         cls, name = type(aggregate), aggregate.__aggregate_type__
         form = self.form(cls)
         if form is None:
-            self.note(name, "refused")
+            self.note(store.tenant, name, "refused")
             return
         if self.is_refused(store, form, aggregate.id, aggregate.version):
             return
         token = self._claim(store.tenant, form.series(aggregate.id), name)
         if token is None:
-            self.note(name, "skipped")
+            self.note(store.tenant, name, "skipped")
             return
         try:
             self.written(store, form, aggregate, at, wrong).deliver(self._box(), token)
         except Inexact as inexact:
             self._release(token)
-            self.note(name, "refused")
+            self.note(store.tenant, name, "refused")
             self.refuse(store, form, aggregate, inexact)
         except BaseException:
             self._release(token)
@@ -179,14 +179,14 @@ class Snapshots:
         """Begins to make and write a snapshot; `making` returns what became of it."""
         token = self._claim(store.tenant, series, name)
         if token is None:
-            self.note(name, "skipped")
+            self.note(store.tenant, name, "skipped")
         else:
-            self._go_on(token, name, making, None, None)
+            self._go_on(token, (store.tenant, name), making, None, None)
 
     def _go_on(
         self,
         token: int,
-        name: str,
+        whose: tuple[str, str],
         making: Operation[str],
         answer: Any,
         error: BaseException | None,
@@ -199,16 +199,16 @@ class Snapshots:
             step.deliver(self._box(), token)  # type: ignore[union-attr] # it waits for no turn
             return
         except StopIteration as end:
-            self.note(name, end.value)
+            self.note(*whose, end.value)
         except Exception as failure:
-            self._failed(name, failure)
+            self._failed(*whose, failure)
         self._release(token)
 
-    def _failed(self, name: str, error: BaseException) -> None:
+    def _failed(self, tenant: str, name: str, error: BaseException) -> None:
         if isinstance(error, OptimisticConcurrencyError | StoreClosedError):
-            self.note(name, "skipped")
+            self.note(tenant, name, "skipped")
         else:
-            self.note(name, "failed")
+            self.note(tenant, name, "failed")
             LOG.warning("a snapshot of a %s was not written: %s", name, error, exc_info=error)
 
     def _release(self, token: int) -> tuple[str, str, str] | None:
@@ -240,14 +240,15 @@ class Snapshots:
                 claimed, making = self._under_way.get(token), self._making.pop(token, None)
             if claimed is None:
                 continue
+            tenant, _, name = claimed
             if making is not None:
-                self._go_on(token, claimed[2], making, answer, error)
+                self._go_on(token, (tenant, name), making, answer, error)
                 continue
             self._release(token)
             if error is None:
-                self.note(claimed[2], "written")
+                self.note(tenant, name, "written")
             else:
-                self._failed(claimed[2], error)
+                self._failed(tenant, name, error)
 
     def finish(self) -> Operation[None]:
         """Waits for those under way, for a few seconds; what is left out a load makes up for."""
@@ -265,7 +266,8 @@ class Snapshots:
             self.settle()
         for token in list(self._under_way):
             if (claimed := self._release(token)) is not None:
-                self.note(claimed[2], "skipped")  # nobody hears of it any more
+                tenant, _, name = claimed
+                self.note(tenant, name, "skipped")  # nobody hears of it any more
 
     def refuse(self, store: Store, form: Form, aggregate: Aggregate, why: Inexact) -> None:
         """Tells and remembers that a state would not come back as it is."""
@@ -309,16 +311,18 @@ class Snapshots:
             if self._is_old(store, taken):
                 raise WrongSnapshot("expired", f"it is older than {self.policy.max_age}")
         except WrongSnapshot as wrong:
-            self.ignore(cls, aggregate_id, wrong.reason, str(wrong))
+            self.ignore(store.tenant, cls, aggregate_id, wrong.reason, str(wrong))
             return Wrong(found[:2])
         return taken
 
-    def unread(self, cls: type[Aggregate], aggregate_id: str, error: Exception) -> Wrong | None:
+    def unread(
+        self, tenant: str, cls: type[Aggregate], aggregate_id: str, error: Exception
+    ) -> Wrong | None:
         """Notes that a snapshot could not be read; the events will tell."""
         if isinstance(error, StorageCorruptedError):
-            self.ignore(cls, aggregate_id, "damaged", str(error))
+            self.ignore(tenant, cls, aggregate_id, "damaged", str(error))
             return Wrong(None)
-        self.ignore(cls, aggregate_id, "unavailable", str(error))
+        self.ignore(tenant, cls, aggregate_id, "unavailable", str(error))
         return None
 
     def _is_old(self, store: Store, taken: Taken[Any]) -> bool:
@@ -326,20 +330,22 @@ class Snapshots:
             return False
         return microseconds(now(store), "now") - taken.written_at > self.max_age
 
-    def ignore(self, cls: type[Aggregate], aggregate_id: str, reason: str, text: str) -> None:
+    def ignore(
+        self, tenant: str, cls: type[Aggregate], aggregate_id: str, reason: str, text: str
+    ) -> None:
         """Counts and tells that a snapshot is not used."""
         name = cls.__aggregate_type__
         with _lock:
-            ignored = self._counts.setdefault(name, _Counts()).ignored
+            ignored = self._counts.setdefault((tenant, name), _Counts()).ignored
             ignored[reason] = ignored.get(reason, 0) + 1
         told = "the snapshot of the %s %.260r is ignored, %s: %s; its events are replayed"
         level = logging.DEBUG if reason == "expired" else logging.WARNING  # that one is wanted
         LOG.log(level, told, name, aggregate_id, reason, text)
 
-    def note(self, name: str, what: str) -> None:
-        """Counts what became of a snapshot."""
+    def note(self, tenant: str, name: str, what: str) -> None:
+        """Counts what became of a snapshot of a tenant's."""
         with _lock:
-            self._counts.setdefault(name, _Counts()).numbers[what] += 1
+            self._counts.setdefault((tenant, name), _Counts()).numbers[what] += 1
 
     def _tell(self, cls: type[Aggregate], why: str) -> None:
         """Says once why a class has no snapshots, or one of its states has none."""
@@ -347,11 +353,15 @@ class Snapshots:
             self._told.add(cls)
             LOG.warning("%s has no snapshots: %s", cls.__qualname__, why)
 
-    def stats(self) -> Mapping[str, SnapshotStats]:
-        """Returns what became of the snapshots, by type."""
+    def stats(self, tenant: str) -> Mapping[str, SnapshotStats]:
+        """Returns what became of a tenant's snapshots, by type."""
         self.settle()
         with _lock:
-            return {name: each.stats() for name, each in self._counts.items()}
+            return {
+                name: each.stats()
+                for (whose, name), each in self._counts.items()
+                if whose == tenant
+            }
 
 
 _lock = RLock()  # held for a few steps; a finalizer may ask for the numbers meanwhile

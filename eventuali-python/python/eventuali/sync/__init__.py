@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
 from eventuali import context as _context
+from eventuali._engine import across as _across
 from eventuali._engine import checkpoints as _checkpoints
 from eventuali._engine import find as _find
 from eventuali._engine import load as _load
@@ -64,6 +65,7 @@ from eventuali.projection import (
 from eventuali.query import ALL, E, Query
 from eventuali.snapshot import CleanedSnapshots, SnapshotPolicy
 from eventuali.store import StoreStats
+from eventuali.sync._all_tenants import AllTenants
 from eventuali.sync._bus import CommandBus
 from eventuali.sync._dead_letters import DeadLetters
 from eventuali.sync._member import Member
@@ -72,10 +74,19 @@ from eventuali.sync._running import rebuild as _rebuild
 from eventuali.sync._subscription import Subscription
 from eventuali.sync._transaction import UnitOfWork
 from eventuali.sync._transaction import transact as _transact
+from eventuali.tenants import TenantLimits, TenantUsage, check_limits, limited
 from eventuali.tracking import Tracking
 from eventuali.transaction import Outcome
 
-__all__ = ["CommandBus", "Documents", "EventStore", "Running", "Subscription", "UnitOfWork"]
+__all__ = [
+    "AllTenants",
+    "CommandBus",
+    "Documents",
+    "EventStore",
+    "Running",
+    "Subscription",
+    "UnitOfWork",
+]
 
 A = TypeVar("A", bound=Aggregate)
 M = TypeVar("M", bound=ReadModel)
@@ -101,10 +112,12 @@ class EventStore:
         inline: Inline | None = None,
         tickets: Tickets | None = None,
         snapshots: Snapshots | None = None,
+        limits: TenantLimits | None = None,
         root: bool = True,
     ) -> None:
         """Don't call this directly; use `EventStore.create`."""
         self._store = store
+        self._limits = limits
         self._tickets = tickets or Tickets()
         self._snapshots = snapshots or Snapshots(None)
         self._inline = inline
@@ -121,13 +134,16 @@ class EventStore:
         inline: Sequence[Projection[Any]] = (),
         clock: StoreClock | None = None,
         snapshots: SnapshotPolicy | None = None,
+        limits: TenantLimits | None = None,
     ) -> Self:
         """Opens a store, and creates it if none exists; see `eventuali.EventStore.create`."""
         refuse_in_loop()
         given, kept = check_inline(inline), Snapshots(snapshots)
+        check_limits(limits)
         store: Store = begin(url, tenant, durability, clock).wait().blocking(True)
+        store = limited(store, limits)
         made = Inline(store, given) if given else None
-        return cls(opened(store), EventTypes(), inline=made, snapshots=kept)
+        return cls(opened(store), EventTypes(), inline=made, snapshots=kept, limits=limits)
 
     def save(
         self,
@@ -493,9 +509,11 @@ class EventStore:
         """Returns the registered classes by name; for a store, including those for all stores."""
         return event_types_of(self).named()
 
-    def for_tenant(self, tenant: str) -> EventStore:
-        """Returns the same store for another tenant; it is closed with the original store."""
-        seen = self._store.for_tenant(named_tenant(tenant))
+    def for_tenant(self, tenant: str, *, limits: TenantLimits | None = None) -> EventStore:
+        """Returns the same store for a tenant; see `eventuali.EventStore.for_tenant`."""
+        seen = limited(self._store.for_tenant(named_tenant(tenant)), limits)
+        if limits is None and seen.tenant == self._store.tenant:
+            limits = self._limits
         inline = self._inline and self._inline.of(seen)
         return EventStore(
             seen,
@@ -503,8 +521,17 @@ class EventStore:
             inline=inline,
             tickets=self._tickets,
             snapshots=self._snapshots,
+            limits=limits,
             root=False,
         )
+
+    def all_tenants(self) -> AllTenants:
+        """Returns a handle that reads all tenants; see `eventuali.EventStore.all_tenants`."""
+        return AllTenants(self._store.all_tenants(), self._event_types)
+
+    def usage(self) -> TenantUsage:
+        """Returns how much this tenant has stored; see `eventuali.EventStore.usage`."""
+        return TenantUsage(*_drive(_across.usage(self._store)), self._limits)
 
     @property
     def url(self) -> str:
@@ -516,7 +543,7 @@ class EventStore:
         store = self._store
         position = store.last_position()
         names = store.url, store.backend, store.tenant
-        return StoreStats(*names, position, shown_by(store), self._snapshots.stats())
+        return StoreStats(*names, position, shown_by(store), self._snapshots.stats(store.tenant))
 
     def verify(self, *, progress: Progress | bool | None = None, limit: int = 1000) -> Verification:
         """Checks everything that is stored; see `eventuali.EventStore.verify`."""
