@@ -493,6 +493,47 @@ def test_whoever_has_handled_its_last_event_keeps_nobody_waiting(tmp_path, monke
 
 
 @each_backend
+def test_while_one_is_tried_that_may_have_ended_a_process_no_other_is_begun(kind, tmp_path):
+    async def test(store):
+        begun, goes_on = [], asyncio.Event()
+
+        async def work(event: CrewNoted) -> None:
+            begun.append(event.number)
+            if len(begun) == 1:
+                await goes_on.wait()
+
+        await fill(store, 8, 1)
+        core, answer = store._store, store._driver.answer
+        for number in range(2):
+            crashed = b'{"owner": null, "crashed": true}'
+            lease = "group lease", f"crew/{number}", None, crashed, uuid4()
+            await answer(core.put_record(*lease))
+        positions: dict[int, list[int]] = {0: [], 1: []}
+
+        async def place(event: CrewNoted) -> None:
+            positions[delivery().partition].append(event.meta.position)
+
+        async with store.join(Group("probe", place, NOTED, partitions=2)) as member:
+            await member.caught_up(timeout=SAFETY)
+        suspect = positions[0][0]
+        attempt = f'{{"position": {suspect}, "tries": 1}}'.encode()
+        await answer(core.put_record("group attempt", "crew/0", None, attempt, uuid4()))
+        async with store.join(Group("crew", work, NOTED, partitions=2)) as member:
+            await until(lambda: begun)
+            if begun == [suspect - 1]:
+                await asyncio.sleep(0.3)
+                assert len(begun) == 1, "nothing is begun beside it"
+            else:  # the other partition was first: then that one waits for it
+                await asyncio.sleep(0.3)
+                assert suspect - 1 not in begun
+            goes_on.set()
+            await member.caught_up(timeout=SAFETY)
+        assert sorted(begun) == list(range(8))
+
+    run("async", kind, tmp_path, test)
+
+
+@each_backend
 def test_a_handler_whose_call_was_cancelled_has_failed(kind, tmp_path):
     async def test(store):
         tried = []

@@ -123,7 +123,7 @@ class Consuming:
         self._generation = held.generation
         self._decoders = Decoders(event_types, raw=False, query=group.query)
         self._turn = turn
-        self._has_turn = False
+        self._gives: Callable[[], None] | None = None  # gives the turn away that it has
         self._tell = tell
         self._watched = watched
         self._stopped = False
@@ -203,6 +203,7 @@ class Consuming:
     def _stands(self, held: Held, error: Exception) -> Work:
         """Stands where it is until the partition is wanted elsewhere: here it would fail again."""
         held.put_back()
+        self._give_turn()
         self._fault(error, self._failed_at)
         while held.status == _OWNED and not self._stopped:
             yield Pause(Limit(_LOOK))
@@ -381,10 +382,11 @@ class Consuming:
             if known and (yield from self._is_behind(held, stream)):
                 yield from self._park(held, row, "held back", None, 0)
                 return True
-        tries = 0
-        if begins and self._careful:
+        tries, careful, suspected = 0, begins and self._careful > 0, False
+        if careful:
             # Of several events in hand, one may have ended the process; then each is tried alone.
-            if (yield held.tried(row.position)) and not (yield from self._alone(held)):
+            suspected = (yield held.tried(row.position)) > 0
+            if not (yield from self._in_turn(held, alone=suspected)):
                 return False
             tries = (yield held.attempt(row.position)) - 1
             if tries >= CRASHES:
@@ -406,6 +408,7 @@ class Consuming:
             if attempt > policy.times:
                 return (yield from self._give_up(held, row, "failed", failed, tries + attempt))
             held.put_back()
+            self._give_turn()
             pause = self._pause(policy.backoff, attempt - 1, _LONGEST_PAUSE)
             self._error, self._failed_at = failed, row.position
             self._become("retrying")
@@ -413,14 +416,22 @@ class Consuming:
                 yield Pause(Limit(min(pause.limit.left(), _LOOK), followed(self._store)))
             if not held.take():
                 return False
+            if careful and not (yield from self._in_turn(held, alone=suspected)):
+                return False
             failed = None
 
-    def _alone(self, held: Held) -> Step:
-        """Waits until no other event here is tried that may end the process, or hangs."""
-        limit = monotonic() + LONGEST
-        while not self._has_turn and monotonic() < limit:
-            self._has_turn = self._turn.take()
-            if not self._has_turn:
+    def _in_turn(self, held: Held, *, alone: bool) -> Step:
+        """Waits until no other event here is tried that may end the process, or hangs.
+
+        Args:
+            held: The partition.
+            alone: Whether this one may do so: then no other one is to be begun meanwhile.
+        """
+        turn, limit = self._turn, monotonic() + LONGEST
+        while self._gives is None and monotonic() < limit:
+            if turn.take() if alone else turn.begin():
+                self._gives = turn.give if alone else turn.end
+            else:
                 held.put_back()
                 yield Pause(Limit(_TURN))
                 if not held.take():
@@ -429,9 +440,9 @@ class Consuming:
 
     def _give_turn(self) -> None:
         """Lets another event be tried."""
-        if self._has_turn:
-            self._has_turn = False
-            self._turn.give()
+        gives, self._gives = self._gives, None
+        if gives is not None:
+            gives()
 
     def _call(self, held: Held, event: Event) -> Generator[Any, Any, Exception | None]:
         """Calls the handler; returns what it raised."""
@@ -500,6 +511,7 @@ class Consuming:
             yield from self._park(held, row, reason, error, tries)
             return True
         held.put_back()
+        self._give_turn()
         self._fault(error, row.position)
         yield held.flush()
         while held.status == _OWNED and not self._stopped:
@@ -589,7 +601,7 @@ class Consuming:
             given_up = failed_again(json, "crashed", text, "", handled_by())
             yield held.park(given_up, version)
             return False
-        if begun and not (yield from self._alone(held)):
+        if begun and not (yield from self._in_turn(held, alone=True)):
             return False
         json = begun_again(json)
         version = yield held.park(json, version)
