@@ -329,6 +329,11 @@ def join(guess: Guess) -> Call:
     return call
 
 
+def repartition(guess: Guess) -> Call:
+    name, partitions = guess.name("group"), guess.random.choice([4, 8, 9, 300])
+    return lambda store: store.repartition(name, partitions)
+
+
 def dead_letters(guess: Guess) -> Call:
     name, position, event = guess.name("group"), guess.position(), guess.new_event()
     verb: Any = guess.random.choice([
@@ -413,8 +418,8 @@ CALLS = {
     function.__name__: function
     for function in (
         load, load_one, load_many, history, save, append, append_events, tracked, decide, transact,
-        get, find, search, count, run, rebuild, read, subscribe, join, dead_letters, checkpoints,
-        reset_checkpoint, delete_checkpoint, load_events, get_events, load_events_by_type,
+        get, find, search, count, run, rebuild, read, subscribe, join, repartition, dead_letters,
+        checkpoints, reset_checkpoint, delete_checkpoint, load_events, get_events, load_events_by_type,
         get_aggregate_version, streams, for_tenant, all_tenants, usage, verify, clean_snapshots,
         horizon, stats,
     )
