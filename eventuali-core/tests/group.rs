@@ -18,6 +18,7 @@ use eventuali_core::record::{RecordChange, RecordKey};
 use eventuali_core::service::group::{First, Held, Member, Options, Status, repartition};
 use eventuali_core::store::EventStore;
 use eventuali_core::stream::{ExpectedVersion, StreamId};
+use uuid::Uuid;
 
 use fixtures::stalled::Stalled;
 use fixtures::{InProcess, PostgresTable, SqliteFile};
@@ -401,38 +402,35 @@ fn what_was_handled_under_fewer_partitions_is_not_again() {
 }
 
 #[test]
-fn partitions_are_raised_under_members() {
+fn partitions_are_raised_only_once_all_members_are_gone() {
     each(|fixture| {
         let (store, handled) = (opened(fixture), Handled::default());
-        let workers = [Worker::new(&store, &handled), Worker::new(&store, &handled)];
-        let owned = |count| {
-            let owned = workers.iter().map(|worker| worker.member.owned().len());
-            owned.sum::<usize>() == count
-        };
-        let mut events = fill(&store, 20, 3);
-        until("they share", || owned(4));
-        for partitions in [5, 8] {
-            events += fill(&store, 20, 3);
-            block_on(repartition(&store, "mail", partitions)).expect("it is raised");
-            events += fill(&store, 20, 3);
-            until("they share more", || owned(partitions as usize));
-        }
+        let events = fill(&store, 20, 3);
+        let worker = Worker::of(&store, Options { lease: LEASE, ..options() }, &handled);
         until("all are handled", || distinct(&handled) == events);
-        for worker in workers {
-            worker.leave();
-        }
-        // Each stream in order: what comes again does so behind a break.
-        let seen = seen(&handled);
-        assert_eq!(distinct(&handled), events);
-        for stream in 1..=20_u64 {
-            let mut first: Vec<u64> = Vec::new();
-            for position in seen.iter().map(|(.., position)| *position) {
-                if position % 20 == stream % 20 && !first.contains(&position) {
-                    first.push(position);
-                }
-            }
-            assert!(first.is_sorted(), "{first:?}");
-        }
+        let told = block_on(repartition(&store, "mail", 8)).expect_err("it is refused");
+        assert_eq!(*told.kind(), ErrorKind::Configuration, "{told}");
+        worker.leave();
+        block_on(repartition(&store, "mail", 8)).expect("it is raised");
+        // One that was killed has a record, which nobody changes.
+        let member = RecordKey::new("group member", format!("mail/{}", Uuid::from_u128(7)));
+        let beat = br#"{"process": 1, "count": 1, "lease": 300, "leaving": false}"#;
+        let left = Commit::change(vec![RecordChange::put(member, beat.to_vec())]);
+        block_on(store.commit(left)).expect("it commits");
+        block_on(repartition(&store, "mail", 9)).expect("it is raised behind its lease");
+    });
+}
+
+#[test]
+fn a_member_ends_whose_group_is_gone() {
+    each(|fixture| {
+        let store = opened(fixture);
+        let member = join(&store, Options { partitions: Some(1), ..options() }).expect("it joins");
+        drop(block_on(member.next()).expect("it is a member"));
+        let gone = RecordChange::delete(RecordKey::new("group", "mail"));
+        block_on(store.commit(Commit::change(vec![gone]))).expect("it commits");
+        let told = block_on(member.next()).err().expect("it has ended");
+        assert!(matches!(told.kind(), ErrorKind::Corrupted { .. }), "{told:?}");
     });
 }
 

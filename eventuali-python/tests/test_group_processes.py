@@ -164,10 +164,10 @@ def test_whatever_becomes_of_members_every_event_is_handled(kind, tmp_path):
                         member.send_signal(signal.SIGSTOP)
                         # It may hold the lock of the file, for which writers wait meanwhile.
                         asyncio.get_running_loop().call_later(
-                            2 * LEASE, member.send_signal, signal.SIGCONT
+                            3 * LEASE, member.send_signal, signal.SIGCONT
                         )
                         count += await fill(store, 20, 2, first=count)
-                        await asyncio.sleep(2 * LEASE)
+                        await asyncio.sleep(3 * LEASE)
                 await crew.wait_for(list(range(count)))
                 for member in list(crew.members):
                     crew.leaves(member)

@@ -746,9 +746,11 @@ def test_what_was_handled_in_fewer_partitions_is_not_handled_again(api, kind, tm
         async with joined(store, crew) as member:
             assert member.status().partitions == 5
             await member.caught_up(timeout=SAFETY)
-            await store.repartition("crew", 16)
-            await fill(store, 10, 1, first=30)
-            await until(lambda: member.status().partitions == 16)
+            with pytest.raises(ConfigurationError, match="at work"):
+                await store.repartition("crew", 16)
+        await store.repartition("crew", 16)
+        await fill(store, 10, 1, first=30)
+        async with joined(store, crew) as member:
             await member.caught_up(timeout=SAFETY)
             # Dead letters of each time are handled by whoever has their streams by now.
             left = [number for number in await numbers(store) if number % 10 == 0]
@@ -759,10 +761,53 @@ def test_what_was_handled_in_fewer_partitions_is_not_handled_again(api, kind, tm
                 await asyncio.sleep(0.01)
             await member.caught_up(timeout=SAFETY)
         assert {event.number for event in seen.events} == set(await numbers(store))
-        first = [event.number for event in seen.events if event.number < 20]
-        assert len(first) == len(set(first)), "nothing of it was on its way"
+        assert len(seen.events) == len(await numbers(store)), "nothing twice"
 
     run(api, kind, tmp_path, test)
+
+
+@each_backend
+def test_of_a_checkpoint_above_the_log_nothing_is_raised(kind, tmp_path):
+    async def test(store):
+        await fill(store, 8, 1)
+        async with joined(store, group(store, Seen(), partitions=1)) as member:
+            await member.caught_up(timeout=SAFETY)
+        core, answer = store._store, store._driver.answer
+        version, _ = await answer(core.record("group checkpoint", "crew/0"))
+        place = f'{{"position": 1000, "event_id": "{uuid4()}", "written_at": 1}}'.encode()
+        await answer(core.put_record("group checkpoint", "crew/0", version, place, uuid4()))
+        with pytest.raises(CheckpointMismatchError, match="position 1000"):
+            await store.repartition("crew", 4)
+
+    run("async", kind, tmp_path, test)
+
+
+@each_backend
+def test_what_may_end_processes_is_known_under_more_partitions(kind, tmp_path):
+    async def test(store):
+        tried = []
+
+        async def work(event: CrewNoted) -> None:
+            tried.append(event.number)
+
+        await fill(store, 8, 1)
+        async with joined(store, group(store, Seen(), partitions=1)) as member:
+            await member.caught_up(timeout=SAFETY)
+        await fill(store, 8, 1, first=8)
+        core, answer = store._store, store._driver.answer
+        attempt = b'{"position": 9, "tries": 5}'
+        await answer(core.put_record("group attempt", "crew/0", None, attempt, uuid4()))
+        version, _ = await answer(core.record("group lease", "crew/0"))
+        gone = f'{{"owner": "{uuid4()}", "crashed": false}}'.encode()
+        await answer(core.put_record("group lease", "crew/0", version, gone, uuid4()))
+        await store.repartition("crew", 4)
+        async with store.join(Group("crew", work, NOTED, on_error=PARK)) as member:
+            await member.caught_up(timeout=SAFETY)
+            (letter,) = await store.dead_letters("crew").list()
+        assert (letter.position, letter.reason) == (9, "crashed")
+        assert sorted(tried) == list(range(9, 16))
+
+    run("async", kind, tmp_path, test)
 
 
 @each_backend

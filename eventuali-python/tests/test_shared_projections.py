@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from contextlib import AsyncExitStack
+from uuid import uuid4
 
 import pytest
 from pots import (
@@ -28,12 +29,17 @@ from pots import (
     sums,
     until,
 )
-from stores import each_api, each_backend, each_shared, each_store, opened, url_of
+from stores import Blocking, each_api, each_backend, each_shared, each_store, opened, url_of
 from stores import run as run_on
 from support import TESTS
 
 from eventuali import Projection, ReadModel
-from eventuali.errors import ConfigurationError, InvalidEventError, ProjectionError
+from eventuali.errors import (
+    ConfigurationError,
+    InvalidEventError,
+    ProjectionError,
+    StorageCorruptedError,
+)
 from eventuali.group import Group
 from eventuali.worker import Worker
 
@@ -251,6 +257,23 @@ def test_a_group_shares_projections_or_the_log(kind, tmp_path):
     run("async", kind, tmp_path, test)
 
 
+@each_store
+def test_a_group_of_an_older_copy_ends(api, kind, tmp_path):
+    async def test(store):
+        core = (store.store if isinstance(store, Blocking) else store)._store
+        async with running(store, Pots(), Third(), waits=False, group="views") as found:
+            await found.caught_up(timeout=SAFETY)
+            version, _ = await asyncio.to_thread(lambda: core.record("group", "views").wait())
+            older = b'{"partitions": 1, "tag": null, "names": ["X/1"]}'
+            put = core.put_record("group", "views", version, older, uuid4())
+            await asyncio.to_thread(put.wait)
+            await until(lambda: {each.state for each in found.status()} == {"faulted"})
+            for each in found.status():
+                assert isinstance(each.error, StorageCorruptedError)
+
+    run(api, kind, tmp_path, test)
+
+
 @each_api
 def test_nothing_else_is_accepted(api, tmp_path):
     async def test(store):
@@ -259,6 +282,7 @@ def test_nothing_else_is_accepted(api, tmp_path):
             ({"group": 7}, TypeError),
             ({"group": "views", "lease": 0.05}, ValueError),
             ({"group": "views", "lease": "long"}, TypeError),
+            ({"lease": -1}, ValueError),
         ):
             with pytest.raises(error):
                 async with running(store, Pots(), **wrong):

@@ -792,18 +792,20 @@ class EventStore:
         return Member(self._driver, self._store, self._event_types, group)
 
     async def repartition(self, group: str, partitions: int) -> None:
-        """Raises the number of partitions of a consumer group, whether members are at work or not.
+        """Raises the number of partitions of a consumer group whose members have left.
 
-        Each event still belongs to one partition, and what was handled is not handled again. The
-        members lose their partitions for a moment; what they have handled and not written yet comes
-        again. Members that are started afterwards with a lower number join all the same.
+        Each event still belongs to one partition, and what was handled is not handled again. A
+        member that was killed is known to be gone after its lease. Members that are started
+        afterwards with a lower number join all the same.
 
         Args:
             group: The name of the group.
             partitions: How many there are to be: as many as now or more, up to 256.
 
         Raises:
-            ConfigurationError: There is no such group, or it has more partitions.
+            CheckpointMismatchError: The event of a checkpoint is not there any more.
+            ConfigurationError: There is no such group, it has more partitions, or a member is at
+                work.
             ValueError: The number is out of range.
         """
         from eventuali._engine.membership import repartitioned

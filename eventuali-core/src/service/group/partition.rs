@@ -47,6 +47,13 @@ impl Partitioning {
 
     /// Partitions that are something of their own each.
     pub(super) fn named(names: &[String]) -> Result<Self> {
+        if names.len() > MAX_PARTITIONS as usize {
+            let text = format!(
+                "a group shares up to {MAX_PARTITIONS} projections, counting each version that it \
+                 ever had: use another name for the group"
+            );
+            return Err(Error::invalid("group", text));
+        }
         Ok(Self { names: names.to_vec(), ..Self::new(names.len() as u32, None)? })
     }
 

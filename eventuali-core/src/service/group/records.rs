@@ -44,9 +44,9 @@ pub(super) struct Beat {
     pub(super) lease: u64,
     /// Whether it gives away what it owns, and takes nothing any more.
     pub(super) leaving: bool,
-    /// The numbers of the partitions that it can take; empty for all.
+    /// The numbers of the partitions that it can take; none for all.
     #[serde(default)]
-    pub(super) can: Vec<u32>,
+    pub(super) can: Option<Vec<u32>>,
     /// What it lost while an event of it was in hand that is in hand still: others take that, above
     /// their share.
     #[serde(default)]

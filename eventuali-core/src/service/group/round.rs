@@ -13,11 +13,11 @@ use super::held::{Held, Status};
 use super::member::{Inner, Release, State};
 #[cfg(feature = "faults")]
 use super::member::{LOOK, fault};
-use super::partition::{MAX_PARTITIONS, Partitioning};
+use super::partition::MAX_PARTITIONS;
 use super::records::{Beat, LEASES, Lease, decoded, is_conflict, says};
 use crate::clock::new_id;
 use crate::commit::Commit;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::{ExpectedRecord, Record, RecordChange, RecordCheck};
 use crate::service::checkpoint::{block_on, may_pass};
 use crate::service::dead_letter;
@@ -40,6 +40,16 @@ pub(super) struct Round {
     hangs: Vec<u32>,
 }
 
+/// How a partition is taken.
+struct Take {
+    number: u32,
+    /// Whether whoever had it may have ended in the middle of an event.
+    crashed: bool,
+    change: RecordChange,
+    /// That the one who had it is still not there.
+    gone: Option<RecordCheck>,
+}
+
 /// Another member, as it is seen now.
 struct Other {
     id: Uuid,
@@ -49,7 +59,7 @@ struct Other {
     proven: bool,
     leaving: bool,
     /// See [`Beat::can`].
-    can: Vec<u32>,
+    can: Option<Vec<u32>>,
     /// See [`Beat::hangs`].
     hangs: Vec<u32>,
 }
@@ -58,10 +68,8 @@ impl Inner {
     /// One look at the group, and what follows from it.
     pub(super) fn turn(self: &Arc<Self>, round: &mut Round) -> Result<()> {
         self.beat(round)?;
-        self.give_away()?;
-        if let Some((found, version)) = block_on(self.division())? {
-            self.is_divided(found, version);
-        }
+        self.give_away(round)?;
+        self.divides()?;
         // Whoever joins between the two is seen as a member before it is as an owner.
         let leases = block_on(self.leases())?;
         let members = block_on(self.members())?;
@@ -82,17 +90,39 @@ impl Inner {
         let raised = self.partitioning().was_raised();
         let held: Vec<Arc<Held>> = self.lock().held.values().cloned().collect();
         for held in held {
-            // Those of fewer partitions than there are now are looked through by all.
-            if raised || count(held.number()..=held.number())? > 0 {
+            // The number of a letter is that of its time: where there were fewer, they are looked
+            // through.
+            let asked = if raised {
+                !block_on(dead_letter::wanted(&held, 1))?.is_empty()
+            } else {
+                count(held.number()..=held.number())? > 0
+            };
+            if asked {
                 held.ask();
             }
         }
         Ok(())
     }
 
-    fn division(&self) -> Answer<Option<(Partitioning, u64)>> {
+    /// Looks how the group divides the log by now.
+    fn divides(&self) -> Result<()> {
         let (keys, store) = (self.keys.clone(), self.store.clone());
-        Box::pin(async move { keys.partitioning(&store).await })
+        let found = block_on(Box::pin(async move { keys.partitioning(&store).await }))?;
+        let names = &self.options.names;
+        match found {
+            Some((found, version)) if names.iter().all(|name| found.names.contains(name)) => {
+                self.is_divided(found, version);
+                Ok(())
+            }
+            _ => {
+                let text = format!(
+                    "what the group {:?} stores of itself is gone: the store was put back to an \
+                     older copy; join again",
+                    self.options.name
+                );
+                Err(Error::new(ErrorKind::Corrupted { position: None }, text))
+            }
+        }
     }
 
     fn members(&self) -> Answer<Vec<(Uuid, u64, Beat)>> {
@@ -175,8 +205,9 @@ impl Inner {
     }
 
     /// Writes down what is released.
-    fn give_away(&self) -> Result<()> {
+    fn give_away(&self, round: &mut Round) -> Result<()> {
         loop {
+            self.beat(round)?; // many take longer than a lease
             let Some(release) = self.lock().releases.pop() else { return Ok(()) };
             match self.free(&release.held, release.crashed) {
                 Err(error) if may_pass(&error) => {
@@ -255,11 +286,12 @@ impl Inner {
         }
     }
 
-    /// The numbers of the partitions that it can take; empty for all.
-    fn can(&self) -> Vec<u32> {
+    /// The numbers of the partitions that it can take; none for all.
+    fn can(&self) -> Option<Vec<u32>> {
         let (names, found) = (&self.options.names, self.partitioning());
         let numbers = 0..found.names.len() as u32;
-        numbers.filter(|number| names.contains(&found.names[*number as usize])).collect()
+        let known = |number: &u32| names.contains(&found.names[*number as usize]);
+        (!names.is_empty()).then(|| numbers.filter(known).collect())
     }
 
     /// Takes what it lacks of its share, and gives away what it has above it.
@@ -271,9 +303,9 @@ impl Inner {
     ) -> Result<()> {
         let stays = |other: &&Other| other.alive && !other.leaving;
         let can = self.can();
-        let mut alive: Vec<(Uuid, &[u32])> =
-            others.iter().filter(stays).map(|other| (other.id, &*other.can)).collect();
-        alive.push((round.id, &can));
+        let mut alive: Vec<(Uuid, Option<&[u32]>)> =
+            others.iter().filter(stays).map(|other| (other.id, other.can.as_deref())).collect();
+        alive.push((round.id, can.as_deref()));
         alive.sort_unstable();
         let share = Share::of(round.id, &alive, leases.len() as u32);
         // What somebody can't take whose handler hangs is taken above the share.
@@ -292,21 +324,24 @@ impl Inner {
                 }
             }
             state.members = others.iter().filter(|other| other.alive).count() + 1;
-            state.settled = lacks_none && round.are_owned(others, leases, &can)?;
+            state.settled = lacks_none && round.are_owned(others, leases, can.as_deref())?;
             (own.len(), state.leaving)
         };
         if leaving {
             return Ok(());
         }
-        let mut lacks = share.count.saturating_sub(owned);
+        let (mut lacks, mut takes) = (share.count.saturating_sub(owned), Vec::new());
         for number in share.numbers {
             let is_extra = hangs.contains(&number);
-            if (is_extra || lacks > 0) && self.may_take(number) {
-                let took = self.take(round, others, number, leases)?;
-                lacks -= usize::from(took && !is_extra);
+            if (is_extra || lacks > 0)
+                && self.may_take(number)
+                && let Some(take) = self.take_of(round, others, number, leases)?
+            {
+                lacks -= usize::from(!is_extra);
+                takes.push(take);
             }
         }
-        Ok(())
+        self.take(takes)
     }
 
     fn may_take(&self, number: u32) -> bool {
@@ -314,32 +349,31 @@ impl Inner {
         !state.held.contains_key(&number) && state.lost.iter().all(|(lost, _)| *lost != number)
     }
 
-    /// Takes a partition that is free, or whose owner is gone; whether it did.
-    fn take(
+    /// How a partition is taken that is free, or whose owner is gone; none where it can't be.
+    fn take_of(
         self: &Arc<Self>,
         round: &Round,
         others: &[Other],
         number: u32,
         leases: &[Option<Record>],
-    ) -> Result<bool> {
+    ) -> Result<Option<Take>> {
         let record = leases.get(number as usize).and_then(Option::as_ref);
         let lease: Lease = record.map_or(Ok(Lease::default()), decoded)?;
-        // Nobody takes one of partitions that are other ones by now.
-        let mut checks = vec![RecordCheck { key: self.keys.group(), version: self.layout().1 }];
-        let mut crashed = lease.crashed;
+        let (mut gone, mut crashed) = (None, lease.crashed);
         match lease.owner {
             None => {}
             // This one took it, and never heard that it did.
             Some(owner) if owner == round.id => {
                 let generation = record.map_or(0, |record| record.version);
-                return self.owns(number, generation, true).map(|()| true);
+                self.owns(number, generation, true)?;
+                return Ok(None);
             }
             Some(owner) => {
                 match others.iter().find(|other| other.id == owner) {
-                    Some(other) if other.alive => return Ok(false),
+                    Some(other) if other.alive => return Ok(None),
                     Some(other) => {
                         let key = self.keys.member(owner);
-                        checks.push(RecordCheck { key, version: other.version });
+                        gone = Some(RecordCheck { key, version: other.version });
                     }
                     None => {}
                 }
@@ -350,11 +384,38 @@ impl Inner {
             record.map_or(ExpectedRecord::Absent, |record| ExpectedRecord::Exact(record.version));
         let change = says(self.keys.of(LEASES, number), &Lease { owner: Some(round.id), crashed })?
             .expecting(expected);
-        let commit = Commit { checks, ..self.commit(change) };
+        Ok(Some(Take { number, crashed, change, gone }))
+    }
+
+    /// Takes partitions, all in one commit; where another member was sooner for one of them, each by
+    /// itself.
+    fn take(self: &Arc<Self>, takes: Vec<Take>) -> Result<()> {
+        if takes.is_empty() || self.taken(&takes)? {
+            return Ok(());
+        }
+        for take in takes {
+            self.taken(&[take])?;
+        }
+        Ok(())
+    }
+
+    fn taken(self: &Arc<Self>, takes: &[Take]) -> Result<bool> {
+        // Nobody takes one of partitions that are other ones by now.
+        let mut checks = vec![RecordCheck { key: self.keys.group(), version: self.layout().1 }];
+        for gone in takes.iter().filter_map(|take| take.gone.as_ref()) {
+            if !checks.contains(gone) {
+                checks.push(gone.clone());
+            }
+        }
+        let changes = takes.iter().map(|take| take.change.clone()).collect();
+        let patience = Some(self.options.lease);
+        let commit = Commit { checks, patience, ..Commit::change(changes) };
         match block_on(self.store.commit(commit)) {
             Ok(done) => {
-                let generation = done.record_versions.first().copied().unwrap_or(0);
-                self.owns(number, generation, crashed).map(|()| true)
+                for (take, generation) in takes.iter().zip(done.record_versions) {
+                    self.owns(take.number, generation, take.crashed)?;
+                }
+                Ok(true)
             }
             Err(error) if is_conflict(&error) => Ok(false),
             Err(error) => Err(error),
@@ -424,12 +485,12 @@ struct Share {
 
 impl Share {
     /// The share of a member, of those that are there, in order, each with what it can take.
-    fn of(own: Uuid, alive: &[(Uuid, &[u32])], partitions: u32) -> Self {
+    fn of(own: Uuid, alive: &[(Uuid, Option<&[u32]>)], partitions: u32) -> Self {
         let rank = alive.iter().position(|(id, _)| *id == own).unwrap_or(0);
         let (members, can) = (alive.len(), alive[rank].1);
         let all = || 0..partitions;
         if alive.iter().all(|(_, other)| *other == can) {
-            let all: Vec<u32> = all().filter(|n| can.is_empty() || can.contains(n)).collect();
+            let all: Vec<u32> = all().filter(|n| can.is_none_or(|can| can.contains(n))).collect();
             let count = all.len() / members + usize::from(rank < all.len() % members);
             // Those who look at the same time begin at different ones.
             let first = rank * all.len() / members;
@@ -438,7 +499,10 @@ impl Share {
         }
         // Those that few can take come first, and each goes to who has least of those who can, as all
         // of them find.
-        let able = |number: u32| (0..members).filter(move |at| alive[*at].1.contains(&number));
+        let able = |number: u32| {
+            let can = move |at: &usize| alive[*at].1.is_none_or(|can| can.contains(&number));
+            (0..members).filter(can)
+        };
         let mut order: Vec<u32> = all().collect();
         order.sort_by_key(|number| able(*number).count());
         let (mut loads, mut numbers) = (vec![0; members], Vec::new());
@@ -467,13 +531,18 @@ impl Round {
     }
 
     /// Whether every partition that it can take has an owner that is there.
-    fn are_owned(&self, others: &[Other], leases: &[Option<Record>], can: &[u32]) -> Result<bool> {
+    fn are_owned(
+        &self,
+        others: &[Other],
+        leases: &[Option<Record>],
+        can: Option<&[u32]>,
+    ) -> Result<bool> {
         let is_there = |owner: Uuid| {
             owner == self.id || others.iter().any(|other| other.id == owner && other.proven)
         };
         for (number, record) in leases.iter().enumerate() {
             let lease: Option<Lease> = record.as_ref().map(decoded).transpose()?;
-            let concerns = can.is_empty() || can.contains(&(number as u32));
+            let concerns = can.is_none_or(|can| can.contains(&(number as u32)));
             if concerns && !lease.and_then(|lease| lease.owner).is_some_and(is_there) {
                 return Ok(false);
             }
@@ -510,7 +579,8 @@ mod tests {
 
     fn shares(can: &[&[u32]], partitions: u32) -> Vec<Vec<u32>> {
         let ids: Vec<Uuid> = (0..can.len()).map(|id| Uuid::from_u128(id as u128)).collect();
-        let alive: Vec<_> = ids.iter().copied().zip(can.iter().copied()).collect();
+        let can = can.iter().map(|can| (!can.is_empty()).then_some(*can));
+        let alive: Vec<_> = ids.iter().copied().zip(can).collect();
         let share = |id: &Uuid| {
             let Share { count, mut numbers } = Share::of(*id, &alive, partitions);
             numbers.truncate(count);

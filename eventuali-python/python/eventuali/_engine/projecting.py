@@ -123,6 +123,7 @@ class Projecting(Paging):
         self._turn = turn or Turn()
         self._log = store.subscribe(self.items, PAGE)
         self._fresh = True  # whether this process has not begun before
+        self._is_in_documents = not isinstance(runnable, Placed | InSql)
         self._state: ProjectionState = "elsewhere" if shared else "catching up"
         self._lease = Lease() if shared else None
         self._elsewhere: Place | None = None  # what another process fills, as it was seen last
@@ -210,8 +211,10 @@ class Projecting(Paging):
             return
         try:
             while not self._stopped:
+                self._error = self._failed_at = None
                 self._become("elsewhere")
                 while self._is_wanted_elsewhere() and not self._stopped:
+                    yield from self._lease.release()  # one that was wanted before it was seen
                     yield pause()
                 if not self._stopped:
                     yield from self._work_here(self._lease)
@@ -221,7 +224,7 @@ class Projecting(Paging):
             self._become("stopped")
 
     def _work_here(self, lease: Lease) -> Work:
-        self._fresh, self._error, self._failed_at = True, None, None
+        self._fresh = True
         self._forget()
         self._become("catching up")
         yield from self._work()
@@ -249,7 +252,8 @@ class Projecting(Paging):
     @property
     def lease_name(self) -> str:
         """What its lease is called."""
-        return f"{self.name}/{type(self.projection).__projection_version__}"
+        place = "" if self._is_in_documents else ", tables"
+        return f"{self.name}/{type(self.projection).__projection_version__}{place}"
 
     def takes(self, held: Held) -> None:
         """Works from now on, or goes on."""
@@ -456,7 +460,7 @@ class Projecting(Paging):
                     return True
                 yield pause
                 attempt += 1
-                if self._stopped:
+                if self._stopped or self._is_wanted_elsewhere():
                     return True
                 yield from self._until(failed.position)
             except Failed as again:

@@ -87,7 +87,7 @@ class Sharing:
             ValueError: The lease is too short.
         """
         self._store = store
-        self._group = check_name("group", group)
+        self._group = "" if group is None else check_name("group", group)
         self._lease = check_lease(lease)
         self._all = {each.lease_name: each for each in projections}
         self._core: Member | None = None

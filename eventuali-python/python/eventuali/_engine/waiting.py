@@ -39,8 +39,9 @@ class Supervised:
     def _share(self, group: object, lease: object) -> None:
         """Prepares to share the projections with other processes, if a group is named."""
         shared = [each for each in self._all if each.state == "elsewhere"]
-        if group is not None and shared:
-            self._sharing = Sharing(self._store, group, lease, shared)
+        sharing = Sharing(self._store, group, lease, shared)
+        if shared:
+            self._sharing = sharing
 
     def _begin(self) -> None:
         """Notes that the block was entered.
