@@ -420,8 +420,8 @@ CALLS = {
         load, load_one, load_many, history, save, append, append_events, tracked, decide, transact,
         get, find, search, count, run, rebuild, read, subscribe, join, repartition, dead_letters,
         checkpoints, reset_checkpoint, delete_checkpoint, load_events, get_events,
-        load_events_by_type, get_aggregate_version, streams, for_tenant, all_tenants, usage, verify, clean_snapshots,
-        horizon, stats,
+        load_events_by_type, get_aggregate_version, streams, for_tenant, all_tenants, usage,
+        verify, clean_snapshots, horizon, stats,
     )
 }  # fmt: skip
 EXEMPT = {
