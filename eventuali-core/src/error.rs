@@ -258,6 +258,11 @@ impl Error {
         self
     }
 
+    /// Whether a commit was refused because a record was at another version.
+    pub(crate) fn is_record_conflict(&self) -> bool {
+        matches!(*self.kind, ErrorKind::RecordConflict { .. })
+    }
+
     /// What went wrong.
     #[must_use]
     pub fn kind(&self) -> &ErrorKind {

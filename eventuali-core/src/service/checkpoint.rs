@@ -427,7 +427,7 @@ impl Inner {
                     ExpectedRecord::Exact(done.record_versions.first().copied().unwrap_or(0));
                 Ok(())
             }
-            Err(error) if matches!(error.kind(), ErrorKind::RecordConflict { .. }) => {
+            Err(error) if error.is_record_conflict() => {
                 if let Some(version) = self.late_write(attempt)? {
                     let expected = ExpectedRecord::Exact(version);
                     let again = Attempt { id: Uuid::now_v7(), expected, ..attempt };
@@ -504,7 +504,7 @@ impl Inner {
         match self.store.commit(commit).await {
             Ok(_) => {}
             // Another one of this name has begun meanwhile: this one goes on from there.
-            Err(error) if matches!(error.kind(), ErrorKind::RecordConflict { .. }) => {}
+            Err(error) if error.is_record_conflict() => {}
             Err(error) => return Err(error),
         }
         let position = self.read().await?;

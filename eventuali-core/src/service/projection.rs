@@ -175,7 +175,7 @@ impl Projection {
             models.iter().try_for_each(|model| check_part("model", model))?;
             loop {
                 match this.chosen(purpose, &models).await {
-                    Err(error) if is_conflict(&error) => {}
+                    Err(error) if error.is_record_conflict() => {}
                     Err(error) => return Err(error),
                     Ok((number, live)) => {
                         let cursor = this.cursor_of(number).await?;
@@ -368,7 +368,7 @@ impl Projection {
             check_part("model", &model)?;
             loop {
                 match this.added(number, &model).await {
-                    Err(error) if is_conflict(&error) && this.has(number).await? => {}
+                    Err(error) if error.is_record_conflict() && this.has(number).await? => {}
                     answer => return answer,
                 }
             }
@@ -446,7 +446,7 @@ impl Projection {
             loop {
                 match this.swapped(number, at, behind).await {
                     // Of the generations, and not of the cursor: a model was added, for instance.
-                    Err(error) if is_conflict(&error) && this.is_at(number, at).await? => {}
+                    Err(error) if error.is_record_conflict() && this.is_at(number, at).await? => {}
                     Err(error) => return Err(error),
                     Ok(cursor) => {
                         this.sweep().await?;
@@ -512,7 +512,7 @@ impl Projection {
                     RecordChange::delete(this.cursor_key(number)),
                 ];
                 match this.store.commit(Commit::change(changes)).await {
-                    Err(error) if is_conflict(&error) => {}
+                    Err(error) if error.is_record_conflict() => {}
                     Err(error) => return Err(error),
                     Ok(_) => return this.sweep().await,
                 }
@@ -535,7 +535,7 @@ impl Projection {
                 .commit(Commit::change(vec![self.state_change(&state, expected)?]))
                 .await
             {
-                Err(error) if is_conflict(&error) => {}
+                Err(error) if error.is_record_conflict() => {}
                 Err(error) => return Err(error),
                 Ok(_) => {}
             }
@@ -712,10 +712,6 @@ pub(super) fn check_part(field: &'static str, name: &str) -> Result<()> {
     let shown: String = name.chars().take(40).collect();
     let text = format!("{field} {shown:?} must have at most {NAME_BYTES} bytes, and no '/' or '@'");
     Err(Error::invalid(field, text))
-}
-
-fn is_conflict(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::RecordConflict { .. })
 }
 
 pub(super) async fn one(store: &EventStore, space: &str, key: &str) -> Result<Option<Record>> {

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::held::{Held, Status};
 use super::pages::Pages;
 use super::partition::{Layout, MAX_PARTITIONS, Partitioning};
-use super::records::{Keys, is_conflict, says};
+use super::records::{Keys, says};
 use super::round::Round;
 use super::{Options, PARTITIONS};
 use crate::commit::Commit;
@@ -319,7 +319,7 @@ impl Inner {
             };
             let change = says(self.keys.group(), &made)?.expecting(expected);
             match self.store.commit(Commit::change(vec![change])).await {
-                Err(error) if is_conflict(&error) => {} // somebody else has made it
+                Err(error) if error.is_record_conflict() => {} // somebody else has made it
                 made => drop(made?),
             }
         }

@@ -180,8 +180,3 @@ pub(super) fn says(key: RecordKey, value: &impl Serialize) -> Result<RecordChang
         .map_err(|error| Error::new(ErrorKind::Corrupted { position: None }, error.to_string()))?;
     Ok(RecordChange::put(key, bytes))
 }
-
-/// Whether a commit was refused because a record was at another version.
-pub(super) fn is_conflict(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::RecordConflict { .. })
-}

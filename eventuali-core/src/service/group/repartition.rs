@@ -9,9 +9,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::partition::{MAX_PARTITIONS, Partitioning};
-use super::records::{
-    ATTEMPTS, Attempt, CHECKPOINTS, Keys, LEASES, Lease, decoded, is_conflict, says,
-};
+use super::records::{ATTEMPTS, Attempt, CHECKPOINTS, Keys, LEASES, Lease, decoded, says};
 use crate::commit::Commit;
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::{Query, ReadRange};
@@ -78,7 +76,7 @@ impl Raising {
             };
             let changes = self.changes(&keys, &found, version, partitions, &leases, crashed)?;
             match block_on(self.store.commit(Commit::change(changes))) {
-                Err(error) if is_conflict(&error) => {} // a member has joined meanwhile
+                Err(error) if error.is_record_conflict() => {} // a member has joined meanwhile
                 raised => return raised.map(drop),
             }
         }

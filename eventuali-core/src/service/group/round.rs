@@ -14,7 +14,7 @@ use super::member::{Inner, Release, State};
 #[cfg(feature = "faults")]
 use super::member::{LOOK, fault};
 use super::partition::MAX_PARTITIONS;
-use super::records::{Beat, LEASES, Lease, decoded, is_conflict, says};
+use super::records::{Beat, LEASES, Lease, decoded, says};
 use crate::clock::new_id;
 use crate::commit::Commit;
 use crate::error::{Error, ErrorKind, Result};
@@ -193,7 +193,7 @@ impl Inner {
                 self.valid_until.store(until.as_micros() as u64, SeqCst);
                 Ok(())
             }
-            Err(error) if is_conflict(&error) => {
+            Err(error) if error.is_record_conflict() => {
                 // The others took this member for dead: it begins anew.
                 self.lose_all();
                 (round.pending, round.beaten) = (None, None);
@@ -236,7 +236,7 @@ impl Inner {
         let change = says(self.keys.of(LEASES, held.number()), &lease)?
             .expecting(ExpectedRecord::Exact(held.generation()));
         match block_on(self.store.commit(self.commit(change))) {
-            Err(error) if is_conflict(&error) => Ok(()), // it was taken from it before
+            Err(error) if error.is_record_conflict() => Ok(()), // it was taken from it before
             freed => freed.map(drop).and(flushed),
         }
     }
@@ -417,7 +417,7 @@ impl Inner {
                 }
                 Ok(true)
             }
-            Err(error) if is_conflict(&error) => Ok(false),
+            Err(error) if error.is_record_conflict() => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -452,7 +452,7 @@ impl Inner {
                 let change = RecordChange::delete(self.keys.member(gone.id))
                     .expecting(ExpectedRecord::Exact(gone.version));
                 match block_on(self.store.commit(self.commit(change))) {
-                    Err(error) if !is_conflict(&error) => return Err(error),
+                    Err(error) if !error.is_record_conflict() => return Err(error),
                     _ => {}
                 }
             }
@@ -468,7 +468,7 @@ impl Inner {
         let change = RecordChange::delete(self.keys.member(round.id))
             .expecting(ExpectedRecord::Exact(round.version));
         match block_on(self.store.commit(self.commit(change))) {
-            Err(error) if is_conflict(&error) => Ok(()),
+            Err(error) if error.is_record_conflict() => Ok(()),
             gone => gone.map(drop),
         }
     }
